@@ -1,0 +1,134 @@
+/*
+ * What rationd and its clients share: names, reply fields, size limits, the form of an id.
+ *
+ * rationd speaks RESP2 (RESP3 after HELLO 3) on port 7420, so any Redis client is already a client:
+ *
+ *     $ redis-cli -p 7420 ACQUIRE openai/gpt-4o acme tokens 500
+ *      1) "status"
+ *      2) "granted"
+ *      3) "id"
+ *      4) "r1.k7f3q2m9x1a.9f8e7d6c5b4a3928.0.acme@openai/gpt-4o"
+ *      ...
+ *
+ * This is the only header that both sides include. It declares no function and holds no code, so that a client in
+ * another language can be written from this page alone.
+ */
+#ifndef RATION_PROTOCOL_H
+#define RATION_PROTOCOL_H
+
+/* ---- Where ---------------------------------------------------------------------------------------------------- */
+
+#define RATION_PORT_RESP 7420
+#define RATION_PORT_HTTP 7421
+
+/* ---- Units ----------------------------------------------------------------------------------------------------
+ *
+ * What a limit counts and what a cost is stated in. The order is part of the store's format: append only.
+ * `usd` is counted in millionths of a dollar; everything else in ones.
+ *
+ * A cost that states neither is taken as `requests 1` and `concurrent 1`. Where `tokens` is not stated it is
+ * input_tokens + output_tokens; where only `tokens` is stated, a limit on input_tokens or output_tokens is charged all
+ * of it, because the call might use it either way, until the report says how it was split.
+ */
+#define RATION_UNITS(X)                                                                            \
+    X(REQUESTS, "requests")                                                                        \
+    X(TOKENS, "tokens")                                                                            \
+    X(INPUT_TOKENS, "input_tokens")                                                                \
+    X(OUTPUT_TOKENS, "output_tokens")                                                              \
+    X(USD, "usd")                                                                                  \
+    X(CONCURRENT, "concurrent")
+
+enum ration_unit {
+#define RATION_UNIT_ENUM(upper, name) RATION_UNIT_##upper,
+    RATION_UNITS(RATION_UNIT_ENUM)
+#undef RATION_UNIT_ENUM
+        RATION_UNIT_COUNT
+};
+
+/* ---- Size limits: the one table of what a peer may send -----------------------------------------------------
+ *
+ * Beyond any of these the peer gets an error that names the limit; beyond the first three, the bytes are not a request
+ * that anybody meant and the connection is closed after the error.
+ */
+#define RATION_MAX_REQUEST_BYTES 16384    /* one command, all of its arguments and framing */
+#define RATION_MAX_ARGS 64                /* arguments of one command */
+#define RATION_MAX_INLINE_BYTES 4096      /* one line typed by hand (telnet, nc) */
+#define RATION_MAX_PIPELINE 4096          /* commands of one connection in the server at once; more wait in the socket */
+#define RATION_MAX_OUTPUT_BYTES 1048576   /* replies that a connection has not read; more and it is closed */
+#define RATION_MAX_POOL_BYTES 128         /* a pool's name */
+#define RATION_MAX_TENANT_BYTES 128       /* a tenant's name */
+#define RATION_MAX_TIER_BYTES 64          /* a tier's name */
+#define RATION_MAX_DOMAIN_BYTES 32        /* a domain's name: letters, digits, - and _ */
+#define RATION_MAX_FREE_ID_BYTES 128      /* an id that the caller made up */
+#define RATION_MAX_ID_BYTES 384           /* any id, with the terminating NUL */
+#define RATION_MAX_SECRET_BYTES 256       /* a credential */
+#define RATION_MAX_COST 1000000000000     /* of one unit in one call: 10^12, a million dollars as usd */
+#define RATION_MAX_AMOUNT 10000000000000  /* of a limit: 10^13 */
+#define RATION_MAX_LIMITS 16              /* of one pool, tier, tenant, or tenant in one pool */
+#define RATION_MIN_TTL_MS 100             /* of a reservation */
+#define RATION_MAX_TTL_MS 3600000         /* one hour; a longer call renews */
+#define RATION_DEFAULT_TTL_MS 60000
+#define RATION_MAX_WAIT_MS 600000
+#define RATION_PRIORITIES 3               /* 0 real time, 1 standard, 2 background */
+
+/* Names of pools and tenants are printable ASCII without space, quotes, backslash and braces; a pool has no '@', so
+ * that the last '@' of an id parts the two. */
+#define RATION_NAME_FORBIDDEN " \"'\\{}"
+
+/* ---- Ids -------------------------------------------------------------------------------------------------------
+ *
+ * Canonical:  r1.<slice>.<nonce>.<member>.<tenant>@<pool>
+ *
+ *     slice    1-24 of [a-z0-9]: the hash in the store that holds the reservation. Whoever makes ids puts up to a
+ *              hundred of them, made within a few seconds of each other, into one slice, and never reuses a slice.
+ *     nonce    16 lower-case hexadecimal digits, 64 random bits: what makes the id unguessable
+ *     member   0-255, without leading zeros: the place among reservations that were granted as one. A client that
+ *              makes its own ids always says 0.
+ *
+ * A caller may also choose any other id of 1-128 printable ASCII bytes without space (an order number, say) that does
+ * not begin with "r1.". It works alike; its report costs the server one more look into the store.
+ */
+#define RATION_ID_PREFIX "r1."
+#define RATION_ID_MAX_SLICE 24
+#define RATION_ID_NONCE_BYTES 8
+#define RATION_ID_MAX_MEMBERS 256
+
+/* ---- Replies ---------------------------------------------------------------------------------------------------
+ *
+ * Named fields are a map in RESP3 and a flat name, value array in RESP2, always in the order given here.
+ *
+ *     ACQUIRE, RENEW            status id retry_after_ms limited_by mode
+ *     REPORT, CANCEL            status
+ *     PEEK                      an array of rows: scope unit per limit remaining reset_ms
+ *     AUDIT                     an array of rows: pool unit granted reported outstanding expired cancelled used scanned
+ *                               balanced
+ */
+#define RATION_FIELD_STATUS "status"
+#define RATION_FIELD_ID "id"
+#define RATION_FIELD_RETRY_AFTER_MS "retry_after_ms" /* 0 when granted, -1: never */
+#define RATION_FIELD_LIMITED_BY "limited_by"         /* "" or "pool:openai/gpt-4o tokens/minute" */
+#define RATION_FIELD_MODE "mode"
+
+#define RATION_STATUS_GRANTED "granted"
+#define RATION_STATUS_DENIED "denied"
+#define RATION_STATUS_SETTLED "settled"     /* the report was charged */
+#define RATION_STATUS_LATE "late"           /* charged, after the reservation had expired */
+#define RATION_STATUS_DUPLICATE "duplicate" /* reported before; nothing was changed */
+
+#define RATION_MODE_EXACT "exact" /* the store decided */
+#define RATION_MODE_LEASE "lease"
+#define RATION_MODE_LOCAL "local" /* the store was away; the configuration's on_outage decided */
+
+#define RATION_RETRY_NEVER (-1) /* the cost is more than the limit can ever hold */
+
+/* ---- Errors: the first word is stable, the rest is for people ------------------------------------------------- */
+#define RATION_ERR_MALFORMED "ERR"
+#define RATION_ERR_NOPOOL "NOPOOL"
+#define RATION_ERR_NOTENANT "NOTENANT"
+#define RATION_ERR_NOSUCH "NOSUCH"
+#define RATION_ERR_NOAUTH "NOAUTH"
+#define RATION_ERR_NOPERM "NOPERM"
+#define RATION_ERR_UNAVAILABLE "UNAVAILABLE"
+#define RATION_ERR_BUSY "BUSY"
+
+#endif

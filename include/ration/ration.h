@@ -1,0 +1,295 @@
+/*
+ * libration: ask before each call to an LLM provider, and report what the call really used.
+ *
+ *     #include <ration/ration.h>
+ *     #include <stdio.h>
+ *
+ *     int main(void)
+ *     {
+ *         ration *r;
+ *         struct ration_grant grant;
+ *         if (ration_open(NULL, &r) < 0)
+ *             return 2;
+ *         struct ration_amounts estimate = {.tokens = 500};
+ *         int err = ration_acquire(r, "openai/gpt-4o", "acme", &estimate, NULL, &grant);
+ *         if (err == RATION_OK && grant.granted) {
+ *             struct ration_amounts used = {.tokens = 321};        // ... the call itself ...
+ *             ration_report(r, grant.id, &used, NULL, NULL);
+ *         } else {
+ *             fprintf(stderr, "not now: %s\n", err < 0 ? ration_errmsg(r) : grant.limited_by);
+ *         }
+ *         ration_close(r);
+ *     }
+ *
+ *     $ cc program.c $(pkg-config --cflags --libs ration)
+ *
+ * Rules:
+ *   - One handle per thread. A handle holds one connection and no lock; different handles never touch each other.
+ *   - Every call has a deadline (ration_options.timeout_ms) and never blocks longer.
+ *   - Nothing here aborts, prints, or touches signal handlers. (Writes never raise SIGPIPE.)
+ *   - 0 (RATION_OK) or a negative enum ration_err; a denial is an answer, not an error. Out-parameters come last and
+ *     are written only on success. ration_errmsg() has the details in words.
+ *   - Strings passed in are borrowed for the call only. What comes back is copied into the caller's structs, except
+ *     where a comment says "gives".
+ *   - A request keeps its id over retries and over servers, so that whatever was lost in between is charged once.
+ */
+#ifndef RATION_RATION_H
+#define RATION_RATION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ration/protocol.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define RATION_API __attribute__((visibility("default")))
+#else
+#define RATION_API
+#endif
+
+/* ---- Errors --------------------------------------------------------------------------------------------------
+ * Codes are added, never renumbered. */
+#define RATION_ERRORS(X)                                                                           \
+    X(-1, NOMEM, "out of memory")                                                                  \
+    X(-2, INVALID, "an argument is out of its range")                                              \
+    X(-3, CONNECT, "no server could be reached")                                                   \
+    X(-4, TIMEOUT, "the deadline passed")                                                          \
+    X(-5, PROTOCOL, "the server's answer was not understood")                                      \
+    X(-6, SERVER, "the server refused the command as malformed")                                   \
+    X(-7, NOPOOL, "no such pool in the server's configuration")                                    \
+    X(-8, NOTENANT, "no such tenant, and the configuration has no default tier")                   \
+    X(-9, NOSUCH, "no such reservation")                                                           \
+    X(-10, NOAUTH, "the server wants a credential")                                                \
+    X(-11, NOPERM, "the credential is not for that tenant")                                        \
+    X(-12, UNAVAILABLE, "the store is away and the configuration says deny")                       \
+    X(-13, BUSY, "the server's queue is full")                                                     \
+    X(-14, DENIED, "the call was denied by a limit and not sent")                                  \
+    X(-15, UPSTREAM, "the provider could not be reached or did not answer")                        \
+    X(-16, UNSUPPORTED, "not supported by this version of the server or the library")
+
+#define RATION_OK 0
+enum ration_err {
+#define RATION_ERR_ENUM(code, name, text) RATION_E##name = (code),
+    RATION_ERRORS(RATION_ERR_ENUM)
+#undef RATION_ERR_ENUM
+};
+
+/* What a code means, in words; never NULL, lives for ever. Example: puts(ration_strerror(RATION_ENOPOOL)); */
+RATION_API const char *ration_strerror(int err);
+
+/* The library's version, "0.1.0"; lives for ever. */
+RATION_API const char *ration_version(void);
+
+/* ---- A handle ------------------------------------------------------------------------------------------------ */
+
+typedef struct ration ration;
+
+/* How to reach the servers. Start from ration_options_init(); a NULL string means its default. */
+struct ration_options {
+    const char *servers;         /* "host[:port][,host[:port]]..." or "unix:/path"; tried in turn. Default: the
+                                    environment's RATION_SERVERS, else 127.0.0.1:7420 */
+    const char *tenant;          /* user of AUTH; default: the environment's RATION_TENANT, else "default" */
+    const char *secret;          /* credential of AUTH; default: the environment's RATION_SECRET, else none is sent */
+    uint32_t timeout_ms;         /* deadline of a whole call, retries included: 1-600000, default 5000 */
+    uint32_t connect_timeout_ms; /* of one attempt at one address: 1-600000, default 1000 */
+};
+
+RATION_API void ration_options_init(struct ration_options *options);
+
+/*
+ * Opens a handle. No connection is made before the first call, so that a program can start before its servers.
+ * options   borrowed, copied; NULL for the defaults
+ * out       gives the handle, to be freed by ration_close()
+ * Errors: RATION_ENOMEM, RATION_EINVAL (a server address that cannot be parsed, a time out of range).
+ */
+RATION_API int ration_open(const struct ration_options *options, ration **out);
+
+/* Closes the connection and frees the handle; NULL is allowed. Reservations stay as they are. */
+RATION_API void ration_close(ration *r);
+
+/* What the handle's last failed call had to say: never NULL, "" after a success, valid until the next call. */
+RATION_API const char *ration_errmsg(const ration *r);
+
+/* ---- Amounts ------------------------------------------------------------------------------------------------- */
+
+/* States that nothing is used of a unit, where 0 would mean "not stated". */
+#define RATION_ZERO (-1)
+
+/* So much of each unit: an estimate when acquiring, the actual when reporting. 0 is "not stated": when acquiring that
+ * is none (one for requests and concurrent), when reporting it is "as estimated". 1 - RATION_MAX_COST, or RATION_ZERO. */
+struct ration_amounts {
+    int64_t requests;
+    int64_t tokens; /* where only the parts are stated: input_tokens + output_tokens */
+    int64_t input_tokens;
+    int64_t output_tokens;
+    int64_t usd_millionths;
+    int64_t concurrent; /* only when acquiring */
+};
+
+/* ---- Ask ----------------------------------------------------------------------------------------------------- */
+
+struct ration_acquire_options {
+    int32_t priority;  /* 0 real time, 1 standard, 2 background; -1: the tenant's tier decides (default) */
+    uint32_t ttl_ms;   /* life of the reservation, RATION_MIN_TTL_MS - RATION_MAX_TTL_MS; 0: the server's default */
+    uint32_t wait_ms;  /* how long the server may park the request, 0 - RATION_MAX_WAIT_MS; 0: answer at once */
+    const char *id;    /* an id of the caller's own making (see protocol.h), NULL: the library makes one */
+    int dry_run;       /* 1: only say what the answer would be; nothing is reserved */
+};
+
+RATION_API void ration_acquire_options_init(struct ration_acquire_options *options);
+
+/* The answer to an acquire or a renewal. */
+struct ration_grant {
+    int granted;            /* 1, or 0: denied */
+    int64_t retry_after_ms; /* of a denial: come back exactly then; RATION_RETRY_NEVER: it can never fit */
+    char id[RATION_MAX_ID_BYTES];
+    char limited_by[RATION_MAX_ID_BYTES]; /* of a denial: "pool:openai/gpt-4o tokens/minute", else "" */
+    char mode[8];                         /* RATION_MODE_EXACT, _LEASE or _LOCAL */
+};
+
+/*
+ * Asks for one call: reserves the estimate in every limit of the pool and of the tenant, or nothing at all.
+ * estimate, options    borrowed; NULL for one request of unknown size, and for the defaults
+ * Errors: RATION_ECONNECT, _ETIMEOUT, _ENOPOOL, _ENOTENANT, _ENOAUTH, _ENOPERM, _EUNAVAILABLE, _EBUSY, _ESERVER,
+ * _EINVAL, _ENOMEM. After an error the call may or may not be reserved; a retry with the same options.id finds out and
+ * is charged once.
+ */
+RATION_API int ration_acquire(ration *r, const char *pool, const char *tenant,
+                              const struct ration_amounts *estimate,
+                              const struct ration_acquire_options *options,
+                              struct ration_grant *grant);
+
+/* ---- Report -------------------------------------------------------------------------------------------------- */
+
+struct ration_report_options {
+    int http_status;        /* what the provider answered, 100-599; 0: not known */
+    int64_t retry_after_ms; /* how long the provider said to wait; 0: it did not */
+    int partial;            /* 1: the answer was cut short; charges the larger of `used` and the input estimate */
+};
+
+RATION_API void ration_report_options_init(struct ration_report_options *options);
+
+enum ration_settled { RATION_SETTLED, RATION_LATE, RATION_DUPLICATE };
+
+/*
+ * Says what a call really used. Less than estimated is given back at once, more becomes debt. A second report of the
+ * same reservation changes nothing (RATION_DUPLICATE); one after its time to live still counts, once (RATION_LATE).
+ * used      borrowed; a unit that is not stated stays as estimated; NULL: all as estimated
+ * settled   may be NULL
+ * Errors: as ration_acquire, and RATION_ENOSUCH.
+ */
+RATION_API int ration_report(ration *r, const char *id, const struct ration_amounts *used,
+                             const struct ration_report_options *options,
+                             enum ration_settled *settled);
+
+/* Gives everything back: the call was never sent. Errors as ration_report. */
+RATION_API int ration_cancel(ration *r, const char *id, enum ration_settled *settled);
+
+/*
+ * Lets a reservation live ttl_ms longer from now (0: the server's default) and, where `more` is not NULL, adds to its
+ * estimate. A denied addition leaves the reservation as it was, its time to live included.
+ */
+RATION_API int ration_renew(ration *r, const char *id, uint32_t ttl_ms,
+                            const struct ration_amounts *more, struct ration_grant *grant);
+
+/* ---- Look ---------------------------------------------------------------------------------------------------- */
+
+/* One limit, as PEEK shows it. */
+struct ration_limit_row {
+    char scope[RATION_MAX_ID_BYTES]; /* "pool:openai/gpt-4o", "tenant:acme", "tenant:acme@openai/gpt-4o" */
+    char unit[16];
+    char per[32];      /* "minute", "day", ...; "" for concurrent */
+    int64_t limit;     /* what it holds at the most */
+    int64_t remaining; /* below zero: debt */
+    int64_t reset_ms;  /* until it is full again when nothing more is used; 0: full */
+};
+
+/*
+ * Reads every limit that a call of this tenant to this pool meets. Changes nothing.
+ * rows, n    give an array of *n rows, to be freed by ration_rows_free()
+ */
+RATION_API int ration_peek(ration *r, const char *pool, const char *tenant,
+                           struct ration_limit_row **rows, size_t *n);
+RATION_API void ration_rows_free(struct ration_limit_row *rows);
+
+/* One pool and unit of the books: granted = reported + outstanding + expired + cancelled, all as estimated. */
+struct ration_audit_row {
+    char pool[RATION_MAX_POOL_BYTES + 1];
+    char unit[16];
+    int64_t granted;     /* estimates granted since the pool was last idle and forgotten */
+    int64_t reported;    /* estimates whose report has come */
+    int64_t outstanding; /* estimates that wait for their report */
+    int64_t expired;     /* estimates whose time to live passed unreported */
+    int64_t cancelled;   /* estimates given back whole */
+    int64_t used;        /* what the reports said was really used */
+    int64_t scanned;     /* outstanding, counted once more from the reservations themselves; -1: they moved meanwhile */
+    int balanced;        /* 1: granted is the sum, and scanned agrees */
+};
+
+/* Reads the books of one pool, or of all (pool NULL). rows as in ration_peek, freed by ration_audit_free(). */
+RATION_API int ration_audit(ration *r, const char *pool, struct ration_audit_row **rows, size_t *n);
+RATION_API void ration_audit_free(struct ration_audit_row *rows);
+
+/* ---- The call itself ----------------------------------------------------------------------------------------- */
+
+/*
+ * What ration_call() needs to know. Start from ration_call_options_init(). Fields are added at the end, and `size`
+ * tells the library which of them the program was built with.
+ */
+struct ration_call_options {
+    size_t size;              /* set by ration_call_options_init */
+    const char *provider;     /* a provider profile: "openai" (default) */
+    const char *url;          /* base URL of the provider; default: the profile's own */
+    const char *api_key;      /* sent as the profile says; default: the environment variable that the profile names */
+    const char *body;         /* the request as JSON, borrowed */
+    size_t body_bytes;        /* 0: strlen(body) */
+    struct ration_amounts estimate; /* what is not stated is estimated: characters / 4 + the most it may answer */
+    struct ration_acquire_options acquire;
+    uint32_t timeout_ms;      /* of the HTTP exchange, 1-3600000, default 120000 */
+    uint32_t max_wait_ms;     /* how long to sit out denials before giving up; 0 (default): not at all */
+};
+
+RATION_API void ration_call_options_init(struct ration_call_options *options);
+
+/* What came of it. Freed by ration_response_free(), which is allowed on a zeroed or already freed struct. */
+struct ration_response {
+    int http_status;            /* 0: no answer came */
+    char *body;                 /* gives the answer as it came, NUL-terminated; NULL when none came */
+    size_t body_bytes;
+    struct ration_grant grant;  /* the last answer of the server */
+    struct ration_amounts used; /* as the provider reported it; RATION_ZERO where nothing was used */
+    int used_known;             /* 1: the answer said what was used; 0: the estimate stands */
+    int64_t retry_after_ms;     /* how long the provider, or a limit, says to wait; 0: nothing said */
+    uint64_t upstream_us;       /* microseconds that the HTTP exchange took */
+};
+
+/*
+ * Asks, calls the provider, reads what was used, and reports it.
+ *
+ *     struct ration_call_options call;
+ *     struct ration_response answer = {0};
+ *     ration_call_options_init(&call);
+ *     call.body = "{\"model\":\"gpt-4o\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}";
+ *     if (ration_call(r, "openai/gpt-4o", "acme", &call, &answer) == RATION_OK)
+ *         puts(answer.body);
+ *     ration_response_free(&answer);
+ *
+ * RATION_OK means that the provider answered with a 2xx. Otherwise, out is still filled as far as it went:
+ *   RATION_EDENIED     a limit refused; nothing was sent; out->grant says which limit and how long to wait
+ *   RATION_EUPSTREAM   the provider answered with an error (http_status, body), timed out, or could not be reached.
+ *                      What it may have counted stays charged: a call that was never sent is cancelled, an error answer
+ *                      keeps its request and gives its tokens back, an answer that was cut short is settled as partial
+ *   the others         as ration_acquire
+ */
+RATION_API int ration_call(ration *r, const char *pool, const char *tenant,
+                           const struct ration_call_options *options, struct ration_response *out);
+RATION_API void ration_response_free(struct ration_response *response);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
