@@ -1,0 +1,25 @@
+# The unit tests of the client, included by tests/unit. They link the library's own objects, so that hidden functions are
+# reachable.
+set(client_tests ${PROJECT_SOURCE_DIR}/tests/unit)
+
+function(ration_client_test name)
+  add_executable(test-client-${name} ${client_tests}/test_client_${name}.c ${ARGN})
+  target_compile_definitions(test-client-${name} PRIVATE _GNU_SOURCE)
+  target_include_directories(test-client-${name} PRIVATE ${PROJECT_SOURCE_DIR}/client)
+  target_link_libraries(test-client-${name} PRIVATE ration_static PkgConfig::CMOCKA PkgConfig::JSONC Threads::Threads)
+  add_test(NAME client-${name} COMMAND test-client-${name})
+  set_tests_properties(client-${name} PROPERTIES TIMEOUT 120)
+endfunction()
+
+ration_client_test(addr)
+ration_client_test(id)
+ration_client_test(wait)
+ration_client_test(openai)
+ration_client_test(reply)
+ration_client_test(calls ${client_tests}/client_peer.c)
+ration_client_test(alloc ${client_tests}/client_peer.c)
+
+# The walk lets each allocation fail in turn. Under a sanitizer, which has its own malloc, only those of the library's
+# own code can be reached, at link time; otherwise the program's malloc is everybody's, hiredis and json-c included.
+target_link_options(test-client-alloc PRIVATE
+  -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup)

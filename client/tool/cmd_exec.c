@@ -1,0 +1,227 @@
+/*
+ * `ration exec`: acquire, run a command, report.
+ *
+ * Normal path: the reservation is granted, the command runs with RATION_ID in its environment, the reservation is renewed
+ * at each third of its life, and when the command ends the call is reported as estimated. A command that knows better
+ * reports itself (`ration report $RATION_ID --tokens N`); ours then is a duplicate and changes nothing.
+ *
+ * How it fails:
+ *   - denied: the command is not run; with --wait-max the wait is sat out as long as it fits
+ *   - the command cannot be started: the reservation is cancelled, and the exit status is the shell's, 127 or 126
+ *   - the command ends by itself or by a signal, however badly: reported, since it may well have called the provider
+ *   - this process is killed: the reservation expires with its charge
+ * Signals are taken one at a time with sigtimedwait(), so there is no handler and no race: those meant for the command are
+ * passed on, except those that the terminal has already sent to both.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <fcntl.h>
+
+#define DEFAULT_TTL_MS 60000
+
+struct exec {
+    const char *pool;
+    const char *tenant;
+    struct ration_amounts estimate;
+    int64_t priority;
+    int64_t ttl_ms;
+    double wait_max_s;
+    char **argv; /* of the command */
+};
+
+static const int passed_on[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
+                                SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void wait_ms(int64_t ms)
+{
+    struct timespec ts = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR) {
+    }
+}
+
+/* Asks until it is granted, the wait no longer fits, or something goes wrong. Gives an exit code. */
+static int acquire(const struct tool *tool, ration *r, const struct exec *e,
+                   struct ration_grant *grant)
+{
+    struct ration_acquire_options options;
+    ration_acquire_options_init(&options);
+    options.priority = (int32_t)e->priority;
+    options.ttl_ms = (uint32_t)e->ttl_ms;
+    int64_t give_up_ms = now_ms() + (int64_t)(e->wait_max_s * 1000);
+    for (;;) {
+        int err = ration_acquire(r, e->pool, e->tenant, &e->estimate, &options, grant);
+        if (err < 0)
+            return tool_fail(tool, r, err);
+        if (grant->granted)
+            return EXIT_GRANTED;
+        int64_t wait = grant->retry_after_ms > 0 ? grant->retry_after_ms : 1;
+        if (grant->retry_after_ms == RATION_RETRY_NEVER || now_ms() + wait > give_up_ms)
+            return tool_denied(grant);
+        wait_ms(wait);
+    }
+}
+
+/* ---- The command ---- */
+
+static void block_signals(sigset_t *ours, sigset_t *before)
+{
+    sigemptyset(ours);
+    sigaddset(ours, SIGCHLD);
+    for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
+        sigaddset(ours, passed_on[i]);
+    sigprocmask(SIG_BLOCK, ours, before);
+}
+
+/* Runs in the child. That exec failed is told through the pipe, which a successful exec closes. */
+static void become(const struct exec *e, const char *id, const sigset_t *mask, int tell)
+{
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    if (setenv("RATION_ID", id, 1) == 0)
+        execvp(e->argv[0], e->argv);
+    int error = errno;
+    if (write(tell, &error, sizeof(error)) < 0)
+        _exit(126);
+    _exit(error == ENOENT ? 127 : 126);
+}
+
+/* Starts the command. 0 and its pid, or the errno of what went wrong. */
+static int start(const struct exec *e, const char *id, const sigset_t *mask, pid_t *pid)
+{
+    int pipe_fd[2];
+    if (pipe2(pipe_fd, O_CLOEXEC) < 0)
+        return errno;
+    *pid = fork();
+    if (*pid == 0)
+        become(e, id, mask, pipe_fd[1]);
+    int error = *pid < 0 ? errno : 0;
+    close(pipe_fd[1]);
+    if (*pid > 0 && read(pipe_fd[0], &error, sizeof(error)) == (ssize_t)sizeof(error))
+        waitpid(*pid, NULL, 0);
+    close(pipe_fd[0]);
+    return error;
+}
+
+static void renew(ration *r, const struct exec *e, const char *id, bool *said)
+{
+    struct ration_grant grant;
+    int err = ration_renew(r, id, (uint32_t)e->ttl_ms, NULL, &grant);
+    if (err < 0 && !*said) {
+        fprintf(stderr, "ration: the reservation was not renewed: %s\n", ration_errmsg(r));
+        *said = true;
+    }
+}
+
+/* Waits for the command, renewing on the way. Gives its status as waitpid() does. */
+static int attend(ration *r, const struct exec *e, const char *id, const sigset_t *ours, pid_t pid)
+{
+    bool said = false;
+    int status = 0;
+    int64_t renew_at = now_ms() + e->ttl_ms / 3;
+    for (;;) {
+        int64_t left = renew_at - now_ms();
+        if (left <= 0) {
+            renew(r, e, id, &said);
+            renew_at = now_ms() + e->ttl_ms / 3;
+            continue;
+        }
+        struct timespec ts = {.tv_sec = (time_t)(left / 1000),
+                              .tv_nsec = (long)(left % 1000) * 1000000};
+        siginfo_t info;
+        int sig = sigtimedwait(ours, &info, &ts);
+        if (sig == SIGCHLD) {
+            if (waitpid(pid, &status, WNOHANG) == pid)
+                return status;
+        } else if (sig > 0 && info.si_code != SI_KERNEL) {
+            kill(pid, sig);
+        }
+    }
+}
+
+static int run(struct tool *tool, struct exec *e)
+{
+    ration *r = NULL;
+    struct ration_grant grant;
+    if (tool_open(tool, NULL, &r) != EXIT_GRANTED)
+        return EXIT_WRONG;
+    int code = acquire(tool, r, e, &grant);
+    if (code != EXIT_GRANTED) {
+        ration_close(r);
+        return code;
+    }
+    sigset_t ours;
+    sigset_t before;
+    pid_t pid = 0;
+    block_signals(&ours, &before);
+    int error = start(e, grant.id, &before, &pid);
+    int err = 0;
+    if (error) {
+        fprintf(stderr, "ration: %s: %s\n", e->argv[0], strerror(error));
+        err = ration_cancel(r, grant.id, NULL);
+        code = error == ENOENT ? 127 : 126;
+    } else {
+        int status = attend(r, e, grant.id, &ours, pid);
+        err = ration_report(r, grant.id, NULL, NULL, NULL);
+        code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    }
+    if (err < 0)
+        fprintf(stderr, "ration: the reservation was not settled and keeps its charge: %s\n",
+                ration_errmsg(r));
+    ration_close(r);
+    return code;
+}
+
+int cmd_exec(int argc, char **argv, struct tool *tool)
+{
+    struct exec e = {.priority = -1, .ttl_ms = DEFAULT_TTL_MS};
+    const struct option_row rows[] = {
+        {"pool", OPTION_STRING, &e.pool, 0, 0, "POOL", "the pool, as openai/gpt-4o"},
+        {"tenant", OPTION_STRING, &e.tenant, 0, 0, "TENANT", "who is asking"},
+        OPTION_UNITS(&e.estimate),
+        {"concurrent", OPTION_AMOUNT, &e.estimate.concurrent, 0, 0, "N",
+         "calls in flight, where it is not one"},
+        {"priority", OPTION_INTEGER, &e.priority, 0, RATION_PRIORITIES - 1, "0-2",
+         "0 real time, 1 standard, 2 background; default: the tier's"},
+        {"ttl", OPTION_INTEGER, &e.ttl_ms, 1000, RATION_MAX_TTL_MS, "MS",
+         "life of the reservation, renewed while the command runs; default 60000"},
+        {"wait-max", OPTION_DECIMAL, &e.wait_max_s, 0, 86400, "SECONDS",
+         "sit out a denial for up to so long"},
+    };
+    const struct command_line line = {
+        .name = "exec",
+        .synopsis = "--pool POOL --tenant TENANT [options] -- COMMAND [ARGUMENT]...",
+        .about =
+            "Asks for one call, runs COMMAND when it is granted, and reports the call as estimated "
+            "when COMMAND\n"
+            "ends. COMMAND finds the reservation's id in RATION_ID and may report what it really "
+            "used itself.\n\n"
+            "The exit status is COMMAND's (128 + n when signal n ended it, 127 when it is not "
+            "found); 1 also\n"
+            "when denied and 2 also for an error, with the reason on stderr and COMMAND not run.",
+        .rows = rows,
+        .n = sizeof(rows) / sizeof(rows[0]),
+        .in_order = true,
+        .max_others = -1};
+    int at = options_parse(&line, tool, argc, argv);
+    if (at < 0)
+        return options_exit(at);
+    if (!tool_wants("exec", "--pool", e.pool) || !tool_wants("exec", "--tenant", e.tenant) ||
+        !tool_wants("exec", "a command after --", at < argc ? argv[at] : NULL))
+        return EXIT_WRONG;
+    e.argv = argv + at;
+    return run(tool, &e);
+}

@@ -1,0 +1,125 @@
+/*
+ * `ration replay`: recorded traffic, replayed against a provider by several processes that stand for hosts.
+ *
+ *     cmd_replay.c      options, starting the hosts, progress, the end      (the parent)
+ *     replay_host.c     threads that make the calls, counters to the parent (each child)
+ *     replay_trace.c    reading the trace and the list of tenants
+ *     replay_report.c   what the provider saw, the tables, the JSON file
+ *
+ * Parent and hosts share memory only in that the hosts are forked after everything was read. Counters go through a pipe
+ * per host, as whole snapshots, so that a snapshot that is lost is made good by the next.
+ */
+#ifndef RATION_TOOL_REPLAY_H
+#define RATION_TOOL_REPLAY_H
+
+#include "tool.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#define REPLAY_MAX_HOSTS   64
+#define REPLAY_MAX_THREADS 256
+#define REPLAY_MAX_TENANTS 64
+#define REPLAY_MAX_GROUPS  8
+#define REPLAY_MAX_ROWS    10000000
+#define REPLAY_LABEL_BYTES 64
+
+/* One request of the trace. */
+struct trace_row {
+    int64_t at_us; /* since the first */
+    int32_t input_tokens;
+    int32_t output_tokens;
+};
+
+struct trace {
+    struct trace_row *rows; /* in the order of their time */
+    size_t n;
+};
+
+struct replay_tenant {
+    char name[RATION_MAX_TENANT_BYTES + 1];
+    size_t group; /* index of its label */
+};
+
+/* Everything that the hosts need to know; read-only once they run. */
+struct replay {
+    const struct tool *tool;
+    const char *trace_file;
+    const char *url;
+    const char *pool;
+    const char *tenants_text;
+    const char *json_file;
+    const char *key_variable; /* NULL: a made-up key is sent, since providers want one */
+    int64_t hosts;
+    int64_t threads;
+    int64_t output_cap;
+    int64_t call_timeout_ms;
+    double speed;
+    double duration_s;
+    double wait_max_s;
+    struct trace trace;
+    struct replay_tenant tenants[REPLAY_MAX_TENANTS];
+    size_t n_tenants;
+    char labels[REPLAY_MAX_GROUPS][REPLAY_LABEL_BYTES + 1];
+    size_t n_groups;
+    int64_t start_ms; /* of the monotonic clock, which processes of one machine share */
+};
+
+/* What became of the calls of one group of tenants. */
+struct replay_count {
+    uint64_t arrivals; /* taken up; granted + denied + errors once they are done */
+    uint64_t granted;
+    uint64_t denied;
+    uint64_t
+        errors; /* no server or no provider could be reached, or an answer of it other than 2xx and 429 */
+    uint64_t status_429;
+    uint64_t tokens; /* as the provider reported them */
+};
+
+/* What a host writes into its pipe; smaller than PIPE_BUF, so that it arrives whole. */
+struct replay_snapshot {
+    struct replay_count group[REPLAY_MAX_GROUPS];
+    uint64_t late_ms; /* how far behind its time the last arrival was taken up */
+    int done;         /* 1: the last one */
+    char error[160];  /* the first error, in words */
+};
+_Static_assert(sizeof(struct replay_snapshot) <= 4096, "a snapshot must fit into PIPE_BUF");
+
+/* What the provider says that it saw; -1 where it does not say. */
+struct replay_upstream {
+    bool known;
+    int64_t requests;
+    int64_t granted;
+    int64_t tokens;
+    int64_t status_429;
+    int64_t max_requests_in_window;
+    int64_t max_tokens_in_window;
+    int64_t rpm;
+    int64_t tpm;
+    int64_t window_ms;
+    double quota_used;
+};
+
+/* Both say on stderr what is wrong and give false. */
+bool replay_read_trace(const char *path, struct trace *trace);
+bool replay_read_tenants(struct replay *replay);
+
+/* Which tenant the n-th request of the trace belongs to: spread evenly, the same in every run. */
+size_t replay_tenant_of(const struct replay *replay, size_t n);
+
+/* Runs one host to its end; never returns. `signals` are blocked, and any of them stops the host. */
+_Noreturn void replay_host_main(const struct replay *replay, size_t host, int pipe_fd,
+                                const sigset_t *signals);
+
+int64_t replay_now_ms(void);
+
+/* Reads GET {url}/report. `known` stays false when there is none. */
+void replay_ask_upstream(const char *url, struct replay_upstream *upstream);
+
+/* The tables on stdout, and the JSON file where one is wanted. False when that could not be written. */
+bool replay_report(const struct replay *replay, const struct replay_snapshot *total,
+                   const struct replay_upstream *before, const struct replay_upstream *after,
+                   int64_t elapsed_ms);
+
+#endif

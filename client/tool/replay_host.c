@@ -1,0 +1,301 @@
+/*
+ * One host of a replay: threads that take requests off the trace when they are due and make the calls.
+ *
+ * Normal path: the threads share an index into the trace under one mutex; whoever holds it takes the next request of this
+ * host, waits until its time has come, and calls. When all threads are busy, requests are taken up late rather than left
+ * out, as a real host's queue would have it. The main thread of the process only writes snapshots and waits for signals.
+ *
+ * How it ends: the trace or the duration is over, or a signal asked to stop: then no request is taken up any more, those
+ * in flight are finished, and the last snapshot says done. When the parent dies, the host is told by the same signal.
+ */
+#include "replay.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SNAPSHOT_MS 500
+
+struct host {
+    const struct replay *replay;
+    size_t index;
+    char servers[2048];    /* rotated, so that hosts start at different ones */
+    pthread_mutex_t mutex; /* over everything below */
+    pthread_cond_t turn;   /* somebody may take a request, or all must stop */
+    size_t next;           /* index into the trace */
+    bool waiting;          /* a thread waits for the next request's time */
+    bool stop;
+    size_t running; /* threads that have not ended */
+    struct replay_snapshot count;
+};
+
+int64_t replay_now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* "a,b,c" from its n-th entry on: "b,c,a". A list that does not fit stays as it is. */
+static void rotate_servers(const char *servers, size_t n, char *out, size_t size)
+{
+    size_t entries = 1;
+    for (const char *s = servers; *s; s++)
+        entries += *s == ',';
+    const char *from = servers;
+    for (size_t i = 0; i < n % entries; i++)
+        from = strchr(from, ',') + 1;
+    int len = from == servers
+                  ? snprintf(out, size, "%s", servers)
+                  : snprintf(out, size, "%s,%.*s", from, (int)(from - servers - 1), servers);
+    if (len < 0 || (size_t)len >= size)
+        out[0] = '\0';
+}
+
+/* ---- Taking requests ---- */
+
+static int64_t due_ms(const struct replay *replay, size_t n)
+{
+    return replay->start_ms +
+           (int64_t)((double)replay->trace.rows[n].at_us / 1000.0 / replay->speed);
+}
+
+static bool is_over(const struct host *host)
+{
+    const struct replay *replay = host->replay;
+    if (host->stop || host->next >= replay->trace.n)
+        return true;
+    int64_t end_ms = replay->start_ms + (int64_t)(replay->duration_s * 1000);
+    return replay->duration_s > 0 &&
+           (due_ms(replay, host->next) >= end_ms || replay_now_ms() >= end_ms);
+}
+
+/* Takes the next request when its time has come. False: there is none any more. */
+static bool take_request(struct host *host, size_t *n)
+{
+    pthread_mutex_lock(&host->mutex);
+    while (!is_over(host)) {
+        int64_t due = due_ms(host->replay, host->next);
+        int64_t now = replay_now_ms();
+        if (now >= due) {
+            *n = host->next;
+            host->next += (size_t)host->replay->hosts;
+            host->count.late_ms = (uint64_t)(now - due);
+            host->count.group[host->replay->tenants[replay_tenant_of(host->replay, *n)].group]
+                .arrivals++;
+            pthread_cond_signal(&host->turn);
+            pthread_mutex_unlock(&host->mutex);
+            return true;
+        }
+        struct timespec until = {.tv_sec = (time_t)(due / 1000),
+                                 .tv_nsec = (long)(due % 1000) * 1000000};
+        if (host->waiting) { /* one waits for the time, the others for their turn */
+            pthread_cond_wait(&host->turn, &host->mutex);
+        } else {
+            host->waiting = true;
+            pthread_cond_timedwait(&host->turn, &host->mutex, &until);
+            host->waiting = false;
+        }
+    }
+    pthread_cond_broadcast(&host->turn);
+    pthread_mutex_unlock(&host->mutex);
+    return false;
+}
+
+/* ---- Calling ---- */
+
+static int64_t max_tokens_for(int64_t output)
+{
+    int64_t cap = 16;
+    while (cap < output)
+        cap *= 2;
+    return cap;
+}
+
+/* The pool "openai/gpt-4o" is called with the model "gpt-4o". */
+static const char *model_of(const char *pool)
+{
+    const char *slash = strrchr(pool, '/');
+    return slash && slash[1] ? slash + 1 : pool;
+}
+
+static void note_error(struct host *host, const char *text)
+{
+    if (!host->count.error[0])
+        snprintf(host->count.error, sizeof(host->count.error), "%s", text);
+}
+
+static void count_call(struct host *host, const ration *r, size_t group, int err,
+                       const struct ration_response *answer)
+{
+    pthread_mutex_lock(&host->mutex);
+    struct replay_count *count = &host->count.group[group];
+    if (err == RATION_EDENIED) {
+        count->denied++;
+    } else if (err == RATION_OK || answer->http_status == 429) {
+        count->granted++;
+        count->status_429 += answer->http_status == 429;
+        if (answer->used_known && answer->used.tokens > 0)
+            count->tokens += (uint64_t)answer->used.tokens;
+    } else {
+        count->errors++;
+        note_error(host, ration_errmsg(r)[0] ? ration_errmsg(r) : ration_strerror(err));
+    }
+    pthread_mutex_unlock(&host->mutex);
+}
+
+static void make_call(struct host *host, ration *r, size_t n)
+{
+    const struct replay *replay = host->replay;
+    const struct trace_row *row = &replay->trace.rows[n];
+    const struct replay_tenant *tenant = &replay->tenants[replay_tenant_of(replay, n)];
+    int64_t output =
+        row->output_tokens < replay->output_cap ? row->output_tokens : replay->output_cap;
+    int64_t max_tokens = max_tokens_for(output);
+    char body[512];
+    snprintf(body, sizeof(body),
+             "{\"model\":\"%s\",\"max_tokens\":%" PRId64
+             ",\"messages\":[{\"role\":\"user\",\"content\":\"replayed request %zu\"}],"
+             "\"metadata\":{\"input_tokens\":\"%" PRId32 "\",\"output_tokens\":\"%" PRId64 "\"}}",
+             model_of(replay->pool), max_tokens, n, row->input_tokens, output);
+
+    struct ration_call_options call;
+    struct ration_response answer = {0};
+    ration_call_options_init(&call);
+    call.url = replay->url;
+    call.body = body;
+    call.api_key = replay->key_variable ? getenv(replay->key_variable) : "replayed-traffic";
+    call.estimate.input_tokens = row->input_tokens > 0 ? row->input_tokens : RATION_ZERO;
+    call.estimate.output_tokens = max_tokens;
+    call.timeout_ms = (uint32_t)replay->call_timeout_ms;
+    call.max_wait_ms = (uint32_t)(replay->wait_max_s * 1000);
+    int err = ration_call(r, replay->pool, tenant->name, &call, &answer);
+    count_call(host, r, tenant->group, err, &answer);
+    ration_response_free(&answer);
+}
+
+static void *thread_main(void *arg)
+{
+    struct host *host = arg;
+    ration *r = NULL;
+    size_t n = 0;
+    if (tool_open(host->replay->tool, host->servers[0] ? host->servers : NULL, &r) ==
+        EXIT_GRANTED) {
+        while (take_request(host, &n))
+            make_call(host, r, n);
+        ration_close(r);
+    } else {
+        pthread_mutex_lock(&host->mutex);
+        note_error(host, "a handle could not be opened");
+        host->count.group[0].errors++;
+        pthread_mutex_unlock(&host->mutex);
+    }
+    pthread_mutex_lock(&host->mutex);
+    host->running--;
+    pthread_mutex_unlock(&host->mutex);
+    kill(getpid(), SIGUSR1); /* wakes the main thread: this may have been the last */
+    return NULL;
+}
+
+/* ---- The process ---- */
+
+static void start_threads(struct host *host, pthread_t *threads, size_t *started)
+{
+    *started = 0;
+    for (int64_t i = 0; i < host->replay->threads; i++) {
+        pthread_mutex_lock(&host->mutex);
+        host->running++;
+        pthread_mutex_unlock(&host->mutex);
+        if (pthread_create(&threads[*started], NULL, thread_main, host) == 0) {
+            (*started)++;
+            continue;
+        }
+        pthread_mutex_lock(&host->mutex);
+        host->running--;
+        note_error(host, "not all threads could be started; use fewer --threads");
+        pthread_mutex_unlock(&host->mutex);
+        return;
+    }
+}
+
+/* Writes a snapshot. False: the parent no longer reads. */
+static bool send_snapshot(struct host *host, int pipe_fd, bool done)
+{
+    struct replay_snapshot copy;
+    pthread_mutex_lock(&host->mutex);
+    host->count.done = done;
+    copy = host->count;
+    pthread_mutex_unlock(&host->mutex);
+    return write(pipe_fd, &copy, sizeof(copy)) == (ssize_t)sizeof(copy);
+}
+
+static void stop_host(struct host *host)
+{
+    pthread_mutex_lock(&host->mutex);
+    host->stop = true;
+    pthread_cond_broadcast(&host->turn);
+    pthread_mutex_unlock(&host->mutex);
+}
+
+static bool is_running(struct host *host)
+{
+    pthread_mutex_lock(&host->mutex);
+    bool running = host->running > 0;
+    pthread_mutex_unlock(&host->mutex);
+    return running;
+}
+
+static void init_host(struct host *host, const struct replay *replay, size_t index)
+{
+    memset(host, 0, sizeof(*host));
+    host->replay = replay;
+    host->index = index;
+    host->next = index;
+    rotate_servers(tool_servers(replay->tool), index, host->servers, sizeof(host->servers));
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&host->turn, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&host->mutex, NULL);
+}
+
+_Noreturn void replay_host_main(const struct replay *replay, size_t index, int pipe_fd,
+                                const sigset_t *signals)
+{
+    static struct host host;
+    static pthread_t threads[REPLAY_MAX_THREADS];
+    size_t started = 0;
+    sigset_t wake = *signals;
+    sigaddset(&wake, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &wake, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    init_host(&host, replay, index);
+    start_threads(&host, threads, &started);
+    int64_t next_ms = replay_now_ms() + SNAPSHOT_MS;
+    while (is_running(&host)) {
+        int64_t left = next_ms - replay_now_ms();
+        if (left <= 0) {
+            if (!send_snapshot(&host, pipe_fd, false))
+                stop_host(&host);
+            next_ms += SNAPSHOT_MS;
+            continue;
+        }
+        struct timespec ts = {.tv_sec = (time_t)(left / 1000),
+                              .tv_nsec = (long)(left % 1000) * 1000000};
+        int sig = sigtimedwait(&wake, NULL, &ts);
+        if (sig > 0 && sig != SIGUSR1)
+            stop_host(&host);
+    }
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    bool sent = send_snapshot(&host, pipe_fd, true);
+    close(pipe_fd);
+    exit(sent ? 0 : 1);
+}

@@ -1,0 +1,273 @@
+/*
+ * What came of a replay, as the hosts counted it and as the provider saw it: two independent counts, side by side.
+ *
+ * A provider without GET /report (any but the strict one) leaves its half of the table out. The provider may have been
+ * running before: what it counts is shown as the difference; its peaks are over its whole life, and say so by being "in
+ * any window".
+ */
+#include "replay.h"
+
+#include "json_out.h"
+#include "table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#define MAX_REPORT_BYTES 65536
+#define REPORT_TIMEOUT   5000L
+
+struct page {
+    char text[MAX_REPORT_BYTES];
+    size_t len;
+};
+
+static size_t on_page(char *data, size_t size, size_t n, void *arg)
+{
+    struct page *page = arg;
+    size_t len = size * n;
+    if (len >= sizeof(page->text) - page->len)
+        return 0;
+    memcpy(page->text + page->len, data, len);
+    page->len += len;
+    page->text[page->len] = '\0';
+    return len;
+}
+
+static bool fetch(const char *url, struct page *page)
+{
+    char full[2048];
+    size_t len = strlen(url);
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    CURL *easy = len < sizeof(full) - 16 ? curl_easy_init() : NULL;
+    if (!easy)
+        return false;
+    snprintf(full, sizeof(full), "%.*s/report", (int)len, url);
+    long status = 0;
+    bool ok = curl_easy_setopt(easy, CURLOPT_URL, full) == CURLE_OK &&
+              curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+              curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, REPORT_TIMEOUT) == CURLE_OK &&
+              curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_page) == CURLE_OK &&
+              curl_easy_setopt(easy, CURLOPT_WRITEDATA, page) == CURLE_OK &&
+              curl_easy_perform(easy) == CURLE_OK &&
+              curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status == 200;
+    curl_easy_cleanup(easy);
+    return ok;
+}
+
+static int64_t get_integer(json_object *o, const char *key)
+{
+    json_object *value = NULL;
+    if (!json_object_object_get_ex(o, key, &value) || !json_object_is_type(value, json_type_int))
+        return -1;
+    return json_object_get_int64(value);
+}
+
+static double get_share(json_object *o, const char *key)
+{
+    json_object *value = NULL;
+    if (!json_object_object_get_ex(o, key, &value) ||
+        !(json_object_is_type(value, json_type_double) ||
+          json_object_is_type(value, json_type_int)))
+        return -1;
+    return json_object_get_double(value);
+}
+
+void replay_ask_upstream(const char *url, struct replay_upstream *upstream)
+{
+    *upstream = (struct replay_upstream){.known = false};
+    struct page *page = calloc(1, sizeof(*page));
+    json_object *o = page && fetch(url, page) ? json_tokener_parse(page->text) : NULL;
+    if (json_object_is_type(o, json_type_object)) {
+        *upstream = (struct replay_upstream){
+            .requests = get_integer(o, "requests"),
+            .granted = get_integer(o, "granted"),
+            .tokens = get_integer(o, "tokens"),
+            .status_429 = get_integer(o, "status_429"),
+            .max_requests_in_window = get_integer(o, "max_requests_in_window"),
+            .max_tokens_in_window = get_integer(o, "max_tokens_in_window"),
+            .rpm = get_integer(o, "rpm"),
+            .tpm = get_integer(o, "tpm"),
+            .window_ms = get_integer(o, "window_ms"),
+            .quota_used = get_share(o, "quota_used"),
+        };
+        upstream->known = upstream->requests >= 0 && upstream->status_429 >= 0;
+    }
+    json_object_put(o);
+    free(page);
+}
+
+/* ---- For people ---- */
+
+static void put_row(struct table *table, const char *label, const struct replay_count *c)
+{
+    table_text(table, label);
+    table_count(table, (int64_t)c->arrivals);
+    table_count(table, (int64_t)c->granted);
+    table_count(table, (int64_t)c->denied);
+    table_count(table, (int64_t)c->errors);
+    table_count(table, (int64_t)c->tokens);
+}
+
+static void add(struct replay_count *sum, const struct replay_count *c)
+{
+    sum->arrivals += c->arrivals;
+    sum->granted += c->granted;
+    sum->denied += c->denied;
+    sum->errors += c->errors;
+    sum->status_429 += c->status_429;
+    sum->tokens += c->tokens;
+}
+
+static struct replay_count sum_of(const struct replay *replay, const struct replay_snapshot *total)
+{
+    struct replay_count sum = {0};
+    for (size_t i = 0; i < replay->n_groups; i++)
+        add(&sum, &total->group[i]);
+    return sum;
+}
+
+static void print_tiers(const struct replay *replay, const struct replay_snapshot *total)
+{
+    static const char *const heads[] = {"tier",    ">arrivals", ">granted", ">denied",
+                                        ">errors", ">tokens",   NULL};
+    struct table *table = table_new(heads);
+    for (size_t i = 0; i < replay->n_groups; i++)
+        put_row(table, replay->labels[i], &total->group[i]);
+    struct replay_count sum = sum_of(replay, total);
+    put_row(table, "all", &sum);
+    printf("\nWhat the callers met (denied: told when to come back; nothing was sent)\n\n");
+    table_print(table, stdout, "  ");
+    table_free(table);
+}
+
+static void put_peak(struct table *table, const char *what, int64_t most, int64_t limit)
+{
+    char text[96];
+    char a[32];
+    char b[32];
+    if (most < 0 || limit < 0)
+        return;
+    format_count(most, a, sizeof(a));
+    format_count(limit, b, sizeof(b));
+    snprintf(text, sizeof(text), "of %s allowed%s", b, most > limit ? ": TOO MANY" : "");
+    table_text(table, what);
+    table_text(table, a);
+    table_text(table, text);
+}
+
+static void print_upstream(const struct replay_upstream *before,
+                           const struct replay_upstream *after)
+{
+    static const char *const heads[] = {"", ">", "", NULL};
+    char text[32];
+    struct table *table = table_new(heads);
+    int64_t window_s = after->window_ms / 1000;
+    char tokens[64];
+    char requests[64];
+    snprintf(tokens, sizeof(tokens), "most tokens in any %" PRId64 " s", window_s);
+    snprintf(requests, sizeof(requests), "most requests in any %" PRId64 " s", window_s);
+    table_text(table, "requests");
+    table_count(table, after->requests - before->requests);
+    table_text(table, "");
+    table_text(table, "tokens used");
+    table_count(table, after->tokens - before->tokens);
+    table_text(table, "");
+    table_text(table, "429s (too many requests)");
+    table_count(table, after->status_429 - before->status_429);
+    table_text(table, after->status_429 == before->status_429 ? "none: the quota was kept"
+                                                              : "THE QUOTA WAS NOT KEPT");
+    put_peak(table, requests, after->max_requests_in_window, after->rpm);
+    put_peak(table, tokens, after->max_tokens_in_window, after->tpm);
+    if (after->quota_used >= 0) {
+        snprintf(text, sizeof(text), "%.1f %%", after->quota_used * 100);
+        table_text(table, "share of the quota used");
+        table_text(table, text);
+        table_text(table, "tokens, over the time that calls came");
+    }
+    printf("\nWhat the provider saw\n\n");
+    table_print(table, stdout, "  ");
+    table_free(table);
+}
+
+/* ---- For programs ---- */
+
+static json_object *count_json(const struct replay_count *c)
+{
+    json_object *o = json_object_new_object();
+    json_put_integer(o, "arrivals", (int64_t)c->arrivals);
+    json_put_integer(o, "granted", (int64_t)c->granted);
+    json_put_integer(o, "denied", (int64_t)c->denied);
+    json_put_integer(o, "errors", (int64_t)c->errors);
+    json_put_integer(o, "status_429", (int64_t)c->status_429);
+    json_put_integer(o, "tokens", (int64_t)c->tokens);
+    return o;
+}
+
+static json_object *upstream_json(const struct replay_upstream *before,
+                                  const struct replay_upstream *after)
+{
+    json_object *o = json_object_new_object();
+    json_put_integer(o, "requests", after->requests - before->requests);
+    json_put_integer(o, "granted", after->granted - before->granted);
+    json_put_integer(o, "tokens", after->tokens - before->tokens);
+    json_put_integer(o, "status_429", after->status_429 - before->status_429);
+    json_put_integer(o, "max_requests_in_window", after->max_requests_in_window);
+    json_put_integer(o, "max_tokens_in_window", after->max_tokens_in_window);
+    json_put_integer(o, "rpm", after->rpm);
+    json_put_integer(o, "tpm", after->tpm);
+    json_put_integer(o, "window_ms", after->window_ms);
+    json_object_object_add(o, "quota_used", json_object_new_double(after->quota_used));
+    return o;
+}
+
+static json_object *replay_json(const struct replay *replay, const struct replay_snapshot *total,
+                                const struct replay_upstream *before,
+                                const struct replay_upstream *after, int64_t elapsed_ms)
+{
+    json_object *o = json_object_new_object();
+    json_object *tiers = json_object_new_object();
+    for (size_t i = 0; i < replay->n_groups; i++)
+        json_object_object_add(tiers, replay->labels[i], count_json(&total->group[i]));
+    struct replay_count sum = sum_of(replay, total);
+    json_put_integer(o, "elapsed_ms", elapsed_ms);
+    json_object_object_add(o, "tiers", tiers);
+    json_object_object_add(o, "all", count_json(&sum));
+    json_object_object_add(o, "upstream", after->known ? upstream_json(before, after) : NULL);
+    json_put_string(o, "first_error", total->error);
+    return o;
+}
+
+static bool write_json(const char *path, json_object *o)
+{
+    int failed =
+        json_object_to_file_ext(path, o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+    if (failed)
+        fprintf(stderr, "ration: --json %s: %s\n", path, strerror(errno));
+    return !failed;
+}
+
+bool replay_report(const struct replay *replay, const struct replay_snapshot *total,
+                   const struct replay_upstream *before, const struct replay_upstream *after,
+                   int64_t elapsed_ms)
+{
+    print_tiers(replay, total);
+    if (after->known)
+        print_upstream(before, after);
+    else
+        printf("\nThe provider at %s has no /report: its own view is not known.\n", replay->url);
+    if (total->error[0])
+        printf("\nThe first error: %s\n", total->error);
+    fflush(stdout);
+    if (!replay->json_file)
+        return true;
+    json_object *o = replay_json(replay, total, before, after, elapsed_ms);
+    bool ok = write_json(replay->json_file, o);
+    json_object_put(o);
+    return ok;
+}

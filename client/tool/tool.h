@@ -1,0 +1,55 @@
+/*
+ * What the subcommands of `ration` share: the exit codes, the options that all of them take, and opening a handle with
+ * words that help when it fails. The tool uses the public header of the library and nothing behind it.
+ */
+#ifndef RATION_TOOL_H
+#define RATION_TOOL_H
+
+#include <ration/ration.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a shell script branches on. */
+enum exit_code { EXIT_GRANTED = 0, EXIT_DENIED = 1, EXIT_WRONG = 2 };
+
+/* The options that every subcommand takes. */
+struct tool {
+    const char *servers;     /* NULL: the environment's, else the library's default */
+    const char *secret_file; /* NULL: the environment's RATION_SECRET */
+    int64_t timeout_ms;
+    bool json;
+};
+
+#define TOOL_TIMEOUT_MS 5000
+
+/*
+ * Opens a handle to `servers` (NULL: as the options say). `extra_ms` is added to the deadline. EXIT_GRANTED and a handle to
+ * be closed, or EXIT_WRONG after saying why.
+ */
+int tool_open(const struct tool *tool, const char *servers, ration **out);
+
+/* The servers that will be asked, as text for messages. */
+const char *tool_servers(const struct tool *tool);
+
+/* Says on stderr what went wrong and what to do about it. Gives EXIT_WRONG. */
+int tool_fail(const struct tool *tool, const ration *r, int err);
+
+/* Says on stderr why a call was denied and when to come back. Gives EXIT_DENIED. */
+int tool_denied(const struct ration_grant *grant);
+
+/* Checks what a name must be there for. False after saying so. */
+bool tool_wants(const char *command, const char *what, const char *value);
+
+/* The subcommands; each takes the arguments that follow its name, with its name as argv[0]. */
+int cmd_acquire(int argc, char **argv, struct tool *tool);
+int cmd_report(int argc, char **argv, struct tool *tool);
+int cmd_renew(int argc, char **argv, struct tool *tool);
+int cmd_cancel(int argc, char **argv, struct tool *tool);
+int cmd_peek(int argc, char **argv, struct tool *tool);
+int cmd_audit(int argc, char **argv, struct tool *tool);
+int cmd_ping(int argc, char **argv, struct tool *tool);
+int cmd_exec(int argc, char **argv, struct tool *tool);
+int cmd_replay(int argc, char **argv, struct tool *tool);
+
+#endif

@@ -1,0 +1,191 @@
+/*
+ * Each form has its own reader, which takes the whole text or nothing; wait_parse() tries them in turn. Numbers are read
+ * as decimal digits, not by strtod(): that would depend on the locale and take "nan", "inf" and hexadecimal.
+ */
+#include "wait.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <curl/curl.h>
+
+int64_t wait_wall_clock_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static const char *skip_blanks(const char *s)
+{
+    while (*s == ' ' || *s == '\t')
+        s++;
+    return s;
+}
+
+/*
+ * Reads digits[.digits] in units of which one has `unit_us` microseconds. Gives the microseconds, rounded up, in *us and
+ * what follows the number; NULL where there is no number. Large numbers stick at a bound far above WAIT_MAX_MS.
+ */
+static const char *read_number(const char *s, int64_t unit_us, int64_t *us)
+{
+    const int64_t bound = (int64_t)WAIT_MAX_MS * 1000 * 1000;
+    int64_t whole = 0;
+    const char *start = s;
+    for (; isdigit((unsigned char)*s); s++)
+        whole = whole > bound ? whole : whole * 10 + (*s - '0');
+    if (s == start)
+        return NULL;
+    if (whole > bound / unit_us)
+        whole = bound / unit_us;
+    int64_t total = whole * unit_us;
+    if (*s == '.') {
+        const char *fraction = ++s;
+        int64_t numerator = 0;
+        int64_t denominator = 1;
+        for (; isdigit((unsigned char)*s); s++) {
+            if (denominator < 1000000000) { /* beyond nanoseconds nobody can tell */
+                numerator = numerator * 10 + (*s - '0');
+                denominator *= 10;
+            }
+        }
+        if (s == fraction)
+            return NULL;
+        total += (numerator * (unit_us / 1000 ? unit_us / 1000 : 1) * 1000 + denominator - 1) /
+                 denominator;
+    }
+    *us = total;
+    return s;
+}
+
+static void set_ms(int64_t us, int64_t *ms)
+{
+    int64_t value = us <= 0 ? 0 : (us + 999) / 1000;
+    *ms = value > WAIT_MAX_MS ? WAIT_MAX_MS : value;
+}
+
+static bool parse_plain(const char *s, int64_t unit_us, int64_t *ms)
+{
+    int64_t us = 0;
+    s = read_number(s, unit_us, &us);
+    if (!s || *skip_blanks(s) != '\0')
+        return false;
+    set_ms(us, ms);
+    return true;
+}
+
+static const char *read_unit(const char *s, int64_t *unit_us)
+{
+    static const struct {
+        const char *name;
+        int64_t us;
+    } units[] = {{"ms", 1000}, {"us", 1}, {"h", 3600000000}, {"m", 60000000}, {"s", 1000000}};
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        size_t len = strlen(units[i].name);
+        if (strncmp(s, units[i].name, len) == 0) {
+            *unit_us = units[i].us;
+            return s + len;
+        }
+    }
+    return NULL;
+}
+
+/* "6m0s": numbers with units, one after another. */
+static bool parse_duration(const char *s, int64_t *ms)
+{
+    int64_t total = 0;
+    const char *start = s;
+    while (*s && s - start < 64) {
+        size_t len = strspn(s, "0123456789.");
+        int64_t unit_us = 0;
+        int64_t us = 0;
+        const char *end = read_unit(s + len, &unit_us);
+        if (!end || read_number(s, unit_us, &us) != s + len)
+            return false;
+        total += us;
+        s = skip_blanks(end);
+    }
+    if (s == start || *s)
+        return false;
+    set_ms(total, ms);
+    return true;
+}
+
+/* "2025-06-01T12:00:00.25Z", or with an offset in place of the Z. */
+static bool parse_rfc3339(const char *s, int64_t now_ms, int64_t *ms)
+{
+    struct tm tm = {.tm_isdst = 0};
+    int used = 0;
+    if (sscanf(s, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 6 ||
+        used == 0)
+        return false;
+    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 ||
+        tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+        return false;
+    s += used;
+    int64_t fraction_us = 0;
+    if (*s == '.') {
+        char number[16] = "0";
+        size_t len = strspn(s + 1, "0123456789");
+        if (len == 0)
+            return false;
+        snprintf(number + 1, sizeof(number) - 1, ".%.9s", s + 1);
+        number[2 + (len < 9 ? len : 9)] = '\0';
+        read_number(number, 1000000, &fraction_us);
+        s += 1 + len;
+    }
+    int offset_min = 0;
+    if (*s == '+' || *s == '-') {
+        int hours = 0;
+        int minutes = 0;
+        int n = 0;
+        if (sscanf(s + 1, "%2d:%2d%n", &hours, &minutes, &n) != 2 || n != 5 || hours < 0 ||
+            minutes < 0)
+            return false;
+        offset_min = (*s == '-' ? -1 : 1) * (hours * 60 + minutes);
+        s += 1 + n;
+    } else if (*s == 'Z' || *s == 'z') {
+        s++;
+    } else {
+        return false;
+    }
+    if (*skip_blanks(s))
+        return false;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    int64_t at_us = ((int64_t)timegm(&tm) - (int64_t)offset_min * 60) * 1000000 + fraction_us;
+    set_ms(at_us - now_ms * 1000, ms);
+    return true;
+}
+
+/* libcurl reads the three forms of an HTTP date without asking the locale. It would take much else for a date too, so
+ * the name of a day is asked for first. */
+static bool parse_http_date(const char *s, int64_t now_ms, int64_t *ms)
+{
+    static const char days[][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
+    for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
+        if (strncmp(s, days[i], 3) != 0)
+            continue;
+        time_t at = curl_getdate(s, NULL);
+        if (at == (time_t)-1)
+            return false;
+        set_ms(((int64_t)at * 1000 - now_ms) * 1000, ms);
+        return true;
+    }
+    return false;
+}
+
+bool wait_parse(const char *text, int64_t now_ms, int64_t *ms)
+{
+    const char *s = skip_blanks(text);
+    return parse_plain(s, 1000000, ms) || parse_duration(s, ms) || parse_rfc3339(s, now_ms, ms) ||
+           parse_http_date(s, now_ms, ms);
+}
+
+bool wait_parse_ms(const char *text, int64_t *ms)
+{
+    return parse_plain(skip_blanks(text), 1000, ms);
+}

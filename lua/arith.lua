@@ -1,0 +1,44 @@
+-- decide: decides a whole batch of operations over every limit of their buckets, in one atomic step.
+--
+-- This script is put together from the files of this folder in the order that lua/CMakeLists.txt gives. README.md beside
+-- this file has its contract: KEYS, the packed argument, the packed answer, what is kept where, and what each step costs.
+--
+-- Lua's numbers are doubles: integers are exact below 2^53 and nothing here may leave that range. Amounts are at most
+-- 10^13 and costs at most 10^12, so sums are far from it; products are not, and go through mul_div.
+
+local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
+local EXACT = 2 ^ 53
+
+-- (a * b + c) / m as an exact quotient and remainder, for a < 2^53, m < 2^44, c < m. The quotient must be below 2^53,
+-- which callers make sure of beforehand; the product need not be.
+local function mul_div(a, b, c, m)
+    local product = a * b + c
+    if product < EXACT then
+        local quotient = floor(product / m)
+        return quotient, product - quotient * m
+    end
+    -- Long division in base 256: what is carried is below m, so that each step stays below 2^53.
+    local whole = floor(b / m)
+    local part = b - whole * m
+    local quotient, rest = 0, 0
+    for shift = 48, 0, -8 do
+        rest = rest * 256 + floor(a / 2 ^ shift) % 256 * part
+        quotient = quotient * 256 + floor(rest / m)
+        rest = rest % m
+    end
+    rest = rest + c
+    return a * whole + quotient + floor(rest / m), rest % m
+end
+
+-- The smallest t >= 0 with (t * b + c) / m >= a in whole numbers: how long until `a` has come in. What would take longer
+-- than FOREVER (35,000 years in ms) is answered as that.
+local FOREVER = 2 ^ 50
+
+local function time_for(a, b, c, m)
+    if a * m / b > FOREVER then
+        return FOREVER
+    end
+    local quotient, rest = mul_div(a, m, 0, b)
+    -- t = ceil((a * m - c) / b); a * m = quotient * b + rest
+    return max(0, quotient + ceil((rest - c) / b))
+end

@@ -1,0 +1,237 @@
+/*
+ * Replies to operations that have come back from the store.
+ *
+ * Written straight from the op into the connection's output, with no strings in between. What went wrong is an error
+ * whose text says what to do; where the store was away and the configuration says allow, an acquire is granted with
+ * mode "local", so that nobody mistakes it for a decision.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "id.h"
+#include "limit.h"
+#include "request.h"
+#include "store.h"
+#include "words.h"
+#include "worker.h"
+
+#define LABEL_BYTES (RATION_MAX_ID_BYTES + 64)
+
+static bool is_asking(const struct op *op)
+{
+    return op->kind == OP_ACQUIRE || op->kind == OP_RENEW;
+}
+
+static bool allowed_without_store(const struct op *op)
+{
+    return op->outcome == OP_UNAVAILABLE && is_asking(op) && op->config->on_outage == OUTAGE_ALLOW;
+}
+
+void answer_count(const struct request *r)
+{
+    struct worker_counters *counters = &r->worker->counters;
+    const struct op *op = &r->op;
+    switch (op->outcome) {
+    case OP_GRANTED:
+        counters->granted++;
+        break;
+    case OP_DENIED:
+        counters->denied++;
+        counters->denied_never += op->retry_after_ms == RATION_RETRY_NEVER;
+        break;
+    case OP_LATE:
+        counters->late++;
+        counters->settled++;
+        break;
+    case OP_SETTLED:
+        counters->settled++;
+        break;
+    case OP_DUPLICATE:
+        counters->duplicate++;
+        break;
+    default:
+        counters->allowed_without_store += allowed_without_store(op);
+        break;
+    }
+}
+
+/* "pool:openai/gpt-4o", "tenant:acme", "tenant:acme@openai/gpt-4o"; returns the length. */
+static size_t write_scope(const struct op *op, enum policy_scope scope, char *to)
+{
+    const struct id *id = &op->id;
+    char *at = to;
+    if (scope == SCOPE_POOL)
+        return (size_t)sprintf(to, "pool:%s", op->policy.pool->name);
+    memcpy(at, "tenant:", 7);
+    at += 7;
+    memcpy(at, id->tenant, id->tenant_bytes);
+    at += id->tenant_bytes;
+    if (scope == SCOPE_TENANT_IN_POOL)
+        at += sprintf(at, "@%s", op->policy.pool->name);
+    return (size_t)(at - to);
+}
+
+static void write_limited_by(struct buf *out, const struct op *op)
+{
+    char label[LABEL_BYTES];
+    const struct policy_bucket *bucket = &op->policy.buckets[op->limited_bucket];
+    size_t n = write_scope(op, bucket->scope, label);
+    label[n++] = ' ';
+    int more = limit_label(&bucket->set->limits[op->limited_limit], label + n, sizeof label - n);
+    resp_bulk(out, label, n + (more > 0 ? (size_t)more : 0));
+}
+
+static void write_decision(struct request *r, struct buf *out, bool granted, const char *mode)
+{
+    const struct op *op = &r->op;
+    char id[RATION_MAX_ID_BYTES];
+    resp_map(out, r->resp, 5);
+    resp_text(out, RATION_FIELD_STATUS);
+    resp_text(out, granted ? RATION_STATUS_GRANTED : RATION_STATUS_DENIED);
+    resp_text(out, RATION_FIELD_ID);
+    resp_bulk(out, id, op->dry_run ? 0 : id_format(&op->id, id));
+    resp_text(out, RATION_FIELD_RETRY_AFTER_MS);
+    resp_integer(out, granted ? 0 : op->retry_after_ms);
+    resp_text(out, RATION_FIELD_LIMITED_BY);
+    if (granted)
+        resp_text(out, "");
+    else
+        write_limited_by(out, op);
+    resp_text(out, RATION_FIELD_MODE);
+    resp_text(out, mode);
+}
+
+static void write_status(struct request *r, struct buf *out, const char *status)
+{
+    resp_map(out, r->resp, 1);
+    resp_text(out, RATION_FIELD_STATUS);
+    resp_text(out, status);
+}
+
+static void write_row(struct request *r, struct buf *out, const struct policy_bucket *bucket,
+                      const struct limit *limit, const struct op_row *row)
+{
+    char scope[LABEL_BYTES];
+    resp_map(out, r->resp, 6);
+    resp_text(out, "scope");
+    resp_bulk(out, scope, write_scope(&r->op, bucket->scope, scope));
+    resp_text(out, "unit");
+    resp_text(out, unit_name(limit->unit));
+    resp_text(out, "per");
+    resp_text(out, limit->per);
+    resp_text(out, "limit");
+    resp_integer(out, limit->capacity);
+    resp_text(out, "remaining");
+    resp_integer(out, row->remaining);
+    resp_text(out, "reset_ms");
+    resp_integer(out, row->reset_ms);
+}
+
+static void write_rows(struct request *r, struct buf *out)
+{
+    const struct policy *policy = &r->op.policy;
+    const struct op_row *row = r->op.rows;
+    size_t n = 0;
+    for (unsigned i = 0; i < policy->n; i++)
+        n += policy->buckets[i].set->n;
+    resp_array(out, n);
+    for (unsigned i = 0; i < policy->n; i++)
+        for (size_t j = 0; j < policy->buckets[i].set->n; j++)
+            write_row(r, out, &policy->buckets[i], &policy->buckets[i].set->limits[j], row++);
+}
+
+static void write_error(struct request *r, struct buf *out, const char *text)
+{
+    resp_error(out, text);
+    r->worker->counters.commands_failed++;
+}
+
+static void write_unavailable(struct request *r, struct buf *out)
+{
+    char text[512];
+    const char *trouble = store_trouble(r->worker->store);
+    const char *then = "send it again later, with the same id so that nothing is charged twice";
+    if (is_asking(&r->op) && r->op.config->on_outage == OUTAGE_LOCAL)
+        then = "on_outage is \"local\", which this version answers as \"deny\"";
+    else if (is_asking(&r->op))
+        then = "on_outage is \"deny\"; send it again later, with the same ID where you gave one";
+    snprintf(text, sizeof text, "%s the store is not reachable (%s); %s", RATION_ERR_UNAVAILABLE,
+             *trouble != '\0' ? trouble : "it did not answer in time", then);
+    write_error(r, out, text);
+}
+
+static void write_foreign(struct request *r, struct buf *out)
+{
+    char text[RATION_MAX_ID_BYTES + 128], id[RATION_MAX_ID_BYTES];
+    id_format(&r->op.id, id);
+    snprintf(text, sizeof text,
+             "%s id %s is taken by another reservation; choose an id that no other call has",
+             RATION_ERR_MALFORMED, id);
+    write_error(r, out, text);
+}
+
+static void write_refused(struct request *r, struct buf *out)
+{
+    char text[512];
+    snprintf(text, sizeof text, "%s the store refused: %.300s", RATION_ERR_UNAVAILABLE,
+             r->op.trouble != NULL ? r->op.trouble : "no reason given");
+    write_error(r, out, text);
+}
+
+void answer_write(struct request *r, struct buf *out)
+{
+    switch (r->op.outcome) {
+    case OP_GRANTED:
+        write_decision(r, out, true, RATION_MODE_EXACT);
+        break;
+    case OP_DENIED:
+        write_decision(r, out, false, RATION_MODE_EXACT);
+        break;
+    case OP_SETTLED:
+        write_status(r, out, RATION_STATUS_SETTLED);
+        break;
+    case OP_LATE:
+        write_status(r, out, RATION_STATUS_LATE);
+        break;
+    case OP_DUPLICATE:
+        write_status(r, out, RATION_STATUS_DUPLICATE);
+        break;
+    case OP_PEEKED:
+        write_rows(r, out);
+        break;
+    case OP_NOSUCH:
+        write_error(r, out,
+                    RATION_ERR_NOSUCH " no such reservation; it was never granted, or it is long "
+                                      "over and forgotten");
+        break;
+    case OP_ENDED:
+        write_error(r, out,
+                    RATION_ERR_NOSUCH " reservation has ended (reported, cancelled or "
+                                      "expired); ACQUIRE again");
+        break;
+    case OP_FOREIGN:
+        write_foreign(r, out);
+        break;
+    case OP_UNAVAILABLE:
+        if (allowed_without_store(&r->op))
+            write_decision(r, out, true, RATION_MODE_LOCAL);
+        else
+            write_unavailable(r, out);
+        break;
+    case OP_NOPERM:
+        write_error(r, out, RATION_ERR_NOPERM " the reservation is another tenant's");
+        break;
+    case OP_NOPOOL:
+        write_error(r, out,
+                    RATION_ERR_NOPOOL " the reservation's pool is no longer configured; add it "
+                                      "to \"pools\" again to settle");
+        break;
+    case OP_REFUSED:
+        write_refused(r, out);
+        break;
+    case OP_PENDING:
+        write_error(r, out, RATION_ERR_UNAVAILABLE " the store's answer was not understood");
+        break;
+    }
+}

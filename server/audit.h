@@ -1,0 +1,30 @@
+/*
+ * AUDIT: do the books of a pool balance? granted = reported + outstanding + expired + cancelled, and the outstanding
+ * reservations, counted one by one, agree with the pool's running sum.
+ */
+#ifndef RATIOND_AUDIT_H
+#define RATIOND_AUDIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+
+struct store;
+struct event_base;
+
+struct audit_row {
+    const struct config_pool *pool;
+    enum ration_unit unit;
+    int64_t granted, reported, outstanding, expired, cancelled, used, scanned; /* scanned -1: they moved meanwhile */
+    int balanced;
+};
+
+/* rows NULL: the store did not answer; error has the reason. Borrowed until the callback returns. */
+typedef void audit_done_fn(void *arg, const struct audit_row *rows, size_t n, const char *error);
+
+/* Audits one pool, or all (pool NULL). Takes its own reference to config. done is called once, from the event loop. */
+void audit_run(struct event_base *base, struct store *store, struct config *config,
+               const struct config_pool *pool, audit_done_fn *done, void *arg);
+
+#endif

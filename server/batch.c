@@ -1,0 +1,380 @@
+/*
+ * Group commit: one batch of a domain is at the store, the next one gathers.
+ *
+ * The normal path: batch_submit() queues the operation in its domain's lane and wakes the batcher, which runs at the end
+ * of the event loop's turn and, for each lane that has nothing under way, forms a batch of what waits and sends it. The
+ * answer completes the operations and wakes the batcher again.
+ *
+ * What goes wrong:
+ *   the store is not ready          operations wait in their lane
+ *   the batch's fate is unknown     it stays in the lane and is sent again, marked, before anything else of its domain
+ *   the store refused it            its operations end as OP_REFUSED: nothing was written
+ *   the calendar moved on (stale)   the same batch is packed again with the store's own time
+ *   an operation waited too long    it ends as OP_UNAVAILABLE; its place in the batch stays, so that the others keep
+ *                                   theirs when the batch is sent again
+ *   a free-form id                  the store is asked first for whom it was made (batch_lookup.c)
+ */
+#define _GNU_SOURCE
+#include "batch.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "batch_inner.h"
+#include "clock.h"
+#include "log.h"
+
+enum { SWEEP_MS = 20, STALE_TRIES = 3 };
+
+static void on_answer(void *arg, enum store_status status, const char *data, size_t n);
+
+/* ---- queues ------------------------------------------------------------------------------------------------ */
+
+void op_queue_put(struct op_queue *queue, struct op *op)
+{
+    op->next = NULL;
+    if (queue->last)
+        queue->last->next = op;
+    else
+        queue->first = op;
+    queue->last = op;
+    queue->n++;
+}
+
+struct op *op_queue_take(struct op_queue *queue)
+{
+    struct op *op = queue->first;
+    if (op) {
+        queue->first = op->next;
+        if (!queue->first)
+            queue->last = NULL;
+        queue->n--;
+    }
+    return op;
+}
+
+static struct lane *find_lane(struct batcher *b, const char *domain)
+{
+    for (struct lane *lane = b->lanes; lane; lane = lane->next)
+        if (strcmp(lane->domain, domain) == 0)
+            return lane;
+    struct lane *lane = calloc(1, sizeof *lane);
+    if (!lane)
+        return NULL;
+    lane->domain = strdup(domain);
+    if (!lane->domain) {
+        free(lane);
+        return NULL;
+    }
+    lane->batcher = b;
+    lane->next = b->lanes;
+    b->lanes = lane;
+    return lane;
+}
+
+/* Reports, renewals and cancels first (they make room), then acquires by priority, then looks. */
+static enum lane_queue queue_of(const struct op *op)
+{
+    if (op->kind == OP_ACQUIRE)
+        return (enum lane_queue)(QUEUE_ACQUIRE_0 + op->priority);
+    return op->kind == OP_PEEK ? QUEUE_PEEK : QUEUE_SETTLE;
+}
+
+void batcher_wake(struct batcher *b)
+{
+    event_active(b->wake, EV_TIMEOUT, 1);
+}
+
+/* Completions are deferred: an operation may fail inside batch_submit(), whose caller is not ready for its end. */
+void batcher_end(struct batcher *b, struct op *op, enum op_outcome outcome)
+{
+    op->outcome = outcome;
+    op_queue_put(&b->ended, op);
+    batcher_wake(b);
+}
+
+void batcher_enqueue(struct batcher *b, struct op *op)
+{
+    struct lane *lane = find_lane(b, op->policy.pool->domain);
+    if (!lane) {
+        batcher_end(b, op, OP_UNAVAILABLE);
+        return;
+    }
+    op_queue_put(&lane->queues[queue_of(op)], op);
+    batcher_wake(b);
+}
+
+void batch_submit(struct batcher *b, struct op *op)
+{
+    op->outcome = OP_PENDING;
+    op->deadline_ms = clock_ms() + b->timeout_ms;
+    b->load++;
+    if (!b->sweeping) {
+        struct timeval soon = {0, SWEEP_MS * 1000};
+        b->sweeping = true;
+        event_add(b->sweep, &soon);
+    }
+    if (op->id.free_form && op->kind != OP_ACQUIRE && op->kind != OP_PEEK)
+        batcher_look_up(b, op);
+    else
+        batcher_enqueue(b, op);
+}
+
+static void finish(struct batcher *b, struct op *op)
+{
+    b->load--;
+    b->counters.unavailable += op->outcome == OP_UNAVAILABLE;
+    b->counters.refused += op->outcome == OP_REFUSED;
+    op->done(op);
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------------- */
+
+static int64_t store_now_ms(const struct batcher *b)
+{
+    if (b->store_clock_known)
+        return b->store_clock_ms + (int64_t)(clock_ms() - b->store_clock_at);
+    /* A first guess for calendar limits; if it is wrong the script says so, with the right time. */
+    return (int64_t)time(NULL) * 1000;
+}
+
+static void end_batch(struct lane *lane, enum op_outcome outcome)
+{
+    struct batch *batch = &lane->batch;
+    for (size_t i = 0; i < batch->n; i++)
+        if (batch->ops[i])
+            batcher_end(lane->batcher, batch->ops[i], outcome);
+    lane->state = LANE_IDLE;
+    batch->n = 0;
+}
+
+static void send_batch(struct lane *lane)
+{
+    struct batcher *b = lane->batcher;
+    struct batch *batch = &lane->batch;
+    if (batch_pack(batch, store_now_ms(b)) < 0) {
+        log_error("out of memory", "what=batch operations=%zu", batch->n);
+        end_batch(lane, OP_UNAVAILABLE);
+        return;
+    }
+    if (batch->n_keys == 0) { /* all of them were answered meanwhile */
+        end_batch(lane, OP_UNAVAILABLE);
+        return;
+    }
+    if (store_eval(b->store, SCRIPT_DECIDE, batch->n_keys, batch->keys, batch->key_bytes,
+                   (const char *)batch->argument.data, batch->argument.n, on_answer, lane) < 0) {
+        lane->state = LANE_UNSENT;
+        return;
+    }
+    lane->state = LANE_SENT;
+    b->counters.batches++;
+    b->counters.operations += batch->n;
+    b->counters.resent += batch->again ? batch->n : 0;
+}
+
+static void form_batch(struct lane *lane)
+{
+    struct op *ops[BATCH_MAX_OPS];
+    size_t n = 0;
+    for (int q = 0; q < QUEUE_COUNT; q++)
+        while (n < BATCH_MAX_OPS && lane->queues[q].first)
+            ops[n++] = op_queue_take(&lane->queues[q]);
+    if (n == 0)
+        return;
+    lane->stale_tries = 0;
+    batch_form(&lane->batch, lane->domain, ops, n);
+    send_batch(lane);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct batcher *b = arg;
+    while (b->ended.first)
+        finish(b, op_queue_take(&b->ended));
+    if (!store_ready(b->store))
+        return;
+    batcher_look_up_waiting(b);
+    for (struct lane *lane = b->lanes; lane; lane = lane->next) {
+        if (lane->state == LANE_UNSENT)
+            send_batch(lane);
+        else if (lane->state == LANE_IDLE)
+            form_batch(lane);
+    }
+}
+
+/* ---- answers ----------------------------------------------------------------------------------------------- */
+
+static void on_readable(struct lane *lane, const char *data, size_t n)
+{
+    struct batcher *b = lane->batcher;
+    struct batch *batch = &lane->batch;
+    int64_t store_ms = 0;
+    enum batch_answer answer = batch_unpack(batch, data, n, &b->rows, &store_ms);
+    if (answer != BATCH_UNREADABLE) {
+        b->store_clock_known = true;
+        b->store_clock_ms = store_ms;
+        b->store_clock_at = clock_ms();
+    }
+    if (answer == BATCH_STALE && lane->stale_tries++ < STALE_TRIES) {
+        send_batch(lane);
+        return;
+    }
+    if (answer != BATCH_ANSWERED) {
+        log_error("the script's answer was not understood", "bytes=%zu stale=%d", n, answer == BATCH_STALE);
+        end_batch(lane, OP_UNAVAILABLE);
+        return;
+    }
+    /* From here on the batch is over: `done` may submit, and what it submits waits for on_wake(). */
+    lane->state = LANE_IDLE;
+    size_t n_ops = batch->n;
+    batch->n = 0;
+    for (size_t i = 0; i < n_ops; i++)
+        if (batch->ops[i])
+            finish(b, batch->ops[i]);
+    batcher_wake(b);
+}
+
+static void on_refused(struct lane *lane, const char *words, size_t n)
+{
+    struct batcher *b = lane->batcher;
+    struct batch *batch = &lane->batch;
+    char trouble[256];
+    size_t length = n < sizeof trouble - 1 ? n : sizeof trouble - 1;
+    memcpy(trouble, words, length);
+    trouble[length] = 0;
+    log_warn("the store refused a batch", "operations=%zu error=\"%s\"", batch->n, trouble);
+    lane->state = LANE_IDLE;
+    size_t n_ops = batch->n;
+    batch->n = 0;
+    for (size_t i = 0; i < n_ops; i++) {
+        if (!batch->ops[i])
+            continue;
+        batch->ops[i]->outcome = OP_REFUSED;
+        batch->ops[i]->trouble = trouble;
+        finish(b, batch->ops[i]);
+    }
+    batcher_wake(b);
+}
+
+static void on_answer(void *arg, enum store_status status, const char *data, size_t n)
+{
+    struct lane *lane = arg;
+    switch (status) {
+    case STORE_OK:
+        on_readable(lane, data, n);
+        break;
+    case STORE_REFUSED:
+        on_refused(lane, data, n);
+        break;
+    case STORE_NIL: /* the script never answers nil */
+    case STORE_LOST:
+        lane->batch.again = true;
+        lane->state = LANE_UNSENT;
+        batcher_wake(lane->batcher);
+        break;
+    }
+}
+
+/* ---- age --------------------------------------------------------------------------------------------------- */
+
+/* Queues are in the order of arrival, so the oldest is the first. */
+static void sweep_queue(struct batcher *b, struct op_queue *queue, uint64_t now)
+{
+    while (queue->first && queue->first->deadline_ms <= now)
+        batcher_end(b, op_queue_take(queue), OP_UNAVAILABLE);
+}
+
+static void sweep_lane(struct lane *lane, uint64_t now)
+{
+    struct batch *batch = &lane->batch;
+    for (int q = 0; q < QUEUE_COUNT; q++)
+        sweep_queue(lane->batcher, &lane->queues[q], now);
+    for (size_t i = 0; i < batch->n; i++) {
+        struct op *op = batch->ops[i];
+        if (op && op->deadline_ms <= now) {
+            batch->ops[i] = NULL;
+            batcher_end(lane->batcher, op, OP_UNAVAILABLE);
+        }
+    }
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct batcher *b = arg;
+    uint64_t now = clock_ms();
+    sweep_queue(b, &b->to_look_up, now);
+    for (struct lane *lane = b->lanes; lane; lane = lane->next)
+        sweep_lane(lane, now);
+    b->sweeping = b->load > 0;
+    if (b->sweeping) {
+        struct timeval soon = {0, SWEEP_MS * 1000};
+        event_add(b->sweep, &soon);
+    }
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------- */
+
+struct batcher *batcher_new(struct event_base *base, struct store *store, uint32_t timeout_ms)
+{
+    struct batcher *b = calloc(1, sizeof *b);
+    if (!b)
+        return NULL;
+    b->store = store;
+    b->timeout_ms = timeout_ms;
+    b->wake = event_new(base, -1, 0, on_wake, b);
+    b->sweep = evtimer_new(base, on_sweep, b);
+    if (!b->wake || !b->sweep) {
+        batcher_free(b);
+        return NULL;
+    }
+    return b;
+}
+
+void batcher_free(struct batcher *b)
+{
+    if (!b)
+        return;
+    /* Operations that `done` submits from here on end at once. */
+    for (struct lane *lane = b->lanes; lane; lane = lane->next) {
+        end_batch(lane, OP_UNAVAILABLE);
+        for (int q = 0; q < QUEUE_COUNT; q++)
+            sweep_queue(b, &lane->queues[q], UINT64_MAX);
+    }
+    sweep_queue(b, &b->to_look_up, UINT64_MAX);
+    while (b->ended.first)
+        finish(b, op_queue_take(&b->ended));
+    assert(b->load == 0);
+    while (b->lanes) {
+        struct lane *lane = b->lanes;
+        b->lanes = lane->next;
+        batch_close(&lane->batch);
+        free(lane->domain);
+        free(lane);
+    }
+    if (b->wake)
+        event_free(b->wake);
+    if (b->sweep)
+        event_free(b->sweep);
+    bytes_free(&b->rows);
+    free(b);
+}
+
+void batch_store_changed(struct batcher *b)
+{
+    batcher_wake(b);
+}
+
+size_t batch_load(const struct batcher *b)
+{
+    return b->load;
+}
+
+const struct batch_counters *batch_counters(const struct batcher *b)
+{
+    return &b->counters;
+}

@@ -1,0 +1,44 @@
+/*
+ * Batches: what turns many operations into one round trip to the store.
+ *
+ * A batcher gathers the operations that arrive while its previous batch is at the store and sends them as one EVALSHA
+ * for each domain: reports, renewals and cancels first, then acquires by priority, then looks. A lone operation leaves
+ * at the end of the event loop's turn in which it came. No timers are involved but the one that answers
+ * OP_UNAVAILABLE to what waited too long.
+ *
+ * When a batch's fate is unknown (the connection broke), its operations are sent again under the same ids, marked, and
+ * the script charges only what it has not charged.
+ */
+#ifndef RATIOND_BATCH_H
+#define RATIOND_BATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "op.h"
+
+struct batcher;
+struct event_base;
+struct store;
+
+struct batch_counters {
+    uint64_t batches;      /* sent to the store */
+    uint64_t operations;   /* in those batches */
+    uint64_t resent;       /* operations sent again because a batch's fate was unknown */
+    uint64_t unavailable;  /* operations answered OP_UNAVAILABLE */
+    uint64_t refused;      /* operations answered OP_REFUSED */
+};
+
+/* store is borrowed. timeout_ms is the age at which a waiting operation is answered OP_UNAVAILABLE. */
+struct batcher *batcher_new(struct event_base *base, struct store *store, uint32_t timeout_ms);
+/* Answers everything that waits with OP_UNAVAILABLE and frees; NULL allowed. Call after store_free(). */
+void batcher_free(struct batcher *batcher);
+
+void batch_submit(struct batcher *batcher, struct op *op);
+/* To be called when the store becomes ready or ceases to be. */
+void batch_store_changed(struct batcher *batcher);
+/* Operations that wait or are under way. */
+size_t batch_load(const struct batcher *batcher);
+const struct batch_counters *batch_counters(const struct batcher *batcher);
+
+#endif

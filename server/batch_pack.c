@@ -1,0 +1,410 @@
+/*
+ * Packing a batch for the script and unpacking its answer.
+ *
+ * Whatever several operations share is sent once: a bucket that a hundred requests meet is one key, a tier's limits are
+ * one set, and equal acquires of one tenant are one group with one record.
+ */
+#define _GNU_SOURCE /* htole64 and friends */
+#include "batch_pack.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "zone.h"
+
+enum { SCRIPT_VERSION = 1, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16 };
+enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2 };
+enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_BOOKS = 2 };
+enum { OP_AGAIN = 1, OP_DRY = 2, OP_PARTIAL = 4, OP_SPLIT_UNKNOWN = 8, OP_NAMES = 16, OP_TOKEN = 32 };
+
+/* Open addressing over what this batch has met so far; places are numbered from 1, 0 is empty. */
+enum { PLACES = 4096 };
+
+struct seen {
+    uint16_t place[PLACES];
+};
+
+/* What one packing needs; one at a time in a thread. */
+struct packer {
+    struct batch *batch;
+    int64_t now_ms;
+    bool failed; /* out of memory */
+    struct bytes sets, buckets, ops;
+    size_t n_sets, n_buckets, n_slices, n_ops;
+    const struct limit_set *set[BATCH_MAX_OPS * POLICY_MAX_BUCKETS];
+    struct {
+        size_t key; /* index into the batch's keys */
+        uint64_t hash;
+    } bucket[BATCH_MAX_OPS * POLICY_MAX_BUCKETS], slice[BATCH_MAX_OPS];
+    struct seen sets_seen, buckets_seen, slices_seen;
+};
+
+static _Thread_local struct packer *packer;
+
+/* ---- bytes ------------------------------------------------------------------------------------------------- */
+
+static void *bytes_room(struct packer *p, struct bytes *bytes, size_t n)
+{
+    static unsigned char nowhere[1024];
+    if (bytes->n + n > bytes->cap) {
+        size_t cap = bytes->cap ? bytes->cap * 2 : 4096;
+        while (cap < bytes->n + n)
+            cap *= 2;
+        unsigned char *grown = realloc(bytes->data, cap);
+        if (!grown) {
+            p->failed = true;
+            return n <= sizeof nowhere ? nowhere : NULL;
+        }
+        bytes->data = grown;
+        bytes->cap = cap;
+    }
+    void *room = bytes->data + bytes->n;
+    bytes->n += n;
+    return room;
+}
+
+static void put(struct packer *p, struct bytes *bytes, const void *data, size_t n)
+{
+    void *room = bytes_room(p, bytes, n);
+    if (room && n)
+        memcpy(room, data, n);
+}
+
+static void put_int(struct packer *p, struct bytes *bytes, int64_t value, size_t n)
+{
+    uint64_t little = htole64((uint64_t)value);
+    put(p, bytes, &little, n);
+}
+
+void bytes_free(struct bytes *bytes)
+{
+    free(bytes->data);
+    memset(bytes, 0, sizeof *bytes);
+}
+
+/* ---- hashes ------------------------------------------------------------------------------------------------ */
+
+static uint64_t fnv1a(uint64_t hash, const void *data, size_t n)
+{
+    const unsigned char *bytes = data;
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
+    return hash;
+}
+
+#define FNV_BASIS 0xcbf29ce484222325ULL
+
+uint32_t batch_pool_check(const char *pool, size_t pool_n)
+{
+    return (uint32_t)(fnv1a(FNV_BASIS, pool, pool_n) >> 44);
+}
+
+uint64_t batch_check(const char *tenant, size_t tenant_n, const char *pool, size_t pool_n)
+{
+    return (uint64_t)batch_pool_check(pool, pool_n) << 28 | fnv1a(FNV_BASIS, tenant, tenant_n) >> 36;
+}
+
+/* ---- keys -------------------------------------------------------------------------------------------------- */
+
+size_t batch_slice_key(const char *domain, const struct id *id, char *buf, size_t cap)
+{
+    int n = id->free_form ? snprintf(buf, cap, "ration:{%s}:r:=%.*s", domain, id->free_bytes, id->free_text)
+                          : snprintf(buf, cap, "ration:{%s}:r:%.*s", domain, id->slice_bytes, id->slice);
+    assert(n > 0 && (size_t)n < cap);
+    return (size_t)n;
+}
+
+static size_t bucket_key(const char *domain, enum policy_scope scope, const struct id *names, char *buf,
+                         size_t cap)
+{
+    int n = 0;
+    switch (scope) {
+    case SCOPE_POOL:
+        n = snprintf(buf, cap, "ration:{%s}:p:%.*s", domain, names->pool_bytes, names->pool);
+        break;
+    case SCOPE_TENANT:
+        n = snprintf(buf, cap, "ration:{%s}:t:%.*s", domain, names->tenant_bytes, names->tenant);
+        break;
+    case SCOPE_TENANT_IN_POOL:
+        n = snprintf(buf, cap, "ration:{%s}:i:%.*s@%.*s", domain, names->tenant_bytes, names->tenant,
+                     names->pool_bytes, names->pool);
+        break;
+    }
+    assert(n > 0 && (size_t)n < cap);
+    return (size_t)n;
+}
+
+static size_t put_key(struct packer *p, const char *key, size_t n)
+{
+    struct batch *b = p->batch;
+    b->key_at[b->n_keys] = b->key_text.n;
+    b->key_bytes[b->n_keys] = n;
+    put(p, &b->key_text, key, n);
+    return b->n_keys++;
+}
+
+static bool same_key(const struct packer *p, size_t key, const char *text, size_t n)
+{
+    const struct batch *b = p->batch;
+    return b->key_bytes[key] == n && memcmp(b->key_text.data + b->key_at[key], text, n) == 0;
+}
+
+/* ---- limit sets -------------------------------------------------------------------------------------------- */
+
+static void put_limit(struct packer *p, const struct limit *l)
+{
+    struct bytes *to = &p->sets;
+    put_int(p, to, l->unit, 1);
+    put_int(p, to, l->algorithm, 1);
+    put_int(p, to, (l->counted_end ? LIMIT_AT_END : 0) | (l->settle ? LIMIT_SETTLES : 0), 1);
+    put_int(p, to, l->amount, 8);
+    put_int(p, to, l->capacity, 8);
+    for (int i = 0; i < RATION_PRIORITIES; i++)
+        put_int(p, to, l->floor[i], 8);
+    put_int(p, to, (int64_t)l->per_ms, 6);
+    put_int(p, to, l->slack_ms, 4);
+    put_int(p, to, l->unit * 8192 + l->algorithm * 2048 + (l->counted_end ? 1024 : 0) + (int)(l->per_ms % 1021),
+            2);
+    if (l->algorithm == LIMIT_CALENDAR) {
+        int64_t bounds[3];
+        zone_bounds(l->zone, l->calendar, p->now_ms, bounds);
+        for (int i = 0; i < 3; i++)
+            put_int(p, to, bounds[i], 6);
+    }
+}
+
+/* The set's place in the argument, from 0. Sets are compared by address: a tier's tenants share one. */
+static size_t find_set(struct packer *p, const struct limit_set *set)
+{
+    size_t at = ((uintptr_t)set >> 4) * 0x9e3779b97f4a7c15ULL >> 52;
+    for (; p->sets_seen.place[at]; at = (at + 1) % PLACES)
+        if (p->set[p->sets_seen.place[at] - 1] == set)
+            return p->sets_seen.place[at] - 1u;
+    p->set[p->n_sets] = set;
+    p->sets_seen.place[at] = (uint16_t)++p->n_sets;
+    put_int(p, &p->sets, (int64_t)set->n, 1);
+    for (size_t i = 0; i < set->n; i++)
+        put_limit(p, &set->limits[i]);
+    return p->n_sets - 1;
+}
+
+/* ---- buckets and slices ------------------------------------------------------------------------------------ */
+
+static size_t find_bucket(struct packer *p, const struct policy_bucket *bucket, const struct id *names)
+{
+    char key[512];
+    size_t n = bucket_key(p->batch->domain, bucket->scope, names, key, sizeof key - 2);
+    uint64_t hash = fnv1a(FNV_BASIS, key, n);
+    size_t at = hash % PLACES;
+    for (; p->buckets_seen.place[at]; at = (at + 1) % PLACES) {
+        size_t i = p->buckets_seen.place[at] - 1u;
+        if (p->bucket[i].hash == hash && same_key(p, p->bucket[i].key, key, n))
+            return i;
+    }
+    size_t i = p->n_buckets++;
+    p->buckets_seen.place[at] = (uint16_t)(i + 1);
+    p->bucket[i].hash = hash;
+    p->bucket[i].key = put_key(p, key, n);
+    bool books = bucket->scope == SCOPE_POOL;
+    bool slots = books || limit_set_has_slots(bucket->set);
+    if (slots) {
+        memcpy(key + n, ":s", 2);
+        put_key(p, key, n + 2);
+    }
+    put_int(p, &p->buckets, (int64_t)find_set(p, bucket->set), 2);
+    put_int(p, &p->buckets, (slots ? BUCKET_HAS_SLOTS : 0) | (books ? BUCKET_HAS_BOOKS : 0), 1);
+    return i;
+}
+
+/* Slices come after all buckets in KEYS, so they are found in a second pass. */
+static size_t find_slice(struct packer *p, const struct id *id)
+{
+    char key[512];
+    size_t n = batch_slice_key(p->batch->domain, id, key, sizeof key);
+    uint64_t hash = fnv1a(FNV_BASIS, key, n);
+    size_t at = hash % PLACES;
+    for (; p->slices_seen.place[at]; at = (at + 1) % PLACES) {
+        size_t i = p->slices_seen.place[at] - 1u;
+        if (p->slice[i].hash == hash && same_key(p, p->slice[i].key, key, n))
+            return i;
+    }
+    size_t i = p->n_slices++;
+    p->slices_seen.place[at] = (uint16_t)(i + 1);
+    p->slice[i].hash = hash;
+    p->slice[i].key = put_key(p, key, n);
+    return i;
+}
+
+/* ---- operations -------------------------------------------------------------------------------------------- */
+
+/* Any operation of the group that is still waited for, or NULL. All of a group ask the same. */
+static const struct op *group_leader(const struct batch *batch, const struct batch_group *group)
+{
+    for (size_t i = 0; i < group->n; i++)
+        if (batch->ops[group->first + i])
+            return batch->ops[group->first + i];
+    return NULL;
+}
+
+static int op_flags(const struct packer *p, const struct op *op, bool names)
+{
+    return (p->batch->again || op->own_id ? OP_AGAIN : 0) | (op->dry_run ? OP_DRY : 0) |
+           (op->partial ? OP_PARTIAL : 0) | (op->split_unknown ? OP_SPLIT_UNKNOWN : 0) |
+           (names ? OP_NAMES : 0) | (op->has_token ? OP_TOKEN : 0);
+}
+
+static void put_op(struct packer *p, const struct op *op, size_t n, const size_t targets[POLICY_MAX_BUCKETS],
+                   size_t slice)
+{
+    struct bytes *to = &p->ops;
+    bool names = op->kind == OP_ACQUIRE && op->id.free_form;
+    put_int(p, to, op->kind, 1);
+    put_int(p, to, op_flags(p, op, names), 1);
+    put_int(p, to, op->priority, 1);
+    put_int(p, to, (int64_t)n, 1);
+    put_int(p, to, op->stated, 1);
+    put_int(p, to, op->policy.n, 1);
+    for (size_t i = 0; i < POLICY_MAX_BUCKETS; i++)
+        put_int(p, to, i < op->policy.n ? (int64_t)targets[i] : 0, 2);
+    put_int(p, to, (int64_t)slice, 2);
+    put_int(p, to, op->kind == OP_ACQUIRE ? 0 : op->id.member, 1);
+    put(p, to, op->id.nonce, RATION_ID_NONCE_BYTES);
+    put_int(p, to,
+            (int64_t)batch_check(op->id.tenant, op->id.tenant_bytes, op->id.pool, op->id.pool_bytes), 6);
+    put_int(p, to, op->ttl_ms, 4);
+    for (int unit = 0; unit < RATION_UNIT_COUNT; unit++)
+        put_int(p, to, op->amounts[unit], 6);
+    if (names) {
+        put_int(p, to, op->id.tenant_bytes + 1 + op->id.pool_bytes, 2);
+        put(p, to, op->id.tenant, op->id.tenant_bytes);
+        put(p, to, " ", 1);
+        put(p, to, op->id.pool, op->id.pool_bytes);
+    }
+    if (op->has_token)
+        put(p, to, op->token, sizeof op->token);
+    p->n_ops++;
+}
+
+static void pack_groups(struct packer *p)
+{
+    struct batch *b = p->batch;
+    size_t targets[BATCH_MAX_OPS][POLICY_MAX_BUCKETS];
+    for (size_t g = 0; g < b->n_groups; g++) {
+        const struct op *op = group_leader(b, &b->groups[g]);
+        for (size_t i = 0; op && i < op->policy.n; i++)
+            targets[g][i] = find_bucket(p, &op->policy.buckets[i], &op->id);
+    }
+    for (size_t g = 0; g < b->n_groups; g++) {
+        const struct op *op = group_leader(b, &b->groups[g]);
+        if (op)
+            put_op(p, op, b->groups[g].n, targets[g], op->kind == OP_PEEK ? UINT16_MAX : find_slice(p, &op->id));
+    }
+}
+
+int batch_pack(struct batch *batch, int64_t store_now_ms)
+{
+    if (!packer) {
+        packer = calloc(1, sizeof *packer);
+        if (!packer)
+            return -1;
+    }
+    struct packer *p = packer;
+    p->batch = batch;
+    p->now_ms = store_now_ms;
+    p->failed = false;
+    p->sets.n = p->buckets.n = p->ops.n = 0;
+    p->n_sets = p->n_buckets = p->n_slices = p->n_ops = 0;
+    memset(&p->sets_seen, 0, sizeof p->sets_seen);
+    memset(&p->buckets_seen, 0, sizeof p->buckets_seen);
+    memset(&p->slices_seen, 0, sizeof p->slices_seen);
+    batch->argument.n = batch->key_text.n = batch->n_keys = 0;
+
+    pack_groups(p);
+    struct bytes *to = &batch->argument;
+    put_int(p, to, SCRIPT_VERSION, 1);
+    put_int(p, to, (int64_t)p->n_sets, 2);
+    put_int(p, to, (int64_t)p->n_buckets, 2);
+    put_int(p, to, (int64_t)p->n_ops, 2);
+    put(p, to, p->sets.data, p->sets.n);
+    put(p, to, p->buckets.data, p->buckets.n);
+    put(p, to, p->ops.data, p->ops.n);
+    for (size_t i = 0; i < batch->n_keys; i++)
+        batch->keys[i] = (const char *)batch->key_text.data + batch->key_at[i];
+    return p->failed ? -1 : 0;
+}
+
+/* ---- the answer -------------------------------------------------------------------------------------------- */
+
+static int64_t get_int(const char *data, size_t n)
+{
+    uint64_t little = 0;
+    memcpy(&little, data, n);
+    return (int64_t)le64toh(little);
+}
+
+static void answer_op(struct op *op, const char *data, bool granted)
+{
+    op->outcome = (enum op_outcome)(unsigned char)data[0];
+    if (op->kind == OP_ACQUIRE && op->outcome == OP_GRANTED && !granted)
+        op->outcome = OP_DENIED;
+    op->limited_bucket = (uint8_t)data[2];
+    op->limited_limit = (uint8_t)data[3];
+    op->retry_after_ms = op->outcome == OP_DENIED ? get_int(data + 4, 8) : 0;
+}
+
+/* Copies the rows, for alignment; several looks of one batch share the scratch, so pointers are set afterwards. */
+static size_t answer_rows(struct bytes *rows, const char *data, size_t n)
+{
+    size_t at = rows->n;
+    for (size_t i = 0; i < n; i++) {
+        struct op_row row = {get_int(data + i * ANSWER_ROW, 8), get_int(data + i * ANSWER_ROW + 8, 8)};
+        put(packer, rows, &row, sizeof row);
+    }
+    return at;
+}
+
+enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, struct bytes *rows,
+                               int64_t *store_ms)
+{
+    if (n < ANSWER_HEAD)
+        return BATCH_UNREADABLE;
+    *store_ms = get_int(data + 1, 6);
+    if (data[0] != 0)
+        return BATCH_STALE;
+    size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_OPS];
+    rows->n = 0;
+    for (size_t g = 0; g < batch->n_groups; g++) {
+        const struct batch_group *group = &batch->groups[g];
+        if (!group_leader(batch, group))
+            continue;
+        if (n - at < ANSWER_OP)
+            return BATCH_UNREADABLE;
+        const char *answer = data + at;
+        size_t granted = (unsigned char)answer[1];
+        at += ANSWER_OP;
+        if ((unsigned char)answer[0] == OP_PEEKED) {
+            if (n - at < granted * ANSWER_ROW)
+                return BATCH_UNREADABLE;
+            rows_at[g] = answer_rows(rows, data + at, granted);
+            at += granted * ANSWER_ROW;
+        }
+        for (size_t i = 0; i < group->n; i++)
+            if (batch->ops[group->first + i])
+                answer_op(batch->ops[group->first + i], answer, i < granted);
+    }
+    for (size_t g = 0; g < batch->n_groups; g++) {
+        struct op *op = batch->ops[batch->groups[g].first];
+        if (op && op->outcome == OP_PEEKED)
+            op->rows = (struct op_row *)(void *)(rows->data + rows_at[g]);
+    }
+    return at == n ? BATCH_ANSWERED : BATCH_UNREADABLE;
+}
+
+void batch_close(struct batch *batch)
+{
+    bytes_free(&batch->argument);
+    bytes_free(&batch->key_text);
+}

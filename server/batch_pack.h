@@ -1,0 +1,70 @@
+/*
+ * One batch: a number of operations for one domain, packed into the script's argument and its answer unpacked again.
+ * lua/README.md has both layouts.
+ */
+#ifndef RATIOND_BATCH_PACK_H
+#define RATIOND_BATCH_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "op.h"
+
+#define BATCH_MAX_OPS 256
+#define BATCH_MAX_KEYS (BATCH_MAX_OPS * (2 * POLICY_MAX_BUCKETS + 1))
+
+/* Bytes that grow; emptied, not freed, between batches. */
+struct bytes {
+    unsigned char *data;
+    size_t n, cap;
+};
+
+/* Equal acquires of one tenant are decided as one group, under one record: `ops` of one group follow each other. */
+struct batch_group {
+    uint16_t first, n;
+};
+
+struct batch {
+    const char *domain; /* borrowed from the lane */
+    size_t n;
+    struct op *ops[BATCH_MAX_OPS]; /* NULL: was answered meanwhile; its place in the group stays */
+    size_t n_groups;
+    struct batch_group groups[BATCH_MAX_OPS];
+    bool again; /* it was sent before and its fate is unknown */
+
+    /* what batch_pack() makes */
+    struct bytes argument, key_text;
+    size_t n_keys;
+    size_t key_at[BATCH_MAX_KEYS]; /* offsets into key_text while it grows */
+    const char *keys[BATCH_MAX_KEYS];
+    size_t key_bytes[BATCH_MAX_KEYS];
+};
+
+/* Takes operations from the array, in the order of their priority, and forms groups. n <= BATCH_MAX_OPS. */
+void batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n);
+
+/* Packs keys and argument. store_now_ms is where the store's clock is believed to be (for calendar limits).
+ * Returns 0, or -1: out of memory. */
+int batch_pack(struct batch *batch, int64_t store_now_ms);
+
+enum batch_answer { BATCH_ANSWERED, BATCH_STALE, BATCH_UNREADABLE };
+
+/*
+ * Unpacks the script's answer into the operations (those not NULL). rows is scratch for PEEK: op->rows points into it
+ * until the next call. *store_ms gets the store's clock.
+ */
+enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, struct bytes *rows,
+                               int64_t *store_ms);
+
+/* The text of a key; returns its length. */
+size_t batch_slice_key(const char *domain, const struct id *id, char *buf, size_t cap);
+
+/* The 48 bits that tie a record to its pool and tenant; the upper 20 tell the pool. */
+uint64_t batch_check(const char *tenant, size_t tenant_n, const char *pool, size_t pool_n);
+uint32_t batch_pool_check(const char *pool, size_t pool_n);
+
+void batch_close(struct batch *batch);
+void bytes_free(struct bytes *bytes);
+
+#endif

@@ -1,0 +1,79 @@
+/* ACQUIRE pool tenant [unit n]... [PRIORITY p] [WAIT ms] [TTL ms] [ID id] [DRYRUN] */
+#include "clock.h"
+#include "command.h"
+#include "config.h"
+#include "names.h"
+#include "words.h"
+#include "worker.h"
+
+#define OPTIONS                                                                                    \
+    (WORD_BIT(WORD_PRIORITY) | WORD_BIT(WORD_WAIT) | WORD_BIT(WORD_TTL) | WORD_BIT(WORD_ID) |      \
+     WORD_BIT(WORD_DRYRUN))
+#define ALL_UNITS ((1u << RATION_UNIT_COUNT) - 1)
+
+/* A caller may step back, but not ahead of its tier. */
+static bool set_priority(struct request *r, const struct words *words, const struct arg *tenant)
+{
+    struct op *op = &r->op;
+    if (!(words->seen & WORD_BIT(WORD_PRIORITY)))
+        return true;
+    int64_t wanted = words->values[WORD_PRIORITY];
+    if (wanted < op->priority) {
+        const struct config_tier *tier = names_tier(op->config, tenant->p, tenant->n);
+        request_error(r, RATION_ERR_MALFORMED,
+                      "PRIORITY %lld is above tier %s's %u; state %u or more, or leave it out",
+                      (long long)wanted, tier->name, op->priority, op->priority);
+        return false;
+    }
+    op->priority = (uint8_t)wanted;
+    return true;
+}
+
+static bool set_id(struct request *r, const struct words *words, const struct arg *pool,
+                   const struct arg *tenant)
+{
+    struct op *op = &r->op;
+    if (!(words->seen & WORD_BIT(WORD_ID))) {
+        id_make(&r->worker->ids, clock_ms(), tenant->p, tenant->n, pool->p, pool->n, &op->id);
+        return true;
+    }
+    const char *wrong = id_parse(words->id.p, words->id.n, &op->id);
+    if (wrong == NULL && !op->id.free_form) {
+        if (!id_is_for(&op->id, tenant->p, tenant->n, pool->p, pool->n))
+            wrong = "that id names another tenant or pool";
+        else if (op->id.member != 0)
+            wrong = "that id is a member of a group; its fourth part must be 0";
+    }
+    if (wrong != NULL) {
+        request_usage(r, "ID: %s", wrong);
+        return false;
+    }
+    op->own_id = true;
+    if (op->id.free_form) {
+        memcpy(op->id.tenant, tenant->p, tenant->n);
+        op->id.tenant_bytes = (uint8_t)tenant->n;
+        memcpy(op->id.pool, pool->p, pool->n);
+        op->id.pool_bytes = (uint8_t)pool->n;
+    }
+    return true;
+}
+
+void cmd_acquire(struct request *r, const struct arg *args, size_t n)
+{
+    const struct arg *pool = &args[1], *tenant = &args[2];
+    struct op *op = &r->op;
+    struct words words;
+    if (!words_read(r, args, 3, n, OPTIONS, ALL_UNITS, &words))
+        return;
+    if (words.values[WORD_WAIT] > 0) {
+        request_error(r, RATION_ERR_MALFORMED,
+                      "WAIT is not supported by this version; retry after retry_after_ms instead");
+        return;
+    }
+    request_op_init(r, OP_ACQUIRE);
+    if (!names_resolve(r, pool, tenant) || !set_priority(r, &words, tenant) ||
+        !set_id(r, &words, pool, tenant) || !words_to_op(r, &words))
+        return;
+    op->dry_run = words.seen & WORD_BIT(WORD_DRYRUN);
+    request_submit(r);
+}

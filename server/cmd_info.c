@@ -1,0 +1,100 @@
+/*
+ * INFO [section]...
+ *
+ * Text in the form of Redis' INFO: "# Section", then "name:value" lines. Counters are those of this worker since it
+ * started; the lists in worker.h and batch.h say what each counts.
+ */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "batch.h"
+#include "clock.h"
+#include "command.h"
+#include "config.h"
+#include "front.h"
+#include "store.h"
+#include "version.h"
+#include "words.h"
+#include "worker.h"
+
+#define INFO_MAX_BYTES 16384
+
+static void write_server(struct buf *text, const struct worker *worker)
+{
+    buf_printf(text, "ration_version:%s\r\n", RATION_VERSION);
+    buf_printf(text, "process_id:%ld\r\n", (long)getpid());
+    buf_printf(text, "tcp_port:%u\r\n", front_port(worker->front));
+    buf_printf(text, "uptime_in_seconds:%" PRIu64 "\r\n", (clock_ms() - worker->started_ms) / 1000);
+    buf_printf(text, "config:%s\r\n",
+               worker->config_path != NULL ? worker->config_path : "built-in example");
+    buf_printf(text, "draining:%d\r\n", worker->draining);
+}
+
+static void write_clients(struct buf *text, const struct worker *worker)
+{
+    buf_printf(text, "connected_clients:%zu\r\n", front_connections(worker->front));
+    buf_printf(text, "max_connections:%u\r\n", worker->config->max_connections);
+}
+
+static void write_store(struct buf *text, const struct worker *worker)
+{
+    buf_printf(text, "store_url:%s\r\n", worker->config->store.url);
+    buf_printf(text, "store_state:%s\r\n", store_ready(worker->store) ? "ready" : "away");
+    buf_printf(text, "store_trouble:%s\r\n", store_trouble(worker->store));
+    buf_printf(text, "store_warning:%s\r\n", store_warning(worker->store));
+}
+
+static void write_batches(struct buf *text, const struct worker *worker)
+{
+    const struct batch_counters *counters = batch_counters(worker->batcher);
+    buf_printf(text, "batches:%" PRIu64 "\r\n", counters->batches);
+    buf_printf(text, "operations:%" PRIu64 "\r\n", counters->operations);
+    buf_printf(text, "operations_resent:%" PRIu64 "\r\n", counters->resent);
+    buf_printf(text, "operations_unavailable:%" PRIu64 "\r\n", counters->unavailable);
+    buf_printf(text, "operations_refused:%" PRIu64 "\r\n", counters->refused);
+    buf_printf(text, "operations_waiting:%zu\r\n", batch_load(worker->batcher));
+}
+
+static void write_stats(struct buf *text, const struct worker *worker)
+{
+#define WRITE_COUNTER(name, help) buf_printf(text, #name ":%" PRIu64 "\r\n", worker->counters.name);
+    WORKER_COUNTERS(WRITE_COUNTER)
+#undef WRITE_COUNTER
+}
+
+static const struct section {
+    const char *name;
+    void (*write)(struct buf *text, const struct worker *worker);
+} sections[] = {{"Server", write_server},
+                {"Clients", write_clients},
+                {"Store", write_store},
+                {"Batches", write_batches},
+                {"Stats", write_stats}};
+
+static bool is_wanted(const char *section, const struct arg *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (word_is(&names[i], section) || word_is(&names[i], "all") ||
+            word_is(&names[i], "default") || word_is(&names[i], "everything"))
+            return true;
+    return n == 0;
+}
+
+void cmd_info(struct request *r, const struct arg *args, size_t n)
+{
+    struct buf text;
+    buf_init(&text, INFO_MAX_BYTES, NULL);
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        if (!is_wanted(sections[i].name, args + 1, n - 1))
+            continue;
+        buf_printf(&text, "%s# %s\r\n", buf_size(&text) > 0 ? "\r\n" : "", sections[i].name);
+        sections[i].write(&text, r->worker);
+    }
+    if (text.failed)
+        request_error(r, RATION_ERR_BUSY, "out of memory");
+    else if (buf_size(&text) == 0)
+        resp_text(request_out(r), "");
+    else
+        resp_bulk(request_out(r), buf_bytes(&text), buf_size(&text));
+    buf_close(&text);
+}

@@ -1,0 +1,11 @@
+/* PEEK pool tenant */
+#include "command.h"
+#include "names.h"
+
+void cmd_peek(struct request *r, const struct arg *args, size_t n)
+{
+    (void)n;
+    request_op_init(r, OP_PEEK);
+    if (names_resolve(r, &args[1], &args[2]))
+        request_submit(r);
+}

@@ -1,0 +1,77 @@
+/*
+ * TENANT GET name             the tier that holds for a tenant, configured or not
+ * TENANT LIST cursor          the configured tenants, a page at a time: next cursor ("0": the end), names
+ * TENANT SET, TENANT DEL      the configuration file's business in this version
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "command.h"
+#include "config.h"
+#include "names.h"
+#include "words.h"
+#include "worker.h"
+
+#define PAGE_NAMES 1000
+
+static void get(struct request *r, const struct arg *name)
+{
+    const struct config *config = r->worker->config;
+    if (!command_may_act_for(r, name->p, name->n))
+        return;
+    const struct config_tier *tier = names_tier(config, name->p, name->n);
+    if (tier == NULL) {
+        names_answer_notenant(r, name->p, name->n);
+        return;
+    }
+    struct buf *out = request_out(r);
+    resp_map(out, r->resp, 4);
+    resp_text(out, "name");
+    resp_bulk(out, name->p, name->n);
+    resp_text(out, "tier");
+    resp_text(out, tier->name);
+    resp_text(out, "priority");
+    resp_integer(out, tier->priority);
+    resp_text(out, "configured");
+    resp_integer(out, config_tenant(config, name->p, name->n) != NULL);
+}
+
+static void list(struct request *r, const struct arg *cursor)
+{
+    const struct config *config = r->worker->config;
+    size_t count = config_tenant_count(config);
+    int64_t from;
+    char next[24];
+    if (command_is_tenant(r)) {
+        request_error(r, RATION_ERR_NOPERM, "TENANT LIST is for the operator's credential only");
+        return;
+    }
+    if (!word_number(cursor, 0, INT64_MAX, &from)) {
+        request_usage(r, "a cursor is 0, or what the last TENANT LIST answered first");
+        return;
+    }
+    size_t first = (uint64_t)from < count ? (size_t)from : count;
+    size_t end = count - first > PAGE_NAMES ? first + PAGE_NAMES : count;
+    struct buf *out = request_out(r);
+    snprintf(next, sizeof next, "%zu", end < count ? end : 0);
+    resp_array(out, 2);
+    resp_text(out, next);
+    resp_array(out, end - first);
+    for (size_t i = first; i < end; i++)
+        resp_text(out, config_tenant_at(config, i)->name);
+}
+
+void cmd_tenant(struct request *r, const struct arg *args, size_t n)
+{
+    if (n == 3 && word_is(&args[1], "GET"))
+        get(r, &args[2]);
+    else if (n == 3 && word_is(&args[1], "LIST"))
+        list(r, &args[2]);
+    else if (word_is(&args[1], "SET") || word_is(&args[1], "DEL"))
+        request_error(r, RATION_ERR_MALFORMED,
+                      "TENANT %s is not supported by this version; change the configuration file "
+                      "and send SIGHUP",
+                      word_is(&args[1], "SET") ? "SET" : "DEL");
+    else
+        request_usage(r, "say GET and a name, or LIST and a cursor (0 to begin)");
+}

@@ -1,0 +1,172 @@
+/*
+ * The command table and what is checked before any handler runs.
+ *
+ * Every way of using a command wrongly is answered with what would have been right: its usage, or the command whose
+ * name is closest to what was typed.
+ */
+#include "command.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "conn.h"
+#include "worker.h"
+
+#define MOST (RATION_MAX_ARGS - 1)
+
+static const struct command commands[] = {
+    {"ACQUIRE", 2, MOST, COMMAND_STORE | COMMAND_WRITES, cmd_acquire,
+     "ACQUIRE pool tenant [unit n]... [PRIORITY p] [WAIT ms] [TTL ms] [ID id] [DRYRUN]",
+     "Asks whether a call may be made now, and reserves what it may use"},
+    {"REPORT", 1, MOST, COMMAND_STORE | COMMAND_WRITES, cmd_report,
+     "REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL]",
+     "Says what a call really used; what was reserved beyond it is given back"},
+    {"RENEW", 1, MOST, COMMAND_STORE | COMMAND_WRITES, cmd_renew,
+     "RENEW id [TTL ms] [unit n]... [ID token]", "Lets a reservation live longer, and adds to it"},
+    {"CANCEL", 1, 1, COMMAND_STORE | COMMAND_WRITES, cmd_cancel, "CANCEL id",
+     "Gives a reservation back: the call was never sent"},
+    {"PEEK", 2, 2, COMMAND_STORE, cmd_peek, "PEEK pool tenant",
+     "Shows every limit that a call of this tenant to this pool meets; changes nothing"},
+    {"PING", 0, 1, 0, cmd_ping, "PING [message]", "Answers PONG, or the message"},
+    {"AUDIT", 0, 1, COMMAND_STORE | COMMAND_OPERATOR, cmd_audit, "AUDIT [pool]",
+     "Shows the books: granted = reported + outstanding + expired + cancelled"},
+    {"TENANT", 1, 4, 0, cmd_tenant, "TENANT GET name | LIST cursor | SET name TIER tier | DEL name",
+     "Shows tenants and their tiers"},
+    {"AUTH", 1, 2, COMMAND_OPEN, cmd_auth, "AUTH [name] secret",
+     "Authenticates as the operator, or as a tenant"},
+    {"HELLO", 0, MOST, COMMAND_OPEN, cmd_hello, "HELLO [2|3 [AUTH name secret] [SETNAME name]]",
+     "Chooses the protocol version, and says who the server is"},
+    {"ECHO", 1, 1, 0, cmd_echo, "ECHO message", "Answers the message"},
+    {"INFO", 0, MOST, 0, cmd_info, "INFO [section]...",
+     "Shows the server's state and counters: server, clients, store, batches, stats"},
+    {"COMMAND", 0, MOST, 0, cmd_command, "COMMAND [COUNT | LIST | INFO [name]... | DOCS [name]...]",
+     "Lists the commands"},
+    {"CLIENT", 1, MOST, 0, cmd_client,
+     "CLIENT ID | GETNAME | SETNAME name | SETINFO LIB-NAME|LIB-VER value",
+     "Names this connection"},
+    {"CONFIG", 1, MOST, COMMAND_OPERATOR, cmd_config, "CONFIG GET pattern...",
+     "Shows settings of the server"},
+    {"SELECT", 1, 1, 0, cmd_select, "SELECT 0",
+     "Accepted for Redis clients; there is one database"},
+    {"RESET", 0, 0, COMMAND_OPEN, cmd_reset, "RESET",
+     "Puts the connection into the state of a new one"},
+    {"QUIT", 0, 0, COMMAND_OPEN, cmd_quit, "QUIT", "Closes the connection"},
+};
+
+size_t command_count(void)
+{
+    return sizeof commands / sizeof commands[0];
+}
+
+const struct command *command_at(size_t index)
+{
+    return &commands[index];
+}
+
+const struct command *command_find(const struct arg *name)
+{
+    for (size_t i = 0; i < command_count(); i++)
+        if (strlen(commands[i].name) == name->n &&
+            strncasecmp(commands[i].name, name->p, name->n) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* How many letters must change to make one word of the other (Levenshtein), both short. */
+static unsigned distance(const char *a, size_t a_n, const char *b, size_t b_n)
+{
+    enum { LONGEST = 16 };
+    unsigned row[LONGEST + 1];
+    for (size_t j = 0; j <= b_n; j++)
+        row[j] = (unsigned)j;
+    for (size_t i = 1; i <= a_n; i++) {
+        unsigned diagonal = row[0];
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= b_n; j++) {
+            unsigned replaced = diagonal + ((a[i - 1] & ~0x20) != (b[j - 1] & ~0x20));
+            unsigned dropped = row[j] + 1, added = row[j - 1] + 1;
+            diagonal = row[j];
+            row[j] = replaced < dropped ? replaced : dropped;
+            if (added < row[j])
+                row[j] = added;
+        }
+    }
+    return row[b_n];
+}
+
+/* The command that was probably meant, or NULL. */
+static const struct command *closest(const struct arg *name)
+{
+    const struct command *best = NULL;
+    unsigned best_distance = 3; /* of 3 changes and more, nothing was meant */
+    if (name->n > 16)
+        return NULL;
+    for (size_t i = 0; i < command_count(); i++) {
+        size_t n = strlen(commands[i].name);
+        unsigned d = distance(name->p, name->n, commands[i].name, n);
+        if (d < best_distance && d < n) {
+            best = &commands[i];
+            best_distance = d;
+        }
+    }
+    return best;
+}
+
+static void unknown(struct request *r, const struct arg *name)
+{
+    char shown[RESP_SHOW_BYTES];
+    const struct command *meant = closest(name);
+    resp_show(shown, name->p, name->n);
+    if (meant != NULL)
+        request_error(r, RATION_ERR_MALFORMED, "unknown command '%s', did you mean %s? (%s)", shown,
+                      meant->name, meant->usage);
+    else
+        request_error(r, RATION_ERR_MALFORMED,
+                      "unknown command '%s'; COMMAND LIST shows all, the first are ACQUIRE, "
+                      "REPORT, RENEW, CANCEL, PEEK",
+                      shown);
+}
+
+bool command_is_tenant(const struct request *r)
+{
+    return r->conn->auth == AUTH_TENANT;
+}
+
+bool command_may_act_for(struct request *r, const char *tenant, size_t n)
+{
+    const struct identity *who = r->conn->tenant;
+    if (!command_is_tenant(r) || (who->n == n && memcmp(who->name, tenant, n) == 0))
+        return true;
+    request_error(r, RATION_ERR_NOPERM,
+                  "this connection is authenticated as tenant '%s' and may not act for another",
+                  who->name);
+    return false;
+}
+
+void command_run(struct request *r, const struct arg *args, size_t n)
+{
+    const struct command *command = command_find(&args[0]);
+    r->command = command;
+    bool authenticated = r->conn->auth != AUTH_NONE || !r->worker->config->auth_required;
+    if (!authenticated && (command == NULL || !(command->flags & COMMAND_OPEN))) {
+        request_error(r, RATION_ERR_NOAUTH, "authentication required; send AUTH [name] secret");
+    } else if (command == NULL) {
+        unknown(r, &args[0]);
+    } else if (n - 1 < command->min_args || n - 1 > command->max_args) {
+        if (command->min_args == command->max_args)
+            request_usage(r, "it takes %u argument%s, not %zu", command->min_args,
+                          command->min_args == 1 ? "" : "s", n - 1);
+        else
+            request_usage(r, "%s than %u argument%s", n - 1 < command->min_args ? "fewer" : "more",
+                          n - 1 < command->min_args ? command->min_args : command->max_args,
+                          (n - 1 < command->min_args ? command->min_args : command->max_args) == 1
+                              ? ""
+                              : "s");
+    } else if ((command->flags & COMMAND_OPERATOR) && command_is_tenant(r)) {
+        request_error(r, RATION_ERR_NOPERM, "%s is for the operator's credential only",
+                      command->name);
+    } else {
+        command->run(r, args, n);
+    }
+}

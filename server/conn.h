@@ -1,0 +1,103 @@
+/*
+ * A client connection: bytes in, requests in a queue, replies out in the order of the requests.
+ *
+ * Operations complete in any order; a request whose answer has come waits in the queue until all before it are
+ * answered. See the head of conn.c for the states.
+ */
+#ifndef RATIOND_CONN_H
+#define RATIOND_CONN_H
+
+#include <sys/queue.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <event2/event_struct.h>
+
+#include "buf.h"
+#include "resp.h"
+
+struct front;
+struct request;
+
+enum conn_state {
+    CONN_OPEN, /* in front->conns: reads, parses, answers */
+    CONN_LAST, /* in front->conns: reads no more, parses and answers what it has, then closes */
+    CONN_DEAF, /* in front->conns: neither reads nor parses; answers what was asked, then closes */
+    CONN_LINGER, /* in front->conns: all is answered and shut down; discards what comes until the peer closes */
+    CONN_CLOSED, /* in front->closed until the end of the turn */
+};
+
+enum conn_auth { AUTH_NONE, AUTH_OPERATOR, AUTH_TENANT };
+
+/* A tenant's name, shared by the connection that authenticated as it and by its requests under way. */
+struct identity {
+    unsigned refs;
+    size_t n;
+    char name[]; /* NUL-terminated */
+};
+
+struct identity *identity_new(const char *name, size_t n); /* one reference; NULL: no memory */
+struct identity *identity_ref(struct identity *identity);
+void identity_unref(struct identity *identity); /* NULL allowed */
+
+struct conn {
+    struct front *front;
+    TAILQ_ENTRY(conn) link;        /* in front->conns or front->closed */
+    TAILQ_ENTRY(conn) dirty_link;  /* in front->dirty, if dirty */
+    TAILQ_ENTRY(conn) resume_link; /* in front->resume, if resuming */
+    struct event read_event;
+    struct event write_event;
+    struct buf
+        in; /* a half-read request, or requests that wait for their turn; no storage when empty */
+    struct buf out;            /* replies not yet sent; no storage when empty */
+    struct resp_parser parser; /* of the request at the beginning of `in` */
+    struct request *first;     /* the queue: the oldest request */
+    struct request *last;      /* the newest */
+    unsigned under_way;        /* requests in the queue */
+    size_t held_bytes;         /* replies that wait in the queue for those before them */
+    size_t discarded;          /* CONN_LINGER: bytes thrown away */
+    uint64_t id;
+    const char *reason;      /* why it will close; lives for ever */
+    struct identity *tenant; /* AUTH_TENANT: whose credential */
+    char *name;              /* CLIENT SETNAME; NULL: none */
+    int fd;
+    enum conn_state state;
+    enum conn_auth auth;
+    uint8_t resp; /* 2 or 3 */
+    bool dirty;
+    bool resuming;
+    bool stalled; /* RATION_MAX_PIPELINE was reached: nothing is read until some are answered */
+    bool write_waiting; /* the socket is full: write_event is pending */
+    bool
+        lingers; /* CONN_DEAF: the peer still sends; closing at once could destroy our last words */
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } peer;
+};
+
+/* Closes, once: the first call decides the reason (lives for ever, logged). Frees nothing before the end of the turn. */
+void conn_close(struct conn *conn, const char *reason);
+/* As conn_close, and counts it as the peer's fault (rubbish, unread replies). */
+void conn_drop(struct conn *conn, const char *reason);
+/* Takes no more requests; closes when all that were asked are answered. For QUIT. */
+void conn_finish(struct conn *conn, const char *reason);
+
+/* CLIENT SETNAME; no bytes: no name any more. False: it cannot be a name, and the old one stays. */
+#define CONN_MAX_NAME_BYTES 128
+bool conn_set_name(struct conn *conn, const char *name, size_t n);
+
+/* Where the answer to the queue's first request is written. */
+struct buf *conn_out(struct conn *conn);
+/* Sends the answers that are due: called whenever a request of this connection is done. */
+void conn_answer(struct conn *conn);
+/* The replies that wait grew by n bytes (request.c). */
+void conn_hold(struct conn *conn, size_t n);
+
+/* "127.0.0.1:1234" into buf; returns buf. */
+#define CONN_PEER_BYTES 72
+const char *conn_peer(const struct conn *conn, char buf[CONN_PEER_BYTES]);
+
+#endif

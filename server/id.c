@@ -1,0 +1,180 @@
+/* Ids: canonical ones name their slice, tenant and pool, so that a report needs no look-up; see protocol.h. */
+#define _GNU_SOURCE /* memrchr, mempcpy, arc4random_buf */
+#include "id.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy.h"
+
+/* A slice holds so many ids of so many milliseconds: few enough that Redis keeps it as one compact list, which costs a
+ * third of a hash table, and that freeing it is nothing. */
+#define SLICE_IDS 100
+#define SLICE_MS  2000
+
+static const char hex[] = "0123456789abcdef";
+
+void id_maker_init(struct id_maker *maker)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+    unsigned char random[sizeof maker->prefix - 1];
+    memset(maker, 0, sizeof *maker);
+    arc4random_buf(random, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++)
+        maker->prefix[i] = alphabet[random[i] % 32];
+}
+
+static void roll_slice(struct id_maker *maker, uint64_t monotonic_ms)
+{
+    if (maker->used > 0 && maker->used < SLICE_IDS && monotonic_ms - maker->opened_ms < SLICE_MS)
+        return;
+    maker->sequence++;
+    maker->used = 0;
+    maker->opened_ms = monotonic_ms;
+}
+
+void id_make(struct id_maker *maker, uint64_t monotonic_ms, const char *tenant, size_t tenant_n,
+             const char *pool, size_t pool_n, struct id *out)
+{
+    roll_slice(maker, monotonic_ms);
+    maker->used++;
+    out->free_form = false;
+    out->member = 0;
+    /* Sequence in base 36: 12 digits last longer than any process. */
+    char digits[13];
+    size_t n = 0;
+    for (uint64_t rest = maker->sequence; rest > 0 || n == 0; rest /= 36)
+        digits[n++] = "0123456789abcdefghijklmnopqrstuvwxyz"[rest % 36];
+    size_t at = strlen(maker->prefix);
+    memcpy(out->slice, maker->prefix, at);
+    while (n > 0 && at < sizeof out->slice)
+        out->slice[at++] = digits[--n];
+    out->slice_bytes = (uint8_t)at;
+    arc4random_buf(out->nonce, sizeof out->nonce);
+    memcpy(out->tenant, tenant, tenant_n);
+    out->tenant_bytes = (uint8_t)tenant_n;
+    memcpy(out->pool, pool, pool_n);
+    out->pool_bytes = (uint8_t)pool_n;
+}
+
+static const char *parse_free_form(const char *text, size_t n, struct id *out)
+{
+    if (n == 0 || n > RATION_MAX_FREE_ID_BYTES)
+        return "an id has 1 to 128 bytes";
+    for (size_t i = 0; i < n; i++)
+        if (text[i] <= 0x20 || text[i] >= 0x7f)
+            return "an id is printable ASCII without spaces";
+    out->free_form = true;
+    out->free_bytes = (uint8_t)n;
+    memcpy(out->free_text, text, n);
+    return NULL;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool parse_nonce(const char *text, unsigned char nonce[RATION_ID_NONCE_BYTES])
+{
+    for (int i = 0; i < RATION_ID_NONCE_BYTES; i++) {
+        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        nonce[i] = (unsigned char)(high * 16 + low);
+    }
+    return true;
+}
+
+/* Reads "<slice>." and returns where it ends, or NULL. */
+static const char *parse_slice(const char *at, const char *end, struct id *out)
+{
+    size_t n = 0;
+    while (at + n < end && n < RATION_ID_MAX_SLICE &&
+           ((at[n] >= 'a' && at[n] <= 'z') || (at[n] >= '0' && at[n] <= '9')))
+        n++;
+    if (n == 0 || at + n >= end || at[n] != '.')
+        return NULL;
+    memcpy(out->slice, at, n);
+    out->slice_bytes = (uint8_t)n;
+    return at + n + 1;
+}
+
+/* Reads "<member>." and returns where it ends, or NULL. */
+static const char *parse_member(const char *at, const char *end, struct id *out)
+{
+    unsigned member = 0;
+    const char *first = at;
+    while (at < end && *at >= '0' && *at <= '9' && at - first < 3)
+        member = member * 10 + (unsigned)(*at++ - '0');
+    if (at == first || at >= end || *at != '.' || member >= RATION_ID_MAX_MEMBERS ||
+        (*first == '0' && at - first > 1))
+        return NULL;
+    out->member = (uint8_t)member;
+    return at + 1;
+}
+
+const char *id_parse(const char *text, size_t n, struct id *out)
+{
+    static const char bad[] = "an id that begins with \"r1.\" must be one that ACQUIRE answered";
+    size_t prefix = strlen(RATION_ID_PREFIX);
+    memset(out, 0, offsetof(struct id, slice));
+    memset(out->nonce, 0, sizeof out->nonce);
+    if (n < prefix || memcmp(text, RATION_ID_PREFIX, prefix) != 0)
+        return parse_free_form(text, n, out);
+    const char *end = text + n;
+    const char *at = parse_slice(text + prefix, end, out);
+    if (!at || end - at < 2 * RATION_ID_NONCE_BYTES + 1 || !parse_nonce(at, out->nonce) ||
+        at[2 * RATION_ID_NONCE_BYTES] != '.')
+        return bad;
+    at = parse_member(at + 2 * RATION_ID_NONCE_BYTES + 1, end, out);
+    if (!at)
+        return bad;
+    const char *sign = memrchr(at, '@', (size_t)(end - at));
+    if (!sign || !policy_name_ok(at, (size_t)(sign - at), RATION_MAX_TENANT_BYTES) ||
+        !policy_name_ok(sign + 1, (size_t)(end - sign - 1), RATION_MAX_POOL_BYTES))
+        return bad;
+    out->tenant_bytes = (uint8_t)(sign - at);
+    memcpy(out->tenant, at, out->tenant_bytes);
+    out->pool_bytes = (uint8_t)(end - sign - 1);
+    memcpy(out->pool, sign + 1, out->pool_bytes);
+    return NULL;
+}
+
+size_t id_format(const struct id *id, char *buf)
+{
+    if (id->free_form) {
+        memcpy(buf, id->free_text, id->free_bytes);
+        buf[id->free_bytes] = 0;
+        return id->free_bytes;
+    }
+    char *at = buf;
+    at = (char *)mempcpy(at, RATION_ID_PREFIX, strlen(RATION_ID_PREFIX));
+    at = (char *)mempcpy(at, id->slice, id->slice_bytes);
+    *at++ = '.';
+    for (int i = 0; i < RATION_ID_NONCE_BYTES; i++) {
+        *at++ = hex[id->nonce[i] >> 4];
+        *at++ = hex[id->nonce[i] & 15];
+    }
+    *at++ = '.';
+    if (id->member >= 100)
+        *at++ = (char)('0' + id->member / 100);
+    if (id->member >= 10)
+        *at++ = (char)('0' + id->member / 10 % 10);
+    *at++ = (char)('0' + id->member % 10);
+    *at++ = '.';
+    at = (char *)mempcpy(at, id->tenant, id->tenant_bytes);
+    *at++ = '@';
+    at = (char *)mempcpy(at, id->pool, id->pool_bytes);
+    *at = 0;
+    return (size_t)(at - buf);
+}
+
+bool id_is_for(const struct id *id, const char *tenant, size_t tenant_n, const char *pool,
+               size_t pool_n)
+{
+    return id->tenant_bytes == tenant_n && id->pool_bytes == pool_n &&
+           memcmp(id->tenant, tenant, tenant_n) == 0 && memcmp(id->pool, pool, pool_n) == 0;
+}

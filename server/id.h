@@ -1,0 +1,50 @@
+/*
+ * Ids of reservations: made, taken apart, put together. protocol.h has their form.
+ */
+#ifndef RATIOND_ID_H
+#define RATIOND_ID_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ration/protocol.h>
+
+struct id {
+    bool free_form;                        /* the caller's own words: `slice` and the names say nothing */
+    uint8_t slice_bytes;
+    uint8_t member;
+    uint8_t tenant_bytes;                  /* free form: 0 until the store was asked */
+    uint8_t pool_bytes;                    /* likewise */
+    uint8_t free_bytes;
+    unsigned char nonce[RATION_ID_NONCE_BYTES];
+    char slice[RATION_ID_MAX_SLICE];
+    char tenant[RATION_MAX_TENANT_BYTES];
+    char pool[RATION_MAX_POOL_BYTES];
+    char free_text[RATION_MAX_FREE_ID_BYTES];
+};
+
+/* Makes ids for one worker. Slices are rolled by number and by age. */
+struct id_maker {
+    char prefix[12]; /* random, this maker's own */
+    uint64_t sequence;
+    unsigned used;       /* ids made in the current slice */
+    uint64_t opened_ms;  /* monotonic */
+};
+
+void id_maker_init(struct id_maker *maker);
+/* Makes a new id's slice, nonce and member; the names are copied in. Names must be within their limits. */
+void id_make(struct id_maker *maker, uint64_t monotonic_ms, const char *tenant, size_t tenant_n,
+             const char *pool, size_t pool_n, struct id *out);
+
+/* Takes an id apart. Returns NULL, or what is wrong with it in words (a string that lives for ever). */
+const char *id_parse(const char *text, size_t n, struct id *out);
+
+/* Writes the id's text, NUL-terminated, into buf of RATION_MAX_ID_BYTES; returns its length. */
+size_t id_format(const struct id *id, char *buf);
+
+/* The same tenant and pool? */
+bool id_is_for(const struct id *id, const char *tenant, size_t tenant_n, const char *pool,
+               size_t pool_n);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * An operation: one ACQUIRE, REPORT, RENEW, CANCEL or PEEK on its way to the store and back.
+ *
+ * The command fills in what was asked, the batch carries it, the script decides, and `done` is called exactly once,
+ * from the event loop, never from inside batch_submit(). The operation is owned by who submitted it; from submit to
+ * done it must stay where it is.
+ */
+#ifndef RATIOND_OP_H
+#define RATIOND_OP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ration/protocol.h>
+
+#include "id.h"
+#include "policy.h"
+
+enum op_kind { OP_ACQUIRE = 1, OP_REPORT = 2, OP_RENEW = 3, OP_CANCEL = 4, OP_PEEK = 5 };
+
+enum op_outcome {
+    OP_PENDING = 0,
+    /* the script's answers; the numbers are its output format */
+    OP_GRANTED = 1,
+    OP_DENIED = 2,
+    OP_SETTLED = 3,
+    OP_LATE = 4,
+    OP_DUPLICATE = 5,
+    OP_PEEKED = 6,
+    OP_NOSUCH = 7,  /* no such reservation */
+    OP_FOREIGN = 8, /* the id is taken by a reservation of another tenant or pool */
+    OP_ENDED = 9,   /* RENEW of a reservation that was reported, cancelled or has expired */
+    /* the server's own */
+    OP_UNAVAILABLE = 32, /* the store did not answer before the deadline */
+    OP_NOPERM = 33,      /* the reservation is another tenant's */
+    OP_NOPOOL = 34,      /* the reservation's pool is no longer configured */
+    OP_REFUSED = 35,     /* the store refused: `trouble` has its words */
+};
+
+/* One limit as PEEK saw it, in the order of the policy's buckets and their limits. */
+struct op_row {
+    int64_t remaining;
+    int64_t reset_ms;
+};
+
+struct op;
+typedef void op_done_fn(struct op *op);
+
+struct op {
+    enum op_kind kind;
+
+    /* ---- what was asked -------------------------------------------------------------------------------------- */
+    struct config *config;   /* one reference, held by the op; its policy points into it */
+    struct policy policy;    /* resolved by the command; for a free-form id by the batch, when it knows the names */
+    struct id id;            /* of PEEK only the names of tenant and pool */
+    const char *only_tenant; /* the credential's tenant: a free-form id of another is OP_NOPERM; NULL: any. Borrowed */
+    uint8_t priority;        /* 0 - 2 */
+    bool own_id;             /* the caller chose the id: it may have been sent before */
+    bool dry_run;
+    bool partial;
+    bool has_token;          /* RENEW: `token` tells a repeated addition */
+    unsigned char token[8];
+    uint32_t ttl_ms;
+    uint8_t stated;          /* bit 1 << unit: that unit was stated */
+    bool split_unknown;      /* only `tokens` was stated, so input and output stand for all of it */
+    int64_t amounts[RATION_UNIT_COUNT];
+
+    /* ---- the answer ------------------------------------------------------------------------------------------ */
+    enum op_outcome outcome;
+    uint8_t limited_bucket; /* denied: policy.buckets[limited_bucket].set->limits[limited_limit] */
+    uint8_t limited_limit;
+    int64_t retry_after_ms; /* denied: n or RATION_RETRY_NEVER */
+    struct op_row *rows;    /* PEEKED: borrowed until done returns */
+    const char *trouble;    /* OP_REFUSED: borrowed until done returns */
+
+    op_done_fn *done;
+    void *arg;
+
+    /* ---- the batch's own -------------------------------------------------------------------------------------- */
+    struct op *next;
+    uint64_t deadline_ms; /* monotonic */
+};
+
+/* Fills in what follows from what was stated: requests 1, concurrent 1, tokens = input + output, and so on. For
+ * acquisitions only; a report's unstated units are the script's business, except tokens where both parts are stated. */
+void op_complete_amounts(struct op *op);
+
+#endif

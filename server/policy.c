@@ -1,0 +1,84 @@
+/*
+ * From names to buckets: at most three, in the order in which a denial names them.
+ *
+ *     pool             always, so that the pool's state and its books exist even where it has no limits
+ *     tenant           its own limits, else its tier's
+ *     tenant in pool   its own limits there, else its tier's there
+ *
+ * What has no limits has no bucket (but the pool). A tenant that is not configured has the default tier; when there is
+ * none it is refused. Nothing here allocates or locks: it runs once a request.
+ */
+#include "policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare_pools(const void *key, const void *element)
+{
+    const struct config_pool *wanted = key;
+    const struct config_in_pool *entry = element;
+    if (wanted == entry->pool)
+        return 0;
+    return (uintptr_t)wanted < (uintptr_t)entry->pool ? -1 : 1;
+}
+
+/* NULL: nothing is said about this pool. The configuration keeps these lists sorted by address. */
+static const struct limit_set *find_in_pool(const struct config_in_pool *list, size_t n,
+                                            const struct config_pool *pool)
+{
+    if (n == 0)
+        return NULL;
+    const struct config_in_pool *found = bsearch(pool, list, n, sizeof *list, compare_pools);
+    return found != NULL ? found->limits : NULL;
+}
+
+static void add_bucket(struct policy *policy, enum policy_scope scope, const struct limit_set *set)
+{
+    if (set == NULL || (set->n == 0 && scope != SCOPE_POOL))
+        return;
+    policy->buckets[policy->n++] = (struct policy_bucket){.scope = scope, .set = set};
+}
+
+enum policy_result policy_resolve(const struct config *config, const char *pool, size_t pool_n,
+                                  const char *tenant, size_t tenant_n, struct policy *out)
+{
+    const struct config_pool *in = config_pool(config, pool, pool_n);
+    if (in == NULL)
+        return POLICY_NOPOOL;
+    const struct config_tenant *who = config_tenant(config, tenant, tenant_n);
+    const struct config_tier *tier = who != NULL ? who->tier : config->default_tier;
+    if (tier == NULL) {
+        /* A report of a tenant that is no longer known still has to be settled in the pool. */
+        *out = (struct policy){.pool = in};
+        add_bucket(out, SCOPE_POOL, in->limits);
+        return POLICY_NOTENANT;
+    }
+
+    const struct limit_set *own = tier->limits;
+    const struct limit_set *here = NULL;
+    if (who != NULL) {
+        if (who->limits != NULL)
+            own = who->limits;
+        here = find_in_pool(who->in_pool, who->n_in_pool, in);
+    }
+    if (here == NULL)
+        here = find_in_pool(tier->in_pool, tier->n_in_pool, in);
+
+    *out = (struct policy){.pool = in, .priority = tier->priority};
+    add_bucket(out, SCOPE_POOL, in->limits);
+    add_bucket(out, SCOPE_TENANT, own);
+    add_bucket(out, SCOPE_TENANT_IN_POOL, here);
+    return POLICY_OK;
+}
+
+bool policy_name_ok(const char *name, size_t n, size_t max)
+{
+    if (n == 0 || n > max)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)name[i];
+        if (c <= 0x20 || c >= 0x7f || strchr(RATION_NAME_FORBIDDEN, c) != NULL)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,341 @@
+/*
+ * The store's commands: one buffer each, made in one go and kept until the reply.
+ *
+ * The normal path: the command's bytes are written out (RESP, sized before), hiredis copies them to its own buffer, and
+ * the command waits on in_flight, whose order is the order of the replies. The reply's type is checked, the command goes
+ * back to the spare ones, and its callback is called.
+ *
+ * NOSCRIPT means that nothing ran: the script is loaded again and the command's bytes are sent again behind that, in the
+ * same pipeline, so no answer has to be awaited in between. The repeat keeps the first deadline; a store that forgets its
+ * scripts all the time ends as one that does not answer. Many commands under way share one load.
+ *
+ * READONLY, LOADING and MASTERDOWN are the command's answer (nothing was written), and also say that this is not the
+ * store to talk to: the connection is given up, and what else was under way on it is lost.
+ */
+#include "store_inner.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    HEADER_BYTES = 24,        /* "$" or "*", 20 digits, "\r\n": more than enough */
+    SPARE_COMMANDS = 16,      /* kept for reuse; one worker has about one under way per domain */
+    SPARE_BYTES = 256 * 1024, /* a larger buffer is not kept */
+};
+
+static const char unexpected_type[] = "unexpected reply type";
+
+void command_list_append(struct command_list *list, struct command *command)
+{
+    command->next = NULL;
+    if (list->first)
+        list->last->next = command;
+    else
+        list->first = command;
+    list->last = command;
+}
+
+struct command *command_list_take(struct command_list *list)
+{
+    struct command *command = list->first;
+    if (command)
+        list->first = command->next;
+    return command;
+}
+
+static void command_free(struct command *command)
+{
+    free(command->bytes);
+    free(command);
+}
+
+/* With room for so many bytes; NULL for lack of memory. */
+static struct command *command_new(struct store *store, size_t capacity)
+{
+    struct command *command = store->spare;
+    if (command) {
+        store->spare = command->next;
+        store->n_spare--;
+    } else {
+        command = calloc(1, sizeof *command);
+        if (!command)
+            return NULL;
+    }
+    if (!command->bytes || command->capacity < capacity) {
+        free(command->bytes);
+        command->capacity = capacity;
+        command->bytes = malloc(capacity);
+        if (!command->bytes) {
+            free(command);
+            return NULL;
+        }
+    }
+    command->n = 0;
+    command->on_key = NULL;
+    return command;
+}
+
+static void command_recycle(struct store *store, struct command *command)
+{
+    if (store->n_spare == SPARE_COMMANDS || command->capacity > SPARE_BYTES) {
+        command_free(command);
+        return;
+    }
+    command->next = store->spare;
+    store->spare = command;
+    store->n_spare++;
+}
+
+void command_free_spare(struct store *store)
+{
+    struct command *command;
+    while ((command = store->spare)) {
+        store->spare = command->next;
+        command_free(command);
+    }
+}
+
+void command_finish(struct store *store, struct command *command, enum store_status status,
+                    const char *data, size_t n)
+{
+    store_reply_fn *on_reply = command->on_reply;
+    void *arg = command->arg;
+    command_recycle(store, command);
+    store->calling++;
+    on_reply(arg, status, data, n);
+    store->calling--;
+}
+
+static void put_header(struct command *command, char type, size_t n)
+{
+    char text[HEADER_BYTES];
+    char *p = text + sizeof text;
+    *--p = '\n';
+    *--p = '\r';
+    do
+        *--p = (char)('0' + n % 10);
+    while (n /= 10);
+    *--p = type;
+    size_t used = (size_t)(text + sizeof text - p);
+    memcpy(command->bytes + command->n, p, used);
+    command->n += used;
+}
+
+static void put_bulk(struct command *command, const char *data, size_t n)
+{
+    put_header(command, '$', n);
+    if (n)
+        memcpy(command->bytes + command->n, data, n);
+    memcpy(command->bytes + command->n + n, "\r\n", 2);
+    command->n += n + 2;
+    assert(command->n <= command->capacity);
+}
+
+static size_t bulk_room(size_t n)
+{
+    return HEADER_BYTES + n + 2;
+}
+
+static void script_load_again(struct store *store, enum store_script script);
+static void on_reply_from_store(redisAsyncContext *context, void *data, void *privdata);
+
+static int command_put_in_flight(struct store *store, struct command *command)
+{
+    if (redisAsyncFormattedCommand(store->context, on_reply_from_store, command, command->bytes,
+                                   command->n) != REDIS_OK)
+        return -1;
+    command_list_append(&store->in_flight, command);
+    return 0;
+}
+
+static int command_send(struct store *store, struct command *command, store_reply_fn *on_reply,
+                        void *arg)
+{
+    uint32_t timeout_ms = store->settings->timeout_ms;
+    command->on_reply = on_reply;
+    command->arg = arg;
+    command->deadline_ms = store_now_ms() + timeout_ms;
+    if (command_put_in_flight(store, command)) {
+        command_recycle(store, command);
+        return -1;
+    }
+    if (!event_pending(store->watch, EV_TIMEOUT, NULL)) {
+        store_set_timer(store->watch, timeout_ms);
+    }
+    return 0;
+}
+
+/* True if the command is under way again. */
+static bool command_repeat(struct store *store, struct command *command)
+{
+    if (!store->reloading[command->script])
+        script_load_again(store, command->script);
+    return store->reloading[command->script] && !command_put_in_flight(store, command);
+}
+
+static void on_script_loaded(redisAsyncContext *context, void *data, void *privdata)
+{
+    struct store *store = context->data;
+    const redisReply *reply = data;
+    if (!store)
+        return;
+    const char *sha = privdata;
+    for (int script = 0; script < SCRIPT_COUNT; script++)
+        if (sha == store->sha[script])
+            store->reloading[script] = false;
+    if (!reply)
+        store_break(store, CONTEXT_ENDS_ITSELF, "%s", store_context_error(context));
+    else if (reply->type != REDIS_REPLY_STRING || strcmp(reply->str, sha) != 0)
+        store_break(store, CONTEXT_OURS, "SCRIPT LOAD was refused: %s",
+                    reply->type == REDIS_REPLY_ERROR ? reply->str : unexpected_type);
+}
+
+static void script_load_again(struct store *store, enum store_script script)
+{
+    size_t n = 0;
+    const char *text = store_script_text(script, &n);
+    store->reloading[script] =
+        redisAsyncCommand(store->context, on_script_loaded, store->sha[script], "SCRIPT LOAD %b",
+                          text, n) == REDIS_OK;
+}
+
+/* The error says that nothing can be written over this connection. Redis 6.2 wraps what a script met. */
+static bool ends_connection(const redisReply *reply)
+{
+    return store_is_error(reply, "READONLY") || store_is_error(reply, "LOADING") ||
+           store_is_error(reply, "MASTERDOWN") || strstr(reply->str, ": -READONLY ") != NULL;
+}
+
+static void on_error(struct store *store, struct command *command, const redisReply *reply)
+{
+    if (!ends_connection(reply)) {
+        command_finish(store, command, STORE_REFUSED, reply->str, (size_t)reply->len);
+        return;
+    }
+    /* The reply outlives the callback that we are in, and so does the context that is let go. */
+    store_leave(store, CONTEXT_OURS, "the store takes no writes: %s", reply->str);
+    command_finish(store, command, STORE_REFUSED, reply->str, (size_t)reply->len);
+    store_tell(store);
+}
+
+/* Two elements, the next cursor and the keys. */
+static bool is_scan_reply(const redisReply *reply)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_ARRAY)
+        return false;
+    const redisReply *keys = reply->element[1];
+    for (size_t i = 0; i < keys->elements; i++)
+        if (keys->element[i]->type != REDIS_REPLY_STRING)
+            return false;
+    return true;
+}
+
+static void on_scan(struct store *store, struct command *command, const redisReply *reply)
+{
+    const redisReply *cursor = reply->element[0], *keys = reply->element[1];
+    store->calling++;
+    for (size_t i = 0; i < keys->elements; i++)
+        command->on_key(command->arg, keys->element[i]->str, (size_t)keys->element[i]->len);
+    store->calling--;
+    command_finish(store, command, STORE_OK, cursor->str, (size_t)cursor->len);
+}
+
+static void on_reply_from_store(redisAsyncContext *context, void *data, void *privdata)
+{
+    struct store *store = context->data;
+    const redisReply *reply = data;
+    if (!store)
+        return;
+    if (!reply) {
+        store_break(store, CONTEXT_ENDS_ITSELF, "%s", store_context_error(context));
+        return;
+    }
+    struct command *command = command_list_take(&store->in_flight);
+    assert(command == privdata);
+    (void)privdata;
+    if (command->kind == COMMAND_EVAL && store_is_error(reply, "NOSCRIPT") &&
+        command_repeat(store, command))
+        return;
+    if (reply->type == REDIS_REPLY_ERROR)
+        on_error(store, command, reply);
+    else if (command->kind == COMMAND_SCAN && is_scan_reply(reply))
+        on_scan(store, command, reply);
+    else if (command->kind != COMMAND_SCAN && reply->type == REDIS_REPLY_STRING)
+        command_finish(store, command, STORE_OK, reply->str, (size_t)reply->len);
+    else if (command->kind != COMMAND_SCAN && reply->type == REDIS_REPLY_NIL)
+        command_finish(store, command, STORE_NIL, "", 0);
+    else
+        command_finish(store, command, STORE_REFUSED, unexpected_type, strlen(unexpected_type));
+}
+
+int store_eval(struct store *store, enum store_script script, size_t n_keys,
+               const char *const keys[], const size_t key_bytes[], const char *argument,
+               size_t argument_bytes, store_reply_fn *on_reply, void *arg)
+{
+    if (!store_ready(store))
+        return -1;
+    const size_t sha_bytes = sizeof store->sha[0] - 1;
+    char count[HEADER_BYTES];
+    int count_bytes = snprintf(count, sizeof count, "%zu", n_keys);
+    size_t room = HEADER_BYTES + bulk_room(strlen("EVALSHA")) + bulk_room(sha_bytes) +
+                  bulk_room((size_t)count_bytes) + bulk_room(argument_bytes);
+    for (size_t i = 0; i < n_keys; i++)
+        room += bulk_room(key_bytes[i]);
+
+    struct command *command = command_new(store, room);
+    if (!command)
+        return -1;
+    command->kind = COMMAND_EVAL;
+    command->script = script;
+    put_header(command, '*', n_keys + 4);
+    put_bulk(command, "EVALSHA", strlen("EVALSHA"));
+    put_bulk(command, store->sha[script], sha_bytes);
+    put_bulk(command, count, (size_t)count_bytes);
+    for (size_t i = 0; i < n_keys; i++)
+        put_bulk(command, keys[i], key_bytes[i]);
+    put_bulk(command, argument, argument_bytes);
+    return command_send(store, command, on_reply, arg);
+}
+
+int store_hget(struct store *store, const char *key, size_t key_bytes, const char *field,
+               size_t field_bytes, store_reply_fn *on_reply, void *arg)
+{
+    if (!store_ready(store))
+        return -1;
+    struct command *command = command_new(store, HEADER_BYTES + bulk_room(strlen("HGET")) +
+                                                     bulk_room(key_bytes) + bulk_room(field_bytes));
+    if (!command)
+        return -1;
+    command->kind = COMMAND_HGET;
+    put_header(command, '*', 3);
+    put_bulk(command, "HGET", strlen("HGET"));
+    put_bulk(command, key, key_bytes);
+    put_bulk(command, field, field_bytes);
+    return command_send(store, command, on_reply, arg);
+}
+
+int store_scan(struct store *store, const char *cursor, const char *pattern, store_key_fn *on_key,
+               store_reply_fn *on_reply, void *arg)
+{
+    if (!store_ready(store))
+        return -1;
+    const char *const words[] = {"SCAN", cursor, "MATCH", pattern, "COUNT", "200"};
+    const size_t n = sizeof words / sizeof words[0];
+    size_t room = HEADER_BYTES;
+    for (size_t i = 0; i < n; i++)
+        room += bulk_room(strlen(words[i]));
+    struct command *command = command_new(store, room);
+    if (!command)
+        return -1;
+    command->kind = COMMAND_SCAN;
+    command->on_key = on_key;
+    put_header(command, '*', n);
+    for (size_t i = 0; i < n; i++)
+        put_bulk(command, words[i], strlen(words[i]));
+    return command_send(store, command, on_reply, arg);
+}

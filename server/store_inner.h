@@ -1,0 +1,110 @@
+/*
+ * What the files of the store module share; nobody else includes this.
+ *
+ *     store.c          states, connecting, backing off, deadlines, losing what was under way
+ *     store_greeting.c what is said between connected and ready: AUTH, SELECT, INFO, SCRIPT LOAD
+ *     store_command.c  commands: their bytes, their replies, the repeat after NOSCRIPT
+ */
+#ifndef RATIOND_STORE_INNER_H
+#define RATIOND_STORE_INNER_H
+
+#include "store.h"
+
+#include <hiredis/async.h>
+
+struct event;
+struct store_lookup;
+
+enum store_state { STATE_DOWN, STATE_CONNECTING, STATE_READY, STATE_BACKING_OFF, STATE_COUNT };
+
+enum command_kind { COMMAND_EVAL, COMMAND_HGET, COMMAND_SCAN };
+
+/* One command from being sent to its callback. The bytes are kept for the repeat after NOSCRIPT. */
+struct command {
+    struct command *next; /* in in_flight, lost or spare, whichever holds it */
+    enum command_kind kind;
+    enum store_script script; /* COMMAND_EVAL */
+    uint64_t deadline_ms;     /* on the monotonic clock; a repeat keeps it */
+    store_reply_fn *on_reply;
+    store_key_fn *on_key; /* COMMAND_SCAN */
+    void *arg;
+    char *bytes; /* as they go over the wire */
+    size_t n;
+    size_t capacity;
+};
+
+/* A queue of commands, oldest first. */
+struct command_list {
+    struct command *first;
+    struct command *last; /* meaningless while first is NULL */
+};
+
+struct store {
+    struct event_base *base;             /* borrowed */
+    const struct config_store *settings; /* borrowed */
+    store_state_fn *on_state;
+    void *state_arg;
+
+    enum store_state state;
+    bool told_ready; /* what on_state said last */
+    /* While connecting or ready; its `data` is the store until it is let go. */
+    redisAsyncContext *context;
+    /* While the host's name is looked up; there is no context yet. */
+    struct store_lookup *lookup;
+    struct event *timer; /* connecting: gives up; backing off: tries again */
+    struct event *watch; /* fires no later than the earliest deadline in in_flight */
+    unsigned step;       /* of the greeting */
+    unsigned failures;   /* in a row: the delay and the choice of address follow it */
+    uint64_t ready_since_ms;
+
+    char trouble[320]; /* why it is not ready */
+    char warning[320]; /* what endangers promises */
+    char logged[320];  /* the trouble that was logged last, not to be repeated at once */
+    uint64_t logged_ms;
+
+    char sha[SCRIPT_COUNT][41];   /* what SCRIPT LOAD answered */
+    bool reloading[SCRIPT_COUNT]; /* a SCRIPT LOAD after a NOSCRIPT is under way */
+
+    struct command_list in_flight; /* sent, in the order of their replies */
+    struct command_list lost; /* their connection is gone, their callback is still to be called */
+    struct command *spare;    /* kept for the next ones */
+    unsigned n_spare;
+    unsigned calling; /* callbacks on the stack: store_free is not allowed then */
+};
+
+/* Who ends the connection's context: we do, or hiredis is about to after this callback. */
+enum context_end { CONTEXT_OURS, CONTEXT_ENDS_ITSELF };
+
+uint64_t store_now_ms(void);
+void store_set_timer(struct event *event, uint64_t ms);
+
+/*
+ * Ends the connection for the reason given and backs off. What was in flight is put on `lost`, and nobody is told yet:
+ * store_tell() does that. store_break() does both. Only from the event loop.
+ */
+void store_leave(struct store *store, enum context_end end, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void store_tell(struct store *store);
+void store_break(struct store *store, enum context_end end, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Begins the greeting on a new context. */
+void store_greet(struct store *store);
+/* The greeting is over and all is well. */
+void store_set_ready(struct store *store);
+
+/* A script's text; does not fail. */
+const char *store_script_text(enum store_script script, size_t *n);
+
+/* What hiredis has to say about a broken context; never empty. */
+const char *store_context_error(const redisAsyncContext *context);
+bool store_is_error(const redisReply *reply, const char *code);
+
+void command_list_append(struct command_list *list, struct command *command);
+struct command *command_list_take(struct command_list *list);
+/* Recycles the command and calls its callback. */
+void command_finish(struct store *store, struct command *command, enum store_status status,
+                    const char *data, size_t n);
+void command_free_spare(struct store *store);
+
+#endif

@@ -1,0 +1,186 @@
+/*
+ * Reading units and options.
+ *
+ * Numbers are whole decimal numbers and nothing else: "1e3", "NaN", "+5", "5.0" and "-1" are refused with the range that
+ * would have been right, so that nothing but exact integers ever comes near a limit.
+ */
+#include "words.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "config.h"
+
+static const char *const unit_names[] = {
+#define UNIT_NAME(upper, name) name,
+    RATION_UNITS(UNIT_NAME)
+#undef UNIT_NAME
+};
+
+enum option_value { TAKES_NOTHING, TAKES_NUMBER, TAKES_TEXT };
+
+static const struct option {
+    const char *word;
+    enum option_value takes;
+    int64_t min, max;
+    const char *of; /* what the number counts, for people */
+} options_known[WORD_OPTION_COUNT] = {
+    [WORD_PRIORITY] = {"PRIORITY", TAKES_NUMBER, 0, RATION_PRIORITIES - 1,
+                       " (0 real time, 1 standard, 2 background)"},
+    [WORD_WAIT] = {"WAIT", TAKES_NUMBER, 0, RATION_MAX_WAIT_MS, " ms"},
+    [WORD_TTL] = {"TTL", TAKES_NUMBER, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, " ms"},
+    [WORD_ID] = {"ID", TAKES_TEXT, 0, 0, ""},
+    [WORD_DRYRUN] = {"DRYRUN", TAKES_NOTHING, 0, 0, ""},
+    [WORD_STATUS] = {"STATUS", TAKES_NUMBER, 100, 599, " (an HTTP status)"},
+    [WORD_RETRY_AFTER] = {"RETRY_AFTER", TAKES_NUMBER, 0, RATION_MAX_AMOUNT, " ms"},
+    [WORD_PARTIAL] = {"PARTIAL", TAKES_NOTHING, 0, 0, ""},
+};
+
+const char *unit_name(enum ration_unit unit)
+{
+    return unit_names[unit];
+}
+
+bool word_is(const struct arg *arg, const char *word)
+{
+    return strlen(word) == arg->n && strncasecmp(word, arg->p, arg->n) == 0;
+}
+
+bool word_number(const struct arg *arg, int64_t min, int64_t max, int64_t *out)
+{
+    enum { MAX_DIGITS = 18 }; /* of what fits into 63 bits whatever the digits */
+    int64_t value = 0;
+    if (arg->n == 0 || arg->n > MAX_DIGITS)
+        return false;
+    for (size_t i = 0; i < arg->n; i++) {
+        if (arg->p[i] < '0' || arg->p[i] > '9')
+            return false;
+        value = value * 10 + (arg->p[i] - '0');
+    }
+    if (value < min || value > max)
+        return false;
+    *out = value;
+    return true;
+}
+
+static bool need_value(struct request *r, const char *word, bool there)
+{
+    if (!there)
+        request_usage(r, "%s needs a value after it", word);
+    return there;
+}
+
+static bool read_unit(struct request *r, const struct arg *args, size_t i, size_t n, unsigned units,
+                      unsigned unit, struct words *out)
+{
+    char shown[RESP_SHOW_BYTES];
+    const char *name = unit_names[unit];
+    if (!(units & 1u << unit)) {
+        request_usage(r, "%s cannot be stated here: %s", name,
+                      unit == RATION_UNIT_CONCURRENT ? "a call's slot is freed by its report"
+                                                     : "it is not counted");
+        return false;
+    }
+    if (out->stated & 1u << unit) {
+        request_usage(r, "%s is stated twice", name);
+        return false;
+    }
+    if (!need_value(r, name, i + 1 < n))
+        return false;
+    if (!word_number(&args[i + 1], 0, RATION_MAX_COST, &out->amounts[unit])) {
+        request_usage(r, "%s needs a whole number from 0 to %lld%s, not '%s'", name,
+                      (long long)RATION_MAX_COST,
+                      unit == RATION_UNIT_USD ? " (millionths of a dollar)" : "",
+                      resp_show(shown, args[i + 1].p, args[i + 1].n));
+        return false;
+    }
+    out->stated |= (uint8_t)(1u << unit);
+    return true;
+}
+
+static bool read_option(struct request *r, const struct arg *args, size_t i, size_t n,
+                        unsigned which, struct words *out)
+{
+    char shown[RESP_SHOW_BYTES];
+    const struct option *option = &options_known[which];
+    if (out->seen & WORD_BIT(which)) {
+        request_usage(r, "%s is there twice", option->word);
+        return false;
+    }
+    out->seen |= WORD_BIT(which);
+    if (option->takes == TAKES_NOTHING)
+        return true;
+    if (!need_value(r, option->word, i + 1 < n))
+        return false;
+    if (option->takes == TAKES_TEXT) {
+        out->id = args[i + 1];
+        return true;
+    }
+    if (word_number(&args[i + 1], option->min, option->max, &out->values[which]))
+        return true;
+    request_usage(r, "%s needs a whole number from %lld to %lld%s, not '%s'", option->word,
+                  (long long)option->min, (long long)option->max, option->of,
+                  resp_show(shown, args[i + 1].p, args[i + 1].n));
+    return false;
+}
+
+static bool unknown_word(struct request *r, const struct arg *arg)
+{
+    char shown[RESP_SHOW_BYTES];
+    request_usage(r,
+                  "'%s' is neither an option nor a unit (requests, tokens, input_tokens, "
+                  "output_tokens, usd, concurrent)",
+                  resp_show(shown, arg->p, arg->n));
+    return false;
+}
+
+bool words_read(struct request *r, const struct arg *args, size_t from, size_t n, unsigned options,
+                unsigned units, struct words *out)
+{
+    memset(out, 0, sizeof *out);
+    for (size_t i = from; i < n;) {
+        unsigned which = 0, unit = 0;
+        while (unit < RATION_UNIT_COUNT && !word_is(&args[i], unit_names[unit]))
+            unit++;
+        if (unit < RATION_UNIT_COUNT) {
+            if (!read_unit(r, args, i, n, units, unit, out))
+                return false;
+            i += 2;
+            continue;
+        }
+        while (which < WORD_OPTION_COUNT &&
+               !((options & WORD_BIT(which)) && word_is(&args[i], options_known[which].word)))
+            which++;
+        if (which == WORD_OPTION_COUNT)
+            return unknown_word(r, &args[i]);
+        if (!read_option(r, args, i, n, which, out))
+            return false;
+        i += options_known[which].takes == TAKES_NOTHING ? 1 : 2;
+    }
+    return true;
+}
+
+bool words_to_op(struct request *r, const struct words *words)
+{
+    enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
+    struct op *op = &r->op;
+    int64_t parts =
+        words->amounts[RATION_UNIT_INPUT_TOKENS] + words->amounts[RATION_UNIT_OUTPUT_TOKENS];
+    if (parts > RATION_MAX_COST) {
+        request_usage(r, "input_tokens and output_tokens are more than %lld together",
+                      (long long)RATION_MAX_COST);
+        return false;
+    }
+    memcpy(op->amounts, words->amounts, sizeof op->amounts);
+    op->stated = words->stated;
+    op->ttl_ms =
+        words->seen & WORD_BIT(WORD_TTL) ? (uint32_t)words->values[WORD_TTL] : op->config->ttl_ms;
+    if (op->kind != OP_REPORT) {
+        op_complete_amounts(op);
+    } else if ((op->stated & PARTS) == PARTS && !(op->stated & 1u << RATION_UNIT_TOKENS)) {
+        op->amounts[RATION_UNIT_TOKENS] = parts;
+        op->stated |= 1u << RATION_UNIT_TOKENS;
+    }
+    return true;
+}

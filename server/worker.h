@@ -1,0 +1,53 @@
+/*
+ * A worker: one thread, one event base, one connection to the store, its own batcher and its own client connections.
+ * Nothing on the path of a request is shared between workers. Today the server runs one.
+ */
+#ifndef RATIOND_WORKER_H
+#define RATIOND_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "batch.h"
+#include "config.h"
+#include "id.h"
+
+struct event_base;
+struct store;
+struct front;
+
+/* Counters of one worker, for INFO. One list makes the struct and the names. */
+#define WORKER_COUNTERS(X)                                                                         \
+    X(connections_accepted, "connections accepted")                                                \
+    X(connections_refused, "connections refused because max_connections was reached")              \
+    X(connections_dropped, "connections closed for sending rubbish or not reading replies")        \
+    X(commands, "commands read")                                                                   \
+    X(commands_failed, "commands answered with an error")                                          \
+    X(granted, "acquires and renewals granted")                                                    \
+    X(denied, "acquires and renewals denied")                                                      \
+    X(denied_never, "of those, such as can never fit")                                             \
+    X(settled, "reports and cancels charged")                                                      \
+    X(late, "of those, late ones")                                                                 \
+    X(duplicate, "reports and cancels that came again")                                            \
+    X(allowed_without_store, "acquires granted because the store was away and on_outage is allow")
+
+struct worker_counters {
+#define WORKER_COUNTER_FIELD(name, help) uint64_t name;
+    WORKER_COUNTERS(WORKER_COUNTER_FIELD)
+#undef WORKER_COUNTER_FIELD
+};
+
+struct worker {
+    struct event_base *base;
+    struct config *config;   /* what new requests see; one reference */
+    const char *config_path; /* its file, for INFO; NULL: the built-in example */
+    struct store *store;
+    struct batcher *batcher;
+    struct id_maker ids;
+    struct front *front;     /* the client connections: front.h */
+    struct worker_counters counters;
+    uint64_t started_ms;     /* monotonic */
+    bool draining;           /* SIGTERM came: no new connections, commands under way are finished */
+};
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * The command line of strict-provider. One table row an option, in options.c; --help is printed from it.
+ */
+#ifndef UPSTREAM_OPTIONS_H
+#define UPSTREAM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct options {
+    const char *listen;    /* borrows from argv, as all strings here */
+    const char *port_file; /* NULL: none */
+    int64_t rpm, tpm;
+    int64_t window_ms;
+    int64_t latency_ms, latency_per_token_us;
+    int64_t seed;
+    int64_t max_body, max_in_flight;
+    bool settle, count_failed, verbose;
+};
+
+enum options_result {
+    OPTIONS_RUN,
+    OPTIONS_DONE,  /* --help or --version was printed to stdout */
+    OPTIONS_WRONG, /* what was wrong and what to write instead was printed to stderr */
+};
+
+enum options_result options_parse(struct options *opt, int argc, char **argv);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * Putting the provider's state up and taking it down. The order of provider_close() matters only in that calls hold
+ * requests of the HTTP server, so they go before it does.
+ */
+#include "provider.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "calls.h"
+#include "log.h"
+
+static int64_t clock_us(clockid_t id)
+{
+    struct timespec ts;
+    clock_gettime(id, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t provider_now_us(void)
+{
+    return clock_us(CLOCK_MONOTONIC);
+}
+
+void provider_init(struct provider *p, const struct options *opt, struct event_base *base)
+{
+    int64_t window_us = opt->window_ms * 1000;
+    memset(p, 0, sizeof(*p));
+    p->opt = opt;
+    p->base = base;
+    p->random = (uint64_t)opt->seed;
+    p->next_number = 1;
+    window_init(&p->window, opt->rpm, opt->tpm, window_us);
+    report_init(&p->report, window_us);
+    p->limits = (struct report_limits){
+        .rpm = opt->rpm,
+        .tpm = opt->tpm,
+        .window_us = window_us,
+        .settle = opt->settle,
+        .count_failed = opt->count_failed,
+        .epoch_offset_us = clock_us(CLOCK_REALTIME) - clock_us(CLOCK_MONOTONIC),
+    };
+}
+
+void provider_close(struct provider *p)
+{
+    calls_drop(p);
+    window_close(&p->window);
+    report_close(&p->report);
+}
+
+void provider_reset(struct provider *p)
+{
+    p->generation++;
+    p->random = (uint64_t)p->opt->seed;
+    window_clear(&p->window);
+    report_clear(&p->report);
+    log_event("info", "reset", "in_flight=%" PRIu64, p->report.in_flight);
+}

@@ -1,0 +1,44 @@
+/*
+ * The state that the parts of the strict provider share. One thread, one event base.
+ *
+ *     main.c      options, listening, signals
+ *     http.c      a request comes in: route, check, ask the window
+ *     calls.c     an admitted call waits for its time and ends, in one of many ways
+ *     answer.c    an answer goes out, with the headers that every answer has
+ */
+#ifndef UPSTREAM_PROVIDER_H
+#define UPSTREAM_PROVIDER_H
+
+#include <stdint.h>
+
+#include "options.h"
+#include "report.h"
+#include "window.h"
+
+struct call;
+struct event_base;
+
+struct provider {
+    const struct options *opt;
+    struct event_base *base;
+    struct window window;
+    struct report report;
+    struct report_limits limits;
+    uint64_t random;      /* state of the generator of lengths */
+    uint64_t next_number; /* of calls and of answers, from 1 */
+    uint64_t generation;  /* counts POST /reset: what began before one is not reported after it */
+    struct call *calls;   /* all in flight, newest first */
+};
+
+/* CLOCK_MONOTONIC in microseconds. */
+int64_t provider_now_us(void);
+
+void provider_init(struct provider *p, const struct options *opt, struct event_base *base);
+
+/* Ends the calls in flight without an answer; after it the HTTP server may be freed. */
+void provider_close(struct provider *p);
+
+/* POST /reset: as if nothing had ever come. */
+void provider_reset(struct provider *p);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * What the strict provider saw, as one JSON object: GET /report, and the last line of stdout when it is stopped.
+ * README.md in this folder says what each field means.
+ */
+#ifndef UPSTREAM_REPORT_H
+#define UPSTREAM_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "peak.h"
+
+/* Why a call got no answer worth having, other than the provider's own limits. */
+#define REPORT_FAILURES(X)                                                                         \
+    X(BAD_REQUEST, "bad_request")                                                                  \
+    X(UNAUTHORIZED, "unauthorized")                                                                \
+    X(TOO_LARGE_BODY, "too_large_body")                                                            \
+    X(OVERLOADED, "overloaded")                                                                    \
+    X(FAULT_400, "fault_400")                                                                      \
+    X(FAULT_429, "fault_429")                                                                      \
+    X(FAULT_500, "fault_500")                                                                      \
+    X(FAULT_503, "fault_503")                                                                      \
+    X(FAULT_RESET, "fault_reset")                                                                  \
+    X(FAULT_TRUNCATE, "fault_truncate")                                                            \
+    X(FAULT_HANG, "fault_hang")                                                                    \
+    X(FAULT_BADJSON, "fault_badjson")                                                              \
+    X(CLIENT_GONE, "client_gone")
+
+enum report_failure {
+#define REPORT_ENUM(upper, name) REPORT_##upper,
+    REPORT_FAILURES(REPORT_ENUM)
+#undef REPORT_ENUM
+        REPORT_FAILURE_COUNT
+};
+
+struct report {
+    uint64_t requests;         /* every POST to the completions path, whatever became of it */
+    uint64_t granted;          /* passed both limits */
+    uint64_t completed;        /* answered 200 with its usage, to a client that was still there */
+    uint64_t refused_requests; /* 429 because of the requests limit */
+    uint64_t refused_tokens;   /* 429 because of the tokens limit */
+    uint64_t failures[REPORT_FAILURE_COUNT];
+    int64_t estimated_tokens; /* of granted calls, when they started */
+    int64_t counted_tokens; /* as the limit counted them: estimates, less what settling gave back */
+    int64_t input_tokens;   /* actual, of calls that ended */
+    int64_t output_tokens;
+    uint64_t in_flight, max_in_flight;
+    int64_t first_us, last_us; /* of the first and last request; both 0 before there was one */
+    struct peak peak;
+};
+
+/* What the report is held against. */
+struct report_limits {
+    int64_t rpm, tpm, window_us;
+    bool settle, count_failed;
+    int64_t
+        epoch_offset_us; /* added to a time of the monotonic clock it gives that of the calendar */
+};
+
+void report_init(struct report *r, int64_t window_us);
+void report_close(struct report *r);
+
+/* Back to nothing seen. Calls in flight stay in flight; the owner sees to it that their end is not counted. */
+void report_clear(struct report *r);
+
+/* A request came in. */
+void report_arrival(struct report *r, int64_t now_us);
+
+/* One line of JSON, to be released with free(); NULL without memory. */
+char *report_json(const struct report *r, const struct report_limits *limits);
+
+#endif

@@ -1,0 +1,394 @@
+"""The strict provider over HTTP: python3 test_http.py PATH/TO/strict-provider
+
+Standard library only. Each test starts a provider of its own on a free port and stops it; a provider that does not end
+with status 0, or that leaves a sanitizer's words in its log, fails the test.
+"""
+
+import http.client
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+PROGRAM = os.environ.get("STRICT_PROVIDER", "strict-provider")
+PATH = "/v1/chat/completions"
+DEADLINE_S = 20
+
+
+def body(output=None, prompt=None, max_tokens=100, **more):
+    metadata = {}
+    if output is not None:
+        metadata["output_tokens"] = str(output)
+    if prompt is not None:
+        metadata["input_tokens"] = str(prompt)
+    request = {"model": "gpt-4o", "messages": [{"role": "user", "content": "x" * 40}],
+               "max_tokens": max_tokens, "metadata": metadata}
+    request.update(more)
+    return request
+
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.raw = response.read()
+
+    @property
+    def json(self):
+        return json.loads(self.raw)
+
+    @property
+    def usage(self):
+        return self.json["usage"]
+
+
+class Provider:
+    def __init__(self, *options):
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([PROGRAM, "--listen", "127.0.0.1:0", *options],
+                                        stdout=subprocess.PIPE, stderr=self.log)
+        ready, _, _ = select.select([self.process.stdout], [], [], DEADLINE_S)
+        line = self.process.stdout.readline().decode() if ready else ""
+        if not line.startswith("listening on 127.0.0.1:"):
+            self.process.kill()
+            raise AssertionError(f"not ready: {line!r} {self.words()}")
+        self.port = int(line.rsplit(":", 1)[1])
+
+    def words(self):
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            out, _ = self.process.communicate(timeout=DEADLINE_S)
+        finally:
+            self.process.kill()  # does nothing to one that has ended
+        words = self.words()
+        self.log.close()
+        assert self.process.returncode == 0, words
+        assert "Sanitizer" not in words and "runtime error" not in words, words
+        return json.loads(out)
+
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+
+    def ask(self, method, path, content=None, connection=None, **headers):
+        mine = connection or self.connect()
+        try:
+            mine.request(method, path, content, {k.replace("_", "-"): v for k, v in headers.items()})
+            return Answer(mine.getresponse())
+        finally:
+            if connection is None:
+                mine.close()
+
+    def call(self, request, **headers):
+        headers.setdefault("Authorization", "Bearer any")
+        content = request if isinstance(request, (str, bytes)) else json.dumps(request)
+        return self.ask("POST", PATH, content, **headers)
+
+    def report(self):
+        return self.ask("GET", "/report").json
+
+    def wait_for(self, condition):
+        end = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end:
+            report = self.report()
+            if condition(report):
+                return report
+        raise AssertionError(f"did not come about: {report}")
+
+
+class StrictProviderTest(unittest.TestCase):
+    def start(self, *options):
+        provider = Provider(*options)
+        self.addCleanup(lambda: provider.process.poll() is None and provider.stop())
+        return provider
+
+    def test_usage_and_headers(self):
+        p = self.start("--rpm", "10", "--tpm", "1000")
+        answer = p.call(body(output=7))
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.usage, {
+            "prompt_tokens": 10, "completion_tokens": 7, "total_tokens": 17,
+            "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0}})
+        self.assertEqual(answer.headers["x-ratelimit-limit-requests"], "10")
+        self.assertEqual(answer.headers["x-ratelimit-remaining-requests"], "9")
+        self.assertEqual(answer.headers["x-ratelimit-limit-tokens"], "1000")
+        self.assertEqual(answer.headers["x-ratelimit-remaining-tokens"], "983")
+        self.assertRegex(answer.headers["x-ratelimit-reset-tokens"], r"^(1m0s|59(\.\d+)?s)$")
+        self.assertEqual(p.call(body(output=7, max_tokens=5)).usage["completion_tokens"], 5)
+        self.assertEqual(p.call(body(output=7, prompt=456)).usage["prompt_tokens"], 456)
+        report = p.stop()
+        self.assertEqual((report["requests"], report["granted"], report["completed"]), (3, 3, 3))
+        self.assertEqual(report["tokens"], 17 + 15 + 463)
+        self.assertEqual(report["estimated_tokens"], 110 + 15 + 556)
+        self.assertEqual(report["counted_tokens"], report["tokens"])
+
+    def test_characters_are_counted_over_all_contents(self):
+        p = self.start()
+        parts = [{"type": "text", "text": "äöüß"}, {"type": "image_url", "image_url": {"url": "u"}}]
+        messages = [{"role": "system", "content": "ab"}, {"role": "user", "content": parts},
+                    {"role": "assistant", "content": None}]
+        self.assertEqual(p.call(body(messages=messages)).usage["prompt_tokens"], 2)
+
+    def test_drawn_lengths_are_shorter_and_repeat_with_the_seed(self):
+        lengths = []
+        for seed in ("5", "5", "6"):
+            p = self.start("--seed", seed, "--latency-ms", "0", "--tpm", "1000000")
+            lengths.append([p.call(body(max_tokens=1000)).usage["completion_tokens"]
+                            for _ in range(40)])
+        self.assertEqual(lengths[0], lengths[1])
+        self.assertNotEqual(lengths[0], lengths[2])
+        self.assertTrue(all(200 <= n <= 1000 for n in lengths[0]))
+        self.assertLess(sum(lengths[0]) / 40, 600)
+
+    def test_request_limit(self):
+        p = self.start("--rpm", "2", "--window-ms", "60000", "--latency-ms", "0")
+        for _ in range(2):
+            self.assertEqual(p.call(body()).status, 200)
+        answer = p.call(body())
+        self.assertEqual(answer.status, 429)
+        error = answer.json["error"]
+        self.assertEqual((error["type"], error["code"]), ("requests", "rate_limit_exceeded"))
+        self.assertEqual(answer.headers["Retry-After"], "60")
+        self.assertTrue(58000 < int(answer.headers["retry-after-ms"]) <= 60000)
+        self.assertEqual(answer.headers["x-ratelimit-remaining-requests"], "0")
+        report = p.stop()
+        self.assertEqual((report["status_429"], report["status_429_requests"]), (1, 1))
+        self.assertEqual(report["max_requests_in_window"], 2)
+
+    def test_token_limit_settles_and_retry_after_is_true(self):
+        p = self.start("--tpm", "300", "--rpm", "100", "--window-ms", "400", "--latency-ms", "0")
+        self.assertEqual(p.call(body(output=190, max_tokens=290)).status, 200)  # 300, then 200
+        self.assertEqual(p.call(body(output=90, max_tokens=90)).status, 200)    # 100
+        answer = p.call(body(max_tokens=90))
+        self.assertEqual((answer.status, answer.json["error"]["type"]), (429, "tokens"))
+        self.assertEqual(answer.headers["Retry-After"], "1")
+        wait_s = int(answer.headers["retry-after-ms"]) / 1000
+        end = time.monotonic() + wait_s
+        while time.monotonic() < end:
+            select.select([], [], [], end - time.monotonic())
+        self.assertEqual(p.call(body(max_tokens=90)).status, 200)
+        report = p.stop()
+        self.assertEqual(report["max_tokens_in_window"], 300)
+        self.assertEqual((report["status_429_tokens"], report["status_429_requests"]), (1, 0))
+
+    def test_without_settling_the_estimate_stays(self):
+        p = self.start("--tpm", "300", "--settle", "no", "--latency-ms", "0")
+        self.assertEqual(p.call(body(output=1, max_tokens=290)).status, 200)
+        self.assertEqual(p.call(body(output=1, max_tokens=1)).status, 429)
+        report = p.stop()
+        self.assertEqual((report["tokens"], report["counted_tokens"]), (11, 300))
+
+    def test_what_never_fits_has_no_retry_after(self):
+        p = self.start("--tpm", "300")
+        answer = p.call(body(max_tokens=291))
+        self.assertEqual((answer.status, answer.json["error"]["type"]), (429, "tokens"))
+        self.assertIsNone(answer.headers["Retry-After"])
+
+    def test_refused_calls_count_only_where_asked(self):
+        for option, expected in (("no", 200), ("yes", 429)):
+            p = self.start("--tpm", "300", "--rpm", "3", "--count-failed", option)
+            self.assertEqual(p.call(body(max_tokens=291)).status, 429)
+            self.assertEqual(p.call(body(max_tokens=291)).status, 429)
+            self.assertEqual(p.call("{").status, 400)
+            self.assertEqual(p.call(body(max_tokens=1)).status, expected)
+
+    def test_authorization_and_paths(self):
+        p = self.start()
+        for headers in ({}, {"Authorization": "Basic x"}, {"Authorization": "Bearer "}):
+            answer = p.ask("POST", PATH, json.dumps(body()), **headers)
+            self.assertEqual(answer.status, 401)
+            self.assertEqual(answer.json["error"]["code"], "invalid_api_key")
+        self.assertEqual(p.ask("GET", PATH).status, 405)
+        self.assertEqual(p.ask("POST", "/v1/none", "{}").status, 404)
+        self.assertEqual(p.ask("GET", "/healthz").json, {"status": "ok"})
+        self.assertEqual(p.report()["failures"]["unauthorized"], 3)
+
+    def test_malformed_requests(self):
+        p = self.start("--latency-ms", "0")
+        wrong = ["", "{", "[]", "{}", json.dumps(body()) + "x", b'{"model":"\xff"}', "[" * 500,
+                 body(model=5), body(model="m" * 129), body(messages=[]), body(messages="hi"),
+                 body(messages=[{"content": "x"}]), body(messages=[{"role": "u", "content": 5}]),
+                 body(max_tokens=0), body(max_tokens=-1), body(max_tokens="5"),
+                 body(max_tokens=10**30), body(max_tokens=1.5), body(n=0), body(n=129),
+                 body(max_completion_tokens=0), body(stream=True), body(metadata=[]),
+                 body(output=-1), body(output="1x"), body(prompt=10**10)]
+        for request in wrong:
+            answer = p.call(request)
+            self.assertEqual(answer.status, 400, request)
+            self.assertEqual(answer.json["error"]["type"], "invalid_request_error")
+            self.assertEqual(answer.headers["x-ratelimit-remaining-tokens"], "30000")
+        report = p.report()
+        self.assertEqual(report["failures"]["bad_request"], len(wrong))
+        self.assertEqual(report["granted"], 0)
+
+    def test_sizes_are_bounded(self):
+        p = self.start("--max-body", "2000", "--max-in-flight", "1")
+        self.assertEqual(p.call(body(messages=[{"role": "u", "content": "x" * 2500}])).status, 413)
+        try:
+            self.assertEqual(p.call("x" * 20000).status, 413)
+        except (ConnectionError, http.client.HTTPException):
+            pass  # closed while we were still sending
+        hung = p.connect()
+        hung.request("POST", PATH, json.dumps(body()), {"Authorization": "Bearer a", "x-fault": "hang"})
+        p.wait_for(lambda r: r["in_flight"] == 1)
+        self.assertEqual(p.call(body()).status, 503)
+        hung.close()
+        p.wait_for(lambda r: r["in_flight"] == 0)
+        self.assertEqual(p.call(body()).status, 200)
+
+    def test_faults(self):
+        p = self.start("--tpm", "1000", "--latency-ms", "1")
+        for status in (400, 429, 500, 503):
+            answer = p.call(body(output=1), x_fault=str(status))
+            self.assertEqual(answer.status, status)
+            self.assertIn("message", answer.json["error"])
+        self.assertEqual(p.report()["counted_tokens"], 0)
+        with self.assertRaises((ConnectionError, http.client.RemoteDisconnected)):
+            p.call(body(output=1), x_fault="reset")
+        with self.assertRaises(http.client.IncompleteRead):
+            p.call(body(output=1), x_fault="truncate")
+        answer = p.call(body(output=1), x_fault="badjson")
+        self.assertEqual(answer.status, 200)
+        with self.assertRaises(ValueError):
+            answer.json
+        self.assertEqual(p.call(body(), x_fault="flood").status, 400)
+        report = p.stop()
+        self.assertEqual((report["granted"], report["tokens"], report["status_429"]), (5, 33, 0))
+        self.assertTrue(all(report["failures"]["fault_" + name] == 1 for name in
+                            ("400", "429", "500", "503", "reset", "truncate", "badjson")))
+        self.assertEqual(report["in_flight"], 0)
+
+    def test_a_call_whose_client_left_is_charged(self):
+        p = self.start("--latency-ms", "200")
+        gone = p.connect()
+        gone.request("POST", PATH, json.dumps(body(output=5)), {"Authorization": "Bearer a"})
+        p.wait_for(lambda r: r["in_flight"] == 1)
+        gone.close()
+        report = p.wait_for(lambda r: r["in_flight"] == 0)
+        self.assertEqual((report["failures"]["client_gone"], report["completed"]), (1, 0))
+        self.assertEqual((report["tokens"], report["counted_tokens"]), (15, 15))
+
+    def test_a_hung_call_ends_with_its_client_however_it_left(self):
+        p = self.start()
+        content = json.dumps(body())
+        for leave in ("close", "reset", "pipelined", "pipelined reset"):
+            connection = p.connect()
+            connection.request("POST", PATH, content, {"Authorization": "Bearer a", "x-fault": "hang"})
+            p.wait_for(lambda r: r["in_flight"] == 1)
+            if "pipelined" in leave:
+                connection.sock.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+            if "reset" in leave:
+                connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                           struct.pack("ii", 1, 0))
+            connection.close()
+            p.wait_for(lambda r: r["in_flight"] == 0)
+
+    def test_pipelined_requests_are_answered_in_turn(self):
+        p = self.start("--latency-ms", "5", "--tpm", "1000000")
+        content = json.dumps(body(output=1)).encode()
+        one = (f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\n"
+               f"Content-Length: {len(content)}\r\n\r\n").encode() + content
+        with socket.create_connection(("127.0.0.1", p.port), DEADLINE_S) as connection:
+            connection.sendall(one * 20)
+            seen = b""
+            while seen.count(b"HTTP/1.1 200 ") < 20:
+                more = connection.recv(65536)
+                self.assertTrue(more)
+                seen += more
+
+    def test_reset_forgets_also_what_is_in_flight(self):
+        p = self.start("--rpm", "2", "--latency-ms", "300")
+        late = p.connect()
+        late.request("POST", PATH, json.dumps(body(output=5)), {"Authorization": "Bearer a"})
+        p.wait_for(lambda r: r["in_flight"] == 1)
+        self.assertEqual(p.ask("POST", "/reset").status, 200)
+        self.assertEqual(Answer(late.getresponse()).status, 200)
+        late.close()
+        report = p.report()
+        self.assertEqual((report["requests"], report["tokens"], report["in_flight"]), (0, 0, 0))
+        for expected in (200, 200, 429):
+            self.assertEqual(p.call(body(output=1)).status, expected)
+
+    def test_latency_follows_the_length(self):
+        p = self.start("--latency-ms", "50", "--latency-per-token-us", "2000")
+        start = time.monotonic()
+        p.call(body(output=50))
+        self.assertGreaterEqual(time.monotonic() - start, 0.149)
+
+    def test_many_at_once_are_held_to_the_limits(self):
+        p = self.start("--rpm", "150", "--tpm", "4000", "--window-ms", "500", "--latency-ms", "30")
+        statuses = []
+        end = time.monotonic() + 2
+
+        def load(seed):
+            connection = p.connect()
+            while time.monotonic() < end:
+                answer = p.call(body(output=seed * 3, max_tokens=60), connection=connection)
+                statuses.append(answer.status)
+            connection.close()
+
+        threads = [threading.Thread(target=load, args=(i,)) for i in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        report = p.stop()
+        self.assertEqual(report["granted"], statuses.count(200))
+        self.assertEqual(report["status_429"], statuses.count(429))
+        self.assertEqual(report["requests"], len(statuses))
+        self.assertLessEqual(report["max_requests_in_window"], 150)
+        self.assertLessEqual(report["max_tokens_in_window"], 4000)
+        self.assertGreater(report["max_tokens_in_window"], 3900)
+        self.assertTrue(report["peaks_complete"])
+
+    def test_a_thousand_in_flight(self):
+        p = self.start("--rpm", "5000", "--tpm", "1000000", "--latency-ms", "1500")
+        content = json.dumps(body(output=1)).encode()
+        head = (f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\n"
+                f"Content-Length: {len(content)}\r\n\r\n").encode()
+        sockets = []
+        for _ in range(900):
+            sockets.append(socket.create_connection(("127.0.0.1", p.port), DEADLINE_S))
+            sockets[-1].sendall(head + content)
+        for one in sockets:
+            self.assertTrue(one.recv(4096).startswith(b"HTTP/1.1 200 "))
+            one.close()
+        self.assertGreater(p.stop()["max_in_flight"], 300)
+
+    def test_port_file_and_command_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "port")
+            p = self.start("--port-file", path, "--window-ms=1000")
+            with open(path, encoding="ascii") as f:
+                self.assertEqual(int(f.read()), p.port)
+            self.assertEqual(p.stop()["window_ms"], 1000)
+            self.assertEqual(os.listdir(folder), [])
+        wrong = (["--rpm", "0"], ["--rpm"], ["--none", "1"], ["x"], ["--settle", "maybe"],
+                 ["--listen", "nowhere"], ["--tpm", "1e3"])
+        for options in wrong:
+            done = subprocess.run([PROGRAM, *options], capture_output=True, timeout=DEADLINE_S,
+                                  check=False)
+            self.assertEqual(done.returncode, 2, options)
+            self.assertIn(b"strict-provider: ", done.stderr)
+        for option, expected in (("--help", b"--window-ms"), ("--version", b"strict-provider ")):
+            done = subprocess.run([PROGRAM, option], capture_output=True, timeout=DEADLINE_S,
+                                  check=True)
+            self.assertIn(expected, done.stdout)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+        PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
