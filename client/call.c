@@ -95,6 +95,14 @@ static int make_key_header(struct call *call)
     return 0;
 }
 
+static bool begins_with_null(const struct ration_call_options *options)
+{
+    size_t i = 0;
+    while (i < options->body_bytes && strchr(" \t\r\n", options->body[i]))
+        i++;
+    return i < options->body_bytes && options->body[i] == 'n';
+}
+
 static int make_estimate(struct call *call)
 {
     ration *r = call->r;
@@ -105,6 +113,9 @@ static int make_estimate(struct call *call)
         json_tokener_parse_ex(tokener, call->options.body, (int)call->options.body_bytes);
     enum json_tokener_error parsed = json_tokener_get_error(tokener);
     json_tokener_free(tokener);
+    /* Without memory json-c gives NULL and calls it success, as it does for the literal null. */
+    if (parsed == json_tokener_success && !request && !begins_with_null(&call->options))
+        return handle_fail(r, RATION_ENOMEM, "out of memory for the body");
     if (parsed != json_tokener_success || !json_object_is_type(request, json_type_object)) {
         json_object_put(request);
         return handle_fail(r, RATION_EINVALID, "the body is not a JSON object: %s",

@@ -92,14 +92,14 @@ static int authenticate(ration *r, int64_t deadline_ms, struct attempt *a, bool 
     explicit_bzero(&cmd, sizeof(cmd));
     if (err < 0)
         return err;
-    if (reply->type == REPLY_STATUS) {
+    if (reply && reply->type == REPLY_STATUS) {
         reply_free(reply);
         return 0;
     }
     conn_close(&r->conn);
     *final = true;
-    return reply->type == REPLY_ERROR ? fail_with_reply(r, reply)
-                                      : handle_bad_reply(r, "AUTH", reply);
+    return reply && reply->type == REPLY_ERROR ? fail_with_reply(r, reply)
+                                               : handle_bad_reply(r, "AUTH", reply);
 }
 
 /* One try at one server. `final` is set where no other server is to be asked, and the message then is complete. */

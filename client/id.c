@@ -134,7 +134,7 @@ static const char *skip_slice(const char *s)
 static const char *skip_nonce(const char *s)
 {
     size_t n = strspn(s, "0123456789abcdef");
-    return n == 2 * RATION_ID_NONCE_BYTES && s[n] == '.' ? s + n + 1 : NULL;
+    return n == (size_t)2 * RATION_ID_NONCE_BYTES && s[n] == '.' ? s + n + 1 : NULL;
 }
 
 static const char *skip_member(const char *s)

@@ -102,7 +102,7 @@ static int depth_of(const redisReadTask *task)
 static void *create_array(const redisReadTask *task, array_size n)
 {
     struct reply_reader *reader = task->privdata;
-    if (n < (array_size)0 || (size_t)n > REPLY_MAX_ITEMS - reader->items || depth_of(task) > 6) {
+    if ((long long)n < 0 || (size_t)n > REPLY_MAX_ITEMS - reader->items || depth_of(task) > 6) {
         reader->err = RATION_EPROTOCOL;
         return NULL;
     }
@@ -261,10 +261,12 @@ int reply_field_integer(const struct reply *map, const char *name, int64_t *out)
 
 void reply_text(const struct reply *reply, char *out, size_t size)
 {
-    size_t len = reply->str ? reply->len : 0;
-    if (len >= size)
-        len = size - 1;
-    for (size_t i = 0; i < len; i++)
-        out[i] = reply->str[i] >= ' ' && reply->str[i] <= '~' ? reply->str[i] : '?';
+    size_t len = 0;
+    for (; reply->str && len < reply->len && len + 1 < size; len++) {
+        char c = reply->str[len];
+        if (c < ' ' || c > '~')
+            c = '?';
+        out[len] = c;
+    }
     out[len] = '\0';
 }

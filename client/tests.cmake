@@ -16,10 +16,10 @@ ration_client_test(id)
 ration_client_test(wait)
 ration_client_test(openai)
 ration_client_test(reply)
-ration_client_test(calls ${client_tests}/client_peer.c)
-ration_client_test(alloc ${client_tests}/client_peer.c)
+ration_client_test(calls ${client_tests}/test_client_peer.c)
+ration_client_test(upstream ${client_tests}/test_client_peer.c)
+ration_client_test(alloc ${client_tests}/test_client_peer.c)
 
-# The walk lets each allocation fail in turn. Under a sanitizer, which has its own malloc, only those of the library's
-# own code can be reached, at link time; otherwise the program's malloc is everybody's, hiredis and json-c included.
+# The walk over the allocations: those of the library's own code are led to the test by the linker.
 target_link_options(test-client-alloc PRIVATE
-  -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup)
+                    -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup)

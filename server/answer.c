@@ -60,16 +60,12 @@ void answer_count(const struct request *r)
 static size_t write_scope(const struct op *op, enum policy_scope scope, char *to)
 {
     const struct id *id = &op->id;
-    char *at = to;
     if (scope == SCOPE_POOL)
         return (size_t)sprintf(to, "pool:%s", op->policy.pool->name);
-    memcpy(at, "tenant:", 7);
-    at += 7;
-    memcpy(at, id->tenant, id->tenant_bytes);
-    at += id->tenant_bytes;
-    if (scope == SCOPE_TENANT_IN_POOL)
-        at += sprintf(at, "@%s", op->policy.pool->name);
-    return (size_t)(at - to);
+    if (scope == SCOPE_TENANT)
+        return (size_t)sprintf(to, "tenant:%.*s", id->tenant_bytes, id->tenant);
+    return (size_t)sprintf(to, "tenant:%.*s@%s", id->tenant_bytes, id->tenant,
+                           op->policy.pool->name);
 }
 
 static void write_limited_by(struct buf *out, const struct op *op)
@@ -150,9 +146,13 @@ static void write_error(struct request *r, struct buf *out, const char *text)
 static void write_unavailable(struct request *r, struct buf *out)
 {
     char text[512];
-    const char *trouble = store_trouble(r->worker->store);
+    /* At the end, the store goes before what waits for it is answered. */
+    const struct store *store = r->worker->store;
+    const char *trouble = store != NULL ? store_trouble(store) : "this server is stopping";
     const char *then = "send it again later, with the same id so that nothing is charged twice";
-    if (is_asking(&r->op) && r->op.config->on_outage == OUTAGE_LOCAL)
+    if (r->op.kind == OP_PEEK)
+        then = "look again later";
+    else if (is_asking(&r->op) && r->op.config->on_outage == OUTAGE_LOCAL)
         then = "on_outage is \"local\", which this version answers as \"deny\"";
     else if (is_asking(&r->op))
         then = "on_outage is \"deny\"; send it again later, with the same ID where you gave one";

@@ -23,7 +23,7 @@ void buf_pool_close(struct buf_pool *pool)
 {
     while (pool->free != NULL) {
         void *block = pool->free;
-        memcpy(&pool->free, block, sizeof(void *));
+        pool->free = *(void **)block;
         free(block);
     }
     pool->n = 0;
@@ -34,7 +34,7 @@ static char *pool_take(struct buf_pool *pool)
     void *block = pool->free;
     if (block == NULL)
         return malloc(pool->block);
-    memcpy(&pool->free, block, sizeof(void *));
+    pool->free = *(void **)block;
     pool->n--;
     return block;
 }
@@ -45,7 +45,7 @@ static void pool_give(struct buf_pool *pool, char *block)
         free(block);
         return;
     }
-    memcpy(block, &pool->free, sizeof(void *));
+    *(void **)(void *)block = pool->free;
     pool->free = block;
     pool->n++;
 }

@@ -25,7 +25,7 @@ static void write_server(struct buf *text, const struct worker *worker)
     buf_printf(text, "process_id:%ld\r\n", (long)getpid());
     buf_printf(text, "tcp_port:%u\r\n", front_port(worker->front));
     buf_printf(text, "uptime_in_seconds:%" PRIu64 "\r\n", (clock_ms() - worker->started_ms) / 1000);
-    buf_printf(text, "config:%s\r\n",
+    buf_printf(text, "config:%.900s\r\n",
                worker->config_path != NULL ? worker->config_path : "built-in example");
     buf_printf(text, "draining:%d\r\n", worker->draining);
 }
@@ -38,10 +38,10 @@ static void write_clients(struct buf *text, const struct worker *worker)
 
 static void write_store(struct buf *text, const struct worker *worker)
 {
-    buf_printf(text, "store_url:%s\r\n", worker->config->store.url);
+    buf_printf(text, "store_url:%.900s\r\n", worker->config->store.url);
     buf_printf(text, "store_state:%s\r\n", store_ready(worker->store) ? "ready" : "away");
-    buf_printf(text, "store_trouble:%s\r\n", store_trouble(worker->store));
-    buf_printf(text, "store_warning:%s\r\n", store_warning(worker->store));
+    buf_printf(text, "store_trouble:%.900s\r\n", store_trouble(worker->store));
+    buf_printf(text, "store_warning:%.900s\r\n", store_warning(worker->store));
 }
 
 static void write_batches(struct buf *text, const struct worker *worker)

@@ -181,6 +181,10 @@ static size_t edit_distance(const char *a, const char *b)
 
 void config_names_add(struct config_names *names, const char *candidate)
 {
+    /* What cannot be a name has a problem of its own, and must not break the line of this one. */
+    for (const char *p = candidate; *p != '\0'; p++)
+        if (!isgraph((unsigned char)*p))
+            return;
     size_t used = strlen(names->list);
     if (names->n < 8) {
         struct text list = {.buf = names->list, .n = used, .cap = sizeof names->list};

@@ -28,7 +28,7 @@
 
 #define ACCEPTS_PER_TURN  64
 #define BACKLOG           511
-#define PAUSE_MS          100
+#define PAUSE_US          100000
 #define COMPLAIN_EVERY_MS 10000
 #define IN_BLOCK_BYTES    1024
 #define OUT_BLOCK_BYTES   16384
@@ -108,7 +108,7 @@ static void take(struct front *front, int fd, const struct sockaddr *peer)
 
 static void pause_accepting(struct front *front)
 {
-    static const struct timeval pause = {0, PAUSE_MS * 1000};
+    static const struct timeval pause = {0, PAUSE_US};
     uint64_t now = clock_ms();
     int err = errno;
     event_del(front->listen_event);

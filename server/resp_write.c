@@ -23,6 +23,11 @@ static void write_header(struct buf *out, char sigil, int64_t value)
     buf_append(out, p, (size_t)(text + sizeof text - p));
 }
 
+static bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
 static void write_line(struct buf *out, char sigil, const char *text)
 {
     size_t n = strlen(text);
@@ -30,8 +35,11 @@ static void write_line(struct buf *out, char sigil, const char *text)
     if (to == NULL)
         return;
     *to++ = sigil;
-    for (size_t i = 0; i < n; i++)
-        *to++ = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+    for (size_t i = 0; i < n; i++) {
+        *to++ = text[i];
+        if (is_control(text[i]))
+            to[-1] = '?';
+    }
     *to++ = '\r';
     *to = '\n';
     buf_commit(out, n + 3);

@@ -68,6 +68,22 @@ static void say_what_differs(const struct config *config)
         log_info("http is not served", "reason=\"listen.http is for a later version\"");
 }
 
+/* Each client is a file descriptor; the usual soft limit is 1024. */
+static void raise_file_limit(unsigned max_connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)max_connections + SPARE_FILES;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    rlim_t most = limit.rlim_max;
+    limit.rlim_cur = most == RLIM_INFINITY || most >= wanted ? wanted : most;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        log_warn(
+            "too few open files allowed",
+            "files=%llu max_connections=%u remedy=\"raise ulimit -n, or lower max_connections\"",
+            (unsigned long long)limit.rlim_cur, max_connections);
+}
+
 static void on_reload(evutil_socket_t signal, short what, void *arg)
 {
     struct server *server = arg;
@@ -92,6 +108,7 @@ static void on_reload(evutil_socket_t signal, short what, void *arg)
         log_warn("restart needed", "setting=%s reason=\"it takes effect at the next start only\"",
                  restart);
     say_what_differs(config);
+    raise_file_limit(config->max_connections);
     config_unref(worker->config);
     worker->config = config;
     log_info("configuration reloaded", "file=%s pools=%zu tenants=%zu", worker->config_path,
@@ -210,22 +227,6 @@ static void on_store_changed(void *arg, bool ready)
     batch_store_changed(worker->batcher);
 }
 
-/* Each client is a file descriptor; the usual soft limit is 1024. */
-static void raise_file_limit(unsigned max_connections)
-{
-    struct rlimit limit;
-    rlim_t wanted = (rlim_t)max_connections + SPARE_FILES;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    rlim_t most = limit.rlim_max;
-    limit.rlim_cur = most == RLIM_INFINITY || most >= wanted ? wanted : most;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-        log_warn(
-            "too few open files allowed",
-            "files=%llu max_connections=%u remedy=\"raise ulimit -n, or lower max_connections\"",
-            (unsigned long long)limit.rlim_cur, max_connections);
-}
-
 static int start(struct server *server, const struct options *options)
 {
     struct worker *worker = &server->worker;
@@ -261,6 +262,7 @@ static void stop(struct server *server)
 {
     struct worker *worker = &server->worker;
     store_free(worker->store);
+    worker->store = NULL;
     batcher_free(worker->batcher);
     front_free(worker->front);
     embedded_stop(server->embedded);

@@ -141,9 +141,9 @@ static void leave(struct store *store, enum context_end end)
     store->lookup = NULL;
     set_state(store, STATE_BACKING_OFF);
     memset(store->reloading, 0, sizeof store->reloading);
-    struct command *command;
-    while ((command = command_list_take(&store->in_flight)))
-        command_list_append(&store->lost, command);
+    struct store_command *command;
+    while ((command = store_command_list_take(&store->in_flight)))
+        store_command_list_append(&store->lost, command);
     event_del(store->watch);
 
     if (was_ready && store_now_ms() - store->ready_since_ms >= STEADY_MS)
@@ -187,9 +187,9 @@ static void tell_state(struct store *store, bool ready)
 void store_tell(struct store *store)
 {
     tell_state(store, store->state == STATE_READY);
-    struct command *command;
-    while ((command = command_list_take(&store->lost)))
-        command_finish(store, command, STORE_LOST, store->trouble, strlen(store->trouble));
+    struct store_command *command;
+    while ((command = store_command_list_take(&store->lost)))
+        store_command_finish(store, command, STORE_LOST, store->trouble, strlen(store->trouble));
 }
 
 void store_set_ready(struct store *store)
@@ -321,7 +321,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct store *store = arg;
-    const struct command *command = store->in_flight.first;
+    const struct store_command *command = store->in_flight.first;
     if (!command)
         return;
     uint64_t now = store_now_ms(), earliest = command->deadline_ms;
@@ -370,10 +370,10 @@ void store_free(struct store *store)
     /* Whoever hears of the loss may ask, and finds a store that takes nothing. */
     store->state = STATE_DOWN;
     snprintf(store->trouble, sizeof store->trouble, "closed");
-    struct command *command;
-    while ((command = command_list_take(&store->in_flight)))
-        command_finish(store, command, STORE_LOST, "closed", strlen("closed"));
-    command_free_spare(store);
+    struct store_command *command;
+    while ((command = store_command_list_take(&store->in_flight)))
+        store_command_finish(store, command, STORE_LOST, "closed", strlen("closed"));
+    store_command_free_spare(store);
     free(store);
 }
 

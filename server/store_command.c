@@ -28,7 +28,7 @@ enum {
 
 static const char unexpected_type[] = "unexpected reply type";
 
-void command_list_append(struct command_list *list, struct command *command)
+void store_command_list_append(struct store_command_list *list, struct store_command *command)
 {
     command->next = NULL;
     if (list->first)
@@ -38,24 +38,24 @@ void command_list_append(struct command_list *list, struct command *command)
     list->last = command;
 }
 
-struct command *command_list_take(struct command_list *list)
+struct store_command *store_command_list_take(struct store_command_list *list)
 {
-    struct command *command = list->first;
+    struct store_command *command = list->first;
     if (command)
         list->first = command->next;
     return command;
 }
 
-static void command_free(struct command *command)
+static void store_command_free(struct store_command *command)
 {
     free(command->bytes);
     free(command);
 }
 
 /* With room for so many bytes; NULL for lack of memory. */
-static struct command *command_new(struct store *store, size_t capacity)
+static struct store_command *store_command_new(struct store *store, size_t capacity)
 {
-    struct command *command = store->spare;
+    struct store_command *command = store->spare;
     if (command) {
         store->spare = command->next;
         store->n_spare--;
@@ -78,10 +78,10 @@ static struct command *command_new(struct store *store, size_t capacity)
     return command;
 }
 
-static void command_recycle(struct store *store, struct command *command)
+static void store_command_recycle(struct store *store, struct store_command *command)
 {
     if (store->n_spare == SPARE_COMMANDS || command->capacity > SPARE_BYTES) {
-        command_free(command);
+        store_command_free(command);
         return;
     }
     command->next = store->spare;
@@ -89,27 +89,27 @@ static void command_recycle(struct store *store, struct command *command)
     store->n_spare++;
 }
 
-void command_free_spare(struct store *store)
+void store_command_free_spare(struct store *store)
 {
-    struct command *command;
+    struct store_command *command;
     while ((command = store->spare)) {
         store->spare = command->next;
-        command_free(command);
+        store_command_free(command);
     }
 }
 
-void command_finish(struct store *store, struct command *command, enum store_status status,
-                    const char *data, size_t n)
+void store_command_finish(struct store *store, struct store_command *command,
+                          enum store_status status, const char *data, size_t n)
 {
     store_reply_fn *on_reply = command->on_reply;
     void *arg = command->arg;
-    command_recycle(store, command);
+    store_command_recycle(store, command);
     store->calling++;
     on_reply(arg, status, data, n);
     store->calling--;
 }
 
-static void put_header(struct command *command, char type, size_t n)
+static void put_header(struct store_command *command, char type, size_t n)
 {
     char text[HEADER_BYTES];
     char *p = text + sizeof text;
@@ -124,7 +124,7 @@ static void put_header(struct command *command, char type, size_t n)
     command->n += used;
 }
 
-static void put_bulk(struct command *command, const char *data, size_t n)
+static void put_bulk(struct store_command *command, const char *data, size_t n)
 {
     put_header(command, '$', n);
     if (n)
@@ -142,24 +142,24 @@ static size_t bulk_room(size_t n)
 static void script_load_again(struct store *store, enum store_script script);
 static void on_reply_from_store(redisAsyncContext *context, void *data, void *privdata);
 
-static int command_put_in_flight(struct store *store, struct command *command)
+static int store_command_put_in_flight(struct store *store, struct store_command *command)
 {
     if (redisAsyncFormattedCommand(store->context, on_reply_from_store, command, command->bytes,
                                    command->n) != REDIS_OK)
         return -1;
-    command_list_append(&store->in_flight, command);
+    store_command_list_append(&store->in_flight, command);
     return 0;
 }
 
-static int command_send(struct store *store, struct command *command, store_reply_fn *on_reply,
-                        void *arg)
+static int store_command_send(struct store *store, struct store_command *command,
+                              store_reply_fn *on_reply, void *arg)
 {
     uint32_t timeout_ms = store->settings->timeout_ms;
     command->on_reply = on_reply;
     command->arg = arg;
     command->deadline_ms = store_now_ms() + timeout_ms;
-    if (command_put_in_flight(store, command)) {
-        command_recycle(store, command);
+    if (store_command_put_in_flight(store, command)) {
+        store_command_recycle(store, command);
         return -1;
     }
     if (!event_pending(store->watch, EV_TIMEOUT, NULL)) {
@@ -169,11 +169,11 @@ static int command_send(struct store *store, struct command *command, store_repl
 }
 
 /* True if the command is under way again. */
-static bool command_repeat(struct store *store, struct command *command)
+static bool store_command_repeat(struct store *store, struct store_command *command)
 {
     if (!store->reloading[command->script])
         script_load_again(store, command->script);
-    return store->reloading[command->script] && !command_put_in_flight(store, command);
+    return store->reloading[command->script] && !store_command_put_in_flight(store, command);
 }
 
 static void on_script_loaded(redisAsyncContext *context, void *data, void *privdata)
@@ -209,15 +209,15 @@ static bool ends_connection(const redisReply *reply)
            store_is_error(reply, "MASTERDOWN") || strstr(reply->str, ": -READONLY ") != NULL;
 }
 
-static void on_error(struct store *store, struct command *command, const redisReply *reply)
+static void on_error(struct store *store, struct store_command *command, const redisReply *reply)
 {
     if (!ends_connection(reply)) {
-        command_finish(store, command, STORE_REFUSED, reply->str, (size_t)reply->len);
+        store_command_finish(store, command, STORE_REFUSED, reply->str, (size_t)reply->len);
         return;
     }
     /* The reply outlives the callback that we are in, and so does the context that is let go. */
     store_leave(store, CONTEXT_OURS, "the store takes no writes: %s", reply->str);
-    command_finish(store, command, STORE_REFUSED, reply->str, (size_t)reply->len);
+    store_command_finish(store, command, STORE_REFUSED, reply->str, (size_t)reply->len);
     store_tell(store);
 }
 
@@ -235,14 +235,14 @@ static bool is_scan_reply(const redisReply *reply)
     return true;
 }
 
-static void on_scan(struct store *store, struct command *command, const redisReply *reply)
+static void on_scan(struct store *store, struct store_command *command, const redisReply *reply)
 {
     const redisReply *cursor = reply->element[0], *keys = reply->element[1];
     store->calling++;
     for (size_t i = 0; i < keys->elements; i++)
         command->on_key(command->arg, keys->element[i]->str, (size_t)keys->element[i]->len);
     store->calling--;
-    command_finish(store, command, STORE_OK, cursor->str, (size_t)cursor->len);
+    store_command_finish(store, command, STORE_OK, cursor->str, (size_t)cursor->len);
 }
 
 static void on_reply_from_store(redisAsyncContext *context, void *data, void *privdata)
@@ -255,22 +255,23 @@ static void on_reply_from_store(redisAsyncContext *context, void *data, void *pr
         store_break(store, CONTEXT_ENDS_ITSELF, "%s", store_context_error(context));
         return;
     }
-    struct command *command = command_list_take(&store->in_flight);
+    struct store_command *command = store_command_list_take(&store->in_flight);
     assert(command == privdata);
     (void)privdata;
-    if (command->kind == COMMAND_EVAL && store_is_error(reply, "NOSCRIPT") &&
-        command_repeat(store, command))
+    if (command->kind == STORE_COMMAND_EVAL && store_is_error(reply, "NOSCRIPT") &&
+        store_command_repeat(store, command))
         return;
     if (reply->type == REDIS_REPLY_ERROR)
         on_error(store, command, reply);
-    else if (command->kind == COMMAND_SCAN && is_scan_reply(reply))
+    else if (command->kind == STORE_COMMAND_SCAN && is_scan_reply(reply))
         on_scan(store, command, reply);
-    else if (command->kind != COMMAND_SCAN && reply->type == REDIS_REPLY_STRING)
-        command_finish(store, command, STORE_OK, reply->str, (size_t)reply->len);
-    else if (command->kind != COMMAND_SCAN && reply->type == REDIS_REPLY_NIL)
-        command_finish(store, command, STORE_NIL, "", 0);
+    else if (command->kind != STORE_COMMAND_SCAN && reply->type == REDIS_REPLY_STRING)
+        store_command_finish(store, command, STORE_OK, reply->str, (size_t)reply->len);
+    else if (command->kind != STORE_COMMAND_SCAN && reply->type == REDIS_REPLY_NIL)
+        store_command_finish(store, command, STORE_NIL, "", 0);
     else
-        command_finish(store, command, STORE_REFUSED, unexpected_type, strlen(unexpected_type));
+        store_command_finish(store, command, STORE_REFUSED, unexpected_type,
+                             strlen(unexpected_type));
 }
 
 int store_eval(struct store *store, enum store_script script, size_t n_keys,
@@ -287,10 +288,10 @@ int store_eval(struct store *store, enum store_script script, size_t n_keys,
     for (size_t i = 0; i < n_keys; i++)
         room += bulk_room(key_bytes[i]);
 
-    struct command *command = command_new(store, room);
+    struct store_command *command = store_command_new(store, room);
     if (!command)
         return -1;
-    command->kind = COMMAND_EVAL;
+    command->kind = STORE_COMMAND_EVAL;
     command->script = script;
     put_header(command, '*', n_keys + 4);
     put_bulk(command, "EVALSHA", strlen("EVALSHA"));
@@ -299,7 +300,7 @@ int store_eval(struct store *store, enum store_script script, size_t n_keys,
     for (size_t i = 0; i < n_keys; i++)
         put_bulk(command, keys[i], key_bytes[i]);
     put_bulk(command, argument, argument_bytes);
-    return command_send(store, command, on_reply, arg);
+    return store_command_send(store, command, on_reply, arg);
 }
 
 int store_hget(struct store *store, const char *key, size_t key_bytes, const char *field,
@@ -307,16 +308,17 @@ int store_hget(struct store *store, const char *key, size_t key_bytes, const cha
 {
     if (!store_ready(store))
         return -1;
-    struct command *command = command_new(store, HEADER_BYTES + bulk_room(strlen("HGET")) +
-                                                     bulk_room(key_bytes) + bulk_room(field_bytes));
+    struct store_command *command =
+        store_command_new(store, HEADER_BYTES + bulk_room(strlen("HGET")) + bulk_room(key_bytes) +
+                                     bulk_room(field_bytes));
     if (!command)
         return -1;
-    command->kind = COMMAND_HGET;
+    command->kind = STORE_COMMAND_HGET;
     put_header(command, '*', 3);
     put_bulk(command, "HGET", strlen("HGET"));
     put_bulk(command, key, key_bytes);
     put_bulk(command, field, field_bytes);
-    return command_send(store, command, on_reply, arg);
+    return store_command_send(store, command, on_reply, arg);
 }
 
 int store_scan(struct store *store, const char *cursor, const char *pattern, store_key_fn *on_key,
@@ -329,13 +331,13 @@ int store_scan(struct store *store, const char *cursor, const char *pattern, sto
     size_t room = HEADER_BYTES;
     for (size_t i = 0; i < n; i++)
         room += bulk_room(strlen(words[i]));
-    struct command *command = command_new(store, room);
+    struct store_command *command = store_command_new(store, room);
     if (!command)
         return -1;
-    command->kind = COMMAND_SCAN;
+    command->kind = STORE_COMMAND_SCAN;
     command->on_key = on_key;
     put_header(command, '*', n);
     for (size_t i = 0; i < n; i++)
         put_bulk(command, words[i], strlen(words[i]));
-    return command_send(store, command, on_reply, arg);
+    return store_command_send(store, command, on_reply, arg);
 }

@@ -17,16 +17,16 @@ struct store_lookup;
 
 enum store_state { STATE_DOWN, STATE_CONNECTING, STATE_READY, STATE_BACKING_OFF, STATE_COUNT };
 
-enum command_kind { COMMAND_EVAL, COMMAND_HGET, COMMAND_SCAN };
+enum store_command_kind { STORE_COMMAND_EVAL, STORE_COMMAND_HGET, STORE_COMMAND_SCAN };
 
 /* One command from being sent to its callback. The bytes are kept for the repeat after NOSCRIPT. */
-struct command {
-    struct command *next; /* in in_flight, lost or spare, whichever holds it */
-    enum command_kind kind;
-    enum store_script script; /* COMMAND_EVAL */
+struct store_command {
+    struct store_command *next; /* in in_flight, lost or spare, whichever holds it */
+    enum store_command_kind kind;
+    enum store_script script; /* STORE_COMMAND_EVAL */
     uint64_t deadline_ms;     /* on the monotonic clock; a repeat keeps it */
     store_reply_fn *on_reply;
-    store_key_fn *on_key; /* COMMAND_SCAN */
+    store_key_fn *on_key; /* STORE_COMMAND_SCAN */
     void *arg;
     char *bytes; /* as they go over the wire */
     size_t n;
@@ -34,9 +34,9 @@ struct command {
 };
 
 /* A queue of commands, oldest first. */
-struct command_list {
-    struct command *first;
-    struct command *last; /* meaningless while first is NULL */
+struct store_command_list {
+    struct store_command *first;
+    struct store_command *last; /* meaningless while first is NULL */
 };
 
 struct store {
@@ -65,9 +65,10 @@ struct store {
     char sha[SCRIPT_COUNT][41];   /* what SCRIPT LOAD answered */
     bool reloading[SCRIPT_COUNT]; /* a SCRIPT LOAD after a NOSCRIPT is under way */
 
-    struct command_list in_flight; /* sent, in the order of their replies */
-    struct command_list lost; /* their connection is gone, their callback is still to be called */
-    struct command *spare;    /* kept for the next ones */
+    struct store_command_list in_flight; /* sent, in the order of their replies */
+    struct store_command_list
+        lost; /* their connection is gone, their callback is still to be called */
+    struct store_command *spare; /* kept for the next ones */
     unsigned n_spare;
     unsigned calling; /* callbacks on the stack: store_free is not allowed then */
 };
@@ -100,11 +101,11 @@ const char *store_script_text(enum store_script script, size_t *n);
 const char *store_context_error(const redisAsyncContext *context);
 bool store_is_error(const redisReply *reply, const char *code);
 
-void command_list_append(struct command_list *list, struct command *command);
-struct command *command_list_take(struct command_list *list);
+void store_command_list_append(struct store_command_list *list, struct store_command *command);
+struct store_command *store_command_list_take(struct store_command_list *list);
 /* Recycles the command and calls its callback. */
-void command_finish(struct store *store, struct command *command, enum store_status status,
-                    const char *data, size_t n);
-void command_free_spare(struct store *store);
+void store_command_finish(struct store *store, struct store_command *command,
+                          enum store_status status, const char *data, size_t n);
+void store_command_free_spare(struct store *store);
 
 #endif

@@ -79,8 +79,8 @@ int cmd_audit(int argc, char **argv, struct tool *tool)
                  "estimates, and what\n"
                  "became of it; 'used' is what the reports said was really used, 'scanned' is "
                  "outstanding, counted\n"
-                 "once more from the reservations themselves.\n\n"
-                 "Here, exit status 0 is balanced, 1 is not balanced, 2 is an error.",
+                 "once more from the reservations themselves.",
+        .exits = "0 balanced, 1 not balanced, 2 an error",
         .max_others = 1};
     int at = options_parse(&line, tool, argc, argv);
     if (at < 0)

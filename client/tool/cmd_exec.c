@@ -85,6 +85,7 @@ static void block_signals(sigset_t *ours, sigset_t *before)
     for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
         sigaddset(ours, passed_on[i]);
     sigprocmask(SIG_BLOCK, ours, before);
+    signal(SIGCHLD, SIG_DFL); /* a parent that ignored it would have left us without it for ever */
 }
 
 /* Runs in the child. That exec failed is told through the pipe, which a successful exec closes. */
@@ -208,10 +209,10 @@ int cmd_exec(int argc, char **argv, struct tool *tool)
             "Asks for one call, runs COMMAND when it is granted, and reports the call as estimated "
             "when COMMAND\n"
             "ends. COMMAND finds the reservation's id in RATION_ID and may report what it really "
-            "used itself.\n\n"
-            "The exit status is COMMAND's (128 + n when signal n ended it, 127 when it is not "
-            "found); 1 also\n"
-            "when denied and 2 also for an error, with the reason on stderr and COMMAND not run.",
+            "used itself.",
+        .exits =
+            "COMMAND's; 128 + n when signal n ended it; 127 when it is not found.\n"
+            "1 also when denied and 2 also for an error, COMMAND not run and the reason on stderr",
         .rows = rows,
         .n = sizeof(rows) / sizeof(rows[0]),
         .in_order = true,

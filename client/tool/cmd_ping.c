@@ -26,6 +26,7 @@ int cmd_ping(int argc, char **argv, struct tool *tool)
         .name = "ping",
         .synopsis = "[options]",
         .about = "Exits 0 when one of the servers answers, else 2: for health checks.",
+        .exits = "0 a server answers, 2 none does",
         .rows = options,
         .n = sizeof(options) / sizeof(options[0])};
     int at = options_parse(&line, tool, argc, argv);

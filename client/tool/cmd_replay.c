@@ -136,6 +136,8 @@ static void print_progress(struct parent *p, int64_t now_ms)
             numbers[1], numbers[2], numbers[3], numbers[4]);
     if (sum.errors)
         fprintf(stderr, "  errors %llu", (unsigned long long)sum.errors);
+    if (total.late_ms >= 1000)
+        fprintf(stderr, "  %.1f s behind the trace: more --threads", (double)total.late_ms / 1000);
     if (!tty)
         fputc('\n', stderr);
     p->last_tokens = sum.tokens;
@@ -282,8 +284,7 @@ static const char about[] =
     "hosts that\n"
     "share the one quota. Ends with what each tier met, and what the provider saw.\n\n"
     "The trace is CSV: TIMESTAMP,ContextTokens,GeneratedTokens. Hosts begin at different --server\n"
-    "addresses and move on when one goes away. Ctrl-C stops early and still prints the tables.\n\n"
-    "Here, exit status 0 is no error and no 429, 1 is that there were 429s, 2 is an error.";
+    "addresses and move on when one goes away. Ctrl-C stops early and still prints the tables.";
 
 int cmd_replay(int argc, char **argv, struct tool *tool)
 {
@@ -323,6 +324,8 @@ int cmd_replay(int argc, char **argv, struct tool *tool)
     const struct command_line line = {.name = "replay",
                                       .synopsis = "--trace FILE [options]",
                                       .about = about,
+                                      .exits =
+                                          "0 no error and no 429, 1 there were 429s, 2 an error",
                                       .rows = rows,
                                       .n = sizeof(rows) / sizeof(rows[0])};
     int at = options_parse(&line, tool, argc, argv);

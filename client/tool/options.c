@@ -130,14 +130,20 @@ static bool set_value(const struct option_row *row, const char *text)
 
 /* ---- Help ---- */
 
-static void print_rows(const struct option_row *rows, size_t n)
+static void print_row(const char *name, const char *value, const char *help)
 {
-    for (size_t i = 0; i < n; i++) {
-        char left[64];
-        snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].value ? " " : "",
-                 rows[i].value ? rows[i].value : "");
-        printf("  %-24s %s\n", left, rows[i].help);
+    char left[64];
+    snprintf(left, sizeof(left), "--%s%s%s", name, value ? " " : "", value ? value : "");
+    printf("  %-24s %s\n", left, help);
+}
+
+static bool has_row(const struct command_line *line, const char *name)
+{
+    for (size_t i = 0; i < line->n; i++) {
+        if (strcmp(line->rows[i].name, name) == 0)
+            return true;
     }
+    return false;
 }
 
 static void print_help(const struct command_line *line, const struct option_row *common,
@@ -145,17 +151,21 @@ static void print_help(const struct command_line *line, const struct option_row 
 {
     printf("usage: ration %s%s%s\n\n%s\n", line->name, line->name[0] ? " " : "", line->synopsis,
            line->about);
-    if (line->n) {
+    if (line->n)
         printf("\noptions:\n");
-        print_rows(line->rows, line->n);
-    }
+    for (size_t i = 0; i < line->n; i++)
+        print_row(line->rows[i].name, line->rows[i].value, line->rows[i].help);
     printf("\noptions of every command:\n");
-    print_rows(common, n_common);
-    printf("  %-24s %s\n  %-24s %s\n", "--help", "this", "--version", "the version");
+    for (size_t i = 0; i < n_common; i++) {
+        if (!has_row(line, common[i].name))
+            print_row(common[i].name, common[i].value, common[i].help);
+    }
+    print_row("help", NULL, "this");
+    print_row("version", NULL, "the version");
     printf("\nA credential comes from the environment's RATION_SECRET or from --secret-file, its "
            "user from\n"
-           "RATION_TENANT.\n\n"
-           "exit status: 0 granted or well, 1 denied, 2 an error\n");
+           "RATION_TENANT.\n\nexit status: %s\n",
+           line->exits ? line->exits : "0 granted or well, 1 denied, 2 an error");
 }
 
 /* ---- Parsing ---- */
@@ -203,10 +213,7 @@ int options_parse(const struct command_line *line, struct tool *tool, int argc, 
         add_row(longs, &n, &line->rows[i]);
     }
     for (size_t i = 0; i < n_common; i++) {
-        bool hidden = false;
-        for (size_t k = 0; k < line->n; k++)
-            hidden |= strcmp(line->rows[k].name, common[i].name) == 0;
-        if (!hidden) {
+        if (!has_row(line, common[i].name)) {
             rows[n] = &common[i];
             add_row(longs, &n, &common[i]);
         }

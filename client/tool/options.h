@@ -32,6 +32,7 @@ struct command_line {
     const char *name;     /* "acquire" */
     const char *synopsis; /* what follows the name */
     const char *about;    /* paragraphs of --help, above the options */
+    const char *exits;    /* the exit status in words; NULL: as usual */
     const struct option_row *rows;
     size_t n;
     bool in_order;  /* options end at the first other argument */

@@ -98,7 +98,7 @@ struct replay_upstream {
     int64_t rpm;
     int64_t tpm;
     int64_t window_ms;
-    double quota_used;
+    int64_t elapsed_ms; /* from its first request to its last */
 };
 
 /* Both say on stderr what is wrong and give false. */

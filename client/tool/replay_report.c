@@ -68,16 +68,6 @@ static int64_t get_integer(json_object *o, const char *key)
     return json_object_get_int64(value);
 }
 
-static double get_share(json_object *o, const char *key)
-{
-    json_object *value = NULL;
-    if (!json_object_object_get_ex(o, key, &value) ||
-        !(json_object_is_type(value, json_type_double) ||
-          json_object_is_type(value, json_type_int)))
-        return -1;
-    return json_object_get_double(value);
-}
-
 void replay_ask_upstream(const char *url, struct replay_upstream *upstream)
 {
     *upstream = (struct replay_upstream){.known = false};
@@ -94,12 +84,27 @@ void replay_ask_upstream(const char *url, struct replay_upstream *upstream)
             .rpm = get_integer(o, "rpm"),
             .tpm = get_integer(o, "tpm"),
             .window_ms = get_integer(o, "window_ms"),
-            .quota_used = get_share(o, "quota_used"),
+            .elapsed_ms = get_integer(o, "elapsed_ms"),
         };
         upstream->known = upstream->requests >= 0 && upstream->status_429 >= 0;
     }
     json_object_put(o);
     free(page);
+}
+
+/*
+ * How much of what the quota allowed was used. Of a rolling limit, a time of T can see one full amount at once and another
+ * as each window ends: floor(T / window) + 1 of them. Below zero where the provider does not say enough.
+ */
+static double share_used(const struct replay_upstream *before, const struct replay_upstream *after,
+                         int64_t elapsed_ms)
+{
+    if (after->tokens < 0 || after->tpm <= 0 || after->window_ms <= 0)
+        return -1;
+    if (before->requests <= 0 && after->elapsed_ms >= 0 && after->elapsed_ms < elapsed_ms)
+        elapsed_ms = after->elapsed_ms; /* without the time in which nothing came */
+    int64_t windows = elapsed_ms / after->window_ms + 1;
+    return (double)(after->tokens - before->tokens) / ((double)after->tpm * (double)windows);
 }
 
 /* ---- For people ---- */
@@ -162,7 +167,7 @@ static void put_peak(struct table *table, const char *what, int64_t most, int64_
 }
 
 static void print_upstream(const struct replay_upstream *before,
-                           const struct replay_upstream *after)
+                           const struct replay_upstream *after, int64_t elapsed_ms)
 {
     static const char *const heads[] = {"", ">", "", NULL};
     char text[32];
@@ -184,11 +189,12 @@ static void print_upstream(const struct replay_upstream *before,
                                                               : "THE QUOTA WAS NOT KEPT");
     put_peak(table, requests, after->max_requests_in_window, after->rpm);
     put_peak(table, tokens, after->max_tokens_in_window, after->tpm);
-    if (after->quota_used >= 0) {
-        snprintf(text, sizeof(text), "%.1f %%", after->quota_used * 100);
+    double share = share_used(before, after, elapsed_ms);
+    if (share >= 0) {
+        snprintf(text, sizeof(text), "%.1f %%", share * 100);
         table_text(table, "share of the quota used");
         table_text(table, text);
-        table_text(table, "tokens, over the time that calls came");
+        table_text(table, "of the tokens that it allowed in this time");
     }
     printf("\nWhat the provider saw\n\n");
     table_print(table, stdout, "  ");
@@ -210,7 +216,7 @@ static json_object *count_json(const struct replay_count *c)
 }
 
 static json_object *upstream_json(const struct replay_upstream *before,
-                                  const struct replay_upstream *after)
+                                  const struct replay_upstream *after, int64_t elapsed_ms)
 {
     json_object *o = json_object_new_object();
     json_put_integer(o, "requests", after->requests - before->requests);
@@ -222,7 +228,8 @@ static json_object *upstream_json(const struct replay_upstream *before,
     json_put_integer(o, "rpm", after->rpm);
     json_put_integer(o, "tpm", after->tpm);
     json_put_integer(o, "window_ms", after->window_ms);
-    json_object_object_add(o, "quota_used", json_object_new_double(after->quota_used));
+    json_object_object_add(o, "quota_used",
+                           json_object_new_double(share_used(before, after, elapsed_ms)));
     return o;
 }
 
@@ -238,7 +245,8 @@ static json_object *replay_json(const struct replay *replay, const struct replay
     json_put_integer(o, "elapsed_ms", elapsed_ms);
     json_object_object_add(o, "tiers", tiers);
     json_object_object_add(o, "all", count_json(&sum));
-    json_object_object_add(o, "upstream", after->known ? upstream_json(before, after) : NULL);
+    json_object_object_add(o, "upstream",
+                           after->known ? upstream_json(before, after, elapsed_ms) : NULL);
     json_put_string(o, "first_error", total->error);
     return o;
 }
@@ -258,7 +266,7 @@ bool replay_report(const struct replay *replay, const struct replay_snapshot *to
 {
     print_tiers(replay, total);
     if (after->known)
-        print_upstream(before, after);
+        print_upstream(before, after, elapsed_ms);
     else
         printf("\nThe provider at %s has no /report: its own view is not known.\n", replay->url);
     if (total->error[0])

@@ -69,10 +69,6 @@ static const char *remedy(int err)
     case RATION_ETIMEOUT:
         return "is a server running there? 'rationd' starts one; --server or RATION_SERVERS names "
                "another";
-    case RATION_ENOPOOL:
-        return "add it to \"pools\" in the server's configuration";
-    case RATION_ENOTENANT:
-        return "add it to \"tenants\" in the server's configuration, or set a \"default_tier\"";
     case RATION_ENOAUTH:
         return "set RATION_TENANT and RATION_SECRET, or use --secret-file";
     case RATION_ENOPERM:

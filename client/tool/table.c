@@ -83,7 +83,7 @@ static bool has_heads(const struct table *table)
 
 void table_print(const struct table *table, FILE *to, const char *indent)
 {
-    if (!table)
+    if (!table || table->columns == 0)
         return;
     size_t width[MAX_COLUMNS];
     for (size_t c = 0; c < table->columns; c++)
@@ -153,8 +153,8 @@ void format_duration(int64_t ms, char *out, size_t size)
         snprintf(out, size, "never");
     else if (ms < 1000)
         snprintf(out, size, "%" PRId64 " ms", ms);
-    else if (ms < 60000)
-        snprintf(out, size, "%.1f s", (double)((ms + 99) / 100) / 10.0);
+    else if (ms < 60000) /* rounded up: whoever comes back too early is denied again */
+        snprintf(out, size, "%" PRId64 ".%" PRId64 " s", (ms + 99) / 1000, (ms + 99) / 100 % 10);
     else if (ms < 3600000)
         snprintf(out, size, "%" PRId64 " min %" PRId64 " s", ms / 60000, ms % 60000 / 1000);
     else

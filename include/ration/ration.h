@@ -104,7 +104,7 @@ RATION_API void ration_options_init(struct ration_options *options);
  * Opens a handle. No connection is made before the first call, so that a program can start before its servers.
  * options   borrowed, copied; NULL for the defaults
  * out       gives the handle, to be freed by ration_close()
- * Errors: RATION_ENOMEM, RATION_EINVAL (a server address that cannot be parsed, a time out of range).
+ * Errors: RATION_ENOMEM, RATION_EINVALID (a server address that cannot be parsed, a time out of range).
  */
 RATION_API int ration_open(const struct ration_options *options, ration **out);
 
@@ -155,7 +155,7 @@ struct ration_grant {
  * Asks for one call: reserves the estimate in every limit of the pool and of the tenant, or nothing at all.
  * estimate, options    borrowed; NULL for one request of unknown size, and for the defaults
  * Errors: RATION_ECONNECT, _ETIMEOUT, _ENOPOOL, _ENOTENANT, _ENOAUTH, _ENOPERM, _EUNAVAILABLE, _EBUSY, _ESERVER,
- * _EINVAL, _ENOMEM. After an error the call may or may not be reserved; a retry with the same options.id finds out and
+ * _EINVALID, _ENOMEM. After an error the call may or may not be reserved; a retry with the same options.id finds out and
  * is charged once.
  */
 RATION_API int ration_acquire(ration *r, const char *pool, const char *tenant,

@@ -15,8 +15,10 @@ static void takes_each_form(void **state)
 {
     (void)state;
     struct addr_list list;
-    assert_int_equal(addr_list_parse("a.example, b.example:7000,[::1],[fe80::2]:80 ,unix:/run/r.sock,10.0.0.1:1", &list),
-                     0);
+    assert_int_equal(
+        addr_list_parse("a.example, b.example:7000,[::1],[fe80::2]:80 ,unix:/run/r.sock,10.0.0.1:1",
+                        &list),
+        0);
     assert_int_equal(list.n, 6);
     assert_string_equal(list.at[0].host, "a.example");
     assert_int_equal(list.at[0].port, RATION_PORT_RESP);
@@ -37,9 +39,9 @@ static void refuses_the_rest(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
-        "",        ",",       "a,",      ",a",        "a,,b",   "a:",    "a:0",    "a:65536", "a:123456", "a:7x",
-        "a:-1",    ":7420",   "::1",     "[::1",      "[]",     "[]:80", "[::1]x", "[::1]:",  "unix:",    "a b",
-        "a\tb:80", "a\n:80",  "a:80:80", "[::1]:0",
+        "",         ",",      "a,",    ",a",    "a,,b",    "a:",     "a:0",     "a:65536",
+        "a:123456", "a:7x",   "a:-1",  ":7420", "::1",     "[::1",   "[]",      "[]:80",
+        "[::1]x",   "[::1]:", "unix:", "a b",   "a\tb:80", "a\n:80", "a:80:80", "[::1]:0",
     };
     struct addr_list list = {.n = 7};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {

@@ -26,7 +26,8 @@ static void expect_estimate(const char *body, int64_t input, int64_t output)
     struct ration_amounts amounts = {0};
     assert_int_equal(estimate(body, &amounts), 0);
     if (amounts.input_tokens != input || amounts.output_tokens != output)
-        fail_msg("%s: %lld + %lld", body, (long long)amounts.input_tokens, (long long)amounts.output_tokens);
+        fail_msg("%s: %lld + %lld", body, (long long)amounts.input_tokens,
+                 (long long)amounts.output_tokens);
 }
 
 #define HI "\"messages\":[{\"role\":\"user\",\"content\":\"Hi, you\"}]" /* 7 characters: 2 tokens */
@@ -42,10 +43,14 @@ static void estimates_requests(void **state)
     expect_estimate("{\"messages\":[]}", RATION_ZERO, 1024);
     expect_estimate("{}", RATION_ZERO, 1024);
     /* characters, not bytes; all messages; parts that have a text; nothing else */
-    expect_estimate("{\"max_tokens\":1,\"messages\":[{\"content\":\"\\u00e4\\u00f6\\u00fc\\u20ac\"},{\"content\":\"abcd\"}]}", 2, 1);
-    expect_estimate("{\"max_tokens\":1,\"messages\":[{\"content\":[{\"type\":\"text\",\"text\":\"abcdefgh\"},"
-                    "{\"type\":\"image_url\",\"image_url\":{\"url\":\"http://x\"}},7,null]},null,8,{\"content\":null}]}",
+    expect_estimate("{\"max_tokens\":1,\"messages\":[{\"content\":\"\\u00e4\\u00f6\\u00fc\\u20ac\"}"
+                    ",{\"content\":\"abcd\"}]}",
                     2, 1);
+    expect_estimate(
+        "{\"max_tokens\":1,\"messages\":[{\"content\":[{\"type\":\"text\",\"text\":\"abcdefgh\"},"
+        "{\"type\":\"image_url\",\"image_url\":{\"url\":\"http://"
+        "x\"}},7,null]},null,8,{\"content\":null}]}",
+        2, 1);
 }
 
 static void keeps_what_is_stated(void **state)
@@ -87,7 +92,8 @@ static void reads_usage(void **state)
 {
     (void)state;
     struct ration_amounts used = {0};
-    assert_true(usage("{\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}", &used));
+    assert_true(usage(
+        "{\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}", &used));
     assert_int_equal(used.tokens, 15);
     assert_int_equal(used.input_tokens, 10);
     assert_int_equal(used.output_tokens, 5);
@@ -101,7 +107,13 @@ static void tells_unusable_usage(void **state)
 {
     (void)state;
     static const char *const answers[] = {
-        "null", "7", "[]", "\"usage\"", "{}", "{\"usage\":null}", "{\"usage\":[]}",
+        "null",
+        "7",
+        "[]",
+        "\"usage\"",
+        "{}",
+        "{\"usage\":null}",
+        "{\"usage\":[]}",
         "{\"usage\":{\"prompt_tokens\":10}}",
         "{\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":5}}",
         "{\"usage\":{\"prompt_tokens\":\"10\",\"completion_tokens\":5}}",
@@ -129,9 +141,9 @@ static void finds_profiles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(estimates_requests),    cmocka_unit_test(keeps_what_is_stated),
+        cmocka_unit_test(estimates_requests),        cmocka_unit_test(keeps_what_is_stated),
         cmocka_unit_test(refuses_what_it_cannot_do), cmocka_unit_test(reads_usage),
-        cmocka_unit_test(tells_unusable_usage),  cmocka_unit_test(finds_profiles),
+        cmocka_unit_test(tells_unusable_usage),      cmocka_unit_test(finds_profiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

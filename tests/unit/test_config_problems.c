@@ -269,6 +269,10 @@ static void references(void **state)
         "tiers.t.in_pool.p: expected a list of limits, found an object...", (char *)NULL);
     bad("{" POOLS ", 'tiers': {'t': {}}, 'tenants': {'': {'tier': 't'}}}",
         "tenants['']: not a name for a tenant; use 1 to 128...", (char *)NULL);
+    /* Names that are none are not offered, whatever bytes they have. */
+    bad("{" POOLS ", 'tiers': {'g\\nld': {}, 't': {}}, 'default_tier': 'gold'}",
+        "tiers['g\\x0ald']: not a name for a tier; use 1 to 64...",
+        "default_tier: there is no tier 'gold'; tiers are t", (char *)NULL);
     /* A broken tier is still a tier. */
     bad("{" POOLS ", 'tiers': {'t': 5}, 'tenants': {'a': {'tier': 't'}}, 'default_tier': 't'}",
         "tiers.t: expected an object, found an integer; use {...}", (char *)NULL);

@@ -1,0 +1,15 @@
+#!/bin/sh
+# The demonstration load of docker/compose.yaml: four hosts replay traffic against the strict provider, half of them asking
+# server1 first, half server2; then the books are shown. Exit status 0: nothing was refused by the provider, no call failed,
+# and the books balance. A server may be stopped meanwhile.
+set -eu
+
+replayed=0
+ration replay --server "$RATION_SERVERS" --url "$PROVIDER_URL" --trace /usr/local/share/ration/sample_trace.csv \
+    --hosts 4 --speed 20 --tenants "$TENANTS" || replayed=$?
+
+echo
+echo "The books (ration audit)"
+echo
+ration audit || replayed=$?
+exit $replayed

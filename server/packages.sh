@@ -1,0 +1,107 @@
+# shellcheck shell=sh
+# The Debian packages that Ration needs: read by server/quickstart.sh and tests/run.sh, so that the lists are in one place.
+#
+#     . server/packages.sh
+#     need_packages build test        installs what is missing of these lists, or ends with a message
+#
+# What is there is looked for by what it offers (a program, a pkg-config module, a file, a Python module), not by the name
+# of a package: another build of libcurl, or a cmake of one's own, will do.
+
+# kind, what is looked for, the package that has it
+packages_build='
+program cc           gcc
+file /usr/include/stdio.h libc6-dev
+program cmake        cmake
+program ninja        ninja-build
+program pkg-config   pkg-config
+module  hiredis      libhiredis-dev
+module  libevent     libevent-dev
+module  libcurl      libcurl4-openssl-dev
+module  json-c       libjson-c-dev
+module  cmocka       libcmocka-dev
+program redis-server redis-server
+program redis-cli    redis-tools
+file    /usr/share/zoneinfo/UTC tzdata
+'
+packages_test='
+python  json         python3
+python  pytest       python3-pytest
+python  redis        python3-redis
+'
+packages_lint='
+program clang-format clang-format
+program clang-tidy   clang-tidy
+program cppcheck     cppcheck
+'
+
+# Debian's own interpreter, which sees Debian's modules; another one that comes first in PATH would not.
+RATION_PYTHON=/usr/bin/python3
+
+packages_have() {
+    case $1 in
+    program) command -v "$2" ;;
+    module) pkg-config --exists "$2" ;;
+    python) "$RATION_PYTHON" -c "import $2" ;;
+    file) test -e "$2" ;;
+    esac >/dev/null 2>&1
+}
+
+# The packages of list $1 that are missing, in one line. The list is words, three a row.
+packages_missing() {
+    case $1 in
+    build) set -- $packages_build ;;
+    test) set -- $packages_test ;;
+    lint) set -- $packages_lint ;;
+    esac
+    while [ $# -gt 0 ]; do
+        packages_have "$1" "$2" || printf '%s ' "$3"
+        shift 3
+    done
+}
+
+# Runs as root. sudo may ask for a password only where somebody can answer.
+packages_as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif [ -t 0 ]; then
+        sudo "$@"
+    else
+        sudo -n "$@"
+    fi
+}
+
+packages_install() {
+    packages_as_root apt-get update -q &&
+        packages_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}
+
+# Lists by name (build, test, lint). Ends the script with status 1 when something is missing and stays so.
+need_packages() {
+    missing=
+    for packages_list; do
+        missing="$missing$(packages_missing "$packages_list")"
+    done
+    [ -n "$missing" ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        echo "These Debian packages, or what your system calls them, are missing: $missing" >&2
+        echo "Install them and run this again." >&2
+        exit 1
+    fi
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        echo "Some packages are missing, and only root can install them. Run this as root, then try again:" >&2
+        echo "    apt-get install $missing" >&2
+        exit 1
+    fi
+    echo "  installing $missing"
+    packages_log=$(mktemp)
+    # The list is meant to be split into words.
+    # shellcheck disable=SC2086
+    if ! packages_install $missing >"$packages_log" 2>&1 </dev/null; then
+        tail -n 20 "$packages_log" >&2
+        rm -f "$packages_log"
+        echo "The packages could not be installed; the lines above say why. To see all of it:" >&2
+        echo "    apt-get update && apt-get install $missing" >&2
+        exit 1
+    fi
+    rm -f "$packages_log"
+}

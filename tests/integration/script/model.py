@@ -1,0 +1,403 @@
+"""The independent model of `decide`: the same batches, decided from the rules of lua/README.md.
+
+`Model.batch` decides a batch and compares the script's answer with its own, field by field. Waits are not computed but
+judged: a wait is right if the cost fits then and does not fit a millisecond earlier, with nobody else in between.
+"""
+
+from levels import KINDS
+from packing import (ACQUIRE, CALENDAR, CANCEL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, GRANTED, INPUT, LATE,
+                     NEVER, NOSUCH, OUTPUT, PEEK, PEEKED, RENEW, REPORT, SETTLED, TOKENS)
+
+BOOKED = 5
+SECOND = 1024
+LONGEST_PARTS = 8
+GRACE = 60000
+NOTHING = (0, 0, 0, 0, 0, 0)
+
+
+def plus(a, b, sign=1):
+    return tuple(x + sign * y for x, y in zip(a, b))
+
+
+def deadline_of(ttl, now):
+    k = max(0, (ttl // 64).bit_length() - 1)
+    return -(-(now + ttl) // 2**k) * 2**k, k
+
+
+class Books:
+    def __init__(self):
+        self.granted = self.reported = self.expired = self.cancelled = self.spent = NOTHING
+        self.owed = {}
+
+    def copy(self):
+        new = object.__new__(Books)
+        new.__dict__.update(self.__dict__)
+        new.owed = dict(self.owed)
+        return new
+
+    def turn(self, now):
+        for second in [s for s in self.owed if s < now // SECOND]:
+            self.expired = plus(self.expired, self.owed.pop(second))
+
+    def owe(self, deadline, amounts, sign):
+        second = deadline // SECOND
+        self.owed[second] = plus(self.owed.get(second, NOTHING), amounts, sign)
+
+    def settle(self, deadline, amounts, spent, cancelled, now):
+        if deadline // SECOND < now // SECOND:
+            self.expired = plus(self.expired, amounts, -1)
+        else:
+            self.owe(deadline, amounts, -1)
+        if cancelled:
+            self.cancelled = plus(self.cancelled, amounts)
+        else:
+            self.reported = plus(self.reported, amounts)
+        self.spent = plus(self.spent, spent)
+
+    @property
+    def outstanding(self):
+        total = NOTHING
+        for amounts in self.owed.values():
+            total = plus(total, amounts)
+        return total
+
+
+class Stored:
+    """A bucket as of its last write, or while a batch has it open."""
+
+    def __init__(self, states, last, keep, books):
+        self.states, self.last, self.keep, self.books, self.dirty = states, last, keep, books, False
+
+
+class Record:
+    def __init__(self, check, deadline, k, split_unknown, parts):
+        self.check, self.states, self.deadline, self.k, self.split_unknown = check, [], deadline, k, split_unknown
+        self.token, self.parts = None, parts
+
+    def estimate(self):
+        total = NOTHING
+        for _, cost in self.parts:
+            total = plus(total, cost)
+        return total
+
+    def held_by(self, state):
+        """What of one unit this reservation holds of a limit that was there when it was granted."""
+        return sum(cost[state.limit.unit] for time, cost in self.parts if time >= state.since)
+
+
+class Model:
+    def __init__(self):
+        self.buckets, self.slices, self.slice_needed = {}, {}, {}
+
+    # What the store forgets when a key expires: only what no longer matters.
+
+    def forget_bucket(self, key, expired_at, limits_changed):
+        b = self.buckets.pop(key)
+        assert expired_at >= b.keep, f"{key} expires {b.keep - expired_at} ms before its last reservation may be reported"
+        for s in b.states if not limits_changed else ():
+            left = s.total_at(expired_at + 1)
+            assert left == 0, f"{key} expires while {left} are used of {s.limit}"
+
+    def forget_slice(self, key, expired_at):
+        assert expired_at >= self.slice_needed.pop(key), f"{key} expires before its reservations may be reported"
+        del self.slices[key]
+
+    # A batch.
+
+    def batch(self, clock, buckets, ops, got):
+        stale, got_clock, got_now, answers = got
+        self.open_now = {}
+        names = list(dict.fromkeys(b for o in ops for b in o.buckets))
+        self.now = now = max([clock] + [self.buckets[b].last for b in names if b in self.buckets])
+        assert (got_clock, got_now) == (clock, now)
+        outside = any(l.algorithm == CALENDAR and not l.bounds[0] <= now < l.bounds[2]
+                      for b in names for l in buckets[b].limits)
+        assert stale == outside and len(answers) == (0 if stale else len(ops))
+        if stale:
+            return []
+        self.open_now = {b: self.open(b, buckets[b]) for b in names}
+        self.touched = []
+        for o, answer in zip(ops, answers):
+            self.decide(o, answer)
+        written = [key for key, b in self.open_now.items() if b.dirty]
+        for key in written:
+            self.write(key, self.open_now[key])
+        for r in self.touched:
+            if "o" not in r.states and "m" not in r.states:
+                r.deadline = r.token = None  # only what tells a repeated report from a foreign one is kept
+        return written
+
+    def open(self, key, bucket):
+        now, stored = self.now, self.buckets.get(key)
+        if stored is None:
+            return Stored([KINDS[l.algorithm](l, now) for l in bucket.limits], now, 0, Books() if bucket.books else None)
+        old, states = list(stored.states), [None] * len(bucket.limits)
+        for i, l in enumerate(bucket.limits):
+            for s in [s for s in old if s.limit.sig == l.sig]:
+                old.remove(s)
+                states[i] = s.copy()
+                states[i].refresh(l, stored.last, now)
+                break
+        places = {id(s): i for i, s in enumerate(stored.states)}
+        for i, l in enumerate(bucket.limits):
+            if states[i] is None:
+                states[i] = s = KINDS[l.algorithm](l, stored.last)
+                before = sorted((b for b in old if b.limit.unit == l.unit), key=lambda b: (places[id(b)] != i, places[id(b)]))
+                if before:
+                    old.remove(before[0])
+                    s.charge(before[0].total, stored.last, debt=True)
+                s.refresh(l, stored.last, now)
+                s.since = now
+        books = stored.books.copy() if stored.books else None
+        if books:
+            books.turn(now)
+        return Stored(states, now, stored.keep, books)
+
+    def write(self, key, b):
+        for s in b.states:
+            if s.check:
+                s.check.take(s)
+            s.happened = []
+        b.dirty, b.last = False, self.now
+        self.buckets[key] = b
+
+    def decide(self, o, answer):
+        if o.kind == PEEK:
+            self.peek(o, answer)
+        elif o.kind in (REPORT, CANCEL):
+            assert (answer.outcome, answer.granted) == (self.settle(o), 0), f"{answer} for {o}"
+        else:
+            outcome, granted, refused = self.acquire(o) if o.kind == ACQUIRE else self.renew(o)
+            assert (answer.outcome, answer.granted) == (outcome, granted), f"{answer}, not {outcome} {granted}, for {o}"
+            if refused:
+                self.judge_refusal(o, answer)
+
+    def limits_of(self, o):
+        for i, key in enumerate(o.buckets):
+            for j, s in enumerate(self.open_now[key].states):
+                yield i, j, s
+
+    # Granting.
+
+    def fit(self, o, n):
+        for _, _, s in self.limits_of(o):
+            c = o.cost[s.limit.unit]
+            if c > 0:
+                n = max(0, min(n, (s.limit.capacity - s.limit.kept_back[o.priority] - s.total) // c))
+        return n
+
+    def judge_refusal(self, o, answer):
+        now, refusing = self.now, []
+        for i, j, s in self.limits_of(o):
+            c = o.cost[s.limit.unit]
+            most = s.limit.capacity - s.limit.kept_back[o.priority]
+            if c > 0 and s.total + c > most:
+                if c > most:
+                    assert (answer.wait, answer.bucket, answer.limit) == (NEVER, i, j), f"{answer}, not never, for {o}"
+                    return
+                refusing.append((i, j, s, most - c))
+        assert (answer.bucket, answer.limit) in [r[:2] for r in refusing] and 1 <= answer.wait <= FOREVER, f"{answer} for {o}"
+        named = False
+        for i, j, s, room in refusing:
+            where = f"{answer} for {o}: {s.limit}"
+            if (i, j) == (answer.bucket, answer.limit):
+                assert s.total_at(now + answer.wait - 1) > room, f"fits earlier: {where}"
+                named = True
+                assert answer.wait == FOREVER or s.total_at(now + answer.wait) <= room, f"does not fit then: {where}"
+            elif not named:
+                assert s.total_at(now + answer.wait - 1) <= room, f"an earlier limit waits as long: {where}"
+            else:
+                assert answer.wait == FOREVER or s.total_at(now + answer.wait) <= room, f"another waits longer: {where}"
+
+    def charge_all(self, o, n, deadline, k):
+        for _, _, s in self.limits_of(o):
+            amount = o.cost[s.limit.unit] * n
+            if amount and s.limit.holds:
+                s.hold((deadline, k), amount)
+            elif amount:
+                s.charge(amount, self.now)
+
+    def open_buckets(self, o):
+        return [self.open_now[key] for key in o.buckets]
+
+    def keep_all(self, o, deadline):
+        for b in self.open_buckets(o):
+            b.dirty = True
+            if b.books:
+                b.keep = max(b.keep, deadline + max(o.ttl, GRACE))
+            elif any(s.limit.holds for s in b.states):
+                b.keep = max(b.keep, deadline)
+        self.slice_needed[o.slice] = max(self.slice_needed.get(o.slice, 0), deadline + max(o.ttl, GRACE))
+
+    def book(self, o, deadline, cost, reservations, sign=1):
+        for b in self.open_buckets(o):
+            if b.books:
+                b.books.owe(deadline, cost[:BOOKED] + (reservations,), sign)
+
+    def book_grant(self, o, deadline, n, reservations):
+        cost = tuple(c * n for c in o.cost)
+        self.book(o, deadline, cost, reservations)
+        for b in self.open_buckets(o):
+            if b.books:
+                b.books.granted = plus(b.books.granted, cost[:BOOKED] + (reservations,))
+
+    def acquire(self, o):
+        r, had = None, 0
+        if o.again:
+            r = self.slices.get(o.slice, {}).get(o.nonce)
+            if r and r.check != o.check:
+                return FOREIGN, 0, False
+            had = len(r.states) if r else 0
+            if had >= o.n:
+                return GRANTED, o.n, False
+        fit = self.fit(o, o.n - had)
+        ended = r is not None and (r.deadline is None or r.deadline <= self.now)
+        sure = fit < o.n - had
+        if fit and not o.dry and not ended:
+            deadline, k = (r.deadline, r.k) if r else deadline_of(o.ttl, self.now)
+            self.charge_all(o, fit, deadline, k)
+            self.keep_all(o, deadline)
+            self.book_grant(o, deadline, fit, fit)
+            if not r:
+                r = Record(o.check, deadline, k, o.split_unknown, [(self.now, o.cost)])
+                self.slices.setdefault(o.slice, {})[o.nonce] = r
+            r.states += ["o"] * fit
+            self.touched.append(r)
+        elif fit:
+            # Of a dry run that fits in part, and of a group that has ended meanwhile, no wait is promised.
+            sure = False
+            fit = 0 if ended and not o.dry else fit
+        granted = had + fit
+        return GRANTED if granted else DENIED, granted, granted < o.n and sure
+
+    def find(self, o):
+        """(the record in which the member lives, its place there)"""
+        r = self.slices.get(o.slice, {}).get(o.nonce)
+        if r is None or r.check != o.check or o.member >= len(r.states):
+            return None, 0
+        if r.states[o.member] == "m":
+            return self.slices[o.slice][o.nonce + bytes([o.member])], 0
+        return r, o.member
+
+    def renew(self, o):
+        r, member = self.find(o)
+        if r is None:
+            return NOSUCH, 0, False
+        if o.token is not None and r.token == o.token:
+            return GRANTED, 1, False
+        if r.states[member] != "o" or self.now >= r.deadline:
+            return ENDED, 0, False
+        if not self.fit(o, 1):
+            return DENIED, 0, True
+        deadline, k = deadline_of(o.ttl, self.now)
+        if deadline < r.deadline:
+            deadline, k = r.deadline, r.k
+        if len(r.states) > 1:
+            r.states[member] = "m"
+            self.touched.append(r)
+            group, r = r, Record(r.check, r.deadline, r.k, r.split_unknown, list(r.parts))
+            r.states = ["o"]
+            self.slices[o.slice][o.nonce + bytes([o.member])] = r
+        for _, _, s in self.limits_of(o):
+            held = r.held_by(s) if s.limit.holds else 0
+            if held:
+                s.let_go((r.deadline, r.k), held)
+                s.hold((deadline, k), held)
+        self.book(o, r.deadline, r.estimate(), 1, -1)
+        self.book(o, deadline, r.estimate(), 1)
+        r.deadline, r.k, r.token = deadline, k, o.token
+        if any(o.cost):
+            self.charge_all(o, 1, deadline, k)
+            self.book_grant(o, deadline, 1, 0)
+            if len(r.parts) == LONGEST_PARTS:
+                r.parts[:2] = [(r.parts[0][0], plus(r.parts[0][1], r.parts[1][1]))]
+            r.parts.append((self.now, o.cost))
+            r.split_unknown = r.split_unknown or o.split_unknown
+        self.keep_all(o, deadline)
+        self.touched.append(r)
+        return GRANTED, 1, False
+
+    # Settling.
+
+    def settle(self, o):
+        r, member = self.find(o)
+        if r is None:
+            return NOSUCH
+        if r.states[member] != "o":
+            return (LATE if r.states[member] == "l" else SETTLED) if o.again else DUPLICATE
+        cancelled, late = o.kind == CANCEL, self.now >= r.deadline
+        estimate = r.estimate()
+        use = (0,) * BOOKED if cancelled else actual_use(o, r.split_unknown, estimate)
+        for _, _, s in self.limits_of(o):
+            if s.limit.unit < BOOKED or not late:
+                self.settle_limit(s, r, use, estimate, cancelled, late)
+        for b in self.open_buckets(o):
+            b.dirty = True
+            if b.books:
+                b.books.settle(r.deadline, estimate[:BOOKED] + (1,), use + (0,), cancelled, self.now)
+        r.states[member] = "l" if late else "c" if cancelled else "s"
+        self.touched.append(r)
+        return LATE if late else SETTLED
+
+    def settle_limit(self, s, r, use, estimate, cancelled, late):
+        limit, unit = s.limit, s.limit.unit
+        if limit.holds and not late:
+            s.let_go((r.deadline, r.k), r.held_by(s))
+            if limit.at_end and use[unit]:
+                s.charge(min(use[unit], estimate[unit]), self.now)
+                if use[unit] > estimate[unit]:
+                    s.charge(use[unit] - estimate[unit], self.now, debt=True)
+            return
+        more = use[unit] - estimate[unit]
+        if more > 0:
+            s.charge(more, self.now, debt=True)
+        elif limit.settle or cancelled:
+            back = -more
+            for time, cost in reversed(r.parts):
+                share = min(back, cost[unit])
+                back -= share
+                if share and time >= s.since:
+                    s.refund(share, r.deadline if limit.at_end else time, cost[unit], self.now)
+
+    # Looking.
+
+    def peek(self, o, answer):
+        states = [s for _, _, s in self.limits_of(o)]
+        assert (answer.outcome, answer.granted) == (PEEKED, len(states))
+        for s, (remaining, reset) in zip(states, answer.rows):
+            where = f"remaining {remaining} reset {reset}, {s.limit} {s.total} used and held"
+            assert remaining == s.limit.capacity - s.total, where
+            if s.total == 0:
+                assert reset == 0, where
+                continue
+            assert 1 <= reset <= FOREVER and s.total_at(self.now + reset - 1) > 0, where
+            assert reset == FOREVER or s.total_at(self.now + reset) == 0, where
+
+
+def actual_use(o, split_unknown, estimate):
+    """What was used of the five units that can be reported: as stated, else as estimated, tokens being input and output."""
+    stated = [o.stated >> unit & 1 for unit in range(BOOKED)]
+    use = [o.cost[u] if stated[u] else estimate[u] for u in range(BOOKED)]
+    if stated[INPUT] and stated[OUTPUT] and not stated[TOKENS]:
+        use[TOKENS] = use[INPUT] + use[OUTPUT]
+    elif (stated[INPUT] or stated[OUTPUT]) and not stated[TOKENS]:
+        part = INPUT if stated[INPUT] else OUTPUT
+        if split_unknown:
+            use[TOKENS] = max(estimate[TOKENS], use[part])
+        else:
+            use[TOKENS] = max(0, estimate[TOKENS] + use[part] - estimate[part])
+    elif stated[TOKENS] and split_unknown:
+        for part, other in ((INPUT, OUTPUT), (OUTPUT, INPUT)):
+            if not stated[part]:
+                use[part] = max(0, o.cost[TOKENS] - o.cost[other]) if stated[other] else o.cost[TOKENS]
+    if o.partial:
+        # A call that was cut short has been read by the provider, and may have written nothing.
+        use[INPUT] = max(estimate[INPUT], o.cost[INPUT] if stated[INPUT] else 0)
+        if not stated[OUTPUT] and not split_unknown:
+            use[OUTPUT] = 0
+        if estimate[INPUT] == 0:
+            least = estimate[TOKENS]
+        else:
+            least = max(estimate[INPUT], use[INPUT] + use[OUTPUT] if stated[OUTPUT] else 0)
+        use[TOKENS] = max(o.cost[TOKENS] if stated[TOKENS] else 0, least)
+    return tuple(use)

@@ -1,0 +1,222 @@
+"""The bytes that `decide` reads and answers, as lua/README.md describes them, and the script's text itself.
+
+Nothing here decides anything: a limit, an operation and an answer are plain objects, and this module turns them into bytes
+and back. The levels that a bucket stores (msgpack) can be unpacked too, to look at the books.
+"""
+
+import os
+import pathlib
+import re
+import struct
+
+LUA_DIR = pathlib.Path(os.environ.get("RATION_LUA_DIR") or pathlib.Path(__file__).parents[3] / "lua")
+
+UNITS = ("requests", "tokens", "input_tokens", "output_tokens", "usd", "concurrent")
+REQUESTS, TOKENS, INPUT, OUTPUT, USD, IN_FLIGHT = range(6)
+BUCKET, ROLLING, CALENDAR, CONCURRENT = range(4)
+ACQUIRE, REPORT, RENEW, CANCEL, PEEK = range(1, 6)
+GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED = range(1, 10)
+AGAIN, DRY, PARTIAL, SPLIT_UNKNOWN = 1, 2, 4, 8
+HAS_NAMES, HAS_TOKEN = 16, 32
+NEVER = -1
+FOREVER = 2**50
+
+
+def decide_text():
+    """The script, put together from the parts that lua/CMakeLists.txt lists, in its order."""
+    listed = re.search(r"set\(RATION_DECIDE_PARTS\s+([^)]*)\)", (LUA_DIR / "CMakeLists.txt").read_text())
+    return "".join((LUA_DIR / f"{part}.lua").read_text() for part in listed.group(1).split())
+
+
+def decide_text_with_clock():
+    """The script with its clock taken from ARGV[2] (ms) instead of TIME, and nothing else changed.
+
+    The expiry of slices is compared with PTTL, which runs on the real clock; so that one comparison keeps the real clock.
+    """
+    text = decide_text()
+    for old, new in (
+        (
+            "local clock = time[1] * 1000 + floor(time[2] / 1000)",
+            "local real_clock = time[1] * 1000 + floor(time[2] / 1000)\n    local clock = tonumber(ARGV[2])",
+        ),
+        (".clock = clock", ".clock = real_clock"),
+    ):
+        assert text.count(old) == 1, f"the script reads its clock in another way than this test knows: {old}"
+        text = text.replace(old, new)
+    return text
+
+
+def audit_text():
+    return (LUA_DIR / "audit.lua").read_text()
+
+
+class Limit:
+    """One limit as the server sends it. `bounds` are the beginnings of a calendar limit's periods."""
+
+    __slots__ = ("unit", "algorithm", "amount", "capacity", "per", "slack", "at_end", "settle", "kept_back", "bounds",
+                 "sig", "holds", "width", "stay", "_packed")
+
+    def __init__(self, unit, algorithm, amount, per=60000, capacity=None, slack=250, at_end=False, settle=True,
+                 kept_back=(0, 0, 0), bounds=None):
+        self.unit, self.algorithm, self.amount, self.per = unit, algorithm, amount, per
+        self.capacity = amount if capacity is None else capacity
+        self.slack, self.at_end, self.settle, self.kept_back, self.bounds = slack, at_end, settle, kept_back, bounds
+        self.holds = at_end or algorithm == CONCURRENT
+        self.sig = unit * 8192 + algorithm * 2048 + at_end * 1024 + per % 1021
+        self.width = -(-per // 120)
+        self.stay = per + slack
+        self._packed = struct.pack("<BBBqqqqq", unit, algorithm, at_end | settle << 1, amount, self.capacity, *kept_back) \
+            + per.to_bytes(6, "little") + struct.pack("<IH", slack, self.sig)
+
+    def pack(self):
+        if self.algorithm == CALENDAR:
+            return self._packed + b"".join(b.to_bytes(6, "little") for b in self.bounds)
+        return self._packed
+
+    def change(self, **changes):
+        old = {name: getattr(self, name) for name in
+               ("unit", "algorithm", "amount", "capacity", "per", "slack", "at_end", "settle", "kept_back", "bounds")}
+        old.update(changes)
+        return Limit(**old)
+
+    def __repr__(self):
+        return (f"Limit({UNITS[self.unit]} {('bucket', 'rolling', 'calendar', 'concurrent')[self.algorithm]}"
+                f" {self.amount}/{self.per} capacity {self.capacity} slack {self.slack} at_end {self.at_end}"
+                f" settle {self.settle} kept back {self.kept_back})")
+
+
+class Op:
+    """One operation. `buckets` are keys of buckets, `slice` is the key of a slice, cost has the six units."""
+
+    __slots__ = ("kind", "buckets", "cost", "again", "dry", "partial", "split_unknown", "priority", "n", "stated", "slice",
+                 "member", "nonce", "check", "ttl", "names", "token")
+
+    def __init__(self, kind, buckets, cost=(0, 0, 0, 0, 0, 0), again=False, dry=False, partial=False, split_unknown=False,
+                 priority=1, n=1, stated=0, slice=None, member=0, nonce=bytes(8), check=1, ttl=60000, names=None, token=None):
+        self.kind, self.buckets, self.cost, self.again, self.dry = kind, buckets, cost, again, dry
+        self.partial, self.split_unknown, self.priority, self.n, self.stated = partial, split_unknown, priority, n, stated
+        self.slice, self.member, self.nonce, self.check, self.ttl = slice, member, nonce, check, ttl
+        self.names, self.token = names, token
+
+    def change(self, **changes):
+        copy = Op(self.kind, self.buckets)
+        for name in self.__slots__:
+            setattr(copy, name, changes.get(name, getattr(self, name)))
+        return copy
+
+    def pack(self, bucket_index, slice_index):
+        which = [bucket_index[b] for b in self.buckets]
+        flags = self.again | self.dry << 1 | self.partial << 2 | self.split_unknown << 3 \
+            | (self.names is not None) << 4 | (self.token is not None) << 5
+        parts = [struct.pack("<6B4HB8s", self.kind, flags, self.priority, self.n, self.stated, len(which),
+                             *(which + [0, 0])[:3], slice_index.get(self.slice, 0), self.member, self.nonce),
+                 self.check.to_bytes(6, "little"), self.ttl.to_bytes(4, "little")]
+        parts += [c.to_bytes(6, "little") for c in self.cost]
+        if self.names is not None:
+            parts += [struct.pack("<H", len(self.names)), self.names]
+        if self.token is not None:
+            parts.append(self.token)
+        return b"".join(parts)
+
+    def __repr__(self):
+        return "Op(" + " ".join(f"{n}={getattr(self, n)!r}" for n in self.__slots__) + ")"
+
+
+class Bucket:
+    """Where a bucket is kept and which limits it has now."""
+
+    def __init__(self, key, limits, books=False):
+        self.key, self.limits, self.books = key, list(limits), books
+
+    @property
+    def slots_key(self):
+        return self.key + ":s"
+
+    @property
+    def has_slots(self):
+        return self.books or any(l.holds or l.algorithm == ROLLING for l in self.limits)
+
+
+def pack_batch(buckets, ops):
+    """KEYS and the argument for a batch over these buckets (a dict by key): only those that an operation names are sent."""
+    used = list(dict.fromkeys(b for o in ops for b in o.buckets))
+    slices = list(dict.fromkeys(o.slice for o in ops if o.slice is not None))
+    bucket_index = {b: i for i, b in enumerate(used)}
+    slice_index = {s: i for i, s in enumerate(slices)}
+    keys, sets, places = [], {}, []
+    for name in used:
+        b = buckets[name]
+        packed = bytes([len(b.limits)]) + b"".join(l.pack() for l in b.limits)
+        places.append(struct.pack("<HB", sets.setdefault(packed, len(sets)), b.has_slots | b.books << 1))
+        keys.append(b.key)
+        if b.has_slots:
+            keys.append(b.slots_key)
+    argument = struct.pack("<BHHH", 1, len(sets), len(used), len(ops)) + b"".join(sets) + b"".join(places) \
+        + b"".join(o.pack(bucket_index, slice_index) for o in ops)
+    return keys + slices, argument
+
+
+class Answer:
+    __slots__ = ("outcome", "granted", "bucket", "limit", "wait", "rows")
+
+    def __init__(self, outcome, granted=0, bucket=0, limit=0, wait=0, rows=None):
+        self.outcome, self.granted, self.bucket, self.limit, self.wait = outcome, granted, bucket, limit, wait
+        self.rows = rows
+
+    def __repr__(self):
+        return (f"Answer(outcome {self.outcome} granted {self.granted} by {self.bucket}.{self.limit} wait {self.wait}"
+                f" rows {self.rows})")
+
+
+def unpack_answer(data):
+    """(stale, the store's clock, the time that decided, [Answer])."""
+    stale, clock, now = data[0], int.from_bytes(data[1:7], "little"), int.from_bytes(data[7:13], "little")
+    answers, at = [], 13
+    while at < len(data):
+        a = Answer(*struct.unpack_from("<BBBBq", data, at))
+        at += 12
+        if a.outcome == PEEKED:
+            a.rows = [struct.unpack_from("<qq", data, at + 16 * i) for i in range(a.granted)]
+            at += 16 * a.granted
+        answers.append(a)
+    return bool(stale), clock, now, answers
+
+
+def unpack_integers(data):
+    """A sequence of msgpack integers."""
+    numbers, at = [], 0
+    sizes = {0xCC: (1, False), 0xCD: (2, False), 0xCE: (4, False), 0xCF: (8, False),
+             0xD0: (1, True), 0xD1: (2, True), 0xD2: (4, True), 0xD3: (8, True)}
+    while at < len(data):
+        first = data[at]
+        at += 1
+        if first < 0x80 or first >= 0xE0:
+            numbers.append(first if first < 0x80 else first - 256)
+            continue
+        size, signed = sizes[first]
+        numbers.append(int.from_bytes(data[at:at + size], "big", signed=signed))
+        at += size
+    return numbers
+
+
+BOOKS = ("granted", "reported", "expired", "cancelled", "spent", "outstanding")
+
+
+def unpack_books(levels):
+    """The books at the end of a pool's levels, as {name: [requests tokens input output usd reservations]}."""
+    last = unpack_integers(levels)[-36:]
+    return {name: last[i * 6:i * 6 + 6] for i, name in enumerate(BOOKS)}
+
+
+def unpack_audit(data, slices):
+    """(second, [(check, [six outstanding])] over all slices)."""
+    second, at, records = int.from_bytes(data[:6], "little"), 6, []
+    for _ in range(slices):
+        n, = struct.unpack_from("<H", data, at)
+        at += 2
+        for _ in range(n):
+            numbers = [int.from_bytes(data[at + 6 * i:at + 6 * i + 6], "little") for i in range(7)]
+            records.append((numbers[0], numbers[1:]))
+            at += 42
+    assert at == len(data)
+    return second, records

@@ -1,0 +1,50 @@
+"""`decide` against the model, over random operations on simulated time.
+
+The store's clock is put in place of TIME in the script's text (packing.decide_text_with_clock): the clock then moves exactly as
+the test says, backwards too, and days pass in seconds; faking the clock of a whole redis-server would stand still or run
+between two commands of one batch. test_script_clock.py has the script as it is, on the real clock.
+
+RATION_MODEL_OPS   operations in all (300,000)
+RATION_MODEL_SEED  the first seed (1)
+"""
+
+import os
+from collections import Counter
+
+import packing
+import pytest
+from world import World
+
+OPS = int(os.environ.get("RATION_MODEL_OPS", "300000"))
+SEED = int(os.environ.get("RATION_MODEL_SEED", "1"))
+PER_WORLD = 7500
+CHUNKS = 12
+
+
+def run_world(client, sha, seed, ops):
+    world = World(client, sha, seed)
+    batches = 0
+    try:
+        while world.ops < ops:
+            sent, answers, written = world.random_batch()
+            for o, a in list(zip(sent, answers))[:4]:
+                if o.kind == packing.ACQUIRE and a.outcome == packing.DENIED and not written:
+                    world.verify_wait(o, a)
+            batches += 1
+            if batches % 40 == 0:
+                world.verify()
+        world.verify()
+    except AssertionError as e:
+        raise AssertionError(f"seed {seed}, batch {batches}, after {world.ops} operations: {e}") from e
+    return world.outcomes
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_random_operations_agree(store, chunk):
+    sha = store.script_load(packing.decide_text_with_clock())
+    worlds = max(1, round(OPS / PER_WORLD / CHUNKS))
+    outcomes = Counter()
+    for i in range(worlds):
+        outcomes += run_world(store, sha, SEED + chunk * worlds + i, PER_WORLD)
+    # Random operations that never meet a case prove nothing about it.
+    assert len(outcomes) >= 8 and min(outcomes[packing.GRANTED], outcomes[packing.DENIED], outcomes[packing.SETTLED]) > 100, outcomes

@@ -1,0 +1,276 @@
+"""Random worlds: pools and tenants with all sorts of limits, and operations that keep them near their limits.
+
+A world holds the store, the model and the clock. Its clock is far ahead of the real one, so that no key expires by itself; a
+key whose time has come is deleted here, and the model then says whether it was still needed.
+"""
+
+import random
+from collections import Counter
+
+from model import Model
+from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CONCURRENT, DENIED, GRANTED, IN_FLIGHT, NEVER, PEEK, RENEW, REPORT,
+                     ROLLING, USD, Bucket, Limit, Op, pack_batch, unpack_answer, unpack_books)
+
+BEGINNING = 2_300_000_000_000  # in 2042
+DAY = 86_400_000
+PERIODS = (1000, 1009, 7919, 60_000, 61_057, 3_600_000, DAY, 366 * DAY)
+AMOUNTS = (1, 5, 50, 97, 500, 1009, 3000, 10_007, 50_000, 999_983, 150_000_000, 10**12 + 39, 10**13)
+STEPS = ((0, 0), (1, 3), (1, 60), (100, 2000), (1000, 70_000), (60_000, 4_000_000), (DAY // 3, 40 * DAY))
+TTLS = (1, 127, 128, 1000, 9999, 60_000, 60_000, 600_000, 3_600_000)
+
+
+class World:
+    def __init__(self, client, sha, seed):
+        self.client, self.sha, self.random = client, sha, random.Random(seed)
+        self.client.flushall()
+        self.model, self.clock, self.ops = Model(), BEGINNING + self.random.randrange(400 * DAY), 0
+        self.outcomes = Counter()
+        self.expires, self.changed, self.live, self.sent = {}, set(), [], []
+        self.steps = self.random.choices(STEPS[1:5], k=2)
+        self.calendar_period = self.random.choice((DAY, 30 * DAY, 1000 * 997))
+        pools, tenants = self.random.randint(1, 3), self.random.randint(1, 5)
+        self.buckets = {}
+        for i in range(pools):
+            self.buckets[f"p{i}"] = Bucket(f"{{w}}p{i}", self.make_limits(True), books=True)
+        for i in range(tenants):
+            self.buckets[f"t{i}"] = Bucket(f"{{w}}t{i}", self.make_limits(False))
+            if self.random.random() < 0.2:
+                self.buckets[f"i{i}"] = Bucket(f"{{w}}i{i}", self.make_limits(False))
+        self.pairs = [[f"p{p}", f"t{t}"] + [f"i{t}"] * (f"i{t}" in self.buckets) for p in range(pools) for t in range(tenants)]
+
+    # Limits.
+
+    def make_limit(self, pool):
+        r = self.random
+        unit = r.choice((0, 0, 1, 1, 1, 2, 3, 3, 4, 5))
+        if unit == IN_FLIGHT:
+            return Limit(unit, CONCURRENT, r.choice((2, 5, 50, 1000)), 0)
+        algorithm = r.choice((BUCKET, BUCKET, ROLLING, ROLLING, CALENDAR))
+        amount = r.choice(AMOUNTS)
+        if r.random() < 0.3:
+            amount = r.randint(1, 10 ** r.randint(1, 13))
+        per = self.calendar_period if algorithm == CALENDAR else r.choice(PERIODS)
+        capacity = amount
+        if algorithm == BUCKET and r.random() < 0.4:
+            capacity = max(1, min(10**13, int(amount * r.choice((0.1, 0.5, 3, 10)))))
+        kept = (0, capacity // 10, capacity * 3 // 10) if pool and r.random() < 0.5 else (0, 0, 0)
+        return Limit(unit, algorithm, amount, per, capacity, r.choice((0, 250, 5000)), unit in (1, 3, USD) and r.random() < 0.4,
+                     r.random() < 0.8, kept, self.bounds() if algorithm == CALENDAR else None)
+
+    def make_limits(self, pool):
+        limits = {}
+        for _ in range(self.random.choice((1, 1, 2, 2, 3, 5))):
+            limit = self.make_limit(pool)
+            limits[limit.sig] = limit
+        return list(limits.values())
+
+    def bounds(self):
+        start = self.clock // self.calendar_period * self.calendar_period
+        if self.random.random() < 0.05:
+            start -= self.calendar_period  # a server whose clock is a little behind
+        return start, start + self.calendar_period, start + 2 * self.calendar_period
+
+    def change_limits(self):
+        """What a new configuration or another tier does."""
+        r = self.random
+        name = r.choice(list(self.buckets))
+        b, limits = self.buckets[name], {}
+        for l in b.limits:
+            what = r.randrange(8)
+            if what == 0 and len(b.limits) > 1:
+                continue
+            if what == 1:
+                l = l.change(amount=max(1, l.amount // 3), capacity=max(1, l.capacity // 3), kept_back=(0, 0, 0))
+            elif what == 2:
+                l = l.change(amount=min(10**13, l.amount * 3), capacity=min(10**13, l.capacity * 2))
+            elif what == 3 and l.algorithm not in (CALENDAR, CONCURRENT):
+                l = l.change(per=r.choice(PERIODS))
+            elif what == 4 and l.algorithm == ROLLING:
+                l = l.change(slack=r.choice((0, 250, 5000)))
+            limits[l.sig] = l
+        if r.random() < 0.3:
+            limit = self.make_limit(b.books)
+            limits.setdefault(limit.sig, limit)
+        previous = getattr(b, "previous", None)
+        b.previous = b.limits
+        b.limits = previous if previous and r.random() < 0.4 else list(limits.values())
+        self.changed.add(name)
+
+    # Operations.
+
+    def some_cost(self, buckets, modest=False):
+        """Near enough to what the limits allow that some fit and some do not."""
+        r = self.random
+        cost = [1, 0, 0, 0, 0, 1]
+        if r.random() < 0.1:
+            cost[0], cost[5] = r.randrange(3), r.randrange(3)
+        kept = [0] * 6
+        for name in buckets:
+            for l in self.buckets[name].limits:
+                kept[l.unit] = min(kept[l.unit] or l.capacity, l.capacity)
+        share = r.choice((1, 5, 30, 200, 1000))
+        for unit in range(1, 5):
+            if kept[unit] and r.random() < 0.8:
+                cost[unit] = min(10**12, r.randint(0, max(1, kept[unit] // share)))
+            elif r.random() < 0.3:
+                cost[unit] = r.randrange(1000)
+        if r.random() < 0.02 and not modest:
+            cost[r.randrange(1, 5)] = 10**12
+        return tuple(cost)
+
+    def make_acquire(self):
+        r = self.random
+        buckets = r.choice(self.pairs)
+        slice_key = f"{{w}}r{self.clock >> 15}.{r.randrange(2)}"
+        n = 1 if r.random() < 0.7 else r.randint(2, 12)
+        return Op(ACQUIRE, buckets, self.some_cost(buckets), again=r.random() < 0.05, dry=n == 1 and r.random() < 0.05,
+                  split_unknown=r.random() < 0.2, priority=r.randrange(3), n=n, slice=slice_key, nonce=r.randbytes(8),
+                  check=r.randrange(2**48), ttl=r.choice(TTLS))
+
+    def make_settle(self, o):
+        r = self.random
+        member = r.randrange(o.n)
+        if r.random() < 0.15:
+            return Op(CANCEL, o.buckets, again=r.random() < 0.1, slice=o.slice, nonce=o.nonce, check=o.check, member=member)
+        cost = [0] * 6
+        stated = r.randrange(32) & ~(r.random() < 0.9)
+        for unit in range(5):
+            if stated >> unit & 1:
+                most = o.cost[unit] if r.random() < 0.85 else 2 * o.cost[unit] + 10
+                cost[unit] = r.choice((0, o.cost[unit], r.randint(0, most), r.randint(0, most)))
+        check = o.check if r.random() < 0.98 else o.check ^ 1
+        return Op(REPORT, o.buckets, tuple(cost), again=r.random() < 0.1, partial=r.random() < 0.1, stated=stated, slice=o.slice,
+                  nonce=o.nonce, check=check, member=member)
+
+    def make_renew(self, o):
+        r = self.random
+        cost = (0,) * 6 if r.random() < 0.4 else self.some_cost(o.buckets, modest=True)
+        if r.random() < 0.8:
+            cost = (0,) + cost[1:5] + (0,)
+        return Op(RENEW, o.buckets, cost, split_unknown=r.random() < 0.1, priority=r.randrange(3), slice=o.slice, nonce=o.nonce,
+                  check=o.check, member=r.randrange(o.n), ttl=r.choice(TTLS), token=r.randbytes(8) if r.random() < 0.7 else None)
+
+    def make_op(self):
+        r, x = self.random, self.random.random()
+        if x < 0.04 and self.sent:
+            o = r.choice(self.sent)
+            check = o.check if r.random() < 0.95 else o.check ^ 1
+            return o.change(again=True, check=check, n=o.n if r.random() < 0.7 or o.kind != ACQUIRE else min(255, o.n + r.randint(1, 3)))
+        if x < 0.06:
+            return Op(PEEK, r.choice(self.pairs))
+        if x < 0.5 and self.live:
+            i = r.randrange(max(0, len(self.live) - r.choice((20, 60, 300))), len(self.live))
+            o = self.live[i]
+            if r.random() < 0.25:
+                return self.make_renew(o)
+            if o.n == 1 and r.random() < 0.9:
+                self.live[i] = self.live[-1]
+                self.live.pop()
+            return self.make_settle(o)
+        return self.make_acquire()
+
+    # Time.
+
+    def step(self):
+        r, x = self.random, self.random.random()
+        if x < 0.03:
+            self.clock -= r.choice((1, 1000, 5000, 3_600_000 if x < 0.002 else 100))
+        elif x < 0.7:
+            self.clock += r.randint(*r.choice(self.steps))
+        elif x < 0.73:
+            self.clock += r.randint(*r.choice(STEPS))
+
+    def expire(self):
+        for key in [k for k, at in self.expires.items() if at < self.clock]:
+            at = self.expires.pop(key)
+            name = key[3:]
+            self.client.unlink(key, key + ":s")
+            if name in self.buckets:
+                self.model.forget_bucket(name, at, name in self.changed)
+                self.changed.discard(name)
+            else:
+                self.model.forget_slice(key, at)
+
+    # Batches.
+
+    def digest(self):
+        return self.client.execute_command("DEBUG", "DIGEST")
+
+    def send(self, ops):
+        """Decides a batch in the store and in the model, and compares."""
+        self.expire()
+        if any(l.algorithm == CALENDAR for b in self.buckets.values() for l in b.limits):
+            for b in self.buckets.values():
+                b.limits = [l.change(bounds=self.bounds()) if l.algorithm == CALENDAR else l for l in b.limits]
+        keys, argument = pack_batch(self.buckets, ops)
+        digest = self.digest() if len(ops) <= 5 and self.random.random() < 0.2 else None
+        pipe = self.client.pipeline(transaction=False)
+        pipe.evalsha(self.sha, len(keys), *keys, argument, self.clock)
+        for key in keys:
+            pipe.pexpiretime(key)
+        raw, *times = pipe.execute()
+        got = unpack_answer(raw)
+        written = self.model.batch(self.clock, self.buckets, ops, got)
+        assert digest is None or written or digest == self.digest(), f"nothing was granted, but the store changed: {ops}"
+        for key, at in zip(keys, times):
+            assert at != -1, f"{key} has no expiry"
+            if not key.endswith(":s") and at > 0:
+                self.expires[key] = at
+        self.changed -= set(written)
+        self.ops += len(ops)
+        for a in got[3]:
+            self.outcomes[a.outcome] += 1
+        return got[3], written
+
+    def random_batch(self):
+        self.step()
+        if self.random.random() < 0.01:
+            self.change_limits()
+        ops = [self.make_op() for _ in range(self.random.choice((1, 1, 2, 5, 20, 64)))]
+        answers, written = self.send(ops)
+        for o, a in zip(ops, answers):
+            if o.kind == ACQUIRE and a.outcome == GRANTED and not o.dry:
+                self.live.append(o.change(n=a.granted))
+            if o.kind != PEEK and self.random.random() < 0.3:
+                self.sent.append(o)
+        del self.sent[:-40]
+        if len(self.live) > 300:
+            del self.live[:self.random.randrange(100)]
+        return ops, answers, written
+
+    # What must hold besides.
+
+    def verify(self):
+        """Looks at everything, from outside and inside."""
+        for name, b in self.buckets.items():
+            self.send([Op(PEEK, [name])])
+        for name, stored in self.model.buckets.items():
+            for s in stored.states:
+                if s.check:
+                    s.check.verify(s, stored.last)
+            raw = self.client.get(self.buckets[name].key) if stored.books else None
+            if raw and name not in self.changed:
+                kept, model = unpack_books(raw), stored.books
+                for word in ("granted", "reported", "expired", "cancelled", "spent", "outstanding"):
+                    assert tuple(kept[word]) == getattr(model, word), f"{name}: {word} {kept[word]}, not {getattr(model, word)}"
+                assert [g - x - c - e - u for g, x, c, e, u in
+                        zip(*(kept[w] for w in ("granted", "reported", "cancelled", "expired", "outstanding")))] == [0] * 6
+        keys = self.client.keys("*")
+        pipe = self.client.pipeline(transaction=False)
+        for key in keys:
+            pipe.pttl(key)
+        for key, ttl in zip(keys, pipe.execute()):
+            assert ttl > 0, f"{key} has no expiry"
+
+    def verify_wait(self, o, answer):
+        """A lone caller that comes back exactly then is admitted, and a millisecond earlier is not. Changes nothing."""
+        if answer.outcome != DENIED or answer.wait in (NEVER, 2**50) or answer.wait > 300 * DAY:
+            return
+        now = self.model.now
+        limits = [l for b in o.buckets for l in self.buckets[b].limits if l.algorithm == CALENDAR]
+        for at, outcome in ((now + answer.wait - 1, DENIED), (now + answer.wait, GRANTED)):
+            if any(at >= l.bounds[2] for l in limits):
+                return
+            keys, argument = pack_batch(self.buckets, [o.change(n=1, dry=True, again=False)])
+            got = unpack_answer(self.client.evalsha(self.sha, len(keys), *keys, argument, at))
+            assert got[3][0].outcome == outcome, f"{got[3]} at {at - now} ms after {answer} for {o}"

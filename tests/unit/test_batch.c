@@ -1,0 +1,505 @@
+/*
+ * The batcher against a store that the test plays: what is gathered, in which order, what is sent again, what ends how.
+ *
+ * This file defines the store's functions itself, so that the real ones are not linked.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch.h"
+#include "clock.h"
+#include "store.h"
+
+/* ---- the store ---------------------------------------------------------------------------------------------- */
+
+static struct {
+    bool ready;
+    int evals, hgets;
+    unsigned char argument[65536];
+    size_t argument_bytes, n_keys;
+    char keys[64][256];
+    store_reply_fn *reply;
+    void *reply_arg;
+} played;
+
+bool store_ready(const struct store *store)
+{
+    (void)store;
+    return played.ready;
+}
+
+static void expect_reply(store_reply_fn *reply, void *arg)
+{
+    assert_null(played.reply); /* one batch of a domain at a time */
+    played.reply = reply;
+    played.reply_arg = arg;
+}
+
+int store_eval(struct store *store, enum store_script script, size_t n_keys, const char *const keys[],
+               const size_t key_bytes[], const char *argument, size_t argument_bytes,
+               store_reply_fn *on_reply, void *arg)
+{
+    (void)store;
+    assert_int_equal(script, SCRIPT_DECIDE);
+    if (!played.ready)
+        return -1;
+    assert_true(argument_bytes <= sizeof played.argument && n_keys <= 64);
+    played.evals++;
+    played.n_keys = n_keys;
+    for (size_t i = 0; i < n_keys; i++) {
+        memcpy(played.keys[i], keys[i], key_bytes[i]);
+        played.keys[i][key_bytes[i]] = 0;
+    }
+    memcpy(played.argument, argument, argument_bytes);
+    played.argument_bytes = argument_bytes;
+    expect_reply(on_reply, arg);
+    return 0;
+}
+
+int store_hget(struct store *store, const char *key, size_t key_bytes, const char *field,
+               size_t field_bytes, store_reply_fn *on_reply, void *arg)
+{
+    (void)store, (void)field, (void)field_bytes;
+    played.hgets++;
+    memcpy(played.keys[0], key, key_bytes);
+    played.keys[0][key_bytes] = 0;
+    expect_reply(on_reply, arg);
+    return 0;
+}
+
+static void reply(enum store_status status, const void *data, size_t n)
+{
+    store_reply_fn *fn = played.reply;
+    assert_non_null(fn);
+    played.reply = NULL;
+    fn(played.reply_arg, status, data, n);
+}
+
+/* ---- answers of the script ----------------------------------------------------------------------------------- */
+
+struct answer {
+    unsigned char bytes[4096];
+    size_t n;
+};
+
+static void put(struct answer *a, int64_t value, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        a->bytes[a->n++] = (unsigned char)((uint64_t)value >> (8 * i));
+}
+
+static struct answer answer_head(int stale)
+{
+    struct answer a = {.n = 0};
+    put(&a, stale, 1);
+    put(&a, 1795000000000, 6);
+    put(&a, 1795000000000, 6);
+    return a;
+}
+
+static void answer_op(struct answer *a, int outcome, int granted, int bucket, int limit, int64_t wait)
+{
+    put(a, outcome, 1);
+    put(a, granted, 1);
+    put(a, bucket, 1);
+    put(a, limit, 1);
+    put(a, wait, 8);
+}
+
+/* ---- operations ---------------------------------------------------------------------------------------------- */
+
+static const char document[] =
+    "{\"pools\": {\"p\": {\"limits\": [{\"unit\": \"requests\", \"amount\": 10, \"per\": \"minute\"}]},"
+    "             \"other\": {\"domain\": \"d2\", \"limits\": [{\"unit\": \"requests\", \"amount\": 10, \"per\": \"day\","
+    "                        \"algorithm\": \"calendar\"}]}},"
+    " \"tiers\": {\"t\": {\"limits\": [{\"unit\": \"tokens\", \"amount\": 100, \"per\": \"minute\"}]}},"
+    " \"default_tier\": \"t\"}";
+
+static struct {
+    struct event_base *base;
+    struct batcher *batcher;
+    struct config *config;
+    struct id_maker ids;
+    struct op *done[512];
+    size_t n_done;
+    char trouble[64];
+} test;
+
+static void on_done(struct op *op)
+{
+    test.done[test.n_done++] = op;
+    if (op->outcome == OP_REFUSED)
+        strncpy(test.trouble, op->trouble, sizeof test.trouble - 1);
+}
+
+static struct op make_op(enum op_kind kind, const char *pool, const char *tenant)
+{
+    struct op op = {.kind = kind, .config = test.config, .priority = 1, .ttl_ms = 1000, .done = on_done};
+    assert_int_equal(policy_resolve(test.config, pool, strlen(pool), tenant, strlen(tenant), &op.policy),
+                     POLICY_OK);
+    id_make(&test.ids, 0, tenant, strlen(tenant), pool, strlen(pool), &op.id);
+    op_complete_amounts(&op);
+    return op;
+}
+
+static void turn(void)
+{
+    event_base_loop(test.base, EVLOOP_NONBLOCK);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&played, 0, sizeof played);
+    memset(&test, 0, sizeof test);
+    played.ready = true;
+    struct config_problems problems;
+    if (config_parse("test", document, sizeof document - 1, &test.config, &problems) != 0)
+        fail_msg("%s", problems.lines[0]);
+    test.base = event_base_new();
+    test.batcher = batcher_new(test.base, NULL, 200);
+    id_maker_init(&test.ids);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    batcher_free(test.batcher);
+    event_base_free(test.base);
+    config_unref(test.config);
+    return 0;
+}
+
+/* Bytes of an operation in the argument, from the end, when it has neither names nor token. */
+enum { OP_BYTES = 69 };
+
+static const unsigned char *sent_op(size_t from_end)
+{
+    return played.argument + played.argument_bytes - (from_end + 1) * OP_BYTES;
+}
+
+/* ---- tests --------------------------------------------------------------------------------------------------- */
+
+static void test_a_lone_operation_leaves_at_once(void **state)
+{
+    (void)state;
+    struct op op = make_op(OP_ACQUIRE, "p", "acme");
+    batch_submit(test.batcher, &op);
+    assert_int_equal(played.evals, 0); /* never from inside */
+    turn();
+    assert_int_equal(played.evals, 1);
+    assert_int_equal(played.n_keys, 4);
+    assert_string_equal(played.keys[0], "ration:{default}:p:p");
+    assert_string_equal(played.keys[1], "ration:{default}:p:p:s");
+    assert_string_equal(played.keys[2], "ration:{default}:t:acme");
+    assert_memory_equal(played.keys[3], "ration:{default}:r:", 19);
+    struct answer a = answer_head(0);
+    answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
+    reply(STORE_OK, a.bytes, a.n);
+    assert_int_equal(test.n_done, 1);
+    assert_int_equal(op.outcome, OP_GRANTED);
+    assert_int_equal(batch_load(test.batcher), 0);
+}
+
+static void test_what_arrives_meanwhile_is_one_batch_in_order(void **state)
+{
+    (void)state;
+    struct op first = make_op(OP_ACQUIRE, "p", "a"), peek = make_op(OP_PEEK, "p", "a"),
+              low = make_op(OP_ACQUIRE, "p", "b"), high = make_op(OP_ACQUIRE, "p", "c"),
+              report = make_op(OP_REPORT, "p", "d");
+    low.priority = 2;
+    high.priority = 0;
+    batch_submit(test.batcher, &first);
+    turn();
+    batch_submit(test.batcher, &peek);
+    batch_submit(test.batcher, &low);
+    batch_submit(test.batcher, &high);
+    batch_submit(test.batcher, &report);
+    turn();
+    assert_int_equal(played.evals, 1);
+    struct answer a = answer_head(0);
+    answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
+    reply(STORE_OK, a.bytes, a.n);
+    turn();
+    assert_int_equal(played.evals, 2);
+    assert_int_equal(sent_op(3)[0], OP_REPORT);
+    assert_int_equal(sent_op(2)[2], 0);
+    assert_int_equal(sent_op(1)[2], 2);
+    assert_int_equal(sent_op(0)[0], OP_PEEK);
+    a = answer_head(0);
+    answer_op(&a, OP_SETTLED, 0, 0, 0, 0);
+    answer_op(&a, OP_DENIED, 0, 1, 0, 77);
+    answer_op(&a, OP_DENIED, 0, 0, 0, -1);
+    answer_op(&a, OP_PEEKED, 2, 0, 0, 0);
+    put(&a, 7, 8), put(&a, 100, 8), put(&a, -5, 8), put(&a, 200, 8);
+    reply(STORE_OK, a.bytes, a.n);
+    assert_int_equal(test.n_done, 5);
+    assert_int_equal(report.outcome, OP_SETTLED);
+    assert_int_equal(high.retry_after_ms, 77);
+    assert_int_equal(high.limited_bucket, 1);
+    assert_int_equal(low.retry_after_ms, RATION_RETRY_NEVER);
+    assert_int_equal(peek.outcome, OP_PEEKED);
+    assert_int_equal(peek.rows[1].remaining, -5);
+}
+
+static void test_equal_acquires_are_one_group(void **state)
+{
+    (void)state;
+    struct op ops[300], other;
+    for (int i = 0; i < 5; i++) {
+        ops[i] = make_op(OP_ACQUIRE, "p", "hot");
+        batch_submit(test.batcher, &ops[i]);
+        if (i == 2) {
+            other = make_op(OP_ACQUIRE, "p", "cold");
+            batch_submit(test.batcher, &other);
+        }
+    }
+    turn();
+    assert_int_equal(sent_op(1)[3], 5); /* n */
+    assert_int_equal(sent_op(0)[3], 1);
+    struct answer a = answer_head(0);
+    answer_op(&a, OP_GRANTED, 3, 1, 0, 42);
+    answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
+    reply(STORE_OK, a.bytes, a.n);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(ops[i].outcome, i < 3 ? OP_GRANTED : OP_DENIED);
+        assert_int_equal(ops[i].retry_after_ms, i < 3 ? 0 : 42);
+        assert_int_equal(ops[i].id.member, i);
+        assert_memory_equal(ops[i].id.nonce, ops[0].id.nonce, sizeof ops[0].id.nonce);
+    }
+    assert_int_equal(other.outcome, OP_GRANTED);
+}
+
+static void test_different_questions_are_not_grouped(void **state)
+{
+    (void)state;
+    struct op a = make_op(OP_ACQUIRE, "p", "t"), b = make_op(OP_ACQUIRE, "p", "t"),
+              c = make_op(OP_ACQUIRE, "p", "t"), d = make_op(OP_ACQUIRE, "p", "t");
+    b.amounts[RATION_UNIT_TOKENS] = 5;
+    c.ttl_ms = 2000;
+    d.own_id = true;
+    struct op *all[] = {&a, &b, &c, &d};
+    for (int i = 0; i < 4; i++)
+        batch_submit(test.batcher, all[i]);
+    turn();
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(sent_op(i)[3], 1);
+    reply(STORE_REFUSED, "no", 2);
+}
+
+static void test_a_lost_batch_is_sent_again_marked_and_first(void **state)
+{
+    (void)state;
+    struct op op = make_op(OP_ACQUIRE, "p", "a"), next = make_op(OP_REPORT, "p", "b");
+    unsigned char before[4096];
+    batch_submit(test.batcher, &op);
+    turn();
+    assert_int_equal(sent_op(0)[1] & 1, 0);
+    size_t n = played.argument_bytes;
+    memcpy(before, played.argument, n);
+    batch_submit(test.batcher, &next);
+    played.ready = false;
+    reply(STORE_LOST, "gone", 4);
+    turn();
+    assert_int_equal(played.evals, 1);
+    assert_int_equal(test.n_done, 0);
+    played.ready = true;
+    batch_store_changed(test.batcher);
+    turn();
+    assert_int_equal(played.evals, 2);
+    assert_int_equal(played.argument_bytes, n);
+    assert_int_equal(sent_op(0)[1] & 1, 1);
+    before[n - OP_BYTES + 1] |= 1;
+    assert_memory_equal(before, played.argument, n); /* the same ids, the same costs */
+    struct answer a = answer_head(0);
+    answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
+    reply(STORE_OK, a.bytes, a.n);
+    turn();
+    assert_int_equal(sent_op(0)[0], OP_REPORT);
+    reply(STORE_REFUSED, "no", 2);
+    assert_int_equal(batch_counters(test.batcher)->resent, 1);
+}
+
+static void test_a_store_that_stays_away_ends_in_unavailable(void **state)
+{
+    (void)state;
+    struct op op = make_op(OP_ACQUIRE, "p", "a");
+    played.ready = false;
+    uint64_t before = clock_ms();
+    batch_submit(test.batcher, &op);
+    while (test.n_done == 0 && clock_ms() < before + 5000)
+        event_base_loop(test.base, EVLOOP_ONCE);
+    assert_int_equal(op.outcome, OP_UNAVAILABLE);
+    assert_true(clock_ms() - before >= 200);
+}
+
+static void test_a_member_that_gave_up_keeps_its_place(void **state)
+{
+    (void)state;
+    struct op ops[3];
+    for (int i = 0; i < 3; i++)
+        ops[i] = make_op(OP_ACQUIRE, "p", "hot");
+    for (int i = 0; i < 3; i++)
+        batch_submit(test.batcher, &ops[i]);
+    turn();
+    played.ready = false;
+    reply(STORE_LOST, "gone", 4);
+    ops[1].deadline_ms = 0;
+    ops[0].deadline_ms = ops[2].deadline_ms = UINT64_MAX;
+    while (test.n_done == 0)
+        event_base_loop(test.base, EVLOOP_ONCE);
+    assert_int_equal(ops[1].outcome, OP_UNAVAILABLE);
+    played.ready = true;
+    batch_store_changed(test.batcher);
+    turn();
+    assert_int_equal(sent_op(0)[3], 3);
+    struct answer a = answer_head(0);
+    answer_op(&a, OP_GRANTED, 2, 0, 0, 9);
+    reply(STORE_OK, a.bytes, a.n);
+    assert_int_equal(ops[0].outcome, OP_GRANTED);
+    assert_int_equal(ops[1].outcome, OP_UNAVAILABLE);
+    assert_int_equal(ops[2].outcome, OP_DENIED);
+}
+
+static void test_refusals_have_the_stores_words(void **state)
+{
+    (void)state;
+    struct op op = make_op(OP_ACQUIRE, "p", "a");
+    batch_submit(test.batcher, &op);
+    turn();
+    reply(STORE_REFUSED, "OOM command not allowed", 23);
+    assert_int_equal(op.outcome, OP_REFUSED);
+    assert_string_equal(test.trouble, "OOM command not allowed");
+}
+
+static void test_a_stale_calendar_is_packed_again_with_the_stores_time(void **state)
+{
+    (void)state;
+    struct op op = make_op(OP_ACQUIRE, "other", "a");
+    batch_submit(test.batcher, &op);
+    turn();
+    struct answer stale = answer_head(1);
+    reply(STORE_OK, stale.bytes, stale.n);
+    assert_int_equal(played.evals, 2);
+    /* version, counts, n limits, then the limit up to its bounds: 1 + 6 + 1 + 3 + 5 * 8 + 6 + 4 + 2 */
+    int64_t begins = 0;
+    memcpy(&begins, played.argument + 63, 6);
+    assert_true(begins <= 1795000000000 && 1795000000000 - begins < 86400000);
+    struct answer a = answer_head(0);
+    answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
+    reply(STORE_OK, a.bytes, a.n);
+    assert_int_equal(op.outcome, OP_GRANTED);
+}
+
+static void test_answers_cut_short_end_in_unavailable(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < 13 + 12; n++) {
+        struct op op = make_op(OP_ACQUIRE, "p", "a");
+        test.n_done = 0;
+        batch_submit(test.batcher, &op);
+        turn();
+        struct answer a = answer_head(0);
+        answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
+        unsigned char *exact = malloc(n ? n : 1); /* so that a sanitizer sees a byte too many */
+        memcpy(exact, a.bytes, n);
+        reply(STORE_OK, exact, n);
+        free(exact);
+        turn();
+        assert_int_equal(test.n_done, 1);
+        assert_int_equal(op.outcome, OP_UNAVAILABLE);
+    }
+}
+
+static void test_free_form_reports_ask_for_whom_the_id_was_made(void **state)
+{
+    (void)state;
+    struct op op = {.kind = OP_REPORT, .config = test.config, .done = on_done};
+    assert_null(id_parse("order-1", 7, &op.id));
+    batch_submit(test.batcher, &op);
+    turn();
+    assert_string_equal(played.keys[0], "ration:{default}:r:=order-1");
+    reply(STORE_NIL, NULL, 0);
+    assert_string_equal(played.keys[0], "ration:{d2}:r:=order-1");
+    reply(STORE_OK, "acme other", 10);
+    turn();
+    assert_int_equal(played.evals, 1);
+    assert_string_equal(played.keys[0], "ration:{d2}:p:other");
+    struct answer a = answer_head(0);
+    answer_op(&a, OP_LATE, 0, 0, 0, 0);
+    reply(STORE_OK, a.bytes, a.n);
+    assert_int_equal(op.outcome, OP_LATE);
+}
+
+static void test_free_form_reports_of_others_are_refused(void **state)
+{
+    (void)state;
+    struct op op = {.kind = OP_REPORT, .config = test.config, .done = on_done, .only_tenant = "globex"};
+    struct op unknown = {.kind = OP_REPORT, .config = test.config, .done = on_done};
+    assert_null(id_parse("order-1", 7, &op.id));
+    assert_null(id_parse("order-2", 7, &unknown.id));
+    batch_submit(test.batcher, &op);
+    turn();
+    reply(STORE_OK, "acme p", 6);
+    turn();
+    assert_int_equal(op.outcome, OP_NOPERM);
+    batch_submit(test.batcher, &unknown);
+    turn();
+    reply(STORE_NIL, NULL, 0);
+    reply(STORE_NIL, NULL, 0);
+    turn();
+    assert_int_equal(unknown.outcome, OP_NOSUCH);
+}
+
+static void test_more_than_a_batch_holds_is_several(void **state)
+{
+    (void)state;
+    struct op *ops = calloc(300, sizeof *ops);
+    char tenant[16];
+    for (int i = 0; i < 300; i++) {
+        snprintf(tenant, sizeof tenant, "t%d", i % 7);
+        ops[i] = make_op(OP_ACQUIRE, "p", tenant);
+        batch_submit(test.batcher, &ops[i]);
+    }
+    for (int batch = 0; batch < 2; batch++) {
+        turn();
+        struct answer a = answer_head(0);
+        for (int i = 0; i < 7; i++)
+            answer_op(&a, OP_GRANTED, 255, 0, 0, 0);
+        reply(STORE_OK, a.bytes, a.n);
+    }
+    assert_int_equal(test.n_done, 300);
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(ops[i].outcome, OP_GRANTED);
+    free(ops);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_lone_operation_leaves_at_once),
+        TEST(test_what_arrives_meanwhile_is_one_batch_in_order),
+        TEST(test_equal_acquires_are_one_group),
+        TEST(test_different_questions_are_not_grouped),
+        TEST(test_a_lost_batch_is_sent_again_marked_and_first),
+        TEST(test_a_store_that_stays_away_ends_in_unavailable),
+        TEST(test_a_member_that_gave_up_keeps_its_place),
+        TEST(test_refusals_have_the_stores_words),
+        TEST(test_a_stale_calendar_is_packed_again_with_the_stores_time),
+        TEST(test_answers_cut_short_end_in_unavailable),
+        TEST(test_free_form_reports_ask_for_whom_the_id_was_made),
+        TEST(test_free_form_reports_of_others_are_refused),
+        TEST(test_more_than_a_batch_holds_is_several),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,37 @@
+/* Answers of a server and of a provider, as the client's tests need them. */
+#ifndef TEST_CLIENT_REPLIES_H
+#define TEST_CLIENT_REPLIES_H
+
+#define REPLY_GRANTED                                                                              \
+    "*10\r\n$6\r\nstatus\r\n$7\r\ngranted\r\n$2\r\nid\r\n$2\r\nme\r\n$14\r\nretry_after_ms\r\n:"   \
+    "0\r\n"                                                                                        \
+    "$10\r\nlimited_by\r\n$0\r\n\r\n$4\r\nmode\r\n$5\r\nexact\r\n"
+#define REPLY_LONG_MODE                                                                            \
+    "*6\r\n$6\r\nstatus\r\n$7\r\ngranted\r\n$14\r\nretry_after_ms\r\n:0\r\n"                       \
+    "$4\r\nmode\r\n$8\r\nmuch too\r\n"
+#define REPLY_DENIED                                                                               \
+    "*10\r\n$6\r\nstatus\r\n$6\r\ndenied\r\n$2\r\nid\r\n$2\r\nme\r\n$14\r\nretry_after_ms\r\n:"    \
+    "30\r\n"                                                                                       \
+    "$10\r\nlimited_by\r\n$20\r\npool:p tokens/minute\r\n$4\r\nmode\r\n$5\r\nexact\r\n"
+#define REPLY_SETTLED "*2\r\n$6\r\nstatus\r\n$7\r\nsettled\r\n"
+#define REPLY_PEEK                                                                                 \
+    "*1\r\n*12\r\n$5\r\nscope\r\n$6\r\npool:p\r\n$4\r\nunit\r\n$6\r\ntokens\r\n$3\r\nper\r\n$"     \
+    "6\r\nminute\r\n"                                                                              \
+    "$5\r\nlimit\r\n:100\r\n$9\r\nremaining\r\n:-7\r\n$8\r\nreset_ms\r\n:500\r\n"
+#define REPLY_AUDIT                                                                                \
+    "*1\r\n*20\r\n$4\r\npool\r\n$1\r\np\r\n$4\r\nunit\r\n$6\r\ntokens\r\n$7\r\ngranted\r\n:10\r\n" \
+    "$8\r\nreported\r\n:4\r\n$11\r\noutstanding\r\n:3\r\n$7\r\nexpired\r\n:2\r\n$"                 \
+    "9\r\ncancelled\r\n:1\r\n"                                                                     \
+    "$4\r\nused\r\n:5\r\n$7\r\nscanned\r\n:-1\r\n$8\r\nbalanced\r\n:1\r\n"
+
+#define HTTP_ANSWER                                                                                \
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 74\r\n\r\n"              \
+    "{\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}     "
+#define HTTP_NO_USAGE "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+#define HTTP_429      "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 2\r\nContent-Length: 2\r\n\r\n{}"
+#define HTTP_429_MS                                                                                \
+    "HTTP/1.1 429 Too Many Requests\r\nRetry-After-Ms: 1234\r\nRetry-After: 2\r\n"                 \
+    "Content-Length: 2\r\n\r\n{}"
+#define HTTP_CUT "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{\"usage\":"
+
+#endif
