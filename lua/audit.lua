@@ -25,7 +25,7 @@ local answer = { pack_bytes('<I6', second) }
 local function read_books(levels, slots)
     local books = {}
     for i = 1, NUMBERS * BOOKS do
-        books[i] = levels and levels[#levels - NUMBERS * BOOKS + i] or 0
+        books[i] = levels and unpack_bytes('<i7', levels, #levels - 7 * (NUMBERS * BOOKS - i + 1) + 1) or 0
     end
     local fields = redis.call('HGETALL', slots)
     for f = 1, #fields, 2 do
@@ -64,8 +64,7 @@ local function count_slice(slice)
 end
 
 for i = 1, n_pools do
-    local raw = redis.call('GET', KEYS[2 * i - 1])
-    answer[#answer + 1] = read_books(raw and { cmsgpack.unpack(raw) }, KEYS[2 * i])
+    answer[#answer + 1] = read_books(redis.call('GET', KEYS[2 * i - 1]), KEYS[2 * i])
 end
 for i = 2 * n_pools + 1, #KEYS do
     answer[#answer + 1] = count_slice(KEYS[i])

@@ -1,182 +1,255 @@
 -- Buckets: the state of all limits of one pool, of one tenant, or of one tenant in one pool. One key holds the levels,
 -- packed; it is read once and written at most once in a batch. A second key, for those that need it, holds the slots.
 --
--- Levels, as a sequence of msgpack integers (times are milliseconds; those marked - are before `last`):
---   format (1), last, keep (after last), number of limits,
---   each limit: sig, used, held, classes, since, and of a token bucket: rem, top (-), number of lows, each {time (-), low}
---   and of a pool: latest, and the six numbers of each of the BOOKS
+-- Levels (times in ms; what is signed is not below zero but in the books):
+--   I1 format (2)  I1 limits  I6 last  I4 keep (after last)
+--   each limit: I2 sig  I1 extras  I7 used, and of a token bucket I5 rem  I6 top
+--                           and of a rolling limit I6 the first slot that counted
+--               as extras says: 1 I7 held  I2 classes; 2 I6 since; 4 x lows: I4 time (before last)  I7 I5 low and its rem
+--   and of a pool its books
 --
 -- What is stored is what was used, not what is left: so a changed amount keeps what was used by itself.
 
-local FORMAT = 1
+local bucket_last, bucket_open, bucket_write
 
-local function state_new(bucket, limit)
-    return {
-        bucket = bucket, limit = limit, used = 0, held = 0, classes = 0, since = 0,
-        rem = 0, top = 0, stack = {},
-    }
-end
+do
+    local FORMAT = 2
+    local MOST = EXACT -- a debt stops growing there
 
-local function is_token_bucket(sig)
-    return floor(sig / 2048) % 4 == BUCKET
-end
-
-local function unpack_limit(packed, at, last)
-    local s = { sig = packed[at], used = packed[at + 1], held = packed[at + 2], classes = packed[at + 3],
-        since = packed[at + 4], rem = 0, top = 0, stack = {} }
-    at = at + 5
-    if is_token_bucket(s.sig) then
-        s.rem, s.top = packed[at], last - packed[at + 1]
-        local lows = packed[at + 2]
-        at = at + 3
-        for i = 1, lows do
-            s.stack[i] = { last - packed[at], packed[at + 1] }
-            at = at + 2
+    -- What is given back of charges that were made before a limit was there, is not given back to it: `since` tells. A
+    -- plain token bucket knows by its lows.
+    local function state_new(s, b, limit, from, now)
+        limit_of[s], bucket_of[s] = limit, b
+        used[s], held[s], classes[s], since[s], rem[s], top[s], lows[s] = 0, 0, 0, now, 0, 0, NO_LOWS
+        if limit.algorithm == ROLLING then
+            top[s] = rolling_first(limit, from)
+        elseif limit.algorithm == BUCKET and not limit.holds then
+            since[s] = 0
         end
     end
-    return s, at
-end
 
-local function pack_limit(packed, at, s, last)
-    packed[at], packed[at + 1], packed[at + 2], packed[at + 3], packed[at + 4] =
-        s.limit.sig, s.used, s.held, s.classes, s.since
-    at = at + 5
-    if s.limit.algorithm == BUCKET then
-        packed[at], packed[at + 1], packed[at + 2] = s.rem, s.used > 0 and last - s.top or 0, #s.stack
-        at = at + 3
-        for i = 1, #s.stack do
-            packed[at], packed[at + 1] = last - s.stack[i][1], s.stack[i][2]
-            at = at + 2
+    local function unpack_extras(raw, at, s, extras, last)
+        if extras % 2 == 1 then
+            held[s], classes[s], at = unpack_bytes('<I7I2', raw, at)
         end
+        if floor(extras / 2) % 2 == 1 then
+            since[s], at = unpack_bytes('<I6', raw, at)
+        end
+        local n = floor(extras / 4)
+        if n > 0 then
+            local list = {}
+            for i = 1, 3 * n, 3 do
+                list[i], list[i + 1], list[i + 2], at = unpack_bytes('<I4I7I5', raw, at)
+                list[i] = last - list[i]
+            end
+            lows[s] = list
+        end
+        return at
     end
-    return at
-end
 
--- First half of opening: what is stored, as it was stored.
-local function bucket_read(bucket, raw)
-    bucket.owed, bucket.keep, bucket.stored = {}, 0, {}
-    bucket.books_state = bucket.books and books_new() or nil
-    if not raw then
-        return
+    -- Reads one limit's levels into state s. Returns what follows, and the sig.
+    local function unpack_limit(raw, at, s, last)
+        local sig, extras
+        sig, extras, used[s], at = unpack_bytes('<I2I1I7', raw, at)
+        held[s], classes[s], since[s], rem[s], top[s], lows[s] = 0, 0, 0, 0, 0, NO_LOWS
+        local algorithm = floor(sig / 2048) % 4
+        if algorithm == BUCKET then
+            rem[s], top[s], at = unpack_bytes('<I5I6', raw, at)
+        elseif algorithm == ROLLING then
+            top[s], at = unpack_bytes('<I6', raw, at)
+        end
+        if extras > 0 then
+            at = unpack_extras(raw, at, s, extras, last)
+        end
+        return at, sig
     end
-    local packed = { cmsgpack.unpack(raw) }
-    bucket.last = packed[2]
-    bucket.keep = packed[2] + packed[3]
-    local at = 5
-    for i = 1, packed[4] do
-        bucket.stored[i], at = unpack_limit(packed, at, bucket.last)
+
+    local function pack_limit(s, now)
+        local sig, extras = limit_of[s].sig, 0
+        local holds = held[s] > 0 or classes[s] > 0
+        if holds then
+            extras = 1
+        end
+        if since[s] > 0 then
+            extras = extras + 2
+        end
+        local list, u = lows[s], used[s]
+        extras = extras + #list / 3 * 4
+        if u > MOST then
+            u = MOST
+        end
+        local packed
+        local algorithm = limit_of[s].algorithm
+        if algorithm == BUCKET then
+            packed = pack_bytes('<I2I1I7I5I6', sig, extras, u, rem[s], top[s])
+        elseif algorithm == ROLLING then
+            packed = pack_bytes('<I2I1I7I6', sig, extras, u, top[s])
+        else
+            packed = pack_bytes('<I2I1I7', sig, extras, u)
+        end
+        if extras == 0 then
+            return packed
+        end
+        if holds then
+            packed = packed .. pack_bytes('<I7I2', held[s], classes[s])
+        end
+        if since[s] > 0 then
+            packed = packed .. pack_bytes('<I6', since[s])
+        end
+        for i = 1, #list, 3 do
+            packed = packed .. pack_bytes('<I4I7I5', min(now - list[i], 2 ^ 32 - 1), list[i + 1], list[i + 2])
+        end
+        return packed
     end
-    if bucket.books and packed[at] then
-        bucket.books_state.latest = packed[at]
-        for i = 1, #BOOKS do
-            local sum = bucket.books_state[BOOKS[i]]
-            for j = 1, BOOKED_NUMBERS do
-                sum[j] = packed[at + (i - 1) * BOOKED_NUMBERS + j]
+
+    -- First half of opening, before the time is known: when was it last written? Returns what was stored.
+    function bucket_last(b, raw)
+        keep_of[b] = 0
+        if raw then
+            last_of[b], keep_of[b] = unpack_bytes('<I6I4', raw, 3)
+            keep_of[b] = keep_of[b] + last_of[b]
+        end
+        return last_of[b]
+    end
+
+    -- Slots of a limit that was there before and is new again must not count.
+    local function drop_slots(b, limit)
+        local fields = redis_call('HKEYS', slots_of[b].key)
+        for i = 1, #fields do
+            if tonumber(string.match(fields[i], '^h?(%d+):')) == limit.sig then
+                slot_set(b, fields[i], 0)
             end
         end
     end
-end
 
--- The stored state that continues as this limit: the same unit, algorithm and period; or else (the limit was changed at
--- run time) one of the same unit whose own limit is gone.
-local function take_stored(bucket, limit, index, exact)
-    local stored = bucket.stored
-    local function fits(s)
-        if not s or s.taken then
-            return false
+    -- The limits are no longer what they were when the bucket was written: find for each one what continues as it. That
+    -- is the same unit, algorithm and period; or else one of the same unit whose own limit is gone hands over what it
+    -- used (and held), as if that had been charged when the bucket was last written.
+    local function bucket_reopen(b, raw, last, now)
+        local set, base, at, stored = set_of[b], first_of[b], 13, {}
+        changed[b] = true
+        for i = 1, string.byte(raw, 2) do
+            local sig
+            at, sig = unpack_limit(raw, at, states + i, last)
+            stored[i] = { sig = sig, s = states + i }
         end
-        if exact then
-            return s.sig == limit.sig
-        end
-        return floor(s.sig / 8192) == limit.unit - 1
-    end
-    if fits(stored[index]) then
-        stored[index].taken = true
-        return stored[index]
-    end
-    for i = 1, #stored do
-        if fits(stored[i]) then
-            stored[i].taken = true
-            return stored[i]
-        end
-    end
-end
-
--- Second half: what is stored becomes the state of the limits of today, as of `now`.
-local function bucket_open(bucket, now)
-    local set, fresh = bucket.set, bucket.last == nil
-    local last = bucket.last or now
-    for i = 1, #set do
-        local state = take_stored(bucket, set[i], i, true)
-        if state then
-            state.bucket, state.limit = bucket, set[i]
-            bucket[i] = state
-        end
-    end
-    for i = 1, #set do
-        if bucket[i] then
-            limit_refresh(bucket[i], last, now)
-        else
-            local state = state_new(bucket, set[i])
-            bucket[i] = state
-            if not fresh then
-                -- What is given back of charges that were made before this limit was there, is not given back here.
-                state.since, bucket.changed = now, true
-                local before = take_stored(bucket, set[i], i, false)
-                if before and set[i].algorithm ~= CONCURRENT then
-                    limit_charge(state, before.used + before.held, now)
+        local function take(j, exact)
+            local function fits(i)
+                local sig = stored[i] and not stored[i].taken and stored[i].sig
+                return sig and (exact and sig == set[j].sig or not exact and floor(sig / 8192) == set[j].unit - 1)
+            end
+            for i = 0, #stored do
+                local k = i == 0 and j or i -- the same place first
+                if fits(k) then
+                    stored[k].taken = true
+                    return stored[k].s
                 end
             end
         end
+        local found = {}
+        for j = 1, #set do
+            found[j] = take(j, true)
+        end
+        for j = 1, #set do
+            local s, from = base + j, found[j]
+            if from then
+                limit_of[s], bucket_of[s] = set[j], b
+                used[s], held[s], classes[s], since[s], rem[s], top[s], lows[s] =
+                    used[from], held[from], classes[from], since[from], rem[from], top[from], lows[from]
+            else
+                state_new(s, b, set[j], last, now)
+                if slots_of[b] then
+                    drop_slots(b, set[j])
+                end
+                from = take(j, false)
+                if from then
+                    limit_charge(s, used[from] + held[from], last)
+                end
+                since[s] = now > last and now or now + 1
+            end
+            limit_refresh(s, last, now)
+        end
+        return at
     end
-    if bucket.books then
-        books_turn(bucket, last, now)
-    end
-end
 
--- When the bucket no longer matters: when it would be as good as new, and no reservation is out that it knows of.
-local function bucket_expiry(bucket, now)
-    local expiry = max(now, bucket.keep)
-    for i = 1, #bucket.set do
-        local s, limit = bucket[i], bucket.set[i]
-        if s.used + s.held > 0 then
-            if limit.algorithm == BUCKET then
-                expiry = max(expiry, max(now, bucket.keep) + ceil((s.used + s.held) / limit.amount * limit.per) + 1)
-            elseif limit.algorithm == ROLLING then
-                expiry = max(expiry, max(now, bucket.keep) + limit.stay + limit.width)
-            elseif limit.algorithm == CALENDAR then
-                local _, reset = calendar_start(limit, now)
-                expiry = max(expiry, reset)
+    -- Second half: what is stored becomes the state of the limits of today, as of `now`.
+    function bucket_open(b, raw, now)
+        local set, base, last = set_of[b], first_of[b], last_of[b]
+        local n = #set
+        local at = 13
+        if not raw then
+            for j = 1, n do
+                state_new(base + j, b, set[j], now, now)
+            end
+        else
+            local same = string.byte(raw, 2) == n
+            for j = 1, n do
+                if not same then
+                    break
+                end
+                local s, limit = base + j, set[j]
+                limit_of[s], bucket_of[s] = limit, b
+                if limit.algorithm == BUCKET and #raw >= at + 20 then
+                    local sig, extras
+                    sig, extras, used[s], rem[s], top[s], at = unpack_bytes('<I2I1I7I5I6', raw, at)
+                    same = sig == limit.sig
+                    held[s], classes[s], since[s], lows[s] = 0, 0, 0, NO_LOWS
+                    if same and extras > 0 then
+                        at = unpack_extras(raw, at, s, extras, last)
+                    end
+                else
+                    local sig
+                    at, sig = unpack_limit(raw, at, s, last)
+                    same = sig == limit.sig
+                end
+            end
+            if same then
+                for j = 1, n do
+                    limit_refresh(base + j, last, now)
+                end
+            else
+                at = bucket_reopen(b, raw, last, now)
+            end
+        end
+        if books_of[b] then
+            books_of[b] = raw and at <= #raw and books_unpack(raw, at) or books_new()
+            if raw then
+                books_turn(b, last, now)
             end
         end
     end
-    return min(expiry, now + 2 ^ 45)
-end
 
-local function bucket_write_slots(bucket, expiry)
-    local gone, kept = bucket.dead, {}
-    for field in pairs(bucket.touched) do
-        local value = bucket.slots[field]
-        if value == 0 then
-            gone[#gone + 1] = field
-        else
-            kept[#kept + 1] = field
-            kept[#kept + 1] = string.format('%.0f', value)
+    -- When the bucket no longer matters: when it would be as good as new, and no reservation is out that it knows of.
+    local function bucket_expiry(b, now)
+        local set, base, kept = set_of[b], first_of[b], max(now, keep_of[b])
+        local expiry = kept
+        for j = 1, #set do
+            local s, limit = base + j, set[j]
+            local in_use = used[s] + held[s]
+            if in_use > 0 then
+                local algorithm = limit.algorithm
+                if algorithm == BUCKET then
+                    expiry = max(expiry, kept + ceil(in_use / limit.amount * limit.per) + 1)
+                elseif algorithm == ROLLING then
+                    expiry = max(expiry, kept + limit.stay + limit.width)
+                elseif algorithm == CALENDAR then
+                    local _, reset = calendar_start(limit, now)
+                    if held[s] > 0 and kept >= reset then
+                        -- It will be charged to the next period, and count until that one ends.
+                        reset = reset < limit.bound2 and limit.bound2 or reset + 2 * (limit.bound2 - limit.bound1)
+                    end
+                    expiry = max(expiry, reset)
+                end
+            end
         end
+        return min(expiry, now + 2 ^ 45)
     end
-    for n, owed in pairs(bucket.owed) do
-        if owed[6] == 0 then
-            gone[#gone + 1] = 'o:' .. n
-        else
-            kept[#kept + 1] = 'o:' .. n
-            kept[#kept + 1] = cmsgpack.pack(unpack(owed))
-        end
-    end
-    if bucket.changed then
-        -- Slots of limits that are no longer there.
-        local current, fields = {}, redis_call('HKEYS', bucket.slots_key)
-        for i = 1, #bucket.set do
-            current[bucket.set[i].sig] = true
+
+    -- Slots of limits that are no longer there.
+    local function add_foreign_fields(b, gone)
+        local current, fields = {}, redis_call('HKEYS', slots_of[b].key)
+        for i = 1, #set_of[b] do
+            current[set_of[b][i].sig] = true
         end
         for i = 1, #fields do
             local sig = tonumber(string.match(fields[i], '^h?(%d+):'))
@@ -185,34 +258,56 @@ local function bucket_write_slots(bucket, expiry)
             end
         end
     end
-    for first = 1, #gone, 1000 do
-        redis_call('HDEL', bucket.slots_key, unpack(gone, first, min(first + 999, #gone)))
-    end
-    for first = 1, #kept, 1000 do
-        redis_call('HSET', bucket.slots_key, unpack(kept, first, min(first + 999, #kept)))
-    end
-    redis_call('PEXPIREAT', bucket.slots_key, string.format('%.0f', expiry))
-end
 
-local function bucket_write(bucket, now)
-    local packed = { FORMAT, now, max(0, bucket.keep - now), #bucket.set }
-    local at = 5
-    for i = 1, #bucket.set do
-        at = pack_limit(packed, at, bucket[i], now)
-    end
-    if bucket.books then
-        local books = bucket.books_state
-        packed[at] = books.latest
-        for i = 1, #BOOKS do
-            local sum = books[BOOKS[i]]
-            for j = 1, BOOKED_NUMBERS do
-                packed[at + (i - 1) * BOOKED_NUMBERS + j] = sum[j]
+    local function bucket_write_slots(b, expiry)
+        local slots = slots_of[b]
+        local gone, kept = slots.dead, {}
+        for field in pairs(slots.touched) do
+            local value = slots.value[field]
+            if value == 0 then
+                gone[#gone + 1] = field
+            else
+                kept[#kept + 1] = field
+                kept[#kept + 1] = string.format('%d', value)
             end
         end
+        for n, owed in pairs(books_of[b] and books_of[b].owed or NO_LOWS) do
+            if owed[6] == 0 then
+                gone[#gone + 1] = 'o:' .. n
+            else
+                kept[#kept + 1] = 'o:' .. n
+                kept[#kept + 1] = cmsgpack.pack(unpack(owed))
+            end
+        end
+        if changed[b] then
+            add_foreign_fields(b, gone)
+        end
+        for first = 1, #gone, 1000 do
+            redis_call('HDEL', slots.key, unpack(gone, first, min(first + 999, #gone)))
+        end
+        for first = 1, #kept, 1000 do
+            redis_call('HSET', slots.key, unpack(kept, first, min(first + 999, #kept)))
+        end
+        redis_call('PEXPIREAT', slots.key, string.format('%d', expiry))
     end
-    local expiry = bucket_expiry(bucket, now)
-    redis_call('SET', bucket.key, cmsgpack.pack(unpack(packed)), 'PXAT', string.format('%.0f', expiry))
-    if bucket.slots_key then
-        bucket_write_slots(bucket, expiry)
+
+    function bucket_write(b, now)
+        local n, base = #set_of[b], first_of[b]
+        local packed = pack_bytes('<I1I1I6I4', FORMAT, n, now, max(0, keep_of[b] - now))
+        if n == 3 and not books_of[b] then
+            packed = packed .. pack_limit(base + 1, now) .. pack_limit(base + 2, now) .. pack_limit(base + 3, now)
+        else
+            for j = 1, n do
+                packed = packed .. pack_limit(base + j, now)
+            end
+        end
+        if books_of[b] then
+            packed = packed .. books_pack(books_of[b])
+        end
+        local expiry = bucket_expiry(b, now)
+        redis_call('SET', key_of[b], packed, 'PXAT', string.format('%d', expiry))
+        if slots_of[b] then
+            bucket_write_slots(b, expiry)
+        end
     end
 end

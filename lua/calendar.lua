@@ -13,42 +13,46 @@ local function calendar_stale(limit, now)
     return now < limit.bound0 or now >= limit.bound2
 end
 
-local function calendar_charge(state, amount)
-    state.used = state.used + amount
+local function calendar_charge(s, amount)
+    used[s] = used[s] + amount
 end
 
 -- Yesterday's charges are gone; giving them back today would be a gift.
-local function calendar_refund(state, amount, since, _, now)
-    if since >= calendar_start(state.limit, now) then
-        state.used = state.used - min(amount, state.used)
+local function calendar_refund(s, amount, from, now)
+    if from >= calendar_start(limit_of[s], now) then
+        used[s] = used[s] - min(amount, used[s])
     end
 end
 
-local function calendar_refresh(state, last, now)
-    local start = calendar_start(state.limit, now)
+local function calendar_refresh(s, last, now)
+    local start = calendar_start(limit_of[s], now)
     if last < start then
-        state.used = 0
+        used[s] = 0
     end
-    holds_turn(state, last, now, function(_, deadline, amount)
-        if deadline >= start then
-            state.used = state.used + amount
-        end
-    end)
+    if classes[s] ~= 0 then
+        holds_turn(s, last, now, function(_, deadline, amount)
+            if deadline >= start then
+                used[s] = used[s] + amount
+            end
+        end)
+    end
 end
 
 -- Milliseconds until used + held <= room: the next reset, unless what is held beyond it (a call that runs over midnight)
 -- is too much; then the one after it, when no reservation of today lives any more.
-local function calendar_wait(state, room, now)
-    if state.used + state.held <= room then
+local function calendar_wait(s, room, now)
+    if used[s] + held[s] <= room then
         return 0
     end
-    local limit = state.limit
+    local limit = limit_of[s]
     local start, reset = calendar_start(limit, now)
-    local over = state.held
+    local over = held[s]
     if over > room then
-        local ending = holds_between(state, now, reset)
+        local ending = holds_between(s, now, reset)
         for i = 1, #ending do
-            over = over - ending[i][2]
+            if ending[i][1] < reset then
+                over = over - ending[i][2]
+            end
         end
     end
     if over > room and start == limit.bound0 then

@@ -3,17 +3,19 @@
 local function nothing()
 end
 
-local function concurrent_refresh(state, last, now)
-    holds_turn(state, last, now, nothing)
+local function concurrent_refresh(s, last, now)
+    if classes[s] ~= 0 then
+        holds_turn(s, last, now, nothing)
+    end
 end
 
 -- Milliseconds until held <= room, if no call ends before its deadline.
-local function concurrent_wait(state, room, now)
-    local excess = state.held - room
+local function concurrent_wait(s, room, now)
+    local excess = held[s] - room
     if excess <= 0 then
         return 0
     end
-    local holds = holds_between(state, now, now + 2 ^ 40)
+    local holds = holds_between(s, now, now + 2 ^ 40)
     for i = 1, #holds do
         excess = excess - holds[i][2]
         if excess <= 0 then

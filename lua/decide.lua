@@ -4,34 +4,36 @@ local function answer(outcome, granted, at_bucket, at_limit, wait)
     return pack_bytes('<I1I1I1I1i8', outcome, granted or 0, at_bucket or 0, at_limit or 0, wait or 0)
 end
 
-local function peek(o, now)
+local function peek(now)
     local rows, n = {}, 0
-    for i = 1, #o do
-        local bucket = o[i]
-        for j = 1, #bucket.set do
-            local state = bucket[j]
-            local used = state.used + state.held
+    for i = 1, o.targets do
+        local b = o[i]
+        local set, base = set_of[b], first_of[b]
+        for j = 1, #set do
+            local s = base + j
+            local in_use = used[s] + held[s]
             n = n + 1
-            rows[n] = pack_bytes('<i8i8', bucket.set[j].capacity - used, used > 0 and limit_wait(state, 0, now) or 0)
+            rows[n] = pack_bytes('<i8i8', set[j].capacity - in_use, in_use > 0 and limit_wait(s, 0, now) or 0)
         end
     end
     return answer(PEEKED, n) .. table.concat(rows)
 end
 
-local function decide_op(o, now)
-    if o.kind == ACQUIRE then
-        return answer(acquire(o, now))
-    elseif o.kind == RENEW then
-        return answer(renew(o, now))
-    elseif o.kind == PEEK then
-        return peek(o, now)
+local function decide_op(now)
+    local kind = o.kind
+    if kind == ACQUIRE then
+        return answer(acquire(now))
+    elseif kind == RENEW then
+        return answer(renew(now))
+    elseif kind == PEEK then
+        return peek(now)
     end
-    return answer(settle(o, now))
+    return answer(settle(now))
 end
 
-local function stale(buckets, now)
-    for i = 1, #buckets do
-        local set = buckets[i].set
+local function stale(sets, now)
+    for i = 1, #sets do
+        local set = sets[i]
         for j = 1, #set do
             if set[j].algorithm == CALENDAR and calendar_stale(set[j], now) then
                 return true
@@ -41,71 +43,70 @@ local function stale(buckets, now)
     return false
 end
 
-local function open_slices(keys_from)
+local function open_slices(keys_from, clock)
     local slices = {}
     for i = keys_from, #KEYS do
-        slices[#slices + 1] = { key = KEYS[i], wanted = {}, raw = {}, records = {}, dirty = {}, expiry = 0 }
+        slices[#slices + 1] = {
+            key = KEYS[i], clock = clock, wanted = {}, raw = {}, records = {}, dirty = {}, fields = {}, expiry = 0,
+        }
     end
     return slices
 end
 
-local function read_ops(input, at, n, buckets, slices)
-    local ops = {}
-    for i = 1, n do
-        ops[i], at = read_op(input, at, buckets, slices)
-        local o = ops[i]
+-- Every record that some operation will want, in one call a slice.
+local function fetch_records(input, at, n, slices)
+    for _ = 1, n do
+        at = read_op(input, at, slices)
         if o.slice and (o.kind ~= ACQUIRE or o.again) then
             o.slice.wanted[#o.slice.wanted + 1] = o.nonce
         end
     end
-    return ops
+    for i = 1, #slices do
+        slice_fetch(slices[i])
+    end
 end
 
 local function decide(input)
-    local version, n_sets, n_buckets, n_ops, at = unpack_bytes('<I1I2I2I2', input)
-    if version ~= 1 then
+    local version, wants_records, n_sets, n_buckets, n_ops, at = unpack_bytes('<I1I1I2I2I2', input)
+    if version ~= 2 then
         return redis.error_reply('ERR this server speaks another version of the script: ' .. version)
     end
-    local sets, buckets, keys_from
+    local sets, keys_from
     sets, at = read_sets(input, at, n_sets)
-    buckets, keys_from, at = read_buckets(input, at, n_buckets, sets)
-    local slices = open_slices(keys_from)
-    local ops = read_ops(input, at, n_ops, buckets, slices)
+    keys_from, at = read_buckets(input, at, n_buckets, sets)
 
     local time = redis_call('TIME')
     local clock = time[1] * 1000 + floor(time[2] / 1000)
-    local now = clock
+    local now, raw = clock, {}
     if n_buckets > 0 then
-        local keys = {}
-        for i = 1, n_buckets do
-            keys[i] = buckets[i].key
-        end
-        local raw = redis_call('MGET', unpack(keys))
-        for i = 1, n_buckets do
-            bucket_read(buckets[i], raw[i])
-            now = max(now, buckets[i].last or 0) -- a clock that steps back changes nothing
+        raw = redis_call('MGET', unpack(key_of))
+        for b = 1, n_buckets do
+            local last = bucket_last(b, raw[b])
+            if last and last > now then
+                now = last -- a clock that steps back changes nothing
+            end
         end
     end
-    local head = pack_bytes('<I1I6I6', stale(buckets, now) and 1 or 0, clock, now)
-    if stale(buckets, now) then
-        return head
+    if stale(sets, now) then
+        return pack_bytes('<I1I6I6', 1, clock, now)
     end
-    for i = 1, n_buckets do
-        bucket_open(buckets[i], now)
+    for b = 1, n_buckets do
+        bucket_open(b, raw[b], now)
     end
-    for i = 1, #slices do
-        slices[i].clock = clock
-        slice_fetch(slices[i])
+    local slices = open_slices(keys_from, clock)
+    if wants_records == 1 then
+        fetch_records(input, at, n_ops, slices)
     end
 
-    local answers = { head }
+    local answers = { pack_bytes('<I1I6I6', 0, clock, now) }
     for i = 1, n_ops do
-        answers[i + 1] = decide_op(ops[i], now)
+        at = read_op(input, at, slices)
+        answers[i + 1] = decide_op(now)
     end
 
-    for i = 1, n_buckets do
-        if buckets[i].dirty then
-            bucket_write(buckets[i], now)
+    for b = 1, n_buckets do
+        if dirty[b] then
+            bucket_write(b, now)
         end
     end
     for i = 1, #slices do

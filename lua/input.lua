@@ -1,4 +1,8 @@
 -- Reading the packed argument: limit sets, buckets, operations. README.md has the layout.
+--
+-- Garbage is most of what a script costs, so nothing here makes a table for a bucket, a limit's state or an operation:
+-- buckets and states are numbers, and what is known of them stands in columns (`used[s]` is what is used of state s);
+-- one table, `o`, is filled with each operation in turn.
 
 local BUCKET, ROLLING, CALENDAR, CONCURRENT = 0, 1, 2, 3
 local ACQUIRE, REPORT, RENEW, CANCEL, PEEK = 1, 2, 3, 4, 5
@@ -8,6 +12,14 @@ local BOOKED = 5 -- of those, the ones that the books count
 
 local unpack_bytes, pack_bytes = struct.unpack, struct.pack
 local SLOTS = 120 -- slots of a rolling limit's period
+
+-- Columns of a bucket.
+local set_of, key_of, slots_of, books_of, first_of = {}, {}, {}, {}, {} -- its states are first_of[b] + 1, + 2, ...
+local last_of, keep_of, dirty, changed = {}, {}, {}, {}
+
+-- Columns of a state: one limit of one bucket.
+local states = 0
+local limit_of, bucket_of, used, held, classes, since, rem, top, lows = {}, {}, {}, {}, {}, {}, {}, {}, {}
 
 local function read_limit(input, at)
     local l = {}
@@ -42,41 +54,48 @@ end
 
 -- Each bucket has one key, or two when it has slots; they come first in KEYS, in the buckets' order.
 local function read_buckets(input, at, n, sets)
-    local buckets, key = {}, 1
-    for i = 1, n do
+    local key = 1
+    for b = 1, n do
         local set, flags
         set, flags, at = unpack_bytes('<I2I1', input, at)
-        local b = { set = sets[set + 1], key = KEYS[key], books = flags >= 2, slots = {}, touched = {}, dead = {} }
+        set = sets[set + 1]
+        set_of[b], key_of[b], first_of[b] = set, KEYS[key], states
+        books_of[b] = flags >= 2
+        states = states + #set
         key = key + 1
         if flags % 2 == 1 then
-            b.slots_key = KEYS[key]
+            slots_of[b] = { key = KEYS[key], value = {}, touched = {}, dead = {} }
             key = key + 1
         end
-        buckets[i] = b
     end
-    return buckets, key, at
+    return key, at
 end
 
-local function read_op(input, at, buckets, slices)
-    local o, cost = {}, {}
-    local flags, n_targets, t1, t2, t3, slice
-    o.kind, flags, o.priority, o.n, o.stated, n_targets, t1, t2, t3, slice, o.member, o.nonce, o.check, o.ttl,
+local o = { cost = {} }
+
+local function read_op(input, at, slices)
+    local cost = o.cost
+    local flags, slice
+    o.kind, flags, o.priority, o.n, o.stated, o.targets, o[1], o[2], o[3], slice, o.member, o.nonce, o.check, o.ttl,
         cost[1], cost[2], cost[3], cost[4], cost[5], cost[6], at =
         unpack_bytes('<I1I1I1I1I1I1I2I2I2I2I1c8I6I4I6I6I6I6I6I6', input, at)
-    o.cost = cost
-    o.again = flags % 2 == 1
-    o.dry = floor(flags / 2) % 2 == 1
-    o.partial = floor(flags / 4) % 2 == 1
-    o.split_unknown = floor(flags / 8) % 2 == 1
-    o[1] = buckets[t1 + 1]
-    o[2] = n_targets > 1 and buckets[t2 + 1] or nil
-    o[3] = n_targets > 2 and buckets[t3 + 1] or nil
+    for i = 1, o.targets do
+        o[i] = o[i] + 1
+    end
     o.slice = slices[slice + 1]
-    if floor(flags / 16) % 2 == 1 then
-        o.names, at = unpack_bytes('<I2c0', input, at)
+    o.names, o.token = nil, nil
+    o.again, o.dry, o.partial, o.split_unknown = false, false, false, false
+    if flags > 0 then
+        o.again = flags % 2 == 1
+        o.dry = floor(flags / 2) % 2 == 1
+        o.partial = floor(flags / 4) % 2 == 1
+        o.split_unknown = floor(flags / 8) % 2 == 1
+        if floor(flags / 16) % 2 == 1 then
+            o.names, at = unpack_bytes('<I2c0', input, at)
+        end
+        if floor(flags / 32) % 2 == 1 then
+            o.token, at = unpack_bytes('<c8', input, at)
+        end
     end
-    if floor(flags / 32) % 2 == 1 then
-        o.token, at = unpack_bytes('<c8', input, at)
-    end
-    return o, at
+    return at
 end

@@ -1,31 +1,27 @@
--- What the four algorithms have in common: a table of their functions, and whether a cost fits.
+-- What the four algorithms have in common: a table of their functions by algorithm + 1, and how much room is left.
 
-local algorithms = {
-    [BUCKET] = { refresh = bucket_refresh, charge = bucket_charge, refund = bucket_refund, wait = bucket_wait },
-    [ROLLING] = { refresh = rolling_refresh, charge = rolling_charge, refund = rolling_refund, wait = rolling_wait },
-    [CALENDAR] = { refresh = calendar_refresh, charge = calendar_charge, refund = calendar_refund, wait = calendar_wait },
-    [CONCURRENT] = { refresh = concurrent_refresh, charge = nothing, refund = nothing, wait = concurrent_wait },
-}
+local limit_refresh, limit_charge, limit_refund, limit_wait, charge_by
 
-local function limit_refresh(state, last, now)
-    algorithms[state.limit.algorithm].refresh(state, last, now)
-end
+do
+    local refresh_by = { bucket_refresh, rolling_refresh, calendar_refresh, concurrent_refresh }
+    charge_by = { bucket_charge, rolling_charge, calendar_charge, nothing }
+    local refund_by = { bucket_refund, rolling_refund, calendar_refund, nothing }
+    local wait_by = { bucket_wait, rolling_wait, calendar_wait, concurrent_wait }
 
-local function limit_charge(state, amount, at)
-    algorithms[state.limit.algorithm].charge(state, amount, at)
-end
+    function limit_refresh(s, last, now)
+        refresh_by[limit_of[s].algorithm + 1](s, last, now)
+    end
 
-local function limit_refund(state, amount, since, charged, now)
-    algorithms[state.limit.algorithm].refund(state, amount, since, charged, now)
-end
+    function limit_charge(s, amount, at)
+        charge_by[limit_of[s].algorithm + 1](s, amount, at)
+    end
 
--- Milliseconds until used + held <= room; room >= 0.
-local function limit_wait(state, room, now)
-    return algorithms[state.limit.algorithm].wait(state, room, now)
-end
+    function limit_refund(s, amount, from, now)
+        refund_by[limit_of[s].algorithm + 1](s, amount, from, now)
+    end
 
--- What a caller of this priority may fill: the capacity less what is kept back from it.
-local function limit_room(state, priority)
-    local limit = state.limit
-    return limit.capacity - limit[priority + 1] - state.used - state.held
+    -- Milliseconds until used + held <= room; room >= 0.
+    function limit_wait(s, room, now)
+        return wait_by[limit_of[s].algorithm + 1](s, room, now)
+    end
 end

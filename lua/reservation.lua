@@ -6,156 +6,177 @@
 -- estimates}. The first part is what was granted, the others what was added since. When no member is outstanding any more
 -- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
-local PARTS = 8
-local GRACE = 60000 -- a late report is still counted for as long as the reservation lived, at least a minute
-local ROUND = 4096 -- slices' expiry is rounded up, so that it is not written with each batch
+local slice_fetch, record_get, record_put, slice_keep, record_write_new, member_state, member_mark,
+    member_find, member_move, record_estimate, record_add_part, slice_write, GRACE
 
-local function slice_fetch(slice)
-    local nonces = slice.wanted
-    for first = 1, #nonces, 500 do
-        local last = min(first + 499, #nonces)
-        local values = redis_call('HMGET', slice.key, unpack(nonces, first, last))
-        for i = first, last do
-            slice.raw[nonces[i]] = values[i - first + 1]
+do
+    local PARTS = 8
+    GRACE = 60000 -- a late report is still counted for as long as the reservation lived, at least a minute
+    local ROUND = 4096 -- slices' expiry is rounded up, so that it is not written with each batch
+
+    function slice_fetch(slice)
+        local nonces = slice.wanted
+        for first = 1, #nonces, 500 do
+            local last = min(first + 499, #nonces)
+            local values = redis_call('HMGET', slice.key, unpack(nonces, first, last))
+            for i = first, last do
+                slice.raw[nonces[i]] = values[i - first + 1]
+            end
         end
     end
-end
 
-local function record_unpack(slice, nonce, raw)
-    local packed = { cmsgpack.unpack(raw) }
-    local r = { slice = slice, nonce = nonce, check = packed[1], states = packed[2], token = '', parts = {} }
-    r.deadline, r.class, r.split_unknown = packed[3], packed[4], packed[5] == 1
-    if r.deadline then
-        r.token = packed[6]
-        for at = 7, #packed, 7 do
-            r.parts[#r.parts + 1] = {
-                r.deadline - packed[at],
-                packed[at + 1], packed[at + 2], packed[at + 3], packed[at + 4], packed[at + 5], packed[at + 6],
-            }
+    local function record_unpack(slice, nonce, raw)
+        local packed = { cmsgpack.unpack(raw) }
+        local r = { slice = slice, nonce = nonce, check = packed[1], states = packed[2], token = '', parts = {} }
+        r.deadline, r.class, r.split_unknown = packed[3], packed[4], packed[5] == 1
+        if r.deadline then
+            r.token = packed[6]
+            for at = 7, #packed, 7 do
+                r.parts[#r.parts + 1] = {
+                    r.deadline - packed[at],
+                    packed[at + 1], packed[at + 2], packed[at + 3], packed[at + 4], packed[at + 5], packed[at + 6],
+                }
+            end
         end
-    end
-    return r
-end
-
-local function record_pack(r)
-    if not string.find(r.states, '[om]') then
-        return cmsgpack.pack(r.check, r.states)
-    end
-    local packed = { r.check, r.states, r.deadline, r.class, r.split_unknown and 1 or 0, r.token }
-    for i = 1, #r.parts do
-        local part = r.parts[i]
-        packed[#packed + 1] = r.deadline - part[1]
-        for u = 2, 7 do
-            packed[#packed + 1] = part[u]
-        end
-    end
-    return cmsgpack.pack(unpack(packed))
-end
-
-local function record_get(slice, nonce)
-    local r = slice.records[nonce]
-    if r == nil then
-        local raw = slice.raw[nonce]
-        if raw == nil then
-            raw = redis_call('HGET', slice.key, nonce)
-        end
-        r = raw and record_unpack(slice, nonce, raw) or false
-        slice.records[nonce] = r
-    end
-    return r
-end
-
-local function record_put(r, now, ttl)
-    local slice = r.slice
-    slice.records[r.nonce] = r
-    slice.dirty[r.nonce] = true
-    if ttl then
-        slice.expiry = max(slice.expiry, r.deadline + max(ttl, GRACE))
-    end
-end
-
-local function record_new(slice, nonce, check)
-    return { slice = slice, nonce = nonce, check = check, states = '', token = '', parts = {} }
-end
-
-local function member_state(r, member)
-    return string.sub(r.states, member + 1, member + 1)
-end
-
-local function member_mark(r, member, state, now)
-    r.states = string.sub(r.states, 1, member) .. state .. string.sub(r.states, member + 2)
-    record_put(r, now)
-end
-
--- The record in which a member lives: its group's, or its own after a renewal.
-local function member_find(o)
-    local r = record_get(o.slice, o.nonce)
-    if not r or r.check ~= o.check or o.member >= #r.states then
-        return nil
-    end
-    if member_state(r, o.member) == 'm' then
-        return record_get(o.slice, o.nonce .. string.char(o.member)), 0
-    end
-    return r, o.member
-end
-
--- A member that is renewed leaves its group.
-local function member_move(o, r, member, now)
-    if #r.states == 1 then
         return r
     end
-    local own = record_new(o.slice, o.nonce .. string.char(member), r.check)
-    own.states, own.deadline, own.class, own.split_unknown = 'o', r.deadline, r.class, r.split_unknown
-    for i = 1, #r.parts do
-        own.parts[i] = { unpack(r.parts[i]) }
-    end
-    member_mark(r, member, 'm', now)
-    return own
-end
 
--- The estimate: the sum of all parts, as cost arrays are (index 6 is `concurrent`).
-local function record_estimate(r)
-    local sum = { 0, 0, 0, 0, 0, 0 }
-    for i = 1, #r.parts do
-        for u = 1, UNITS do
-            sum[u] = sum[u] + r.parts[i][u + 1]
+    local function record_pack(r)
+        if not string.find(r.states, '[om]') then
+            return cmsgpack.pack(r.check, r.states)
+        end
+        local packed = { r.check, r.states, r.deadline, r.class, r.split_unknown and 1 or 0, r.token }
+        for i = 1, #r.parts do
+            local part = r.parts[i]
+            packed[#packed + 1] = r.deadline - part[1]
+            for u = 2, 7 do
+                packed[#packed + 1] = part[u]
+            end
+        end
+        return cmsgpack.pack(unpack(packed))
+    end
+
+    function record_get(slice, nonce)
+        local r = slice.records[nonce]
+        if r == nil then
+            local raw = slice.raw[nonce]
+            if raw == nil then
+                raw = redis_call('HGET', slice.key, nonce)
+            end
+            r = raw and record_unpack(slice, nonce, raw) or false
+            slice.records[nonce] = r
+        end
+        return r
+    end
+
+    function record_put(r)
+        r.slice.records[r.nonce] = r
+        r.slice.dirty[r.nonce] = true
+    end
+
+    -- A slice stays until the last of its records can no longer be reported.
+    function slice_keep(slice, deadline, ttl)
+        local expiry = deadline + (ttl > GRACE and ttl or GRACE)
+        if expiry > slice.expiry then
+            slice.expiry = expiry
         end
     end
-    return sum
-end
 
-local function record_add_part(r, now, cost)
-    local parts = r.parts
-    if #parts >= PARTS then
-        -- The two oldest become one, with the older time: what is given back of it fades sooner, never later.
-        for u = 2, 7 do
-            parts[1][u] = parts[1][u] + parts[2][u]
+    local function record_new(slice, nonce, check)
+        return { slice = slice, nonce = nonce, check = check, states = '', token = '', parts = {} }
+    end
+
+    -- A new record of one part goes straight into its packed form.
+    function record_write_new(n, deadline, class, now)
+        local slice, cost = o.slice, o.cost
+        local raw = cmsgpack.pack(o.check, n == 1 and 'o' or string.rep('o', n), deadline, class,
+            o.split_unknown and 1 or 0, '', deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
+        slice.raw[o.nonce], slice.records[o.nonce] = raw, nil
+        local fields = slice.fields
+        fields[#fields + 1] = o.nonce
+        fields[#fields + 1] = raw
+    end
+
+    function member_state(r, member)
+        return string.sub(r.states, member + 1, member + 1)
+    end
+
+    function member_mark(r, member, state)
+        r.states = string.sub(r.states, 1, member) .. state .. string.sub(r.states, member + 2)
+        record_put(r)
+    end
+
+    -- The record in which the operation's member lives: its group's, or its own after a renewal.
+    function member_find()
+        local r = record_get(o.slice, o.nonce)
+        if not r or r.check ~= o.check or o.member >= #r.states then
+            return nil
         end
-        table.remove(parts, 2)
+        if member_state(r, o.member) == 'm' then
+            return record_get(o.slice, o.nonce .. string.char(o.member)), 0
+        end
+        return r, o.member
     end
-    parts[#parts + 1] = { now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6] }
-end
 
-local function slice_write(slice)
-    local fields = {}
-    for nonce in pairs(slice.dirty) do
-        fields[#fields + 1] = nonce
-        fields[#fields + 1] = record_pack(slice.records[nonce])
+    -- A member that is renewed leaves its group.
+    function member_move(r, member)
+        if #r.states == 1 then
+            return r
+        end
+        local own = record_new(o.slice, o.nonce .. string.char(member), r.check)
+        own.states, own.deadline, own.class, own.split_unknown = 'o', r.deadline, r.class, r.split_unknown
+        for i = 1, #r.parts do
+            own.parts[i] = { unpack(r.parts[i]) }
+        end
+        member_mark(r, member, 'm')
+        return own
     end
-    if #fields == 0 then
-        return
+
+    -- The estimate: the sum of all parts, as cost arrays are (index 6 is `concurrent`).
+    function record_estimate(r)
+        local sum = { 0, 0, 0, 0, 0, 0 }
+        for i = 1, #r.parts do
+            for u = 1, UNITS do
+                sum[u] = sum[u] + r.parts[i][u + 1]
+            end
+        end
+        return sum
     end
-    if slice.names then
-        fields[#fields + 1] = 'n'
-        fields[#fields + 1] = slice.names
+
+    function record_add_part(r, now, cost)
+        local parts = r.parts
+        if #parts >= PARTS then
+            -- The two oldest become one, with the older time: what is given back of it fades sooner, never later.
+            for u = 2, 7 do
+                parts[1][u] = parts[1][u] + parts[2][u]
+            end
+            table.remove(parts, 2)
+        end
+        parts[#parts + 1] = { now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6] }
     end
-    for first = 1, #fields, 1000 do
-        redis_call('HSET', slice.key, unpack(fields, first, min(first + 999, #fields)))
-    end
-    if slice.expiry > 0 then
-        local lives = redis_call('PTTL', slice.key)
-        if lives < 0 or lives + slice.clock < slice.expiry then
-            redis_call('PEXPIREAT', slice.key, string.format('%.0f', ceil(slice.expiry / ROUND) * ROUND))
+
+    function slice_write(slice)
+        local fields = slice.fields
+        for nonce in pairs(slice.dirty) do
+            fields[#fields + 1] = nonce
+            fields[#fields + 1] = record_pack(slice.records[nonce])
+        end
+        if #fields == 0 then
+            return
+        end
+        if slice.names then
+            fields[#fields + 1] = 'n'
+            fields[#fields + 1] = slice.names
+        end
+        -- A record that is new and was touched again in the same batch stands here twice; the later one counts.
+        for first = 1, #fields, 1000 do
+            redis_call('HSET', slice.key, unpack(fields, first, min(first + 999, #fields)))
+        end
+        if slice.expiry > 0 then
+            local lives = redis_call('PTTL', slice.key)
+            if lives < 0 or lives + slice.clock < slice.expiry then
+                redis_call('PEXPIREAT', slice.key, string.format('%d', ceil(slice.expiry / ROUND) * ROUND))
+            end
         end
     end
 end

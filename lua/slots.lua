@@ -9,116 +9,120 @@
 -- at most 130 deadlines ahead of it, and those that have passed can be named without being listed.
 
 local redis_call = redis.call
-local HELD_AHEAD = 130
+local slots_fetch, slot_get, slot_set, held_class, hold_add, hold_sub, holds_between, holds_turn
 
--- Reads the fields that are not in the cache yet, some hundreds at a time (unpack has a limit).
-local function slots_fetch(bucket, fields)
-    local cache, missing = bucket.slots, {}
-    for i = 1, #fields do
-        if cache[fields[i]] == nil then
-            missing[#missing + 1] = fields[i]
-        end
-    end
-    for first = 1, #missing, 500 do
-        local last = min(first + 499, #missing)
-        local values = redis_call('HMGET', bucket.slots_key, unpack(missing, first, last))
-        for i = first, last do
-            cache[missing[i]] = values[i - first + 1] or 0
-        end
-    end
-end
+do
+    local HELD_AHEAD = 130
 
-local function slot_get(bucket, field)
-    local value = bucket.slots[field]
-    if value == nil then
-        value = redis_call('HGET', bucket.slots_key, field) or 0
-    end
-    value = tonumber(value)
-    bucket.slots[field] = value
-    return value
-end
-
-local function slot_set(bucket, field, value)
-    bucket.slots[field] = value
-    bucket.touched[field] = true
-end
-
-local function held_class(ttl)
-    local class, width = 0, 1
-    while width * 128 <= ttl do
-        class, width = class + 1, width * 2
-    end
-    return class, width
-end
-
-local function held_field(limit, class, deadline)
-    return 'h' .. limit.sig .. ':' .. class .. ':' .. deadline / 2 ^ class
-end
-
-local function hold_add(state, class, deadline, amount)
-    local bucket = state.bucket
-    local field = held_field(state.limit, class, deadline)
-    slot_set(bucket, field, slot_get(bucket, field) + amount)
-    state.held = state.held + amount
-    if floor(state.classes / 2 ^ class) % 2 == 0 then
-        state.classes = state.classes + 2 ^ class
-    end
-end
-
-local function hold_sub(state, class, deadline, amount)
-    local bucket = state.bucket
-    local field = held_field(state.limit, class, deadline)
-    local value = slot_get(bucket, field)
-    -- Less only where the limit's definition changed meanwhile; never take what others hold.
-    amount = min(amount, value)
-    slot_set(bucket, field, value - amount)
-    state.held = state.held - amount
-end
-
--- The deadlines after `from` and up to `to` on which something is held, as {deadline, amount, field}, soonest first.
-local function holds_between(state, from, to)
-    local bucket, limit, list, fields = state.bucket, state.limit, {}, {}
-    local classes, class = state.classes, 0
-    while classes > 0 do
-        if classes % 2 == 1 then
-            local width = 2 ^ class
-            local first = floor(from / width) + 1
-            for n = first, min(floor(to / width), first + HELD_AHEAD) do
-                local deadline = n * width
-                local field = held_field(limit, class, deadline)
-                fields[#fields + 1] = field
-                list[#list + 1] = { deadline, 0, field }
+    -- Reads the fields that are not in the cache yet, some hundreds at a time (unpack has a limit).
+    function slots_fetch(b, fields)
+        local slots, missing = slots_of[b], {}
+        for i = 1, #fields do
+            if slots.value[fields[i]] == nil then
+                missing[#missing + 1] = fields[i]
             end
         end
-        classes, class = floor(classes / 2), class + 1
-    end
-    slots_fetch(bucket, fields)
-    local held = {}
-    for i = 1, #list do
-        local amount = slot_get(bucket, list[i][3])
-        if amount > 0 then
-            list[i][2] = amount
-            held[#held + 1] = list[i]
+        for first = 1, #missing, 500 do
+            local last = min(first + 499, #missing)
+            local values = redis_call('HMGET', slots.key, unpack(missing, first, last))
+            for i = first, last do
+                slots.value[missing[i]] = tonumber(values[i - first + 1] or 0)
+            end
         end
     end
-    table.sort(held, function(a, b)
-        return a[1] < b[1] or a[1] == b[1] and a[3] < b[3]
-    end)
-    return held
-end
 
--- Takes out of the holds those whose deadline has passed, and hands each to expire(state, deadline, amount).
-local function holds_turn(state, last, now, expire)
-    if state.classes == 0 then
-        return
+    function slot_get(b, field)
+        local slots = slots_of[b]
+        local value = slots.value[field]
+        if value == nil then
+            value = tonumber(redis_call('HGET', slots.key, field) or 0)
+            slots.value[field] = value
+        end
+        return value
     end
-    local passed = holds_between(state, last, now)
-    for i = 1, #passed do
-        state.held = state.held - passed[i][2]
-        slot_set(state.bucket, passed[i][3], 0)
-        expire(state, passed[i][1], passed[i][2])
+
+    function slot_set(b, field, value)
+        local slots = slots_of[b]
+        slots.value[field] = value
+        slots.touched[field] = true
     end
-    if state.held == 0 then
-        state.classes = 0
+
+    function held_class(ttl)
+        local class, width = 0, 1
+        while width * 128 <= ttl do
+            class, width = class + 1, width * 2
+        end
+        return class, width
+    end
+
+    local function held_field(limit, class, deadline)
+        return 'h' .. limit.sig .. ':' .. class .. ':' .. deadline / 2 ^ class
+    end
+
+    function hold_add(s, class, deadline, amount)
+        local b = bucket_of[s]
+        local field = held_field(limit_of[s], class, deadline)
+        slot_set(b, field, slot_get(b, field) + amount)
+        held[s] = held[s] + amount
+        if floor(classes[s] / 2 ^ class) % 2 == 0 then
+            classes[s] = classes[s] + 2 ^ class
+        end
+    end
+
+    function hold_sub(s, class, deadline, amount)
+        local b = bucket_of[s]
+        local field = held_field(limit_of[s], class, deadline)
+        local value = slot_get(b, field)
+        -- Less only where the limit's definition changed meanwhile; never take what others hold.
+        amount = min(amount, value)
+        slot_set(b, field, value - amount)
+        held[s] = held[s] - amount
+    end
+
+    local function sooner(a, b)
+        return a[1] < b[1] or a[1] == b[1] and a[3] < b[3]
+    end
+
+    -- The deadlines after `from` and up to `to` on which something is held, as {deadline, amount, field}, soonest first.
+    function holds_between(s, from, to)
+        local b, limit, list, fields = bucket_of[s], limit_of[s], {}, {}
+        local bits, class = classes[s], 0
+        while bits > 0 do
+            if bits % 2 == 1 then
+                local width = 2 ^ class
+                local first = floor(from / width) + 1
+                for n = first, min(floor(to / width), first + HELD_AHEAD) do
+                    local deadline = n * width
+                    local field = held_field(limit, class, deadline)
+                    fields[#fields + 1] = field
+                    list[#list + 1] = { deadline, 0, field }
+                end
+            end
+            bits, class = floor(bits / 2), class + 1
+        end
+        slots_fetch(b, fields)
+        local found = {}
+        for i = 1, #list do
+            local amount = slot_get(b, list[i][3])
+            if amount > 0 then
+                list[i][2] = amount
+                found[#found + 1] = list[i]
+            end
+        end
+        table.sort(found, sooner)
+        return found
+    end
+
+    -- Takes out of the holds those whose deadline has passed, and hands each to expire(s, deadline, amount).
+    function holds_turn(s, last, now, expire)
+        local passed = holds_between(s, last, now)
+        for i = 1, #passed do
+            held[s] = held[s] - passed[i][2]
+            slot_set(bucket_of[s], passed[i][3], 0)
+            expire(s, passed[i][1], passed[i][2])
+        end
+        if held[s] == 0 then
+            classes[s] = 0
+        end
     end
 end

@@ -1,129 +1,178 @@
--- Token bucket. `used` is what is missing from full: it falls by amount / per a millisecond, never below zero, and may
--- exceed the capacity (debt). The fraction of a unit that has come in is carried in `rem` (of `per`).
+-- Token bucket. What is missing from full is `used` less the fraction `rem` / per that has come in of its last unit: it falls
+-- by amount / per a millisecond, never below zero, and may exceed the capacity (debt).
 --
 -- Giving back needs more than the level. A charge of 100 that was refilled long ago cannot be given back: had it not
 -- been charged, the bucket would have stood full and the refill would have been lost. What may be given back is the
--- least that was used at any moment since the charge. `stack` remembers those lows: entries {time, low} with rising
--- times and lows, so that for a charge made at or after an entry's time (and before the next one's) `used` has never
--- been below that low; since `top` it has never been below what it is now.
+-- least that was missing at any moment since the charge. `lows` remembers those: triples of a time and a low (used, rem),
+-- times and lows rising, so that since a charge made at or after an entry's time (and before the next one's) the level
+-- has never been below that low; since `top` it has never been below what it is now.
 
-local LOWS = 8
+local NO_LOWS = {}
+local bucket_charge, bucket_refund, bucket_refresh, bucket_wait
 
-local function bucket_forget_lows(state)
-    local stack = state.stack
-    while #stack > 0 and stack[#stack][2] >= state.used do
-        state.top = stack[#stack][1]
-        stack[#stack] = nil
-    end
-    while #stack > 0 and stack[1][2] <= 0 do
-        table.remove(stack, 1)
-    end
-end
+do
+    local LOWS = 8
 
-local function bucket_empty_out(state)
-    state.used, state.rem, state.stack = 0, 0, {}
-end
-
-local function bucket_refill(state, ms)
-    local limit = state.limit
-    if ms <= 0 or state.used == 0 then
-        return
-    end
-    -- Far more than enough is decided in floating point, which keeps the exact path within its range.
-    if ms * limit.amount / limit.per > state.used * 1.000001 + 2 then
-        bucket_empty_out(state)
-        return
-    end
-    local came, rem = mul_div(ms, limit.amount, state.rem, limit.per)
-    if came >= state.used then
-        bucket_empty_out(state)
-        return
-    end
-    state.used, state.rem = state.used - came, rem
-    bucket_forget_lows(state)
-end
-
-local function bucket_charge(state, amount, at)
-    local stack = state.stack
-    if state.used == 0 then
-        state.stack, state.top = {}, at
-    elseif state.top < at then
-        stack[#stack + 1] = { state.top, state.used }
-        state.top = at
-        if #stack > LOWS then
-            -- The two oldest become one with the lower low: at the worst too little is given back, never too much.
-            table.remove(stack, 2)
+    local function bucket_forget_lows(s)
+        local list, u, r = lows[s], used[s], rem[s]
+        local n = #list
+        while n > 0 and (list[n - 1] > u or list[n - 1] == u and list[n] <= r) do
+            top[s] = list[n - 2]
+            list[n], list[n - 1], list[n - 2] = nil, nil, nil
+            n = n - 3
+        end
+        while n > 0 and list[2] == 0 do
+            for _ = 1, 3 do
+                table.remove(list, 1)
+            end
+            n = n - 3
         end
     end
-    state.used = state.used + amount
-end
 
--- Gives back up to `amount` of a charge of `charged` made at `since`.
-local function bucket_refund(state, amount, since, charged, now)
-    local limit, stack = state.limit, state.stack
-    if state.used == 0 then
-        return
+    local function bucket_empty_out(s)
+        used[s], rem[s], lows[s] = 0, 0, NO_LOWS
     end
-    local low = 0
-    if since >= state.top then
-        low = state.used
-    else
-        for i = #stack, 1, -1 do
-            if since >= stack[i][1] then
-                low = stack[i][2]
-                break
+
+    local function bucket_refill(s, ms)
+        local u = used[s]
+        if ms <= 0 or u == 0 then
+            return
+        end
+        local limit = limit_of[s]
+        -- Far more than enough is decided in floating point, which keeps the exact path within its range.
+        if ms * limit.amount / limit.per > u * 1.000001 + 2 then
+            bucket_empty_out(s)
+            return
+        end
+        local came
+        came, rem[s] = mul_div(ms, limit.amount, rem[s], limit.per)
+        if came >= u then
+            bucket_empty_out(s)
+            return
+        end
+        used[s] = u - came
+        if lows[s] ~= NO_LOWS then
+            bucket_forget_lows(s)
+        end
+    end
+
+    -- One low too many: of two neighbours that are most alike in proportion the lower stands for both. At the worst too
+    -- little is given back, never too much; as lows stay apart in proportion, hardly ever too little.
+    local function merge_lows(list)
+        local most, at = -1, 5
+        for i = 2, #list - 3, 3 do
+            local alike = list[i] / list[i + 3]
+            if alike > most then
+                most, at = alike, i + 2
             end
         end
+        for _ = 1, 3 do
+            table.remove(list, at)
+        end
     end
-    -- Nor can more of the charge have been refilled than has come in since.
-    local ms = max(0, now - since)
-    if ms * limit.amount / limit.per < charged then
-        low = max(low, charged - mul_div(ms, limit.amount, 0, limit.per) - 1)
+
+    function bucket_charge(s, amount, at)
+        local u = used[s]
+        if u == 0 then
+            lows[s], top[s] = NO_LOWS, at
+        elseif top[s] < at then
+            local list = lows[s]
+            if list == NO_LOWS then
+                lows[s] = { top[s], u, rem[s] }
+            else
+                local n = #list
+                list[n + 1], list[n + 2], list[n + 3] = top[s], u, rem[s]
+                if n + 3 > 3 * LOWS then
+                    merge_lows(list)
+                end
+            end
+            top[s] = at
+        end
+        used[s] = u + amount
     end
-    local back = min(amount, low, state.used)
-    for i = 1, #stack do
-        local until_time = i < #stack and stack[i + 1][1] or state.top
-        if until_time > since then
-            stack[i][2] = max(0, stack[i][2] - back)
+
+    -- a - b of levels, not below zero.
+    local function less(u, r, u2, r2, per)
+        u, r = u - u2, r - r2
+        if r < 0 then
+            u, r = u + 1, r + per
+        end
+        if u < 0 or u == 0 then
+            return 0, 0
+        end
+        return u, r
+    end
+
+    -- Gives back up to `amount` of a charge made at `from`.
+    function bucket_refund(s, amount, from)
+        local per, list = limit_of[s].per, lows[s]
+        if used[s] == 0 then
+            return
+        end
+        local low, low_rem = 0, 0
+        if from >= top[s] then
+            low, low_rem = used[s], rem[s]
         else
-            stack[i][2] = min(stack[i][2], max(0, low - back))
+            for i = #list - 2, 1, -3 do
+                if from >= list[i] then
+                    low, low_rem = list[i + 1], list[i + 2]
+                    break
+                end
+            end
+        end
+        local back, back_rem = amount, 0
+        if low < amount or low == amount and low_rem > 0 then
+            back, back_rem = low, low_rem
+        end
+        local rest, rest_rem = less(low, low_rem, back, back_rem, per)
+        for i = 1, #list, 3 do
+            if (list[i + 3] or top[s]) > from then
+                list[i + 1], list[i + 2] = less(list[i + 1], list[i + 2], back, back_rem, per)
+            elseif list[i + 1] > rest or list[i + 1] == rest and list[i + 2] < rest_rem then
+                list[i + 1], list[i + 2] = rest, rest_rem
+            end
+        end
+        used[s], rem[s] = less(used[s], rem[s], back, back_rem, per)
+        if used[s] == 0 then
+            bucket_empty_out(s)
+        elseif list ~= NO_LOWS then
+            bucket_forget_lows(s)
         end
     end
-    state.used = state.used - back
-    if state.used == 0 then
-        bucket_empty_out(state)
-    else
-        bucket_forget_lows(state)
+
+    function bucket_refresh(s, last, now)
+        if classes[s] ~= 0 then
+            holds_turn(s, last, now, function(_, deadline, amount)
+                bucket_refill(s, deadline - last)
+                bucket_charge(s, amount, deadline)
+                last = deadline
+            end)
+        end
+        bucket_refill(s, now - last)
     end
-end
 
-local function bucket_refresh(state, last, now)
-    local at = last
-    holds_turn(state, last, now, function(_, deadline, amount)
-        bucket_refill(state, deadline - at)
-        bucket_charge(state, amount, deadline)
-        at = deadline
-    end)
-    bucket_refill(state, now - at)
-end
-
--- Milliseconds until used + held <= room, if nobody else comes. What is held turns into a charge at its deadline, and can
--- only be refilled from then on.
-local function bucket_wait(state, room, now)
-    local limit = state.limit
-    local used, rem, held, at = state.used, state.rem, state.held, now
-    local holds = held > 0 and holds_between(state, now, now + 2 ^ 40) or {}
-    for i = 1, #holds + 1 do
-        local ms
-        if held <= room then
-            ms = used + held <= room and 0 or time_for(used + held - room, limit.amount, rem, limit.per)
+    -- Milliseconds until used + held <= room, if nobody else comes. What is held turns into a charge at its deadline, and
+    -- can only be refilled from then on.
+    function bucket_wait(s, room, now)
+        local limit = limit_of[s]
+        local in_use, rest, on_hold, at = used[s], rem[s], held[s], now
+        local list = on_hold > 0 and holds_between(s, now, now + 2 ^ 40) or NO_LOWS
+        for i = 1, #list + 1 do
+            local ms
+            if on_hold <= room then
+                ms = in_use + on_hold <= room and 0
+                    or time_for(in_use + on_hold - room, limit.amount, rest, limit.per)
+            end
+            if i > #list or ms and at + ms <= list[i][1] then
+                return min(at + ms - now, FOREVER)
+            end
+            -- Up to the next deadline it refills as usual; the state is put back afterwards.
+            local kept_used, kept_rem, kept_lows, kept_top = used[s], rem[s], lows[s], top[s]
+            used[s], rem[s], lows[s] = in_use, rest, NO_LOWS
+            bucket_refill(s, list[i][1] - at)
+            in_use, rest, at = used[s] + list[i][2], rem[s], list[i][1]
+            used[s], rem[s], lows[s], top[s] = kept_used, kept_rem, kept_lows, kept_top
+            on_hold = on_hold - list[i][2]
         end
-        if i > #holds or ms and at + ms <= holds[i][1] then
-            return at + ms - now
-        end
-        local virtual = { limit = limit, used = used, rem = rem, stack = {}, top = 0 }
-        bucket_refill(virtual, holds[i][1] - at)
-        used, rem, at = virtual.used + holds[i][2], virtual.rem, holds[i][1]
-        held = held - holds[i][2]
     end
 end

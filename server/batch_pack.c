@@ -15,7 +15,7 @@
 
 #include "zone.h"
 
-enum { SCRIPT_VERSION = 1, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16 };
+enum { SCRIPT_VERSION = 2, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16 };
 enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2 };
 enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_BOOKS = 2 };
 enum { OP_AGAIN = 1, OP_DRY = 2, OP_PARTIAL = 4, OP_SPLIT_UNKNOWN = 8, OP_NAMES = 16, OP_TOKEN = 32 };
@@ -32,6 +32,7 @@ struct packer {
     struct batch *batch;
     int64_t now_ms;
     bool failed; /* out of memory */
+    bool wants_records; /* some operation is not a plain acquire */
     struct bytes sets, buckets, ops;
     size_t n_sets, n_buckets, n_slices, n_ops;
     const struct limit_set *set[BATCH_MAX_OPS * POLICY_MAX_BUCKETS];
@@ -261,8 +262,10 @@ static void put_op(struct packer *p, const struct op *op, size_t n, const size_t
 {
     struct bytes *to = &p->ops;
     bool names = op->kind == OP_ACQUIRE && op->id.free_form;
+    int flags = op_flags(p, op, names);
+    p->wants_records |= op->kind != OP_ACQUIRE || (flags & OP_AGAIN);
     put_int(p, to, op->kind, 1);
-    put_int(p, to, op_flags(p, op, names), 1);
+    put_int(p, to, flags, 1);
     put_int(p, to, op->priority, 1);
     put_int(p, to, (int64_t)n, 1);
     put_int(p, to, op->stated, 1);
@@ -314,7 +317,7 @@ int batch_pack(struct batch *batch, int64_t store_now_ms)
     struct packer *p = packer;
     p->batch = batch;
     p->now_ms = store_now_ms;
-    p->failed = false;
+    p->failed = p->wants_records = false;
     p->sets.n = p->buckets.n = p->ops.n = 0;
     p->n_sets = p->n_buckets = p->n_slices = p->n_ops = 0;
     memset(&p->sets_seen, 0, sizeof p->sets_seen);
@@ -325,6 +328,7 @@ int batch_pack(struct batch *batch, int64_t store_now_ms)
     pack_groups(p);
     struct bytes *to = &batch->argument;
     put_int(p, to, SCRIPT_VERSION, 1);
+    put_int(p, to, p->wants_records, 1);
     put_int(p, to, (int64_t)p->n_sets, 2);
     put_int(p, to, (int64_t)p->n_buckets, 2);
     put_int(p, to, (int64_t)p->n_ops, 2);

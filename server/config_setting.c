@@ -48,7 +48,7 @@ static const struct setting table[] = {
     {"tiers.<name>", "priority", SETTING_INTEGER, "1", .min = 0, .max = RATION_PRIORITIES - 1,
      RELOAD, .help = "0 real time, 1 standard, 2 background"},
     {"tiers.<name>", "limits", SETTING_LIMITS, "", RELOAD,
-     .help = "of each tenant, over all pools; none: no limits but the pool's"},
+     .help = "of each tenant, over all pools of a domain; none: only the pool's"},
     {"tiers.<name>", "in_pool", SETTING_MAP, "", RELOAD,
      .help = "of each tenant in one pool: a list of limits by the pool's name"},
     {"tiers.<name>", "weight", SETTING_INTEGER, "1", .min = 1, .max = 1000, RELOAD,

@@ -8,7 +8,7 @@
 # when it ends, however it ends; the programs stay in build/release/.
 #
 # Exit status: 0 the provider refused nothing and the books balance, 1 otherwise, or something could not be installed,
-# built or started. What the provider refuses and what is granted is decided by server/quickstart.json.
+# built or started. QUICKSTART_PRESET=tsan builds and runs another preset, QUICKSTART_SECONDS=6 replays less.
 set -eu
 cd "$(dirname "$0")/.."
 . server/packages.sh
@@ -16,10 +16,11 @@ cd "$(dirname "$0")/.."
 QUOTA_REQUESTS=5000 # as in server/quickstart.json
 QUOTA_TOKENS=450000
 MINUTE_MS=6000 # what stands for a minute
-SECONDS_OF_TRAFFIC=30
 TENANTS=globex:enterprise,stark:enterprise,wayne:enterprise
 TENANTS=$TENANTS,acme:pro,initech:pro,hooli:pro,umbrella:pro,ada:free,grace:free,linus:free
-bin=build/release
+preset=${QUICKSTART_PRESET:-release}
+seconds=${QUICKSTART_SECONDS:-30}
+bin=build/$preset
 
 # The provider is on this machine: no proxy is to be asked for it.
 NO_PROXY=127.0.0.1${NO_PROXY:+,$NO_PROXY}
@@ -28,6 +29,7 @@ export NO_PROXY no_proxy
 
 work=
 pids=
+replay=
 clean_up() {
     status=$?
     trap - EXIT INT TERM
@@ -40,9 +42,17 @@ clean_up() {
     [ -z "$work" ] || rm -rf "$work"
     exit "$status"
 }
+# The replay finishes the calls in flight and prints its tables; asked a second time, it ends at once.
+stop_early() {
+    if [ -n "$replay" ]; then
+        kill "$replay" 2>/dev/null || true
+        wait "$replay" 2>/dev/null || true
+    fi
+    exit "$1"
+}
 trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'stop_early 130' INT
+trap 'stop_early 143' TERM
 
 # step N TEXT: a headline.
 step() {
@@ -76,14 +86,14 @@ wait_for() {
 }
 
 build() {
-    if ! { cmake --preset release && cmake --build --preset release --target rationd ration_tool strict-provider; } \
-        >"$work/build.log" 2>&1; then
+    if ! { cmake --preset "$preset" &&
+        cmake --build --preset "$preset" --target rationd ration_tool strict-provider; } >"$work/build.log" 2>&1; then
         show_log "the build" "$work/build.log" 40
-        fail "the build failed. If build/release was made by another version, remove it and try again"
+        fail "the build failed. If $bin was made elsewhere or long ago, remove it and try again"
     fi
 }
 
-# A session of its own, so that Ctrl-C reaches only the replay: that ends with its tables, and then we stop these.
+# Each program has a session of its own, so that Ctrl-C reaches this script alone, which stops them in order.
 start_rationd() {
     setsid "$bin/rationd" --config server/quickstart.json --state "$work/state" 2>"$work/rationd.log" &
     rationd=$!
@@ -103,8 +113,11 @@ start_provider() {
 }
 
 replay() {
-    "$bin/ration" replay --server "127.0.0.1:$port" --url "http://127.0.0.1:$provider_port" --trace "$trace" --hosts 4 \
-        --speed "$speed" --duration "$SECONDS_OF_TRAFFIC" --tenants "$TENANTS"
+    setsid "$bin/ration" replay --server "127.0.0.1:$port" --url "http://127.0.0.1:$provider_port" --trace "$trace" --hosts 4 \
+        --speed "$speed" --duration "$seconds" --tenants "$TENANTS" &
+    replay=$!
+    pids="$pids $replay"
+    wait "$replay"
 }
 
 audit() {
@@ -132,10 +145,10 @@ echo "  one minute is $((MINUTE_MS / 1000)) s here"
 recorded=../shared/traces/azure_llm_2023_conv.csv
 if [ -r "$recorded" ]; then
     trace=$recorded speed=22
-    step 4 "Replaying eleven minutes of a production service, $speed times as fast: about twice the quota"
+    step 4 "Replaying the traffic of a production service, $speed times as fast: about twice the quota"
 else
     trace=tests/integration/data/sample_trace.csv speed=20
-    step 4 "Replaying six minutes of sample traffic, $speed times as fast: about twice the quota"
+    step 4 "Replaying sample traffic, $speed times as fast: about twice the quota"
 fi
 echo "  4 hosts share the quota; 10 tenants: 3 enterprise, 4 pro, 3 free"
 replayed=0

@@ -266,6 +266,13 @@ static void stop(struct server *server)
     batcher_free(worker->batcher);
     front_free(worker->front);
     embedded_stop(server->embedded);
+    /* A further signal must not end the process in the middle of this: event_free() puts the default action back. */
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ending, NULL);
     for (int i = 0; i < N_SIGNALS; i++)
         if (server->signals[i] != NULL)
             event_free(server->signals[i]);

@@ -28,9 +28,10 @@ sources | xargs clang-format --dry-run -Werror || status=1
 
 echo "clang-tidy"
 [ -n "$(compiled)" ] || { echo "lint: $build/compile_commands.json names no file of $PWD" >&2; exit 1; }
-# One file at a time, two at once: a whole run at once takes memory by the gigabyte. What it prints besides the findings
+# One file at a time, two at once: the whole in one process takes memory by the gigabyte. What it prints besides findings
 # is how many warnings of system headers it held back.
-compiled | xargs -P2 -n1 clang-tidy -p "$build" --quiet 2>&1 | grep -v '^[0-9]* warnings\{0,1\} generated\.$' && status=1
+found=$(compiled | xargs -P2 -n1 clang-tidy -p "$build" --quiet 2>&1) || status=1
+printf '%s\n' "$found" | grep -v -e '^[0-9]* warnings\{0,1\} generated\.$' -e '^$' || true
 
 echo "cppcheck"
 cppcheck --enable=warning,portability,performance --inline-suppr --error-exitcode=1 --quiet --std=c11 -j2 \

@@ -29,7 +29,8 @@ int main(void)
     int err = ration_acquire(r, "openai/gpt-4o", "acme", &estimate, NULL, &grant);
     wrong += expect(err == RATION_ECONNECT, "without a server, acquire fails to connect");
     wrong += expect(ration_errmsg(r)[0] != '\0', "and says so in words");
-    wrong += expect(strcmp(ration_version(), EXPECTED_VERSION) == 0, "the version is the package's");
+    wrong +=
+        expect(strcmp(ration_version(), EXPECTED_VERSION) == 0, "the version is the package's");
     ration_close(r);
     if (wrong == 0)
         printf("ration %s: %s\n", ration_version(), ration_strerror(err));

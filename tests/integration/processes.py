@@ -1,4 +1,5 @@
 """Starting and stopping what a test talks to: redis-server, rationd, and the programs beside them."""
+import concurrent.futures
 import ctypes
 import json
 import os
@@ -9,12 +10,11 @@ import signal
 import struct
 import subprocess
 import tempfile
-import time
 
 import redis
 
 from waiting import wait_until
-from wire import Wire, as_fields, as_rows
+from wire import Wire, as_rows
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = TOP / os.environ.get("RATION_BUILD", "build/asan")
@@ -29,8 +29,13 @@ def program(name):
     return str(path)
 
 
+# An interrupted test run leaves nothing behind: children die with the thread that started them (PR_SET_PDEATHSIG), which
+# is therefore one that lives as long as the run.
+_spawner = concurrent.futures.ThreadPoolExecutor(1)
+
+
 def _die_with_parent():
-    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: an interrupted test run leaves nothing behind
+    _libc.prctl(1, signal.SIGKILL)
 
 
 class Process:
@@ -41,14 +46,15 @@ class Process:
         self.log_path = folder / f"{name}.log"
         self.killed = False
         with open(self.log_path, "ab") as log:
-            self.child = subprocess.Popen(
+            self.child = _spawner.submit(
+                subprocess.Popen,
                 args,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=dict(os.environ, **(env or {})),
                 preexec_fn=_die_with_parent,
-            )
+            ).result()
 
     @property
     def pid(self):
@@ -172,6 +178,8 @@ class Redis(Process):
         return seconds * 1000 + us // 1000
 
     def digest(self):
+        """DEBUG DIGEST of what is there: a scan first removes what has expired, which Redis does in its own time."""
+        list(self.connection.scan_iter())
         return self.connection.execute_command("DEBUG", "DIGEST")
 
     def contents(self):
@@ -341,8 +349,3 @@ class Lab:
         assert not wrong, "\n".join(wrong)
 
 
-def elapsed(since):
-    return time.monotonic() - since
-
-
-__all__ = ["BUILD", "HERE", "TOP", "Lab", "Ration", "Redis", "StoreClock", "as_fields", "as_rows", "elapsed", "program"]

@@ -560,6 +560,22 @@ def test_names_of_every_printable_kind(server, wire):
         error(wire.call("ACQUIRE", POOL, f"a{bad}b"), "ERR")
 
 
+def test_the_longest_names_and_ids(lab):
+    pool, tenant = "p" * 128, "t" * 128
+    server = lab.ration(config(lab.redis(), pools={pool: {"limits": [limit("tokens", 1000, "day")]}}))
+    with server.wire() as wire:
+        longest = f"r1.{'s' * 24}.{'f' * 16}.0.{tenant}@{pool}"
+        assert wire.fields("ACQUIRE", pool, tenant, "tokens", 5, "ID", longest)["id"] == longest
+        assert wire.fields("REPORT", longest, "tokens", 4) == {"status": "settled"}
+        free = "f" * 128
+        assert wire.fields("ACQUIRE", pool, tenant, "tokens", 2000, "ID", free)["limited_by"] == f"pool:{pool} tokens/day"
+        assert wire.fields("ACQUIRE", pool, tenant, "tokens", 5, "ID", free)["id"] == free
+        assert wire.fields("CANCEL", free) == {"status": "settled"}
+        error(wire.call("REPORT", f"r1.{'s' * 25}.{'f' * 16}.0.{tenant}@{pool}"), "ERR")
+        error(wire.call("REPORT", longest + "x"), "ERR")
+    assert server.remaining(pool, tenant, "pool", "tokens") == 996
+
+
 def test_where_the_store_is_away(lab):
     """Within the deadline, named; and again exact when it is back, without a restart."""
     store = lab.redis("--appendonly", "yes")

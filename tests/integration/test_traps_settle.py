@@ -7,7 +7,7 @@ import pytest
 from configs import POOL, config, limit
 from crowd import Crowd
 from waiting import wait_until
-from wire import WireError, as_rows
+from wire import WireError, as_fields, as_rows
 
 MINUTE = 60_000
 DAY = 1440 * MINUTE
@@ -214,6 +214,26 @@ def test_trap_12_an_id_of_ones_own_is_for_one_call(world):
     assert w.status("REPORT", "order-17", "tokens", 40, wire=1) == "settled"
     assert w.granted("tokens", 100, "ID", "order-17") == "order-17", "the same id, the same answer"
     assert w.remaining("tokens") == 960
+
+
+def test_trap_12_the_same_ids_many_times_in_flight(world):
+    """Each id forty times, in pipelines to both servers at once: in one batch or in several, charged once."""
+    w = world(pool=[limit("tokens", 1000, "day")])
+    ids = [f"order-{n}" for n in range(20)] + [f"r1.many{n % 3}.{n:016x}.0.acme@{POOL}" for n in range(20)]
+    for _ in range(20):
+        for id_ in ids:
+            for wire in w.wires:
+                wire.send("ACQUIRE", POOL, "acme", "tokens", 10, "ID", id_)
+    assert all(as_fields(wire.read())["status"] == "granted" for _ in range(20 * len(ids)) for wire in w.wires)
+    assert w.remaining("tokens") == 1000 - 10 * len(ids)
+    for _ in range(20):
+        for id_ in ids:
+            for wire in w.wires:
+                wire.send("REPORT", id_, "tokens", 3)
+    told = [as_fields(wire.read())["status"] for _ in range(20 * len(ids)) for wire in w.wires]
+    assert (told.count("settled"), told.count("duplicate")) == (len(ids), 39 * len(ids))
+    assert w.remaining("tokens") == 1000 - 3 * len(ids)
+    assert all(row["balanced"] for row in w.servers[0].audit().values())
 
 
 # ---- 13: aborted streams --------------------------------------------------------------------------------------------

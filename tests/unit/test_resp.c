@@ -1,5 +1,4 @@
 /* The request parser, fed with every split of its input, and the reply writer. */
-#define _GNU_SOURCE /* memmem */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -199,8 +199,12 @@ class TokenBucket(State):
         elif at > self.last_low():
             self.lows.append([at, self.level])
             if len(self.lows) > LOWS:
-                self.lows[1][1] = self.lows[0][1]
-                del self.lows[0]
+                # Of two neighbours that are most alike in proportion the lower stands for both.
+                used = [-(-level // self.limit.per) for _, level in self.lows]
+                alike = [a / b for a, b in zip(used, used[1:])]
+                i = alike.index(max(alike))
+                self.lows[i + 1][1] = self.lows[i][1]
+                del self.lows[i]
         self.level += amount * self.limit.per
         self.happened.append((at, "charge", amount))
 
@@ -212,8 +216,6 @@ class TokenBucket(State):
             low = 0
         else:
             low = next(level for time, level in self.lows if time > since)
-        if since >= self.rate_since:
-            low = max(low, (charged - (now - since) * self.limit.amount // per - 1) * per)
         low = min(low, self.level)
         back = min(amount * per, low)
         for entry in self.lows:

@@ -147,7 +147,8 @@ class Model:
                     old.remove(before[0])
                     s.charge(before[0].total, stored.last, debt=True)
                 s.refresh(l, stored.last, now)
-                s.since = now
+                # Of a charge of this very millisecond nobody can tell whether the limit was there.
+                s.since = now if now > stored.last else now + 1
         books = stored.books.copy() if stored.books else None
         if books:
             books.turn(now)
@@ -251,7 +252,7 @@ class Model:
             if had >= o.n:
                 return GRANTED, o.n, False
         fit = self.fit(o, o.n - had)
-        ended = r is not None and (r.deadline is None or r.deadline <= self.now)
+        ended = r is not None and (r.deadline is None or r.deadline <= self.now or len(r.parts) > 1)
         sure = fit < o.n - had
         if fit and not o.dry and not ended:
             deadline, k = (r.deadline, r.k) if r else deadline_of(o.ttl, self.now)
@@ -342,11 +343,12 @@ class Model:
     def settle_limit(self, s, r, use, estimate, cancelled, late):
         limit, unit = s.limit, s.limit.unit
         if limit.holds and not late:
-            s.let_go((r.deadline, r.k), r.held_by(s))
+            held = r.held_by(s)
+            s.let_go((r.deadline, r.k), held)
             if limit.at_end and use[unit]:
-                s.charge(min(use[unit], estimate[unit]), self.now)
-                if use[unit] > estimate[unit]:
-                    s.charge(use[unit] - estimate[unit], self.now, debt=True)
+                s.charge(min(use[unit], held), self.now)
+                if use[unit] > held:
+                    s.charge(use[unit] - held, self.now, debt=True)
             return
         more = use[unit] - estimate[unit]
         if more > 0:
@@ -392,9 +394,11 @@ def actual_use(o, split_unknown, estimate):
                 use[part] = max(0, o.cost[TOKENS] - o.cost[other]) if stated[other] else o.cost[TOKENS]
     if o.partial:
         # A call that was cut short has been read by the provider, and may have written nothing.
-        use[INPUT] = max(estimate[INPUT], o.cost[INPUT] if stated[INPUT] else 0)
-        if not stated[OUTPUT] and not split_unknown:
-            use[OUTPUT] = 0
+        if split_unknown:
+            use[INPUT] = max(estimate[INPUT], use[INPUT])
+        else:
+            use[INPUT] = max(estimate[INPUT], o.cost[INPUT] if stated[INPUT] else 0)
+            use[OUTPUT] = o.cost[OUTPUT] if stated[OUTPUT] else 0
         if estimate[INPUT] == 0:
             least = estimate[TOKENS]
         else:

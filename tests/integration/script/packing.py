@@ -1,7 +1,7 @@
 """The bytes that `decide` reads and answers, as lua/README.md describes them, and the script's text itself.
 
 Nothing here decides anything: a limit, an operation and an answer are plain objects, and this module turns them into bytes
-and back. The levels that a bucket stores (msgpack) can be unpacked too, to look at the books.
+and back. The books at the end of a pool's levels can be unpacked too.
 """
 
 import os
@@ -39,7 +39,7 @@ def decide_text_with_clock():
             "local clock = time[1] * 1000 + floor(time[2] / 1000)",
             "local real_clock = time[1] * 1000 + floor(time[2] / 1000)\n    local clock = tonumber(ARGV[2])",
         ),
-        (".clock = clock", ".clock = real_clock"),
+        ("local slices = open_slices(keys_from, clock)", "local slices = open_slices(keys_from, real_clock)"),
     ):
         assert text.count(old) == 1, f"the script reads its clock in another way than this test knows: {old}"
         text = text.replace(old, new)
@@ -151,7 +151,8 @@ def pack_batch(buckets, ops):
         keys.append(b.key)
         if b.has_slots:
             keys.append(b.slots_key)
-    argument = struct.pack("<BHHH", 1, len(sets), len(used), len(ops)) + b"".join(sets) + b"".join(places) \
+    wants_records = any(o.kind != ACQUIRE or o.again for o in ops)
+    argument = struct.pack("<BBHHH", 2, wants_records, len(sets), len(used), len(ops)) + b"".join(sets) + b"".join(places) \
         + b"".join(o.pack(bucket_index, slice_index) for o in ops)
     return keys + slices, argument
 
@@ -182,35 +183,22 @@ def unpack_answer(data):
     return bool(stale), clock, now, answers
 
 
-def unpack_integers(data):
-    """A sequence of msgpack integers."""
-    numbers, at = [], 0
-    sizes = {0xCC: (1, False), 0xCD: (2, False), 0xCE: (4, False), 0xCF: (8, False),
-             0xD0: (1, True), 0xD1: (2, True), 0xD2: (4, True), 0xD3: (8, True)}
-    while at < len(data):
-        first = data[at]
-        at += 1
-        if first < 0x80 or first >= 0xE0:
-            numbers.append(first if first < 0x80 else first - 256)
-            continue
-        size, signed = sizes[first]
-        numbers.append(int.from_bytes(data[at:at + size], "big", signed=signed))
-        at += size
-    return numbers
-
-
 BOOKS = ("granted", "reported", "expired", "cancelled", "spent", "outstanding")
 
 
 def unpack_books(levels):
     """The books at the end of a pool's levels, as {name: [requests tokens input output usd reservations]}."""
-    last = unpack_integers(levels)[-36:]
+    last = [int.from_bytes(levels[at:at + 7], "little", signed=True) for at in range(len(levels) - 36 * 7, len(levels), 7)]
     return {name: last[i * 6:i * 6 + 6] for i, name in enumerate(BOOKS)}
 
 
-def unpack_audit(data, slices):
-    """(second, [(check, [six outstanding])] over all slices)."""
-    second, at, records = int.from_bytes(data[:6], "little"), 6, []
+def unpack_audit(data, pools, slices):
+    """(second, [books of each pool], [(check, [six outstanding])] over all slices)."""
+    second, at, books, records = int.from_bytes(data[:6], "little"), 6, [], []
+    for _ in range(pools):
+        numbers = struct.unpack_from("<36q", data, at)
+        books.append({name: numbers[i * 6:i * 6 + 6] for i, name in enumerate(BOOKS)})
+        at += 36 * 8
     for _ in range(slices):
         n, = struct.unpack_from("<H", data, at)
         at += 2
@@ -219,4 +207,4 @@ def unpack_audit(data, slices):
             records.append((numbers[0], numbers[1:]))
             at += 42
     assert at == len(data)
-    return second, records
+    return second, books, records

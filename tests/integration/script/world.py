@@ -28,6 +28,9 @@ class World:
         self.expires, self.changed, self.live, self.sent = {}, set(), [], []
         self.steps = self.random.choices(STEPS[1:5], k=2)
         self.calendar_period = self.random.choice((DAY, 30 * DAY, 1000 * 997))
+        # Some worlds are refused most of the time, others hardly ever.
+        self.amounts, self.shares = self.random.choice(
+            ((AMOUNTS, (1, 5, 30, 200, 1000)), (AMOUNTS[4:], (30, 200, 2000)), (AMOUNTS[6:], (200, 3000, 50_000))))
         pools, tenants = self.random.randint(1, 3), self.random.randint(1, 5)
         self.buckets = {}
         for i in range(pools):
@@ -46,8 +49,8 @@ class World:
         if unit == IN_FLIGHT:
             return Limit(unit, CONCURRENT, r.choice((2, 5, 50, 1000)), 0)
         algorithm = r.choice((BUCKET, BUCKET, ROLLING, ROLLING, CALENDAR))
-        amount = r.choice(AMOUNTS)
-        if r.random() < 0.3:
+        amount = r.choice(self.amounts)
+        if r.random() < 0.2:
             amount = r.randint(1, 10 ** r.randint(1, 13))
         per = self.calendar_period if algorithm == CALENDAR else r.choice(PERIODS)
         capacity = amount
@@ -108,7 +111,7 @@ class World:
         for name in buckets:
             for l in self.buckets[name].limits:
                 kept[l.unit] = min(kept[l.unit] or l.capacity, l.capacity)
-        share = r.choice((1, 5, 30, 200, 1000))
+        share = r.choice(self.shares)
         for unit in range(1, 5):
             if kept[unit] and r.random() < 0.8:
                 cost[unit] = min(10**12, r.randint(0, max(1, kept[unit] // share)))

@@ -1,0 +1,483 @@
+"""`decide` by example: each test tells one story, named after what goes wrong in other limiters."""
+
+import packing
+import pytest
+from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, GRANTED, IN_FLIGHT, INPUT,
+                     LATE, NEVER, NOSUCH, OUTPUT, PEEK, RENEW, REPORT, REQUESTS, ROLLING, SETTLED, TOKENS, Bucket, Limit, Op)
+
+DAY = 86_400_000
+MINUTE = 60_000
+NOON = 2_300_000_000_000 // DAY * DAY + DAY // 2
+MIDNIGHT = NOON + DAY // 2
+
+
+class Bench:
+    """A pool and a tenant, and short words for what is done to them."""
+
+    def __init__(self, client):
+        self.client, self.sha = client, client.script_load(packing.decide_text_with_clock())
+        self.buckets, self.nonce, self.at = {}, 0, NOON
+
+    def limits(self, tenant, pool=None):
+        self.buckets["t"] = Bucket("{b}t", tenant)
+        if pool is not None:
+            self.buckets["p"] = Bucket("{b}p", pool, books=True)
+        return self
+
+    def batch(self, *ops):
+        keys, argument = packing.pack_batch(self.buckets, ops)
+        return packing.unpack_answer(self.client.evalsha(self.sha, len(keys), *keys, argument, self.at))[3]
+
+    def one(self, op):
+        return self.batch(op)[0]
+
+    def op(self, kind, requests=0, tokens=0, input_tokens=0, output_tokens=0, concurrent=0, **more):
+        more.setdefault("slice", "{b}r")
+        return Op(kind, list(self.buckets), (requests, tokens, input_tokens, output_tokens, 0, concurrent), **more)
+
+    def ask(self, **more):
+        """An acquire with a name of its own, not sent yet."""
+        self.nonce += 1
+        return self.op(ACQUIRE, nonce=self.nonce.to_bytes(8, "big"), **more)
+
+    def acquire(self, **more):
+        """(the operation, its answer)"""
+        o = self.ask(**more)
+        return o, self.one(o)
+
+    def after(self, acquired, kind, **more):
+        o = self.op(kind, nonce=acquired.nonce, **more)
+        for unit in ("requests", "tokens", "input_tokens", "output_tokens") if kind == REPORT else ():
+            if unit in more:
+                o.stated |= 1 << packing.UNITS.index(unit)
+        return o
+
+    def report(self, acquired, **more):
+        return self.one(self.after(acquired, REPORT, **more)).outcome
+
+    def cancel(self, acquired, **more):
+        return self.one(self.after(acquired, CANCEL, **more)).outcome
+
+    def renew(self, acquired, **more):
+        return self.one(self.after(acquired, RENEW, **more))
+
+    def rows(self, bucket="t"):
+        return self.one(Op(PEEK, [bucket])).rows
+
+    def remaining(self, bucket="t"):
+        return [row[0] for row in self.rows(bucket)]
+
+    def digest(self):
+        return self.client.execute_command("DEBUG", "DIGEST")
+
+
+@pytest.fixture
+def bench(clean_store):
+    return Bench(clean_store)
+
+
+def tokens(algorithm, amount, per=MINUTE, **more):
+    return Limit(TOKENS, algorithm, amount, per, **more)
+
+
+def daily(amount, **more):
+    return Limit(more.pop("unit", TOKENS), CALENDAR, amount, DAY, bounds=(MIDNIGHT - DAY, MIDNIGHT, MIDNIGHT + DAY), **more)
+
+
+IN_FLIGHT_2 = Limit(IN_FLIGHT, CONCURRENT, 2, 0)
+EVERY_KIND = [tokens(BUCKET, 1000), tokens(ROLLING, 1000), daily(1000)]
+
+
+# Trap 2: what was used beyond the estimate was lost.
+
+@pytest.mark.parametrize("limit", EVERY_KIND)
+def test_more_than_estimated_becomes_debt_and_is_paid(bench, limit):
+    bench.limits([limit])
+    o, _ = bench.acquire(tokens=100)
+    assert bench.report(o, tokens=1500) == SETTLED
+    assert bench.remaining() == [-500]
+    _, refused = bench.acquire(tokens=1)
+    assert refused.outcome == DENIED and refused.wait > 1
+    bench.at += refused.wait
+    assert bench.acquire(tokens=1)[1].outcome == GRANTED
+
+
+def test_a_report_that_comes_late_is_still_counted(bench):
+    bench.limits([tokens(ROLLING, 1000)])
+    o, _ = bench.acquire(tokens=100, ttl=1000)
+    bench.at += 30_000
+    assert bench.report(o, tokens=400) == LATE
+    assert bench.remaining() == [600]
+
+
+def test_books_of_a_pool_say_what_was_really_used(bench):
+    bench.limits([], [tokens(ROLLING, 10_000)])
+    reported, cancelled, expired, _ = [bench.acquire(tokens=100, ttl=ttl)[0] for ttl in (9000, 9000, 1000, 99_000)]
+    bench.report(reported, tokens=30)
+    bench.cancel(cancelled)
+    bench.at += 20_000
+    bench.acquire(tokens=1)
+    books = {k: v[TOKENS] for k, v in packing.unpack_books(bench.client.get("{b}p")).items()}
+    assert books == {"granted": 401, "reported": 100, "expired": 100, "cancelled": 100, "spent": 30, "outstanding": 101}
+    bench.report(expired, tokens=50)
+    books = {k: v[TOKENS] for k, v in packing.unpack_books(bench.client.get("{b}p")).items()}
+    assert books == {"granted": 401, "reported": 200, "expired": 0, "cancelled": 100, "spent": 80, "outstanding": 101}
+
+
+# Trap 3: a refund landed in the next window, or made a level negative or above capacity.
+
+def test_a_refund_never_reaches_a_day_that_the_charge_did_not_come_from(bench):
+    bench.limits([daily(1000)])
+    bench.at = MIDNIGHT - 1000
+    o, _ = bench.acquire(tokens=900)
+    bench.at = MIDNIGHT + 1000
+    bench.acquire(tokens=500)
+    assert bench.report(o, tokens=0) == SETTLED
+    assert bench.remaining() == [500]
+
+
+def test_a_refund_never_reaches_a_window_that_the_charge_has_left(bench):
+    bench.limits([tokens(ROLLING, 1000)])
+    o, _ = bench.acquire(tokens=900, ttl=600_000)
+    bench.at += 61_000
+    bench.acquire(tokens=500)
+    assert bench.report(o, tokens=0) == SETTLED
+    assert bench.remaining() == [500]
+
+
+def test_a_refund_of_what_was_refilled_long_ago_gives_nothing(bench):
+    bench.limits([tokens(BUCKET, 1000)])
+    o, _ = bench.acquire(tokens=1000, ttl=600_000)
+    bench.at += 61_000
+    bench.acquire(tokens=800)
+    assert bench.report(o, tokens=0) == SETTLED
+    assert bench.remaining() == [200]
+
+
+def test_a_refund_gives_back_no_fraction_that_was_refilled_already(bench):
+    bench.limits([Limit(REQUESTS, BUCKET, 5, MINUTE)])
+    first, _ = bench.acquire(requests=1)
+    bench.at += 11_999
+    granted = [bench.acquire(requests=1)[1].outcome for _ in range(4)].count(GRANTED)
+    bench.cancel(first)
+    granted += [bench.acquire(requests=1)[1].outcome for _ in range(3)].count(GRANTED)
+    bench.at += 1
+    granted += [bench.acquire(requests=1)[1].outcome for _ in range(3)].count(GRANTED)
+    assert granted == 5, "a burst of 5, and a millisecond's refill"
+
+
+def test_every_key_has_an_expiry(bench):
+    bench.limits([tokens(BUCKET, 1000), IN_FLIGHT_2], [tokens(ROLLING, 1000), daily(5000)])
+    o, _ = bench.acquire(tokens=10, concurrent=1)
+    kept, _ = bench.acquire(tokens=10, concurrent=1)
+    bench.report(o, tokens=5)
+    assert len(bench.client.keys("*")) == 5
+    assert all(bench.client.pttl(key) > 0 for key in bench.client.keys("*"))
+
+
+def test_what_is_held_over_midnight_outlives_the_bucket_of_the_day(bench):
+    bench.limits([daily(1000, unit=OUTPUT, at_end=True)])
+    bench.at = MIDNIGHT - 1000
+    bench.acquire(output_tokens=900, ttl=MINUTE)
+    assert bench.client.pexpiretime("{b}t") >= MIDNIGHT + DAY
+    bench.at = MIDNIGHT + 2 * MINUTE
+    assert bench.remaining() == [100]
+
+
+# Trap 4: a refused request still used up another limit.
+
+def test_a_denial_writes_nothing(bench):
+    bench.limits([Limit(REQUESTS, BUCKET, 50, MINUTE), tokens(BUCKET, 1000), IN_FLIGHT_2], [tokens(ROLLING, 500), daily(9000)])
+    bench.acquire(requests=1, tokens=400, concurrent=1)
+    bench.at += 100
+    before = bench.digest()
+    refused = bench.batch(*[bench.ask(requests=1, tokens=101, concurrent=1) for _ in range(20)])
+    assert [a.outcome for a in refused] == [DENIED] * 20
+    assert bench.acquire(requests=99)[1].wait == NEVER
+    assert bench.acquire(requests=1, concurrent=1, dry=True)[1].outcome == GRANTED
+    assert bench.report(bench.ask(), tokens=3) == NOSUCH
+    bench.rows(), bench.rows("p")
+    assert bench.digest() == before
+
+
+def test_all_or_nothing_names_the_limit_that_refuses(bench):
+    bench.limits([Limit(REQUESTS, BUCKET, 50, MINUTE)], [tokens(ROLLING, 500), daily(600)])
+    bench.acquire(tokens=500)
+    _, refused = bench.acquire(requests=1, tokens=101)
+    assert (refused.outcome, refused.bucket, refused.limit, refused.wait) == (DENIED, 1, 1, MIDNIGHT - NOON)
+    assert bench.remaining() == [50]
+
+
+# Trap 8: retry_after was wrong. (The model tests judge every wait; here are the shapes.)
+
+@pytest.mark.parametrize("limit, hold, wait", [
+    (tokens(BUCKET, 1000, at_end=True), 10_000, None), (tokens(ROLLING, 1000, at_end=True), 10_000, None),
+    (IN_FLIGHT_2, 10_000, None), (daily(1000, at_end=True), 1000, None)])
+def test_what_is_held_is_waited_for(bench, limit, hold, wait):
+    bench.limits([limit])
+    bench.at = MIDNIGHT - 1000
+    bench.acquire(tokens=900, concurrent=2, ttl=hold)
+    bench.at += 1
+    refused = bench.acquire(tokens=800, concurrent=1)[1]
+    again = bench.at + refused.wait
+    bench.at = again - 1
+    assert bench.acquire(tokens=800, concurrent=1, dry=True)[1].outcome == DENIED
+    if limit.algorithm != CALENDAR:
+        bench.at = again
+        assert bench.acquire(tokens=800, concurrent=1)[1].outcome == GRANTED
+    else:
+        # What is held until midnight exactly is charged to the new day, so it is the day after that has room.
+        assert again == MIDNIGHT + DAY
+
+
+# Trap 9: an estimate larger than the limit waited for ever.
+
+@pytest.mark.parametrize("limit", EVERY_KIND)
+def test_what_can_never_fit_is_never_at_once(bench, limit):
+    bench.limits([limit])
+    _, refused = bench.acquire(tokens=1001)
+    assert (refused.outcome, refused.wait) == (DENIED, NEVER)
+    assert bench.acquire(tokens=1000)[1].outcome == GRANTED
+
+
+def test_small_limits_are_usable(bench):
+    bench.limits([Limit(REQUESTS, BUCKET, 1, DAY)])
+    assert bench.acquire(requests=1)[1].outcome == GRANTED
+    _, refused = bench.acquire(requests=1)
+    assert refused.wait == DAY
+
+
+def test_what_is_kept_back_from_a_priority_can_never_fit_for_it(bench):
+    bench.limits([], [tokens(ROLLING, 1000, kept_back=(0, 100, 300))])
+    assert bench.acquire(tokens=701, priority=2)[1].wait == NEVER
+    assert bench.acquire(tokens=700, priority=2)[1].outcome == GRANTED
+    assert bench.acquire(tokens=1, priority=2)[1].outcome == DENIED
+    assert bench.acquire(tokens=200, priority=1)[1].outcome == GRANTED
+    assert bench.acquire(tokens=1, priority=1)[1].outcome == DENIED
+    assert bench.acquire(tokens=100, priority=0)[1].outcome == GRANTED
+
+
+# Trap 12: a double report refunded twice; releasing what was refused freed somebody else's slot.
+
+def test_duplicate_and_foreign_reports_change_nothing(bench):
+    bench.limits([tokens(BUCKET, 1000), IN_FLIGHT_2])
+    o, _ = bench.acquire(tokens=500, concurrent=1)
+    bench.acquire(tokens=400, concurrent=1)
+    refused, answer = bench.acquire(tokens=1, concurrent=1)
+    assert answer.outcome == DENIED
+    assert bench.cancel(refused) == NOSUCH
+    assert bench.report(o, tokens=100) == SETTLED
+    before = bench.digest()
+    assert bench.report(o, tokens=100) == DUPLICATE
+    assert bench.cancel(o) == DUPLICATE
+    assert bench.report(o, tokens=0, check=2) == NOSUCH
+    assert bench.one(o.change(again=True, check=2)).outcome == FOREIGN
+    assert bench.digest() == before
+    assert bench.remaining() == [500, 1]
+
+
+# Trap 13: an aborted stream was refunded in full.
+
+def test_a_partial_report_charges_at_least_the_input(bench):
+    bench.limits([tokens(ROLLING, 1000), Limit(INPUT, ROLLING, 1000), Limit(OUTPUT, ROLLING, 1000)])
+    o, _ = bench.acquire(tokens=600, input_tokens=100, output_tokens=500)
+    assert bench.report(o, partial=True) == SETTLED
+    assert bench.remaining() == [900, 900, 1000]
+    o, _ = bench.acquire(tokens=600, input_tokens=100, output_tokens=500)
+    assert bench.report(o, output_tokens=70, partial=True) == SETTLED
+    assert bench.remaining() == [730, 800, 930]
+
+
+def test_a_partial_report_of_a_call_of_unknown_parts_charges_the_estimate(bench):
+    bench.limits([tokens(ROLLING, 1000)])
+    o, _ = bench.acquire(tokens=600)
+    assert bench.report(o, tokens=20, partial=True) == SETTLED
+    assert bench.remaining() == [400]
+
+
+# Trap 14: changing a limit reset usage, or was ignored.
+
+@pytest.mark.parametrize("limit", EVERY_KIND)
+def test_another_amount_keeps_what_was_used(bench, limit):
+    bench.limits([limit])
+    bench.acquire(tokens=700)
+    bench.limits([limit.change(amount=800, capacity=800)])
+    assert bench.remaining() == [100]
+    bench.limits([limit.change(amount=500, capacity=500)])
+    assert bench.remaining() == [-200]
+    assert bench.acquire(tokens=1)[1].outcome == DENIED
+
+
+@pytest.mark.parametrize("to", [tokens(ROLLING, 500, 10_000), tokens(BUCKET, 500, 10_000)])
+def test_another_period_takes_over_what_was_used_and_lets_go_of_it(bench, to):
+    bench.limits([tokens(ROLLING, 500)])
+    bench.acquire(tokens=500)
+    bench.at += 1000
+    bench.limits([to])
+    _, refused = bench.acquire(tokens=500)
+    assert refused.outcome == DENIED
+    # Refusals write nothing; the wait comes true all the same.
+    bench.at += refused.wait - 1
+    assert bench.acquire(tokens=500)[1].wait == 1
+    bench.at += 1
+    assert bench.acquire(tokens=500)[1].outcome == GRANTED
+
+
+@pytest.mark.parametrize("limit, unit", [(tokens(ROLLING, 1000), "tokens"), (IN_FLIGHT_2.change(amount=1000, capacity=1000), "concurrent"),
+                                         (tokens(BUCKET, 1000, at_end=True), "tokens")])
+def test_a_limit_that_was_taken_away_and_comes_back_does_not_admit_more(bench, limit, unit):
+    hour = Limit(REQUESTS, ROLLING, 1000, 60 * MINUTE)
+    bench.limits([hour, limit])
+    bench.acquire(requests=1, **{unit: 1000})
+    bench.limits([hour])
+    bench.acquire(requests=1)
+    bench.limits([hour, limit])
+    bench.acquire(requests=1, **{unit: 1})
+    bench.at += 5 * MINUTE
+    assert bench.remaining()[1] <= 1000
+
+
+def test_a_limit_that_is_new_gives_back_nothing_of_what_it_never_charged(bench):
+    bench.limits([Limit(REQUESTS, BUCKET, 1000, 1000)])
+    o, _ = bench.acquire(requests=1, tokens=1000)
+    bench.at += 1000
+    bench.client.delete("{b}t")  # it is as good as new by now, and expires
+    bench.limits([tokens(BUCKET, 1000, 60 * MINUTE), daily(5000)])
+    bench.acquire(tokens=1000)
+    assert bench.report(o, tokens=0) == SETTLED
+    assert bench.remaining() == [0, 4000]
+
+
+def test_a_lower_rate_gives_back_nothing_that_was_refilled_at_the_higher_one(bench):
+    rich, poor = tokens(BUCKET, 60_000), tokens(BUCKET, 600)
+    bench.limits([rich])
+    o, _ = bench.acquire(tokens=1000)
+    bench.at += 900
+    bench.acquire(tokens=200)
+    bench.at += 500
+    bench.acquire(tokens=1)
+    bench.limits([poor])
+    bench.acquire(tokens=500)
+    assert bench.report(o, tokens=0) == SETTLED
+    assert bench.remaining() == [99]
+
+
+def test_less_slack_frees_what_had_more(bench):
+    limit = tokens(ROLLING, 1000, slack=5000)
+    bench.limits([limit])
+    bench.acquire(tokens=1000)
+    bench.at += 62_000
+    bench.acquire(requests=1)
+    bench.limits([limit.change(slack=250)])
+    bench.acquire(requests=1)
+    bench.at += 10_000
+    assert bench.remaining() == [1000]
+
+
+# Trap 15: the clock.
+
+@pytest.mark.parametrize("back", [1, 1000, 3_600_000])
+def test_time_that_steps_back_changes_nothing(bench, back):
+    bench.limits([tokens(BUCKET, 1000), tokens(ROLLING, 1000), IN_FLIGHT_2], [daily(1000)])
+    o, _ = bench.acquire(tokens=600, concurrent=1)
+    rows, pool = bench.rows(), bench.rows("p")
+    bench.at -= back
+    assert (bench.rows(), bench.rows("p")) == (rows, pool)
+    assert bench.acquire(tokens=401)[1].outcome == DENIED
+    assert bench.acquire(tokens=400)[1].outcome == GRANTED
+    assert bench.report(o, tokens=0) == SETTLED
+    assert bench.remaining() == [600, 600, 2]
+    bench.at += back
+    assert bench.remaining() == [600, 600, 2]
+
+
+def test_a_batch_for_another_day_is_not_decided(bench):
+    bench.limits([daily(1000)])
+    bench.at = MIDNIGHT + DAY
+    before = bench.digest()
+    keys, argument = packing.pack_batch(bench.buckets, [bench.ask(tokens=1)])
+    stale, clock, now, answers = packing.unpack_answer(bench.client.evalsha(bench.sha, len(keys), *keys, argument, bench.at))
+    assert (stale, clock, now, answers) == (True, bench.at, bench.at, [])
+    assert bench.digest() == before
+
+
+# Trap 16: a fixed window under constant load never ended.
+
+def test_a_calendar_limit_under_constant_load_resets_on_the_instant(bench):
+    bench.limits([daily(1000)])
+    bench.at = MIDNIGHT - 5000
+    while bench.at < MIDNIGHT - 1:
+        bench.at = min(bench.at + 7, MIDNIGHT - 1)
+        bench.acquire(tokens=2)
+    _, refused = bench.acquire(tokens=2)
+    assert (refused.outcome, refused.wait) == (DENIED, 1)
+    bench.at = MIDNIGHT
+    assert bench.acquire(tokens=1000)[1].outcome == GRANTED
+
+
+# Trap 22: a burst after idling admitted twice the limit.
+
+def test_idle_then_burst_admits_the_amount_once(bench):
+    bench.limits([tokens(ROLLING, 1000)])
+    bench.acquire(tokens=1)
+    bench.at += DAY
+    granted = []
+    for _ in range(59_000 // 20):
+        granted += [bench.at] * [bench.acquire(tokens=100)[1].outcome for _ in range(2)].count(GRANTED)
+        bench.at += 20
+    assert len(granted) == 10
+
+
+# Trap 23: a report after a lost reply was charged twice, a repeated acquire took a second slot.
+
+def test_an_acquire_sent_again_is_granted_once(bench):
+    bench.limits([tokens(BUCKET, 1000), IN_FLIGHT_2])
+    o, _ = bench.acquire(tokens=600, concurrent=1)
+    before = bench.digest()
+    assert bench.one(o.change(again=True)).outcome == GRANTED
+    assert bench.digest() == before
+    assert bench.report(o, tokens=600) == SETTLED
+    assert bench.one(o.change(again=True)).outcome == GRANTED
+    assert bench.remaining() == [400, 2]
+
+
+def test_a_group_granted_in_part_and_sent_again_takes_only_the_rest(bench):
+    bench.limits([tokens(ROLLING, 1000)])
+    group = bench.ask(tokens=300, n=5)
+    assert bench.one(group).granted == 3
+    assert bench.one(group.change(again=True)).granted == 3
+    bench.report(group, tokens=0, member=1)
+    assert bench.one(group.change(again=True)).granted == 4
+    assert bench.report(group, tokens=0, member=3) == SETTLED
+    assert bench.report(group, tokens=0, member=4) == NOSUCH
+
+
+@pytest.mark.parametrize("how", [REPORT, CANCEL])
+@pytest.mark.parametrize("after, outcome", [(100, SETTLED), (30_000, LATE)])
+def test_a_report_sent_again_is_answered_alike_and_charged_once(bench, how, after, outcome):
+    bench.limits([tokens(ROLLING, 1000)])
+    o, _ = bench.acquire(tokens=600, ttl=1000)
+    bench.acquire(tokens=300)
+    bench.at += after
+    done = bench.after(o, how)
+    assert bench.one(done).outcome == outcome
+    remaining, before = bench.remaining(), bench.digest()
+    assert bench.one(done.change(again=True)).outcome == outcome
+    assert bench.one(done).outcome == DUPLICATE
+    assert bench.remaining() == remaining and bench.digest() == before
+
+
+def test_a_renewal_sent_again_adds_once(bench):
+    bench.limits([tokens(BUCKET, 1000), IN_FLIGHT_2])
+    o, _ = bench.acquire(tokens=100, concurrent=1, ttl=1000)
+    bench.at += 500
+    renewal = bench.after(o, RENEW, tokens=50, ttl=10_000, token=b"one more")
+    assert bench.one(renewal).outcome == GRANTED
+    before = bench.digest()
+    assert bench.one(renewal).outcome == GRANTED
+    assert bench.digest() == before
+    bench.at += 5000
+    assert bench.remaining()[1] == 1, "the renewal moved the deadline"
+    bench.at += 10_000
+    assert bench.remaining()[1] == 2
+    assert bench.renew(o, token=b"too late").outcome == ENDED
