@@ -119,8 +119,8 @@ static int64_t get_int(const char *data, size_t n)
 
 static void take_books(const char *data, int64_t books[BOOKS][NUMBERS])
 {
-    for (int b = 0; b < BOOKS; b++)
-        for (int i = 0; i < NUMBERS; i++)
+    for (size_t b = 0; b < BOOKS; b++)
+        for (size_t i = 0; i < NUMBERS; i++)
             books[b][i] = get_int(data + (b * NUMBERS + i) * 8, 8);
 }
 
@@ -236,7 +236,8 @@ static void count_slices(struct audit *a)
     }
     char argument[8];
     pack_argument(a, 0, argument);
-    if (store_eval(a->store, SCRIPT_AUDIT, n, keys, bytes, argument, sizeof argument, on_counts, a) < 0)
+    if (store_eval(a->store, SCRIPT_AUDIT, n, keys, bytes, argument, sizeof argument, on_counts,
+                   a) < 0)
         fail(a, store_trouble(a->store));
 }
 
@@ -334,14 +335,15 @@ static void read_books(struct audit *a, store_reply_fn *reply)
     bool made = keys && bytes;
     for (size_t i = 0; made && i < n; i++) {
         const struct config_pool *pool = a->pools[a->first + i / 2].pool;
-        int length = asprintf(&keys[i], "ration:{%s}:p:%s%s", pool->domain, pool->name, i % 2 ? ":s" : "");
+        int length =
+            asprintf(&keys[i], "ration:{%s}:p:%s%s", pool->domain, pool->name, i % 2 ? ":s" : "");
         made = length > 0;
         bytes[i] = made ? (size_t)length : 0;
     }
     char argument[8];
     pack_argument(a, a->n, argument);
-    bool sent = made && store_eval(a->store, SCRIPT_AUDIT, n, (const char *const *)keys, bytes, argument,
-                                   sizeof argument, reply, a) == 0;
+    bool sent = made && store_eval(a->store, SCRIPT_AUDIT, n, (const char *const *)keys, bytes,
+                                   argument, sizeof argument, reply, a) == 0;
     for (size_t i = 0; keys && i < n; i++)
         free(keys[i]);
     free(keys);
@@ -385,7 +387,8 @@ void audit_run(struct event_base *base, struct store *store, struct config *conf
         done(arg, NULL, 0, "out of memory");
         return;
     }
-    *a = (struct audit){.base = base, .store = store, .config = config_ref(config), .done = done, .arg = arg};
+    *a = (struct audit){
+        .base = base, .store = store, .config = config_ref(config), .done = done, .arg = arg};
     size_t count = config_pool_count(config);
     a->pools = calloc(count + 1, sizeof *a->pools);
     for (size_t d = 0; a->pools && d < config->n_domains; d++)

@@ -16,7 +16,8 @@ struct event_base;
 struct audit_row {
     const struct config_pool *pool;
     enum ration_unit unit;
-    int64_t granted, reported, outstanding, expired, cancelled, used, scanned; /* scanned -1: they moved meanwhile */
+    int64_t granted, reported, outstanding, expired, cancelled, used,
+        scanned; /* scanned -1: they moved meanwhile */
     int balanced;
 };
 

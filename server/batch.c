@@ -113,7 +113,7 @@ void batch_submit(struct batcher *b, struct op *op)
     op->deadline_ms = clock_ms() + b->timeout_ms;
     b->load++;
     if (!b->sweeping) {
-        struct timeval soon = {0, SWEEP_MS * 1000};
+        struct timeval soon = {0, SWEEP_MS * 1000L};
         b->sweeping = true;
         event_add(b->sweep, &soon);
     }
@@ -224,7 +224,8 @@ static void on_readable(struct lane *lane, const char *data, size_t n)
         return;
     }
     if (answer != BATCH_ANSWERED) {
-        log_error("the script's answer was not understood", "bytes=%zu stale=%d", n, answer == BATCH_STALE);
+        log_error("the script's answer was not understood", "bytes=%zu stale=%d", n,
+                  answer == BATCH_STALE);
         end_batch(lane, OP_UNAVAILABLE);
         return;
     }
@@ -312,7 +313,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
         sweep_lane(lane, now);
     b->sweeping = b->load > 0;
     if (b->sweeping) {
-        struct timeval soon = {0, SWEEP_MS * 1000};
+        struct timeval soon = {0, SWEEP_MS * 1000L};
         event_add(b->sweep, &soon);
     }
 }

@@ -22,11 +22,11 @@ struct event_base;
 struct store;
 
 struct batch_counters {
-    uint64_t batches;      /* sent to the store */
-    uint64_t operations;   /* in those batches */
-    uint64_t resent;       /* operations sent again because a batch's fate was unknown */
-    uint64_t unavailable;  /* operations answered OP_UNAVAILABLE */
-    uint64_t refused;      /* operations answered OP_REFUSED */
+    uint64_t batches;     /* sent to the store */
+    uint64_t operations;  /* in those batches */
+    uint64_t resent;      /* operations sent again because a batch's fate was unknown */
+    uint64_t unavailable; /* operations answered OP_UNAVAILABLE */
+    uint64_t refused;     /* operations answered OP_REFUSED */
 };
 
 /* store is borrowed. timeout_ms is the age at which a waiting operation is answered OP_UNAVAILABLE. */

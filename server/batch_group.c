@@ -30,7 +30,8 @@ static uint64_t question_hash(const struct op *op)
 void batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n)
 {
     /* next[i]: the next operation that asks what operation i asks, from 1; 0: none */
-    uint16_t last_of[512] = {0}, next[BATCH_MAX_OPS] = {0}, count[BATCH_MAX_OPS], leader[BATCH_MAX_OPS];
+    uint16_t last_of[512] = {0}, next[BATCH_MAX_OPS] = {0}, count[BATCH_MAX_OPS],
+             leader[BATCH_MAX_OPS];
     assert(n <= BATCH_MAX_OPS);
     for (size_t i = 0; i < n; i++) {
         leader[i] = (uint16_t)i;

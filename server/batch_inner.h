@@ -51,15 +51,15 @@ struct batcher {
     struct event *wake;  /* made active to run at the end of the loop's turn */
     struct event *sweep; /* looks for what waited too long, while anything waits */
     bool sweeping;
-    size_t load;         /* operations submitted and not done */
+    size_t load; /* operations submitted and not done */
     struct lane *lanes;
     struct op_queue to_look_up; /* free-form ids whose owner is not known yet */
     struct op_queue ended;      /* operations whose end is to be told */
     struct bytes rows;          /* scratch of PEEK answers */
     struct batch_counters counters;
     bool store_clock_known;
-    int64_t store_clock_ms;   /* the store's clock ... */
-    uint64_t store_clock_at;  /* ... when our own said this */
+    int64_t store_clock_ms;  /* the store's clock ... */
+    uint64_t store_clock_at; /* ... when our own said this */
 };
 
 void batcher_wake(struct batcher *batcher);

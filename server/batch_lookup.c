@@ -31,8 +31,8 @@ static enum op_outcome take_names(struct op *op, const char *names, size_t n)
     if (op->only_tenant && (strlen(op->only_tenant) != op->id.tenant_bytes ||
                             memcmp(op->only_tenant, op->id.tenant, op->id.tenant_bytes) != 0))
         return OP_NOPERM;
-    if (policy_resolve(op->config, op->id.pool, op->id.pool_bytes, op->id.tenant, op->id.tenant_bytes,
-                       &op->policy) == POLICY_NOPOOL)
+    if (policy_resolve(op->config, op->id.pool, op->id.pool_bytes, op->id.tenant,
+                       op->id.tenant_bytes, &op->policy) == POLICY_NOPOOL)
         return OP_NOPOOL;
     return OP_PENDING;
 }

@@ -18,7 +18,14 @@
 enum { SCRIPT_VERSION = 2, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16 };
 enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2 };
 enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_BOOKS = 2 };
-enum { OP_AGAIN = 1, OP_DRY = 2, OP_PARTIAL = 4, OP_SPLIT_UNKNOWN = 8, OP_NAMES = 16, OP_TOKEN = 32 };
+enum {
+    OP_AGAIN = 1,
+    OP_DRY = 2,
+    OP_PARTIAL = 4,
+    OP_SPLIT_UNKNOWN = 8,
+    OP_NAMES = 16,
+    OP_TOKEN = 32
+};
 
 /* Open addressing over what this batch has met so far; places are numbered from 1, 0 is empty. */
 enum { PLACES = 4096 };
@@ -31,7 +38,7 @@ struct seen {
 struct packer {
     struct batch *batch;
     int64_t now_ms;
-    bool failed; /* out of memory */
+    bool failed;        /* out of memory */
     bool wants_records; /* some operation is not a plain acquire */
     struct bytes sets, buckets, ops;
     size_t n_sets, n_buckets, n_slices, n_ops;
@@ -105,21 +112,23 @@ uint32_t batch_pool_check(const char *pool, size_t pool_n)
 
 uint64_t batch_check(const char *tenant, size_t tenant_n, const char *pool, size_t pool_n)
 {
-    return (uint64_t)batch_pool_check(pool, pool_n) << 28 | fnv1a(FNV_BASIS, tenant, tenant_n) >> 36;
+    return (uint64_t)batch_pool_check(pool, pool_n) << 28 |
+           fnv1a(FNV_BASIS, tenant, tenant_n) >> 36;
 }
 
 /* ---- keys -------------------------------------------------------------------------------------------------- */
 
 size_t batch_slice_key(const char *domain, const struct id *id, char *buf, size_t cap)
 {
-    int n = id->free_form ? snprintf(buf, cap, "ration:{%s}:r:=%.*s", domain, id->free_bytes, id->free_text)
-                          : snprintf(buf, cap, "ration:{%s}:r:%.*s", domain, id->slice_bytes, id->slice);
+    int n = id->free_form
+                ? snprintf(buf, cap, "ration:{%s}:r:=%.*s", domain, id->free_bytes, id->free_text)
+                : snprintf(buf, cap, "ration:{%s}:r:%.*s", domain, id->slice_bytes, id->slice);
     assert(n > 0 && (size_t)n < cap);
     return (size_t)n;
 }
 
-static size_t bucket_key(const char *domain, enum policy_scope scope, const struct id *names, char *buf,
-                         size_t cap)
+static size_t bucket_key(const char *domain, enum policy_scope scope, const struct id *names,
+                         char *buf, size_t cap)
 {
     int n = 0;
     switch (scope) {
@@ -130,8 +139,8 @@ static size_t bucket_key(const char *domain, enum policy_scope scope, const stru
         n = snprintf(buf, cap, "ration:{%s}:t:%.*s", domain, names->tenant_bytes, names->tenant);
         break;
     case SCOPE_TENANT_IN_POOL:
-        n = snprintf(buf, cap, "ration:{%s}:i:%.*s@%.*s", domain, names->tenant_bytes, names->tenant,
-                     names->pool_bytes, names->pool);
+        n = snprintf(buf, cap, "ration:{%s}:i:%.*s@%.*s", domain, names->tenant_bytes,
+                     names->tenant, names->pool_bytes, names->pool);
         break;
     }
     assert(n > 0 && (size_t)n < cap);
@@ -167,7 +176,9 @@ static void put_limit(struct packer *p, const struct limit *l)
         put_int(p, to, l->floor[i], 8);
     put_int(p, to, (int64_t)l->per_ms, 6);
     put_int(p, to, l->slack_ms, 4);
-    put_int(p, to, l->unit * 8192 + l->algorithm * 2048 + (l->counted_end ? 1024 : 0) + (int)(l->per_ms % 1021),
+    put_int(p, to,
+            l->unit * 8192 + l->algorithm * 2048 + (l->counted_end ? 1024 : 0) +
+                (int)(l->per_ms % 1021),
             2);
     if (l->algorithm == LIMIT_CALENDAR) {
         int64_t bounds[3];
@@ -194,7 +205,8 @@ static size_t find_set(struct packer *p, const struct limit_set *set)
 
 /* ---- buckets and slices ------------------------------------------------------------------------------------ */
 
-static size_t find_bucket(struct packer *p, const struct policy_bucket *bucket, const struct id *names)
+static size_t find_bucket(struct packer *p, const struct policy_bucket *bucket,
+                          const struct id *names)
 {
     char key[512];
     size_t n = bucket_key(p->batch->domain, bucket->scope, names, key, sizeof key - 2);
@@ -212,8 +224,9 @@ static size_t find_bucket(struct packer *p, const struct policy_bucket *bucket, 
     bool books = bucket->scope == SCOPE_POOL;
     bool slots = books || limit_set_has_slots(bucket->set);
     if (slots) {
-        memcpy(key + n, ":s", 2);
-        put_key(p, key, n + 2);
+        key[n++] = ':';
+        key[n++] = 's';
+        put_key(p, key, n);
     }
     put_int(p, &p->buckets, (int64_t)find_set(p, bucket->set), 2);
     put_int(p, &p->buckets, (slots ? BUCKET_HAS_SLOTS : 0) | (books ? BUCKET_HAS_BOOKS : 0), 1);
@@ -257,8 +270,8 @@ static int op_flags(const struct packer *p, const struct op *op, bool names)
            (names ? OP_NAMES : 0) | (op->has_token ? OP_TOKEN : 0);
 }
 
-static void put_op(struct packer *p, const struct op *op, size_t n, const size_t targets[POLICY_MAX_BUCKETS],
-                   size_t slice)
+static void put_op(struct packer *p, const struct op *op, size_t n,
+                   const size_t targets[POLICY_MAX_BUCKETS], size_t slice)
 {
     struct bytes *to = &p->ops;
     bool names = op->kind == OP_ACQUIRE && op->id.free_form;
@@ -275,8 +288,10 @@ static void put_op(struct packer *p, const struct op *op, size_t n, const size_t
     put_int(p, to, (int64_t)slice, 2);
     put_int(p, to, op->kind == OP_ACQUIRE ? 0 : op->id.member, 1);
     put(p, to, op->id.nonce, RATION_ID_NONCE_BYTES);
-    put_int(p, to,
-            (int64_t)batch_check(op->id.tenant, op->id.tenant_bytes, op->id.pool, op->id.pool_bytes), 6);
+    put_int(
+        p, to,
+        (int64_t)batch_check(op->id.tenant, op->id.tenant_bytes, op->id.pool, op->id.pool_bytes),
+        6);
     put_int(p, to, op->ttl_ms, 4);
     for (int unit = 0; unit < RATION_UNIT_COUNT; unit++)
         put_int(p, to, op->amounts[unit], 6);
@@ -294,7 +309,7 @@ static void put_op(struct packer *p, const struct op *op, size_t n, const size_t
 static void pack_groups(struct packer *p)
 {
     struct batch *b = p->batch;
-    size_t targets[BATCH_MAX_OPS][POLICY_MAX_BUCKETS];
+    size_t targets[BATCH_MAX_OPS][POLICY_MAX_BUCKETS] = {{0}};
     for (size_t g = 0; g < b->n_groups; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
         for (size_t i = 0; op && i < op->policy.n; i++)
@@ -303,7 +318,8 @@ static void pack_groups(struct packer *p)
     for (size_t g = 0; g < b->n_groups; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
         if (op)
-            put_op(p, op, b->groups[g].n, targets[g], op->kind == OP_PEEK ? UINT16_MAX : find_slice(p, &op->id));
+            put_op(p, op, b->groups[g].n, targets[g],
+                   op->kind == OP_PEEK ? UINT16_MAX : find_slice(p, &op->id));
     }
 }
 
@@ -364,7 +380,8 @@ static size_t answer_rows(struct bytes *rows, const char *data, size_t n)
 {
     size_t at = rows->n;
     for (size_t i = 0; i < n; i++) {
-        struct op_row row = {get_int(data + i * ANSWER_ROW, 8), get_int(data + i * ANSWER_ROW + 8, 8)};
+        struct op_row row = {get_int(data + i * ANSWER_ROW, 8),
+                             get_int(data + i * ANSWER_ROW + 8, 8)};
         put(packer, rows, &row, sizeof row);
     }
     return at;
@@ -378,7 +395,7 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
     *store_ms = get_int(data + 1, 6);
     if (data[0] != 0)
         return BATCH_STALE;
-    size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_OPS];
+    size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_OPS] = {0};
     rows->n = 0;
     for (size_t g = 0; g < batch->n_groups; g++) {
         const struct batch_group *group = &batch->groups[g];

@@ -11,7 +11,7 @@
 
 #include "op.h"
 
-#define BATCH_MAX_OPS 256
+#define BATCH_MAX_OPS  256
 #define BATCH_MAX_KEYS (BATCH_MAX_OPS * (2 * POLICY_MAX_BUCKETS + 1))
 
 /* Bytes that grow; emptied, not freed, between batches. */

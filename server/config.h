@@ -68,12 +68,12 @@ struct config {
     struct config_listen listen;
     struct config_store store;
     enum config_outage on_outage;
-    uint32_t ttl_ms;           /* of a reservation that does not say */
+    uint32_t ttl_ms; /* of a reservation that does not say */
     unsigned max_connections;
-    char *operator_secret;     /* the credential that may do everything; NULL: none */
-    bool auth_required;        /* some credential is configured, so every connection needs one */
+    char *operator_secret; /* the credential that may do everything; NULL: none */
+    bool auth_required;    /* some credential is configured, so every connection needs one */
     const struct config_tier *default_tier; /* NULL: unknown tenants are refused */
-    char **domains;            /* every domain that some pool names, n_domains >= 1 */
+    char **domains;                         /* every domain that some pool names, n_domains >= 1 */
     size_t n_domains;
     /* the rest is reached through the functions below */
     struct config_tables *tables;
@@ -100,8 +100,8 @@ int config_load_default(struct config **out, struct config_problems *problems);
 const char *config_default_text(void);
 void config_problems_free(struct config_problems *problems);
 
-struct config *config_ref(struct config *config);   /* thread-safe */
-void config_unref(struct config *config);           /* NULL allowed; frees with the last reference */
+struct config *config_ref(struct config *config); /* thread-safe */
+void config_unref(struct config *config);         /* NULL allowed; frees with the last reference */
 
 const struct config_pool *config_pool(const struct config *config, const char *name, size_t n);
 const struct config_tenant *config_tenant(const struct config *config, const char *name, size_t n);

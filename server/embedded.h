@@ -17,8 +17,8 @@ struct embedded;
  * Returns 0 and gives *out, or -1 with a message for people in errmsg (which program was looked for and how to install
  * it, or what the server's log says). If redis-server ends by itself it is started again, with backing off.
  */
-int embedded_start(struct event_base *base, const char *state_dir, struct embedded **out, char *errmsg,
-                   unsigned long errmsg_cap);
+int embedded_start(struct event_base *base, const char *state_dir, struct embedded **out,
+                   char *errmsg, unsigned long errmsg_cap);
 /* The socket to connect to; lives as long as the embedded store. */
 const char *embedded_socket(const struct embedded *embedded);
 /* Asks it to save and stop, waits (bounded, 5 s, then kills it), and frees; NULL allowed. */

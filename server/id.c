@@ -12,6 +12,8 @@
 #define SLICE_IDS 100
 #define SLICE_MS  2000
 
+enum { NONCE_DIGITS = 2 * RATION_ID_NONCE_BYTES };
+
 static const char hex[] = "0123456789abcdef";
 
 void id_maker_init(struct id_maker *maker)
@@ -79,7 +81,7 @@ static int hex_value(char c)
 
 static bool parse_nonce(const char *text, unsigned char nonce[RATION_ID_NONCE_BYTES])
 {
-    for (int i = 0; i < RATION_ID_NONCE_BYTES; i++) {
+    for (size_t i = 0; i < RATION_ID_NONCE_BYTES; i++) {
         int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
@@ -126,10 +128,9 @@ const char *id_parse(const char *text, size_t n, struct id *out)
         return parse_free_form(text, n, out);
     const char *end = text + n;
     const char *at = parse_slice(text + prefix, end, out);
-    if (!at || end - at < 2 * RATION_ID_NONCE_BYTES + 1 || !parse_nonce(at, out->nonce) ||
-        at[2 * RATION_ID_NONCE_BYTES] != '.')
+    if (!at || end - at <= NONCE_DIGITS || !parse_nonce(at, out->nonce) || at[NONCE_DIGITS] != '.')
         return bad;
-    at = parse_member(at + 2 * RATION_ID_NONCE_BYTES + 1, end, out);
+    at = parse_member(at + NONCE_DIGITS + 1, end, out);
     if (!at)
         return bad;
     const char *sign = memrchr(at, '@', (size_t)(end - at));

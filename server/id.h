@@ -11,11 +11,11 @@
 #include <ration/protocol.h>
 
 struct id {
-    bool free_form;                        /* the caller's own words: `slice` and the names say nothing */
+    bool free_form; /* the caller's own words: `slice` and the names say nothing */
     uint8_t slice_bytes;
     uint8_t member;
-    uint8_t tenant_bytes;                  /* free form: 0 until the store was asked */
-    uint8_t pool_bytes;                    /* likewise */
+    uint8_t tenant_bytes; /* free form: 0 until the store was asked */
+    uint8_t pool_bytes;   /* likewise */
     uint8_t free_bytes;
     unsigned char nonce[RATION_ID_NONCE_BYTES];
     char slice[RATION_ID_MAX_SLICE];
@@ -28,8 +28,8 @@ struct id {
 struct id_maker {
     char prefix[12]; /* random, this maker's own */
     uint64_t sequence;
-    unsigned used;       /* ids made in the current slice */
-    uint64_t opened_ms;  /* monotonic */
+    unsigned used;      /* ids made in the current slice */
+    uint64_t opened_ms; /* monotonic */
 };
 
 void id_maker_init(struct id_maker *maker);

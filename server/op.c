@@ -12,7 +12,8 @@ void op_complete_amounts(struct op *op)
         op->amounts[RATION_UNIT_REQUESTS] = op->kind == OP_ACQUIRE ? 1 : 0;
     if (!stated(op, RATION_UNIT_CONCURRENT))
         op->amounts[RATION_UNIT_CONCURRENT] = op->kind == OP_ACQUIRE ? 1 : 0;
-    bool input = stated(op, RATION_UNIT_INPUT_TOKENS), output = stated(op, RATION_UNIT_OUTPUT_TOKENS);
+    bool input = stated(op, RATION_UNIT_INPUT_TOKENS),
+         output = stated(op, RATION_UNIT_OUTPUT_TOKENS);
     if (!stated(op, RATION_UNIT_TOKENS)) {
         op->amounts[RATION_UNIT_TOKENS] =
             op->amounts[RATION_UNIT_INPUT_TOKENS] + op->amounts[RATION_UNIT_OUTPUT_TOKENS];

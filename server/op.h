@@ -50,19 +50,20 @@ struct op {
     enum op_kind kind;
 
     /* ---- what was asked -------------------------------------------------------------------------------------- */
-    struct config *config;   /* one reference, held by the op; its policy points into it */
-    struct policy policy;    /* resolved by the command; for a free-form id by the batch, when it knows the names */
-    struct id id;            /* of PEEK only the names of tenant and pool */
-    const char *only_tenant; /* the credential's tenant: a free-form id of another is OP_NOPERM; NULL: any. Borrowed */
-    uint8_t priority;        /* 0 - 2 */
-    bool own_id;             /* the caller chose the id: it may have been sent before */
+    struct config *config; /* one reference, held by the op; its policy points into it */
+    struct policy policy;  /* resolved by the command; of a free-form id by the batch */
+    struct id id;          /* of PEEK only the names of tenant and pool */
+    /* The credential's tenant: a free-form id of another is OP_NOPERM; NULL: any. Borrowed. */
+    const char *only_tenant;
+    uint8_t priority; /* 0 - 2 */
+    bool own_id;      /* the caller chose the id: it may have been sent before */
     bool dry_run;
     bool partial;
-    bool has_token;          /* RENEW: `token` tells a repeated addition */
+    bool has_token; /* RENEW: `token` tells a repeated addition */
     unsigned char token[8];
     uint32_t ttl_ms;
-    uint8_t stated;          /* bit 1 << unit: that unit was stated */
-    bool split_unknown;      /* only `tokens` was stated, so input and output stand for all of it */
+    uint8_t stated;     /* bit 1 << unit: that unit was stated */
+    bool split_unknown; /* only `tokens` was stated, so input and output stand for all of it */
     int64_t amounts[RATION_UNIT_COUNT];
 
     /* ---- the answer ------------------------------------------------------------------------------------------ */

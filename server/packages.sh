@@ -48,6 +48,7 @@ packages_have() {
 
 # The packages of list $1 that are missing, in one line. The list is words, three a row.
 packages_missing() {
+    # shellcheck disable=SC2086
     case $1 in
     build) set -- $packages_build ;;
     test) set -- $packages_test ;;

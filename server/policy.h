@@ -25,7 +25,8 @@ struct policy_bucket {
 struct policy {
     const struct config_pool *pool;
     unsigned priority; /* of the tenant's tier */
-    unsigned n;        /* 1 - POLICY_MAX_BUCKETS; the pool's bucket is always the first, even with no limits */
+    unsigned
+        n; /* 1 - POLICY_MAX_BUCKETS; the pool's bucket is always the first, even with no limits */
     struct policy_bucket buckets[POLICY_MAX_BUCKETS];
 };
 

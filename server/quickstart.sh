@@ -86,7 +86,7 @@ wait_for() {
 }
 
 build() {
-    if ! { cmake --preset "$preset" &&
+    if ! { cmake --preset "$preset" -DRATION_TESTS=ON &&
         cmake --build --preset "$preset" --target rationd ration_tool strict-provider; } >"$work/build.log" 2>&1; then
         show_log "the build" "$work/build.log" 40
         fail "the build failed. If $bin was made elsewhere or long ago, remove it and try again"

@@ -51,9 +51,9 @@ const char *store_warning(const struct store *store);
  * restart) is loaded again and the call repeated without the caller noticing: NOSCRIPT means that nothing was done.
  * Returns 0, or -1 when the store is not ready (the callback is then not called). The bytes are copied.
  */
-int store_eval(struct store *store, enum store_script script, size_t n_keys, const char *const keys[],
-               const size_t key_bytes[], const char *argument, size_t argument_bytes,
-               store_reply_fn *on_reply, void *arg);
+int store_eval(struct store *store, enum store_script script, size_t n_keys,
+               const char *const keys[], const size_t key_bytes[], const char *argument,
+               size_t argument_bytes, store_reply_fn *on_reply, void *arg);
 
 /* HGET key field; as store_eval. */
 int store_hget(struct store *store, const char *key, size_t key_bytes, const char *field,

@@ -44,10 +44,10 @@ struct worker {
     struct store *store;
     struct batcher *batcher;
     struct id_maker ids;
-    struct front *front;     /* the client connections: front.h */
+    struct front *front; /* the client connections: front.h */
     struct worker_counters counters;
-    uint64_t started_ms;     /* monotonic */
-    bool draining;           /* SIGTERM came: no new connections, commands under way are finished */
+    uint64_t started_ms; /* monotonic */
+    bool draining;       /* SIGTERM came: no new connections, commands under way are finished */
 };
 
 #endif

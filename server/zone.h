@@ -23,6 +23,7 @@ const char *zone_name(const struct zone *zone);
  * since 1970 UTC. out[0] <= now_ms < out[1] < out[2]. A midnight that daylight saving skips is the first instant of
  * that day. Works for any instant from 1970 to 2199.
  */
-void zone_bounds(const struct zone *zone, enum calendar_period period, int64_t now_ms, int64_t out[3]);
+void zone_bounds(const struct zone *zone, enum calendar_period period, int64_t now_ms,
+                 int64_t out[3]);
 
 #endif

@@ -130,7 +130,7 @@ unit_tests() {
 }
 
 integration_tests() {
-    RATION_BUILD=$build "$RATION_PYTHON" -m pytest -q -p no:cacheprovider "$@"
+    RATION_BUILD=$build timeout --foreground 600 "$RATION_PYTHON" -m pytest -q -p no:cacheprovider "$@"
 }
 
 # gcc 12's ThreadSanitizer cannot start where the kernel spreads addresses more widely than Debian 12's does.

@@ -50,26 +50,28 @@ enum ration_unit {
  * Beyond any of these the peer gets an error that names the limit; beyond the first three, the bytes are not a request
  * that anybody meant and the connection is closed after the error.
  */
-#define RATION_MAX_REQUEST_BYTES 16384    /* one command, all of its arguments and framing */
-#define RATION_MAX_ARGS 64                /* arguments of one command */
-#define RATION_MAX_INLINE_BYTES 4096      /* one line typed by hand (telnet, nc) */
-#define RATION_MAX_PIPELINE 4096          /* commands of one connection in the server at once; more wait in the socket */
-#define RATION_MAX_OUTPUT_BYTES 1048576   /* replies that a connection has not read; more and it is closed */
-#define RATION_MAX_POOL_BYTES 128         /* a pool's name */
-#define RATION_MAX_TENANT_BYTES 128       /* a tenant's name */
-#define RATION_MAX_TIER_BYTES 64          /* a tier's name */
-#define RATION_MAX_DOMAIN_BYTES 32        /* a domain's name: letters, digits, - and _ */
-#define RATION_MAX_FREE_ID_BYTES 128      /* an id that the caller made up */
-#define RATION_MAX_ID_BYTES 384           /* any id, with the terminating NUL */
-#define RATION_MAX_SECRET_BYTES 256       /* a credential */
-#define RATION_MAX_COST 1000000000000     /* of one unit in one call: 10^12, a million dollars as usd */
-#define RATION_MAX_AMOUNT 10000000000000  /* of a limit: 10^13 */
-#define RATION_MAX_LIMITS 16              /* of one pool, tier, tenant, or tenant in one pool */
-#define RATION_MIN_TTL_MS 100             /* of a reservation */
-#define RATION_MAX_TTL_MS 3600000         /* one hour; a longer call renews */
-#define RATION_DEFAULT_TTL_MS 60000
-#define RATION_MAX_WAIT_MS 600000
-#define RATION_PRIORITIES 3               /* 0 real time, 1 standard, 2 background */
+/* clang-format off */
+#define RATION_MAX_REQUEST_BYTES 16384          /* one command, all of its arguments and framing */
+#define RATION_MAX_ARGS          64             /* arguments of one command */
+#define RATION_MAX_INLINE_BYTES  4096           /* one line typed by hand (telnet, nc) */
+#define RATION_MAX_PIPELINE      4096           /* commands of one connection in the server at once; more wait */
+#define RATION_MAX_OUTPUT_BYTES  1048576        /* replies that a connection has not read; more and it is closed */
+#define RATION_MAX_POOL_BYTES    128            /* a pool's name */
+#define RATION_MAX_TENANT_BYTES  128            /* a tenant's name */
+#define RATION_MAX_TIER_BYTES    64             /* a tier's name */
+#define RATION_MAX_DOMAIN_BYTES  32             /* a domain's name: letters, digits, - and _ */
+#define RATION_MAX_FREE_ID_BYTES 128            /* an id that the caller made up */
+#define RATION_MAX_ID_BYTES      384            /* any id, with the terminating NUL */
+#define RATION_MAX_SECRET_BYTES  256            /* a credential */
+#define RATION_MAX_COST          1000000000000  /* of one unit in one call: 10^12, a million dollars as usd */
+#define RATION_MAX_AMOUNT        10000000000000 /* of a limit: 10^13 */
+#define RATION_MAX_LIMITS        16             /* of one pool, tier, tenant, or tenant in one pool */
+#define RATION_MIN_TTL_MS        100            /* of a reservation */
+#define RATION_MAX_TTL_MS        3600000        /* one hour; a longer call renews */
+#define RATION_DEFAULT_TTL_MS    60000
+#define RATION_MAX_WAIT_MS       600000         /* of WAIT */
+#define RATION_PRIORITIES        3              /* 0 real time, 1 standard, 2 background */
+/* clang-format on */
 
 /* Names of pools and tenants are printable ASCII without space, quotes, backslash and braces; a pool has no '@', so
  * that the last '@' of an id parts the two. */
@@ -88,8 +90,8 @@ enum ration_unit {
  * A caller may also choose any other id of 1-128 printable ASCII bytes without space (an order number, say) that does
  * not begin with "r1.". It works alike; its report costs the server one more look into the store.
  */
-#define RATION_ID_PREFIX "r1."
-#define RATION_ID_MAX_SLICE 24
+#define RATION_ID_PREFIX      "r1."
+#define RATION_ID_MAX_SLICE   24
 #define RATION_ID_NONCE_BYTES 8
 #define RATION_ID_MAX_MEMBERS 256
 
@@ -103,16 +105,16 @@ enum ration_unit {
  *     AUDIT                     an array of rows: pool unit granted reported outstanding expired cancelled used scanned
  *                               balanced
  */
-#define RATION_FIELD_STATUS "status"
-#define RATION_FIELD_ID "id"
+#define RATION_FIELD_STATUS         "status"
+#define RATION_FIELD_ID             "id"
 #define RATION_FIELD_RETRY_AFTER_MS "retry_after_ms" /* 0 when granted, -1: never */
-#define RATION_FIELD_LIMITED_BY "limited_by"         /* "" or "pool:openai/gpt-4o tokens/minute" */
-#define RATION_FIELD_MODE "mode"
+#define RATION_FIELD_LIMITED_BY     "limited_by"     /* "" or "pool:openai/gpt-4o tokens/minute" */
+#define RATION_FIELD_MODE           "mode"
 
-#define RATION_STATUS_GRANTED "granted"
-#define RATION_STATUS_DENIED "denied"
-#define RATION_STATUS_SETTLED "settled"     /* the report was charged */
-#define RATION_STATUS_LATE "late"           /* charged, after the reservation had expired */
+#define RATION_STATUS_GRANTED   "granted"
+#define RATION_STATUS_DENIED    "denied"
+#define RATION_STATUS_SETTLED   "settled"   /* the report was charged */
+#define RATION_STATUS_LATE      "late"      /* charged, after the reservation had expired */
 #define RATION_STATUS_DUPLICATE "duplicate" /* reported before; nothing was changed */
 
 #define RATION_MODE_EXACT "exact" /* the store decided */
@@ -122,13 +124,13 @@ enum ration_unit {
 #define RATION_RETRY_NEVER (-1) /* the cost is more than the limit can ever hold */
 
 /* ---- Errors: the first word is stable, the rest is for people ------------------------------------------------- */
-#define RATION_ERR_MALFORMED "ERR"
-#define RATION_ERR_NOPOOL "NOPOOL"
-#define RATION_ERR_NOTENANT "NOTENANT"
-#define RATION_ERR_NOSUCH "NOSUCH"
-#define RATION_ERR_NOAUTH "NOAUTH"
-#define RATION_ERR_NOPERM "NOPERM"
+#define RATION_ERR_MALFORMED   "ERR"
+#define RATION_ERR_NOPOOL      "NOPOOL"
+#define RATION_ERR_NOTENANT    "NOTENANT"
+#define RATION_ERR_NOSUCH      "NOSUCH"
+#define RATION_ERR_NOAUTH      "NOAUTH"
+#define RATION_ERR_NOPERM      "NOPERM"
 #define RATION_ERR_UNAVAILABLE "UNAVAILABLE"
-#define RATION_ERR_BUSY "BUSY"
+#define RATION_ERR_BUSY        "BUSY"
 
 #endif

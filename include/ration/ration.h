@@ -45,6 +45,9 @@
 extern "C" {
 #endif
 
+/* Comments stand beside what they explain, up to column 120. */
+/* clang-format off */
+
 #if defined(__GNUC__)
 #define RATION_API __attribute__((visibility("default")))
 #else

@@ -44,7 +44,7 @@ def test_ask_report_renew_cancel_and_their_exit_codes(lab, server):
     assert server.remaining(POOL, "acme", "tenant", "tokens") == 1000 - 321
     assert line(lab.tool(server, "ping"), 0) == "ok"
     for wrong in (("acquire", "nosuch", "acme"), ("acquire", POOL), ("report", "order-77"), ("cancel", "r1.x"),
-                  ("acquire", POOL, "acme", "--tokens", "5.5"), ("acquire", POOL, "acme", "--token", "5"), ("nosuch",),
+                  ("acquire", POOL, "acme", "--tokens", "5.5"), ("acquire", POOL, "acme", "--tokns", "5"), ("nosuch",),
                   ("renew",), ()):  # fmt: skip
         done = lab.tool(server, *wrong)
         assert done.returncode == 2 and done.stderr and not done.stdout, (wrong, done)

@@ -26,7 +26,7 @@ def make_id(pool, n, free_form):
 
 def command(verb, id_):
     return {
-        "acquire": ("ACQUIRE", verb, "acme", "tokens", 100, "ID", id_),
+        "acquire": ("ACQUIRE", verb, "acme", "tokens", 100, *(("ID", id_) if id_ else ())),
         "renew": ("RENEW", id_, "TTL", 120_000, "tokens", 30, "ID", TOKEN),
         "report": ("REPORT", id_, "tokens", 40),
         "cancel": ("CANCEL", id_),
@@ -153,6 +153,10 @@ def test_trap_23_cut_between_server_and_store(lab, verb):
               if at % STRIDE == 0 or at < 4 or at > length[TO_SERVER] - 4]  # fmt: skip
     places += [(TO_CLIENT, at) for at in range(length[TO_CLIENT])]
     jobs = [(direction, at, make_id(verb, n, False)) for n, (direction, at) in enumerate(places, 1)]
+    if verb == "acquire":
+        # The server makes the ids of every second one; then the request is shorter, and the last bytes are not reached.
+        jobs = [(direction, at, None if n % 2 and (direction == TO_CLIENT or at < length[TO_SERVER] // 2) else id_)
+                for n, (direction, at, id_) in enumerate(jobs)]  # fmt: skip
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         waiting = [pool.submit(cut_some, lab, store, verb, jobs[n : n + 3]) for n in range(0, len(jobs), 3)]
         for future in waiting:

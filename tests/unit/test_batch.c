@@ -42,9 +42,9 @@ static void expect_reply(store_reply_fn *reply, void *arg)
     played.reply_arg = arg;
 }
 
-int store_eval(struct store *store, enum store_script script, size_t n_keys, const char *const keys[],
-               const size_t key_bytes[], const char *argument, size_t argument_bytes,
-               store_reply_fn *on_reply, void *arg)
+int store_eval(struct store *store, enum store_script script, size_t n_keys,
+               const char *const keys[], const size_t key_bytes[], const char *argument,
+               size_t argument_bytes, store_reply_fn *on_reply, void *arg)
 {
     (void)store;
     assert_int_equal(script, SCRIPT_DECIDE);
@@ -104,7 +104,8 @@ static struct answer answer_head(int stale)
     return a;
 }
 
-static void answer_op(struct answer *a, int outcome, int granted, int bucket, int limit, int64_t wait)
+static void answer_op(struct answer *a, int outcome, int granted, int bucket, int limit,
+                      int64_t wait)
 {
     put(a, outcome, 1);
     put(a, granted, 1);
@@ -115,12 +116,14 @@ static void answer_op(struct answer *a, int outcome, int granted, int bucket, in
 
 /* ---- operations ---------------------------------------------------------------------------------------------- */
 
-static const char document[] =
-    "{\"pools\": {\"p\": {\"limits\": [{\"unit\": \"requests\", \"amount\": 10, \"per\": \"minute\"}]},"
-    "             \"other\": {\"domain\": \"d2\", \"limits\": [{\"unit\": \"requests\", \"amount\": 10, \"per\": \"day\","
-    "                        \"algorithm\": \"calendar\"}]}},"
-    " \"tiers\": {\"t\": {\"limits\": [{\"unit\": \"tokens\", \"amount\": 100, \"per\": \"minute\"}]}},"
-    " \"default_tier\": \"t\"}";
+static const char document[] = "{\"pools\": {\"p\": {\"limits\": [{\"unit\": \"requests\", "
+                               "\"amount\": 10, \"per\": \"minute\"}]},"
+                               "             \"other\": {\"domain\": \"d2\", \"limits\": "
+                               "[{\"unit\": \"requests\", \"amount\": 10, \"per\": \"day\","
+                               "                        \"algorithm\": \"calendar\"}]}},"
+                               " \"tiers\": {\"t\": {\"limits\": [{\"unit\": \"tokens\", "
+                               "\"amount\": 100, \"per\": \"minute\"}]}},"
+                               " \"default_tier\": \"t\"}";
 
 static struct {
     struct event_base *base;
@@ -141,9 +144,11 @@ static void on_done(struct op *op)
 
 static struct op make_op(enum op_kind kind, const char *pool, const char *tenant)
 {
-    struct op op = {.kind = kind, .config = test.config, .priority = 1, .ttl_ms = 1000, .done = on_done};
-    assert_int_equal(policy_resolve(test.config, pool, strlen(pool), tenant, strlen(tenant), &op.policy),
-                     POLICY_OK);
+    struct op op = {
+        .kind = kind, .config = test.config, .priority = 1, .ttl_ms = 1000, .done = on_done};
+    assert_int_equal(
+        policy_resolve(test.config, pool, strlen(pool), tenant, strlen(tenant), &op.policy),
+        POLICY_OK);
     id_make(&test.ids, 0, tenant, strlen(tenant), pool, strlen(pool), &op.id);
     op_complete_amounts(&op);
     return op;
@@ -318,7 +323,7 @@ static void test_a_lost_batch_is_sent_again_marked_and_first(void **state)
     assert_int_equal(played.argument_bytes, n);
     assert_int_equal(sent_op(0)[1] & 1, 1);
     before[n - OP_BYTES + 1] |= 1;
-    before[1] = 1; /* and its record is asked for */
+    before[1] = 1;                                   /* and its record is asked for */
     assert_memory_equal(before, played.argument, n); /* the same ids, the same costs */
     struct answer a = answer_head(0);
     answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
@@ -443,7 +448,8 @@ static void test_free_form_reports_ask_for_whom_the_id_was_made(void **state)
 static void test_free_form_reports_of_others_are_refused(void **state)
 {
     (void)state;
-    struct op op = {.kind = OP_REPORT, .config = test.config, .done = on_done, .only_tenant = "globex"};
+    struct op op = {
+        .kind = OP_REPORT, .config = test.config, .done = on_done, .only_tenant = "globex"};
     struct op unknown = {.kind = OP_REPORT, .config = test.config, .done = on_done};
     assert_null(id_parse("order-1", 7, &op.id));
     assert_null(id_parse("order-2", 7, &unknown.id));

@@ -61,13 +61,15 @@ static void test_slices_are_rolled_by_number_and_by_age(void **state)
     int same = 1;
     for (;; same++) {
         id_make(&maker, 0, "t", 1, "p", 1, &id);
-        if (id.slice_bytes != first.slice_bytes || memcmp(id.slice, first.slice, id.slice_bytes) != 0)
+        if (id.slice_bytes != first.slice_bytes ||
+            memcmp(id.slice, first.slice, id.slice_bytes) != 0)
             break;
     }
     assert_in_range(same, 50, 128);
     struct id later;
     id_make(&maker, 60000, "t", 1, "p", 1, &later);
-    assert_true(memcmp(id.slice, later.slice, sizeof id.slice) != 0 || id.slice_bytes != later.slice_bytes);
+    assert_true(memcmp(id.slice, later.slice, sizeof id.slice) != 0 ||
+                id.slice_bytes != later.slice_bytes);
 }
 
 static void test_nonces_do_not_repeat(void **state)
@@ -87,11 +89,23 @@ static void test_wrong_ids_are_refused(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
-        "", "with space", "tab\there", "\x7f", "r1.", "r1.abc", "r1.abc.9f8e7d6c5b4a3928.0.acme",
-        "r1..9f8e7d6c5b4a3928.0.acme@p", "r1.abc.9F8E7D6C5B4A3928.0.acme@p", "r1.abc.9f8e7d6c5b4a392.0.acme@p",
-        "r1.abc.9f8e7d6c5b4a3928.256.acme@p", "r1.abc.9f8e7d6c5b4a3928.01.acme@p",
-        "r1.abc.9f8e7d6c5b4a3928..acme@p", "r1.abc.9f8e7d6c5b4a3928.0.@p", "r1.abc.9f8e7d6c5b4a3928.0.acme@",
-        "r1.ABC.9f8e7d6c5b4a3928.0.acme@p", "r1.abcdefghijklmnopqrstuvwxy.9f8e7d6c5b4a3928.0.acme@p",
+        "",
+        "with space",
+        "tab\there",
+        "\x7f",
+        "r1.",
+        "r1.abc",
+        "r1.abc.9f8e7d6c5b4a3928.0.acme",
+        "r1..9f8e7d6c5b4a3928.0.acme@p",
+        "r1.abc.9F8E7D6C5B4A3928.0.acme@p",
+        "r1.abc.9f8e7d6c5b4a392.0.acme@p",
+        "r1.abc.9f8e7d6c5b4a3928.256.acme@p",
+        "r1.abc.9f8e7d6c5b4a3928.01.acme@p",
+        "r1.abc.9f8e7d6c5b4a3928..acme@p",
+        "r1.abc.9f8e7d6c5b4a3928.0.@p",
+        "r1.abc.9f8e7d6c5b4a3928.0.acme@",
+        "r1.ABC.9f8e7d6c5b4a3928.0.acme@p",
+        "r1.abcdefghijklmnopqrstuvwxy.9f8e7d6c5b4a3928.0.acme@p",
     };
     struct id id;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)

@@ -337,6 +337,21 @@ def test_a_limit_that_was_taken_away_and_comes_back_does_not_admit_more(bench, l
     assert bench.remaining()[1] <= 1000
 
 
+def test_slots_that_outlive_their_levels_do_not_admit_more(bench):
+    hour = tokens(ROLLING, 1000, 60 * MINUTE)
+    bench.limits([hour])
+    bench.acquire(tokens=1000)
+    bench.limits([Limit(REQUESTS, BUCKET, 1000, 1000)])
+    bench.acquire(requests=1)
+    bench.at = bench.client.pexpiretime("{b}t") + 1
+    bench.client.delete("{b}t")  # as it does then by itself
+    assert bench.client.pexpiretime("{b}t:s") > bench.at
+    bench.limits([hour])
+    bench.acquire(tokens=400)
+    bench.at = NOON + 61 * MINUTE
+    assert bench.remaining() == [600]
+
+
 def test_a_limit_that_is_new_gives_back_nothing_of_what_it_never_charged(bench):
     bench.limits([Limit(REQUESTS, BUCKET, 1000, 1000)])
     o, _ = bench.acquire(requests=1, tokens=1000)

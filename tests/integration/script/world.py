@@ -94,6 +94,8 @@ class World:
         if r.random() < 0.3:
             limit = self.make_limit(b.books)
             limits.setdefault(limit.sig, limit)
+        if r.random() < 0.1 and not b.books:
+            limits = {0: Limit(0, BUCKET, 10**6, 1000)}  # one that needs no slots
         previous = getattr(b, "previous", None)
         b.previous = b.limits
         b.limits = previous if previous and r.random() < 0.4 else list(limits.values())
@@ -187,11 +189,11 @@ class World:
         for key in [k for k, at in self.expires.items() if at < self.clock]:
             at = self.expires.pop(key)
             name = key[3:]
-            self.client.unlink(key, key + ":s")
+            self.client.unlink(key)
             if name in self.buckets:
                 self.model.forget_bucket(name, at, name in self.changed)
                 self.changed.discard(name)
-            else:
+            elif not key.endswith(":s"):
                 self.model.forget_slice(key, at)
 
     # Batches.
@@ -217,7 +219,7 @@ class World:
         assert digest is None or written or digest == self.digest(), f"nothing was granted, but the store changed: {ops}"
         for key, at in zip(keys, times):
             assert at != -1, f"{key} has no expiry"
-            if not key.endswith(":s") and at > 0:
+            if at > 0:
                 self.expires[key] = at
         self.changed -= set(written)
         self.ops += len(ops)
@@ -227,7 +229,7 @@ class World:
 
     def random_batch(self):
         self.step()
-        if self.random.random() < 0.01:
+        if self.random.random() < 0.02:
             self.change_limits()
         ops = [self.make_op() for _ in range(self.random.choice((1, 1, 2, 5, 20, 64)))]
         answers, written = self.send(ops)
