@@ -55,7 +55,7 @@ do
         local books = books_of[b]
         local owed = books.owed[n]
         if not owed then
-            local raw = redis_call('HGET', slots_of[b].key, 'o:' .. n)
+            local raw = not slots_of[b].fresh and redis_call('HGET', slots_of[b].key, 'o:' .. n)
             owed = raw and { cmsgpack.unpack(raw) } or { 0, 0, 0, 0, 0, 0 }
             books.owed[n] = owed
         end

@@ -178,6 +178,10 @@ do
         local n = #set
         local at = 13
         if not raw then
+            if slots_of[b] then
+                -- Slots that outlived their levels (the limits had none for a while) must not count.
+                slots_of[b].fresh = true
+            end
             for j = 1, n do
                 state_new(base + j, b, set[j], now, now)
             end
@@ -279,7 +283,10 @@ do
                 kept[#kept + 1] = cmsgpack.pack(unpack(owed))
             end
         end
-        if changed[b] then
+        if slots.fresh then
+            redis_call('DEL', slots.key)
+            gone = NO_LOWS
+        elseif changed[b] then
             add_foreign_fields(b, gone)
         end
         for first = 1, #gone, 1000 do

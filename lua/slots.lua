@@ -19,7 +19,11 @@ do
         local slots, missing = slots_of[b], {}
         for i = 1, #fields do
             if slots.value[fields[i]] == nil then
-                missing[#missing + 1] = fields[i]
+                if slots.fresh then
+                    slots.value[fields[i]] = 0
+                else
+                    missing[#missing + 1] = fields[i]
+                end
             end
         end
         for first = 1, #missing, 500 do
@@ -35,7 +39,7 @@ do
         local slots = slots_of[b]
         local value = slots.value[field]
         if value == nil then
-            value = tonumber(redis_call('HGET', slots.key, field) or 0)
+            value = slots.fresh and 0 or tonumber(redis_call('HGET', slots.key, field) or 0)
             slots.value[field] = value
         end
         return value

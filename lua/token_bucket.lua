@@ -7,7 +7,7 @@
 -- times and lows rising, so that since a charge made at or after an entry's time (and before the next one's) the level
 -- has never been below that low; since `top` it has never been below what it is now.
 
-local NO_LOWS = {}
+local NO_LOWS = {} -- also whatever else is empty
 local bucket_charge, bucket_refund, bucket_refresh, bucket_wait
 
 do

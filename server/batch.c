@@ -42,6 +42,7 @@ void op_queue_put(struct op_queue *queue, struct op *op)
         queue->first = op;
     queue->last = op;
     queue->n++;
+    queue->own_ids += op->own_id;
 }
 
 struct op *op_queue_take(struct op_queue *queue)
@@ -52,6 +53,7 @@ struct op *op_queue_take(struct op_queue *queue)
         if (!queue->first)
             queue->last = NULL;
         queue->n--;
+        queue->own_ids -= op->own_id;
     }
     return op;
 }
@@ -75,12 +77,32 @@ static struct lane *find_lane(struct batcher *b, const char *domain)
     return lane;
 }
 
-/* Reports, renewals and cancels first (they make room), then acquires by priority, then looks. */
-static enum lane_queue queue_of(const struct op *op)
+static bool has_waiting(const struct op_queue *queue, const struct id *id)
+{
+    for (const struct op *op = queue->own_ids > 0 ? queue->first : NULL; op; op = op->next)
+        if (op->own_id && id_same_reservation(&op->id, id))
+            return true;
+    return false;
+}
+
+bool batcher_acquire_waits(const struct batcher *b, const struct op *op)
+{
+    for (const struct lane *lane = b->lanes; lane; lane = lane->next)
+        for (int q = QUEUE_ACQUIRE_0; q <= QUEUE_ACQUIRE_2; q++)
+            if (has_waiting(&lane->queues[q], &op->id))
+                return true;
+    return false;
+}
+
+/* Reports, renewals and cancels first (they make room), then acquires by priority, then looks. But a client may send an
+ * acquire under its own id and the report right behind it. */
+static enum lane_queue queue_of(const struct batcher *b, const struct op *op)
 {
     if (op->kind == OP_ACQUIRE)
         return (enum lane_queue)(QUEUE_ACQUIRE_0 + op->priority);
-    return op->kind == OP_PEEK ? QUEUE_PEEK : QUEUE_SETTLE;
+    if (op->kind == OP_PEEK)
+        return QUEUE_PEEK;
+    return batcher_acquire_waits(b, op) ? QUEUE_AFTER : QUEUE_SETTLE;
 }
 
 void batcher_wake(struct batcher *b)
@@ -103,7 +125,7 @@ void batcher_enqueue(struct batcher *b, struct op *op)
         batcher_end(b, op, OP_UNAVAILABLE);
         return;
     }
-    op_queue_put(&lane->queues[queue_of(op)], op);
+    op_queue_put(&lane->queues[queue_of(b, op)], op);
     batcher_wake(b);
 }
 
@@ -197,13 +219,15 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
         finish(b, op_queue_take(&b->ended));
     if (!store_ready(b->store))
         return;
-    batcher_look_up_waiting(b);
     for (struct lane *lane = b->lanes; lane; lane = lane->next) {
         if (lane->state == LANE_UNSENT)
             send_batch(lane);
         else if (lane->state == LANE_IDLE)
             form_batch(lane);
     }
+    /* After the batches: a look-up for an id whose acquire has just been sent must come behind it. */
+    if (store_ready(b->store))
+        batcher_look_up_waiting(b);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------------- */

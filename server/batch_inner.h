@@ -14,6 +14,7 @@ struct event;
 struct op_queue {
     struct op *first, *last;
     size_t n;
+    size_t own_ids; /* of those, such as chose their id themselves */
 };
 
 void op_queue_put(struct op_queue *queue, struct op *op);
@@ -24,6 +25,7 @@ enum lane_queue {
     QUEUE_ACQUIRE_0,
     QUEUE_ACQUIRE_1,
     QUEUE_ACQUIRE_2,
+    QUEUE_AFTER, /* what settles an acquire that still waits here */
     QUEUE_PEEK,
     QUEUE_COUNT
 };
@@ -63,6 +65,8 @@ struct batcher {
 };
 
 void batcher_wake(struct batcher *batcher);
+/* Does the acquire that chose this id still wait to be sent? Then what settles it must not overtake it. */
+bool batcher_acquire_waits(const struct batcher *batcher, const struct op *op);
 void batcher_enqueue(struct batcher *batcher, struct op *op);
 void batcher_end(struct batcher *batcher, struct op *op, enum op_outcome outcome);
 

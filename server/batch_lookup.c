@@ -83,6 +83,10 @@ void batcher_look_up_waiting(struct batcher *b)
 {
     for (size_t n = b->to_look_up.n; n > 0; n--) {
         struct op *op = op_queue_take(&b->to_look_up);
+        if (batcher_acquire_waits(b, op)) {
+            op_queue_put(&b->to_look_up, op);
+            continue;
+        }
         struct lookup *lookup = calloc(1, sizeof *lookup);
         if (!lookup) {
             batcher_end(b, op, OP_UNAVAILABLE);

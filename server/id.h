@@ -43,6 +43,9 @@ const char *id_parse(const char *text, size_t n, struct id *out);
 /* Writes the id's text, NUL-terminated, into buf of RATION_MAX_ID_BYTES; returns its length. */
 size_t id_format(const struct id *id, char *buf);
 
+/* Do both name the same reservation, whatever its member? */
+bool id_same_reservation(const struct id *a, const struct id *b);
+
 /* The same tenant and pool? */
 bool id_is_for(const struct id *id, const char *tenant, size_t tenant_n, const char *pool,
                size_t pool_n);

@@ -445,6 +445,24 @@ static void test_free_form_reports_ask_for_whom_the_id_was_made(void **state)
     assert_int_equal(op.outcome, OP_LATE);
 }
 
+static void test_a_report_does_not_overtake_its_acquire(void **state)
+{
+    (void)state;
+    struct op acquire = make_op(OP_ACQUIRE, "p", "a"), report = make_op(OP_REPORT, "p", "a"),
+              other = make_op(OP_REPORT, "p", "a");
+    acquire.own_id = true;
+    report.id = acquire.id;
+    batch_submit(test.batcher, &acquire);
+    batch_submit(test.batcher, &report);
+    batch_submit(test.batcher, &other);
+    turn();
+    assert_int_equal(played.evals, 1);
+    assert_int_equal(sent_op(2)[0], OP_REPORT); /* the other one */
+    assert_int_equal(sent_op(1)[0], OP_ACQUIRE);
+    assert_int_equal(sent_op(0)[0], OP_REPORT);
+    reply(STORE_REFUSED, "no", 2);
+}
+
 static void test_free_form_reports_of_others_are_refused(void **state)
 {
     (void)state;
@@ -505,6 +523,7 @@ int main(void)
         TEST(test_a_stale_calendar_is_packed_again_with_the_stores_time),
         TEST(test_answers_cut_short_end_in_unavailable),
         TEST(test_free_form_reports_ask_for_whom_the_id_was_made),
+        TEST(test_a_report_does_not_overtake_its_acquire),
         TEST(test_free_form_reports_of_others_are_refused),
         TEST(test_more_than_a_batch_holds_is_several),
     };
