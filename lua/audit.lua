@@ -27,15 +27,23 @@ local function read_books(levels, slots)
     for i = 1, NUMBERS * BOOKS do
         books[i] = levels and unpack_bytes('<i7', levels, #levels - 7 * (NUMBERS * BOOKS - i + 1) + 1) or 0
     end
+    local function expire(owed)
+        for i = 1, NUMBERS do
+            books[(EXPIRED - 1) * NUMBERS + i] = books[(EXPIRED - 1) * NUMBERS + i] + owed[i]
+            books[(OUTSTANDING - 1) * NUMBERS + i] = books[(OUTSTANDING - 1) * NUMBERS + i] - owed[i]
+        end
+    end
+    if levels then
+        local latest = { unpack_bytes('<I7i7i7i7i7i7i7', levels, #levels - 7 * (NUMBERS * BOOKS + 7) + 1) }
+        if table.remove(latest, 1) < second then
+            expire(latest)
+        end
+    end
     local fields = redis.call('HGETALL', slots)
     for f = 1, #fields, 2 do
         local n = tonumber(string.match(fields[f], '^o:(%d+)$'))
         if n and n < second then
-            local owed = { cmsgpack.unpack(fields[f + 1]) }
-            for i = 1, NUMBERS do
-                books[(EXPIRED - 1) * NUMBERS + i] = books[(EXPIRED - 1) * NUMBERS + i] + owed[i]
-                books[(OUTSTANDING - 1) * NUMBERS + i] = books[(OUTSTANDING - 1) * NUMBERS + i] - owed[i]
-            end
+            expire({ cmsgpack.unpack(fields[f + 1]) })
         end
     end
     for i = 1, NUMBERS * BOOKS do

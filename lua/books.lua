@@ -2,129 +2,141 @@
 -- the reports said was really used, and how much is outstanding. `ration audit` shows that they balance:
 -- granted = reported + outstanding + expired + cancelled.
 --
--- Outstanding estimates are kept by the second (1024 ms) of their deadline, in the pool's slots; a second that has passed is
--- moved to expired as a whole, so that nothing is ever done for a single reservation. A sixth number counts reservations.
+-- Outstanding estimates are kept by the second (1024 ms) of their deadline; a second that has passed is moved to expired as a
+-- whole, so that nothing is ever done for a single reservation. The latest second is kept with the levels and moves into the
+-- slots when a later one is opened. Each entry has six numbers: the units but `concurrent`, and reservations.
+--
+-- In memory and packed, `books` is one array: [1] the latest second, [2-7] what is outstanding in it, then from FIRST on
+-- granted, reported, expired, cancelled, spent, outstanding (in all); `owed` has the other seconds that a batch touches.
 
 local books_new, books_unpack, books_pack, books_owe, books_turn, books_grant, books_settle
 
 do
-    local BOOK_SECOND = 1024
-    local BOOKS = { 'granted', 'reported', 'expired', 'cancelled', 'spent', 'outstanding' }
-    local BOOKED_NUMBERS = 6
-    local BOOKS_FORMAT = '<I7' .. string.rep('i7', #BOOKS * BOOKED_NUMBERS)
+    local SECOND = 1024
+    local LATEST, FIRST = 1, 7 -- an entry's numbers stand at its offset + 1 to + 6
+    local GRANTED_AT, REPORTED_AT, EXPIRED_AT, CANCELLED_AT, SPENT_AT, OUTSTANDING_AT =
+        FIRST, FIRST + 6, FIRST + 12, FIRST + 18, FIRST + 24, FIRST + 30
     local LONGEST_SECONDS = 3700 -- a reservation lives an hour at the most
+    local FORMAT = '<I7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7'
 
     function books_new()
-        local books = { latest = 0, owed = {} }
-        for i = 1, #BOOKS do
-            books[BOOKS[i]] = { 0, 0, 0, 0, 0, 0 }
+        local books = {}
+        for i = 1, FIRST + 36 do
+            books[i] = 0
         end
+        books.owed = {}
         return books
     end
 
     function books_unpack(raw, at)
-        local books, numbers = books_new(), { unpack_bytes(BOOKS_FORMAT, raw, at) }
-        books.latest = numbers[1]
-        for i = 1, #BOOKS do
-            local sum = books[BOOKS[i]]
-            for j = 1, BOOKED_NUMBERS do
-                sum[j] = numbers[(i - 1) * BOOKED_NUMBERS + j + 1]
-            end
-        end
+        local books = { unpack_bytes(FORMAT, raw, at) }
+        books[#books] = nil -- where the reading stopped
+        books.owed = {}
         return books
     end
 
     function books_pack(books)
-        local numbers = { books.latest }
-        for i = 1, #BOOKS do
-            local sum = books[BOOKS[i]]
-            for j = 1, BOOKED_NUMBERS do
-                numbers[(i - 1) * BOOKED_NUMBERS + j + 1] = sum[j]
-            end
-        end
-        return pack_bytes(BOOKS_FORMAT, unpack(numbers))
+        return pack_bytes(FORMAT, unpack(books))
     end
 
-    local function books_add(sum, amounts, sign)
-        for i = 1, BOOKED_NUMBERS do
-            sum[i] = sum[i] + sign * amounts[i]
+    local function add(sum, offset, amounts, sign)
+        for i = 1, 6 do
+            sum[offset + i] = sum[offset + i] + sign * amounts[i]
         end
     end
 
-    local function books_second(b, n)
+    -- Where the outstanding estimates of second n stand: an array and an offset into it.
+    local function second_of(b, n)
         local books = books_of[b]
+        if n == books[LATEST] then
+            return books, LATEST
+        end
+        if n > books[LATEST] then
+            if books[LATEST + 6] > 0 then
+                books.owed[books[LATEST]] = { books[2], books[3], books[4], books[5], books[6], books[7] }
+            end
+            books[1], books[2], books[3], books[4], books[5], books[6], books[7] = n, 0, 0, 0, 0, 0, 0
+            return books, LATEST
+        end
         local owed = books.owed[n]
         if not owed then
             local raw = not slots_of[b].fresh and redis_call('HGET', slots_of[b].key, 'o:' .. n)
             owed = raw and { cmsgpack.unpack(raw) } or { 0, 0, 0, 0, 0, 0 }
             books.owed[n] = owed
         end
-        return owed
+        return owed, 0
     end
 
     function books_owe(b, deadline, amounts, sign)
-        local books, n = books_of[b], floor(deadline / BOOK_SECOND)
-        books_add(books_second(b, n), amounts, sign)
-        books_add(books.outstanding, amounts, sign)
-        books.latest = max(books.latest, n)
+        local owed, offset = second_of(b, floor(deadline / SECOND))
+        add(owed, offset, amounts, sign)
+        add(books_of[b], OUTSTANDING_AT, amounts, sign)
     end
 
-    function books_turn(b, last, now)
-        local books, slots = books_of[b], slots_of[b]
-        if books.outstanding[6] == 0 then
-            return
-        end
-        local first, gone = floor(last / BOOK_SECOND), min(floor(now / BOOK_SECOND) - 1, books.latest)
-        first = max(first, gone - LONGEST_SECONDS)
+    local function turn_slots(b, books, first, gone)
+        local slots = slots_of[b]
         for from = first, gone, 500 do
-            local fields, to = {}, min(from + 499, gone)
-            for n = from, to do
+            local fields = {}
+            for n = from, min(from + 499, gone) do
                 fields[#fields + 1] = 'o:' .. n
             end
             local values = redis_call('HMGET', slots.key, unpack(fields))
             for i = 1, #fields do
                 if values[i] then
                     local owed = { cmsgpack.unpack(values[i]) }
-                    books_add(books.outstanding, owed, -1)
-                    books_add(books.expired, owed, 1)
+                    add(books, OUTSTANDING_AT, owed, -1)
+                    add(books, EXPIRED_AT, owed, 1)
                     slots.dead[#slots.dead + 1] = fields[i]
                 end
             end
         end
     end
 
+    function books_turn(b, last, now)
+        local books = books_of[b]
+        if books[OUTSTANDING_AT + 6] == 0 then
+            return
+        end
+        local first, current = floor(last / SECOND), floor(now / SECOND)
+        local gone = min(current, books[LATEST]) - 1
+        turn_slots(b, books, max(first, gone - LONGEST_SECONDS), gone)
+        if books[LATEST] <= current then
+            -- Whatever was in the slots has passed, even where they were forgotten meanwhile.
+            local latest_passed = books[LATEST] < current
+            for i = 1, 6 do
+                local left = latest_passed and 0 or books[LATEST + i]
+                books[EXPIRED_AT + i] = books[EXPIRED_AT + i] + books[OUTSTANDING_AT + i] - left
+                books[OUTSTANDING_AT + i], books[LATEST + i] = left, left
+            end
+        end
+    end
+
     -- n equal costs were granted; `reservations` of them are new.
     function books_grant(b, deadline, cost, n, reservations)
-        local books, second = books_of[b], floor(deadline / BOOK_SECOND)
-        local granted, outstanding, owed = books.granted, books.outstanding, books_second(b, second)
+        local books = books_of[b]
+        local owed, offset = second_of(b, floor(deadline / SECOND))
         for i = 1, BOOKED do
             local amount = cost[i] * n
             if amount > 0 then
-                granted[i] = granted[i] + amount
-                outstanding[i] = outstanding[i] + amount
-                owed[i] = owed[i] + amount
+                books[GRANTED_AT + i] = books[GRANTED_AT + i] + amount
+                books[OUTSTANDING_AT + i] = books[OUTSTANDING_AT + i] + amount
+                owed[offset + i] = owed[offset + i] + amount
             end
         end
-        granted[6] = granted[6] + reservations
-        outstanding[6] = outstanding[6] + reservations
-        owed[6] = owed[6] + reservations
-        if second > books.latest then
-            books.latest = second
-        end
+        books[GRANTED_AT + 6] = books[GRANTED_AT + 6] + reservations
+        books[OUTSTANDING_AT + 6] = books[OUTSTANDING_AT + 6] + reservations
+        owed[offset + 6] = owed[offset + 6] + reservations
     end
 
     -- A report or a cancel. When the deadline's second has passed, the estimate stands under expired already.
     function books_settle(b, deadline, amounts, spent, cancelled, now)
         local books = books_of[b]
-        if not books then
-            return
-        end
-        if floor(deadline / BOOK_SECOND) < floor(now / BOOK_SECOND) then
-            books_add(books.expired, amounts, -1)
+        if floor(deadline / SECOND) < floor(now / SECOND) then
+            add(books, EXPIRED_AT, amounts, -1)
         else
             books_owe(b, deadline, amounts, -1)
         end
-        books_add(cancelled and books.cancelled or books.reported, amounts, 1)
-        books_add(books.spent, spent, 1)
+        add(books, cancelled and CANCELLED_AT or REPORTED_AT, amounts, 1)
+        add(books, SPENT_AT, spent, 1)
     end
 end

@@ -4,7 +4,7 @@
 -- Levels (times in ms; what is signed is not below zero but in the books):
 --   I1 format (2)  I1 limits  I6 last  I4 keep (after last)
 --   each limit: I2 sig  I1 extras  I7 used, and of a token bucket I5 rem  I6 top
---                           and of a rolling limit I6 the first slot that counted
+--                           and of a rolling limit I6 the first slot that counted  I6 I7 the open slot and what is in it
 --               as extras says: 1 I7 held  I2 classes; 2 I6 since; 4 x lows: I4 time (before last)  I7 I5 low and its rem
 --   and of a pool its books
 --
@@ -22,7 +22,7 @@ do
         limit_of[s], bucket_of[s] = limit, b
         used[s], held[s], classes[s], since[s], rem[s], top[s], lows[s] = 0, 0, 0, now, 0, 0, NO_LOWS
         if limit.algorithm == ROLLING then
-            top[s] = rolling_first(limit, from)
+            rolling_new(s, limit, from)
         elseif limit.algorithm == BUCKET and not limit.holds then
             since[s] = 0
         end
@@ -31,6 +31,9 @@ do
     local function unpack_extras(raw, at, s, extras, last)
         if extras % 2 == 1 then
             held[s], classes[s], at = unpack_bytes('<I7I2', raw, at)
+            if not hold_add then
+                holds_open()
+            end
         end
         if floor(extras / 2) % 2 == 1 then
             since[s], at = unpack_bytes('<I6', raw, at)
@@ -56,7 +59,7 @@ do
         if algorithm == BUCKET then
             rem[s], top[s], at = unpack_bytes('<I5I6', raw, at)
         elseif algorithm == ROLLING then
-            top[s], at = unpack_bytes('<I6', raw, at)
+            top[s], open_slot[s], in_slot[s], at = unpack_bytes('<I6I6I7', raw, at)
         end
         if extras > 0 then
             at = unpack_extras(raw, at, s, extras, last)
@@ -83,7 +86,7 @@ do
         if algorithm == BUCKET then
             packed = pack_bytes('<I2I1I7I5I6', sig, extras, u, rem[s], top[s])
         elseif algorithm == ROLLING then
-            packed = pack_bytes('<I2I1I7I6', sig, extras, u, top[s])
+            packed = pack_bytes('<I2I1I7I6I6I7', sig, extras, u, top[s], open_slot[s], min(in_slot[s], MOST))
         else
             packed = pack_bytes('<I2I1I7', sig, extras, u)
         end
@@ -112,20 +115,20 @@ do
         return last_of[b]
     end
 
-    -- Slots of a limit that was there before and is new again must not count.
-    local function drop_slots(b, limit)
-        local fields = redis_call('HKEYS', slots_of[b].key)
-        for i = 1, #fields do
-            if tonumber(string.match(fields[i], '^h?(%d+):')) == limit.sig then
-                slot_set(b, fields[i], 0)
-            end
-        end
-    end
-
     -- The limits are no longer what they were when the bucket was written: find for each one what continues as it. That
     -- is the same unit, algorithm and period; or else one of the same unit whose own limit is gone hands over what it
     -- used (and held), as if that had been charged when the bucket was last written.
     local function bucket_reopen(b, raw, last, now)
+        -- Slots of a limit that was there before and is new again must not count.
+        local function drop_slots(b, limit)
+            local fields = redis_call('HKEYS', slots_of[b].key)
+            for i = 1, #fields do
+                if tonumber(string.match(fields[i], '^h?(%d+):')) == limit.sig then
+                    slot_set(b, fields[i], 0)
+                end
+            end
+        end
+
         local set, base, at, stored = set_of[b], first_of[b], 13, {}
         changed[b] = true
         for i = 1, string.byte(raw, 2) do
@@ -156,6 +159,7 @@ do
                 limit_of[s], bucket_of[s] = set[j], b
                 used[s], held[s], classes[s], since[s], rem[s], top[s], lows[s] =
                     used[from], held[from], classes[from], since[from], rem[from], top[from], lows[from]
+                open_slot[s], in_slot[s] = open_slot[from], in_slot[from]
             else
                 state_new(s, b, set[j], last, now)
                 if slots_of[b] then
@@ -263,6 +267,15 @@ do
         end
     end
 
+    local function holds_any(b)
+        for j = 1, #set_of[b] do
+            if held[first_of[b] + j] > 0 then
+                return true
+            end
+        end
+        return false
+    end
+
     local function bucket_write_slots(b, expiry)
         local slots = slots_of[b]
         local gone, kept = slots.dead, {}
@@ -276,7 +289,7 @@ do
             end
         end
         for n, owed in pairs(books_of[b] and books_of[b].owed or NO_LOWS) do
-            if owed[6] == 0 then
+            if owed[6] <= 0 then
                 gone[#gone + 1] = 'o:' .. n
             else
                 kept[#kept + 1] = 'o:' .. n
@@ -295,7 +308,11 @@ do
         for first = 1, #kept, 1000 do
             redis_call('HSET', slots.key, unpack(kept, first, min(first + 999, #kept)))
         end
-        redis_call('PEXPIREAT', slots.key, string.format('%d', expiry))
+        -- What stands in the slots may be forgotten when it no longer counts; but what is held may not before it was
+        -- charged, and how long that takes is known to the levels only.
+        if #kept > 0 or holds_any(b) then
+            redis_call('PEXPIREAT', slots.key, string.format('%d', expiry))
+        end
     end
 
     function bucket_write(b, now)

@@ -24,9 +24,15 @@ local function decide_op(now)
     if kind == ACQUIRE then
         return answer(acquire(now))
     elseif kind == RENEW then
+        if not renew then
+            renew_open()
+        end
         return answer(renew(now))
     elseif kind == PEEK then
         return peek(now)
+    end
+    if not settle then
+        settle_open()
     end
     return answer(settle(now))
 end
@@ -55,6 +61,7 @@ end
 
 -- Every record that some operation will want, in one call a slice.
 local function fetch_records(input, at, n, slices)
+    records_open()
     for _ = 1, n do
         at = read_op(input, at, slices)
         if o.slice and (o.kind ~= ACQUIRE or o.again) then
@@ -71,8 +78,11 @@ local function decide(input)
     if version ~= 2 then
         return redis.error_reply('ERR this server speaks another version of the script: ' .. version)
     end
-    local sets, keys_from
-    sets, at = read_sets(input, at, n_sets)
+    local sets, keys_from, any_holds
+    sets, at, any_holds = read_sets(input, at, n_sets)
+    if any_holds then
+        holds_open()
+    end
     keys_from, at = read_buckets(input, at, n_buckets, sets)
 
     local time = redis_call('TIME')

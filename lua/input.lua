@@ -20,36 +20,37 @@ local last_of, keep_of, dirty, changed = {}, {}, {}, {}
 -- Columns of a state: one limit of one bucket.
 local states = 0
 local limit_of, bucket_of, used, held, classes, since, rem, top, lows = {}, {}, {}, {}, {}, {}, {}, {}, {}
+local open_slot, in_slot = {}, {}
 
 local function read_limit(input, at)
-    local l = {}
-    local flags
-    l.unit, l.algorithm, flags, l.amount, l.capacity, l[1], l[2], l[3], l.per, l.slack, l.sig, at =
+    local unit, algorithm, flags, amount, capacity, floor0, floor1, floor2, per, slack, sig
+    unit, algorithm, flags, amount, capacity, floor0, floor1, floor2, per, slack, sig, at =
         unpack_bytes('<I1I1I1i8i8i8i8i8I6I4I2', input, at)
-    l.unit = l.unit + 1 -- Lua's arrays begin with 1
-    l.at_end = flags % 2 == 1
-    l.settle = floor(flags / 2) % 2 == 1
-    l.holds = l.at_end or l.algorithm == CONCURRENT
-    if l.algorithm == ROLLING then
-        l.width = ceil(l.per / SLOTS)
-        l.stay = l.per + l.slack
-    elseif l.algorithm == CALENDAR then
+    local at_end = flags % 2 == 1
+    local l = { -- made in one go: a table that grows field by field is copied each time it is full
+        floor0, floor1, floor2, unit = unit + 1, -- Lua's arrays begin with 1
+        algorithm = algorithm, amount = amount, capacity = capacity, per = per, sig = sig, at_end = at_end,
+        settle = flags >= 2, holds = at_end or algorithm == CONCURRENT,
+        width = algorithm == ROLLING and ceil(per / SLOTS), stay = per + slack,
+    }
+    if algorithm == CALENDAR then
         l.bound0, l.bound1, l.bound2, at = unpack_bytes('<I6I6I6', input, at)
     end
     return l, at
 end
 
 local function read_sets(input, at, n)
-    local sets = {}
+    local sets, any_holds = {}, false
     for i = 1, n do
         local limits, set = nil, {}
         limits, at = unpack_bytes('<I1', input, at)
         for j = 1, limits do
             set[j], at = read_limit(input, at)
+            any_holds = any_holds or set[j].holds
         end
         sets[i] = set
     end
-    return sets, at
+    return sets, at, any_holds
 end
 
 -- Each bucket has one key, or two when it has slots; they come first in KEYS, in the buckets' order.

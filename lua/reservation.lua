@@ -6,13 +6,14 @@
 -- estimates}. The first part is what was granted, the others what was added since. When no member is outstanding any more
 -- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
-local slice_fetch, record_get, record_put, slice_keep, record_write_new, member_state, member_mark,
-    member_find, member_move, record_estimate, record_add_part, slice_write, GRACE
+--
+-- These functions are made when the first operation comes that wants a record; a plain acquire only writes one (slices.lua).
 
-do
+local slice_fetch, record_get, record_put, record_pack, member_state, member_mark, member_find, member_move,
+    record_estimate, record_add_part
+
+local function records_open()
     local PARTS = 8
-    GRACE = 60000 -- a late report is still counted for as long as the reservation lived, at least a minute
-    local ROUND = 4096 -- slices' expiry is rounded up, so that it is not written with each batch
 
     function slice_fetch(slice)
         local nonces = slice.wanted
@@ -41,7 +42,7 @@ do
         return r
     end
 
-    local function record_pack(r)
+    function record_pack(r)
         if not string.find(r.states, '[om]') then
             return cmsgpack.pack(r.check, r.states)
         end
@@ -74,27 +75,8 @@ do
         r.slice.dirty[r.nonce] = true
     end
 
-    -- A slice stays until the last of its records can no longer be reported.
-    function slice_keep(slice, deadline, ttl)
-        local expiry = deadline + (ttl > GRACE and ttl or GRACE)
-        if expiry > slice.expiry then
-            slice.expiry = expiry
-        end
-    end
-
     local function record_new(slice, nonce, check)
         return { slice = slice, nonce = nonce, check = check, states = '', token = '', parts = {} }
-    end
-
-    -- A new record of one part goes straight into its packed form.
-    function record_write_new(n, deadline, class, now)
-        local slice, cost = o.slice, o.cost
-        local raw = cmsgpack.pack(o.check, n == 1 and 'o' or string.rep('o', n), deadline, class,
-            o.split_unknown and 1 or 0, '', deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
-        slice.raw[o.nonce], slice.records[o.nonce] = raw, nil
-        local fields = slice.fields
-        fields[#fields + 1] = o.nonce
-        fields[#fields + 1] = raw
     end
 
     function member_state(r, member)
@@ -153,30 +135,5 @@ do
             table.remove(parts, 2)
         end
         parts[#parts + 1] = { now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6] }
-    end
-
-    function slice_write(slice)
-        local fields = slice.fields
-        for nonce in pairs(slice.dirty) do
-            fields[#fields + 1] = nonce
-            fields[#fields + 1] = record_pack(slice.records[nonce])
-        end
-        if #fields == 0 then
-            return
-        end
-        if slice.names then
-            fields[#fields + 1] = 'n'
-            fields[#fields + 1] = slice.names
-        end
-        -- A record that is new and was touched again in the same batch stands here twice; the later one counts.
-        for first = 1, #fields, 1000 do
-            redis_call('HSET', slice.key, unpack(fields, first, min(first + 999, #fields)))
-        end
-        if slice.expiry > 0 then
-            local lives = redis_call('PTTL', slice.key)
-            if lives < 0 or lives + slice.clock < slice.expiry then
-                redis_call('PEXPIREAT', slice.key, string.format('%d', ceil(slice.expiry / ROUND) * ROUND))
-            end
-        end
     end
 end

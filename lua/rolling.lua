@@ -1,11 +1,14 @@
 -- Rolling window. `used` is the sum of the slots that still count. Slot n holds what was charged between n * width and
 -- (n + 1) * width and counts until a whole period and the slack after its end, so that no window of one period, wherever
--- it begins, can hold more than the amount. `top` is the first slot that still counts.
+-- it begins, can hold more than the amount.
+--
+-- The slot that is being charged, `open_slot`, is kept with the levels (`in_slot`); it moves into the slots when the next
+-- one is opened. So a batch touches slots only when they turn. `top` is the first slot that still counts.
 
-local rolling_first, rolling_charge, rolling_refund, rolling_refresh, rolling_wait
+local rolling_first, rolling_new, rolling_charge, rolling_refund, rolling_refresh, rolling_wait
 
 do
-    local function rolling_field(limit, slot)
+    local function field_of(limit, slot)
         return limit.sig .. ':' .. slot
     end
 
@@ -14,24 +17,25 @@ do
         return floor((now - limit.stay) / limit.width)
     end
 
-    local function rolling_fields(limit, first, last)
-        local fields = {}
-        for slot = first, last do
-            fields[#fields + 1] = rolling_field(limit, slot)
-        end
-        return fields
+    function rolling_new(s, limit, now)
+        top[s], open_slot[s], in_slot[s] = rolling_first(limit, now), floor(now / limit.width), 0
     end
 
     function rolling_charge(s, amount, at)
-        local limit, b = limit_of[s], bucket_of[s]
-        local slot = floor(at / limit.width)
-        if slot ~= limit.named_slot then
-            limit.named_slot, limit.named_field = slot, rolling_field(limit, slot)
-        end
-        local slots, field = slots_of[b], limit.named_field
-        slots.value[field] = (slots.value[field] or slot_get(b, field)) + amount
-        slots.touched[field] = true
+        local limit = limit_of[s]
+        local slot, open = floor(at / limit.width), open_slot[s]
         used[s] = used[s] + amount
+        if slot == open then
+            in_slot[s] = in_slot[s] + amount
+        elseif slot > open then
+            if in_slot[s] > 0 then
+                slot_set(bucket_of[s], field_of(limit, open), in_slot[s])
+            end
+            open_slot[s], in_slot[s] = slot, amount
+        else
+            local b, field = bucket_of[s], field_of(limit, slot)
+            slot_set(b, field, slot_get(b, field) + amount)
+        end
     end
 
     -- Gives back into the slot that was charged, if it still counts; a later window never gains from it.
@@ -41,32 +45,50 @@ do
         if slot < rolling_first(limit, now) then
             return
         end
-        local field = rolling_field(limit, slot)
-        local value = slot_get(b, field)
-        amount = min(amount, value)
-        slot_set(b, field, value - amount)
+        if slot == open_slot[s] then
+            amount = min(amount, in_slot[s])
+            in_slot[s] = in_slot[s] - amount
+        else
+            local field = field_of(limit, slot)
+            local value = slot_get(b, field)
+            amount = min(amount, value)
+            slot_set(b, field, value - amount)
+        end
         used[s] = used[s] - amount
     end
 
-    function rolling_refresh(s, last, now)
-        local limit, b = limit_of[s], bucket_of[s]
-        local first, next_first = top[s], rolling_first(limit, now)
-        local gone = min(next_first - 1, floor(last / limit.width))
-        top[s] = max(first, next_first)
-        if gone >= first then
-            local fields = rolling_fields(limit, first, gone)
-            slots_fetch(b, fields)
-            for i = 1, #fields do
-                local value = slot_get(b, fields[i])
-                if value > 0 then
-                    used[s] = max(0, used[s] - value)
-                    slot_set(b, fields[i], 0)
-                end
+    local function slots_turn(s, limit, first, gone)
+        local b, fields = bucket_of[s], {}
+        for slot = first, gone do
+            fields[#fields + 1] = field_of(limit, slot)
+        end
+        slots_fetch(b, fields)
+        for i = 1, #fields do
+            local value = slot_get(b, fields[i])
+            if value > 0 then
+                used[s] = max(0, used[s] - value)
+                slot_set(b, fields[i], 0)
             end
+        end
+    end
+
+    function rolling_refresh(s, last, now)
+        local limit = limit_of[s]
+        local first, next_first = top[s], rolling_first(limit, now)
+        if next_first > first then
+            slots_turn(s, limit, first, min(next_first, open_slot[s]) - 1)
+            if next_first >= open_slot[s] then
+                -- Whatever was in the slots has passed, even where they were forgotten meanwhile.
+                if next_first > open_slot[s] then
+                    in_slot[s] = 0
+                end
+                used[s] = in_slot[s]
+            end
+            top[s] = next_first
         end
         if classes[s] ~= 0 then
             holds_turn(s, last, now, function(_, deadline, amount)
-                if floor(deadline / limit.width) >= rolling_first(limit, now) then
+                if floor(deadline / limit.width) >= next_first then
                     rolling_charge(s, amount, deadline)
                 end
             end)
@@ -80,13 +102,15 @@ do
         if excess <= 0 then
             return 0
         end
-        local first, current = rolling_first(limit, now), floor(now / limit.width)
-        local fields = rolling_fields(limit, first, current)
+        local first, fields = rolling_first(limit, now), {}
+        for slot = first, open_slot[s] - 1 do
+            fields[#fields + 1] = field_of(limit, slot)
+        end
         slots_fetch(b, fields)
-        for i = 1, #fields do
-            excess = excess - slot_get(b, fields[i])
+        for slot = first, open_slot[s] do
+            excess = excess - (slot == open_slot[s] and in_slot[s] or slot_get(b, fields[slot - first + 1]))
             if excess <= 0 then
-                return (first + i) * limit.width + limit.stay - now
+                return (slot + 1) * limit.width + limit.stay - now
             end
         end
         local holds = holds_between(s, now, now + 2 ^ 40)

@@ -2,7 +2,7 @@
 
 local settle
 
-do
+local function settle_open() -- when the first report or cancel comes
     -- What was used of each unit, from what the report states and, for the rest, the estimate. README.md has the rules.
     local function actual_use(r, estimate)
         local function stated(unit)

@@ -57,7 +57,8 @@ def test_the_audit_agrees_with_the_books(clean_store):
                 extra = sum(n[5] for check, n in records if check == 1)
                 assert [*counted[:5], counted[5] + extra] == list(books["outstanding"]), (turn, name)
                 for unit in range(6):
-                    assert books["granted"][unit] == sum(books[w][unit] for w in ("reported", "expired", "cancelled", "outstanding"))
+                    parts = ("reported", "expired", "cancelled", "outstanding")
+                    assert books["granted"][unit] == sum(books[word][unit] for word in parts)
                 compared += counted[5]
     assert compared > 1000
 

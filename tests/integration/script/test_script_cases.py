@@ -170,6 +170,8 @@ def test_every_key_has_an_expiry(bench):
     bench.limits([tokens(BUCKET, 1000), IN_FLIGHT_2], [tokens(ROLLING, 1000), daily(5000)])
     o, _ = bench.acquire(tokens=10, concurrent=1)
     kept, _ = bench.acquire(tokens=10, concurrent=1)
+    bench.at += 1000
+    bench.acquire(tokens=10)  # in another slot: the pool's first one moves into its slots
     bench.report(o, tokens=5)
     assert len(bench.client.keys("*")) == 5
     assert all(bench.client.pttl(key) > 0 for key in bench.client.keys("*"))
@@ -323,8 +325,9 @@ def test_another_period_takes_over_what_was_used_and_lets_go_of_it(bench, to):
     assert bench.acquire(tokens=500)[1].outcome == GRANTED
 
 
-@pytest.mark.parametrize("limit, unit", [(tokens(ROLLING, 1000), "tokens"), (IN_FLIGHT_2.change(amount=1000, capacity=1000), "concurrent"),
-                                         (tokens(BUCKET, 1000, at_end=True), "tokens")])
+@pytest.mark.parametrize("limit, unit", [
+    (tokens(ROLLING, 1000), "tokens"), (tokens(BUCKET, 1000, at_end=True), "tokens"),
+    (Limit(IN_FLIGHT, CONCURRENT, 1000, 0), "concurrent")])
 def test_a_limit_that_was_taken_away_and_comes_back_does_not_admit_more(bench, limit, unit):
     hour = Limit(REQUESTS, ROLLING, 1000, 60 * MINUTE)
     bench.limits([hour, limit])
@@ -340,7 +343,9 @@ def test_a_limit_that_was_taken_away_and_comes_back_does_not_admit_more(bench, l
 def test_slots_that_outlive_their_levels_do_not_admit_more(bench):
     hour = tokens(ROLLING, 1000, 60 * MINUTE)
     bench.limits([hour])
-    bench.acquire(tokens=1000)
+    bench.acquire(tokens=999)
+    bench.at += 31_000
+    bench.acquire(tokens=1)  # the next slot: the first one moves into the slots
     bench.limits([Limit(REQUESTS, BUCKET, 1000, 1000)])
     bench.acquire(requests=1)
     bench.at = bench.client.pexpiretime("{b}t") + 1
@@ -428,6 +433,14 @@ def test_a_calendar_limit_under_constant_load_resets_on_the_instant(bench):
     assert (refused.outcome, refused.wait) == (DENIED, 1)
     bench.at = MIDNIGHT
     assert bench.acquire(tokens=1000)[1].outcome == GRANTED
+
+
+def test_a_charge_in_the_last_millisecond_of_a_day_is_not_of_the_next(bench):
+    bench.limits([daily(1000)])
+    bench.at = MIDNIGHT - 1
+    bench.acquire(tokens=600)
+    bench.at = MIDNIGHT
+    assert bench.remaining() == [1000]
 
 
 # Trap 22: a burst after idling admitted twice the limit.

@@ -9,8 +9,8 @@ import time
 
 import packing
 from model import Model
-from packing import (ACQUIRE, BUCKET, CANCEL, CONCURRENT, DENIED, GRANTED, IN_FLIGHT, OUTPUT, PEEK, REPORT, REQUESTS, ROLLING, TOKENS,
-                     Bucket, Limit, Op)
+from packing import (ACQUIRE, BUCKET, CANCEL, CONCURRENT, DENIED, GRANTED, IN_FLIGHT, OUTPUT, PEEK, REPORT, REQUESTS, ROLLING,
+                     TOKENS, Bucket, Limit, Op)
 
 SECONDS = 6
 

@@ -160,7 +160,8 @@ class World:
         if x < 0.04 and self.sent:
             o = r.choice(self.sent)
             check = o.check if r.random() < 0.95 else o.check ^ 1
-            return o.change(again=True, check=check, n=o.n if r.random() < 0.7 or o.kind != ACQUIRE else min(255, o.n + r.randint(1, 3)))
+            more = r.randint(1, 3) if o.kind == ACQUIRE and r.random() < 0.3 else 0
+            return o.change(again=True, check=check, n=min(255, o.n + more))
         if x < 0.06:
             return Op(PEEK, r.choice(self.pairs))
         if x < 0.5 and self.live:
