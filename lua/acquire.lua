@@ -137,6 +137,10 @@ do
         if granted >= o.n then
             return GRANTED, granted
         end
-        return granted > 0 and GRANTED or DENIED, granted, why_not(cost, now)
+        local at_bucket, at_limit, wait = why_not(cost, now)
+        if wait == 0 then
+            wait = 1 -- all would fit, but not into this group any more, or not without writing (a dry run of several)
+        end
+        return granted > 0 and GRANTED or DENIED, granted, at_bucket, at_limit, wait
     end
 end

@@ -3,8 +3,8 @@
 --
 -- Levels (times in ms; what is signed is not below zero but in the books):
 --   I1 format (2)  I1 limits  I6 last  I4 keep (after last)
---   each limit: I2 sig  I1 extras  I7 used, and of a token bucket I5 rem  I6 top
---                           and of a rolling limit I6 the first slot that counted  I6 I7 the open slot and what is in it
+--   each limit: I3 sig  I1 extras  I6 used, and of a token bucket I5 rem  I6 top
+--                           and of a rolling limit I6 the first slot that counted  I6 I6 the open slot and what is in it
 --               as extras says: 1 I7 held  I2 classes; 2 I6 since; 4 x lows: I4 time (before last)  I7 I5 low and its rem
 --   and of a pool its books
 --
@@ -14,7 +14,7 @@ local bucket_last, bucket_open, bucket_write
 
 do
     local FORMAT = 2
-    local MOST = EXACT -- a debt stops growing there
+    local MOST = 2 ^ 48 - 1 -- a debt stops growing there: 28 times the largest limit
 
     -- What is given back of charges that were made before a limit was there, is not given back to it: `since` tells. A
     -- plain token bucket knows by its lows.
@@ -53,13 +53,13 @@ do
     -- Reads one limit's levels into state s. Returns what follows, and the sig.
     local function unpack_limit(raw, at, s, last)
         local sig, extras
-        sig, extras, used[s], at = unpack_bytes('<I2I1I7', raw, at)
+        sig, extras, used[s], at = unpack_bytes('<I3I1I6', raw, at)
         held[s], classes[s], since[s], rem[s], top[s], lows[s] = 0, 0, 0, 0, 0, NO_LOWS
-        local algorithm = floor(sig / 2048) % 4
+        local algorithm = floor(sig / 2 ^ 19) % 4
         if algorithm == BUCKET then
             rem[s], top[s], at = unpack_bytes('<I5I6', raw, at)
         elseif algorithm == ROLLING then
-            top[s], open_slot[s], in_slot[s], at = unpack_bytes('<I6I6I7', raw, at)
+            top[s], open_slot[s], in_slot[s], at = unpack_bytes('<I6I6I6', raw, at)
         end
         if extras > 0 then
             at = unpack_extras(raw, at, s, extras, last)
@@ -84,11 +84,11 @@ do
         local packed
         local algorithm = limit_of[s].algorithm
         if algorithm == BUCKET then
-            packed = pack_bytes('<I2I1I7I5I6', sig, extras, u, rem[s], top[s])
+            packed = pack_bytes('<I3I1I6I5I6', sig, extras, u, rem[s], top[s])
         elseif algorithm == ROLLING then
-            packed = pack_bytes('<I2I1I7I6I6I7', sig, extras, u, top[s], open_slot[s], min(in_slot[s], MOST))
+            packed = pack_bytes('<I3I1I6I6I6I6', sig, extras, u, top[s], open_slot[s], min(in_slot[s], MOST))
         else
-            packed = pack_bytes('<I2I1I7', sig, extras, u)
+            packed = pack_bytes('<I3I1I6', sig, extras, u)
         end
         if extras == 0 then
             return packed
@@ -139,7 +139,7 @@ do
         local function take(j, exact)
             local function fits(i)
                 local sig = stored[i] and not stored[i].taken and stored[i].sig
-                return sig and (exact and sig == set[j].sig or not exact and floor(sig / 8192) == set[j].unit - 1)
+                return sig and (exact and sig == set[j].sig or not exact and floor(sig / 2 ^ 21) == set[j].unit - 1)
             end
             for i = 0, #stored do
                 local k = i == 0 and j or i -- the same place first
@@ -199,7 +199,7 @@ do
                 limit_of[s], bucket_of[s] = limit, b
                 if limit.algorithm == BUCKET and #raw >= at + 20 then
                     local sig, extras
-                    sig, extras, used[s], rem[s], top[s], at = unpack_bytes('<I2I1I7I5I6', raw, at)
+                    sig, extras, used[s], rem[s], top[s], at = unpack_bytes('<I3I1I6I5I6', raw, at)
                     same = sig == limit.sig
                     held[s], classes[s], since[s], lows[s] = 0, 0, 0, NO_LOWS
                     if same and extras > 0 then

@@ -25,7 +25,7 @@ local open_slot, in_slot = {}, {}
 local function read_limit(input, at)
     local unit, algorithm, flags, amount, capacity, floor0, floor1, floor2, per, slack, sig
     unit, algorithm, flags, amount, capacity, floor0, floor1, floor2, per, slack, sig, at =
-        unpack_bytes('<I1I1I1i8i8i8i8i8I6I4I2', input, at)
+        unpack_bytes('<I1I1I1i8i8i8i8i8I6I4I3', input, at)
     local at_end = flags % 2 == 1
     local l = { -- made in one go: a table that grows field by field is copied each time it is full
         floor0, floor1, floor2, unit = unit + 1, -- Lua's arrays begin with 1

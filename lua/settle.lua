@@ -21,21 +21,23 @@ local function settle_open() -- when the first report or cancel comes
             else
                 use[2] = max(0, estimate[2] + use[3] - estimate[3] + use[4] - estimate[4])
             end
-        elseif tokens and r.split_unknown then
-            if not input then
-                use[3] = output and max(0, use[2] - use[4]) or use[2]
+        elseif tokens and input ~= output then
+            if input then
+                use[4] = max(0, use[2] - use[3])
+            else
+                use[3] = max(0, use[2] - use[4])
             end
-            if not output then
-                use[4] = input and max(0, use[2] - use[3]) or use[2]
-            end
+        elseif tokens and r.split_unknown and not input then
+            use[3], use[4] = use[2], use[2]
         end
         if o.partial then
             -- A call that was cut short is not free: the provider has read the input at least.
             if r.split_unknown then
                 use[3] = max(use[3], estimate[3])
             else
+                -- Whatever tokens were reported beyond the input are output.
                 use[3] = max(input and use[3] or 0, estimate[3])
-                use[4] = output and use[4] or 0
+                use[4] = output and use[4] or tokens and max(0, use[2] - use[3]) or 0
             end
             local least = estimate[3] > 0 and max(estimate[3], output and use[3] + use[4] or 0) or estimate[2]
             use[2] = max(tokens and use[2] or 0, least)

@@ -164,6 +164,13 @@ static bool same_key(const struct packer *p, size_t key, const char *text, size_
 
 /* ---- limit sets -------------------------------------------------------------------------------------------- */
 
+/* Tells the limits of a bucket apart over time: what was used stays with the same unit, algorithm and period. */
+static int64_t limit_sig(const struct limit *l)
+{
+    return ((int64_t)l->unit << 21) + ((int64_t)l->algorithm << 19) +
+           (l->counted_end ? 1 << 18 : 0) + (int64_t)(l->per_ms % 262139);
+}
+
 static void put_limit(struct packer *p, const struct limit *l)
 {
     struct bytes *to = &p->sets;
@@ -176,10 +183,7 @@ static void put_limit(struct packer *p, const struct limit *l)
         put_int(p, to, l->floor[i], 8);
     put_int(p, to, (int64_t)l->per_ms, 6);
     put_int(p, to, l->slack_ms, 4);
-    put_int(p, to,
-            l->unit * 8192 + l->algorithm * 2048 + (l->counted_end ? 1024 : 0) +
-                (int)(l->per_ms % 1021),
-            2);
+    put_int(p, to, limit_sig(l), 3);
     if (l->algorithm == LIMIT_CALENDAR) {
         int64_t bounds[3];
         zone_bounds(l->zone, l->calendar, p->now_ms, bounds);
@@ -365,7 +369,8 @@ static int64_t get_int(const char *data, size_t n)
     return (int64_t)le64toh(little);
 }
 
-static void answer_op(struct op *op, const char *data, bool granted)
+/* lag_ms: the store's clock has stepped back, and decisions stand still until it has caught up. */
+static void answer_op(struct op *op, const char *data, bool granted, int64_t lag_ms)
 {
     op->outcome = (enum op_outcome)(unsigned char)data[0];
     if (op->kind == OP_ACQUIRE && op->outcome == OP_GRANTED && !granted)
@@ -373,6 +378,8 @@ static void answer_op(struct op *op, const char *data, bool granted)
     op->limited_bucket = (uint8_t)data[2];
     op->limited_limit = (uint8_t)data[3];
     op->retry_after_ms = op->outcome == OP_DENIED ? get_int(data + 4, 8) : 0;
+    if (op->retry_after_ms > 0)
+        op->retry_after_ms += lag_ms;
 }
 
 /* Copies the rows, for alignment; several looks of one batch share the scratch, so pointers are set afterwards. */
@@ -395,6 +402,7 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
     *store_ms = get_int(data + 1, 6);
     if (data[0] != 0)
         return BATCH_STALE;
+    int64_t lag_ms = get_int(data + 7, 6) - *store_ms;
     size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_OPS] = {0};
     rows->n = 0;
     for (size_t g = 0; g < batch->n_groups; g++) {
@@ -414,7 +422,7 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
         }
         for (size_t i = 0; i < group->n; i++)
             if (batch->ops[group->first + i])
-                answer_op(batch->ops[group->first + i], answer, i < granted);
+                answer_op(batch->ops[group->first + i], answer, i < granted, lag_ms);
     }
     for (size_t g = 0; g < batch->n_groups; g++) {
         struct op *op = batch->ops[batch->groups[g].first];

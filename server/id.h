@@ -30,6 +30,8 @@ struct id_maker {
     uint64_t sequence;
     unsigned used;      /* ids made in the current slice */
     uint64_t opened_ms; /* monotonic */
+    size_t random_left;
+    unsigned char random[64 * RATION_ID_NONCE_BYTES];
 };
 
 void id_maker_init(struct id_maker *maker);

@@ -395,9 +395,9 @@ static void test_a_stale_calendar_is_packed_again_with_the_stores_time(void **st
     struct answer stale = answer_head(1);
     reply(STORE_OK, stale.bytes, stale.n);
     assert_int_equal(played.evals, 2);
-    /* version, counts, n limits, then the limit up to its bounds: 2 + 6 + 1 + 3 + 5 * 8 + 6 + 4 + 2 */
+    /* version, counts, n limits, then the limit up to its bounds: 2 + 6 + 1 + 3 + 5 * 8 + 6 + 4 + 3 */
     int64_t begins = 0;
-    memcpy(&begins, played.argument + 64, 6);
+    memcpy(&begins, played.argument + 65, 6);
     assert_true(begins <= 1795000000000 && 1795000000000 - begins < 86400000);
     struct answer a = answer_head(0);
     answer_op(&a, OP_GRANTED, 1, 0, 0, 0);

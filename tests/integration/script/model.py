@@ -388,17 +388,19 @@ def actual_use(o, split_unknown, estimate):
             use[TOKENS] = max(estimate[TOKENS], use[part])
         else:
             use[TOKENS] = max(0, estimate[TOKENS] + use[part] - estimate[part])
-    elif stated[TOKENS] and split_unknown:
-        for part, other in ((INPUT, OUTPUT), (OUTPUT, INPUT)):
-            if not stated[part]:
-                use[part] = max(0, o.cost[TOKENS] - o.cost[other]) if stated[other] else o.cost[TOKENS]
+    elif stated[TOKENS] and stated[INPUT] != stated[OUTPUT]:
+        part, other = (INPUT, OUTPUT) if stated[OUTPUT] else (OUTPUT, INPUT)
+        use[part] = max(0, o.cost[TOKENS] - o.cost[other])
+    elif stated[TOKENS] and split_unknown and not stated[INPUT]:
+        use[INPUT] = use[OUTPUT] = o.cost[TOKENS]
     if o.partial:
         # A call that was cut short has been read by the provider, and may have written nothing.
         if split_unknown:
             use[INPUT] = max(estimate[INPUT], use[INPUT])
         else:
             use[INPUT] = max(estimate[INPUT], o.cost[INPUT] if stated[INPUT] else 0)
-            use[OUTPUT] = o.cost[OUTPUT] if stated[OUTPUT] else 0
+            beyond = max(0, o.cost[TOKENS] - use[INPUT]) if stated[TOKENS] else 0
+            use[OUTPUT] = o.cost[OUTPUT] if stated[OUTPUT] else beyond
         if estimate[INPUT] == 0:
             least = estimate[TOKENS]
         else:

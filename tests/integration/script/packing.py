@@ -62,11 +62,11 @@ class Limit:
         self.capacity = amount if capacity is None else capacity
         self.slack, self.at_end, self.settle, self.kept_back, self.bounds = slack, at_end, settle, kept_back, bounds
         self.holds = at_end or algorithm == CONCURRENT
-        self.sig = unit * 8192 + algorithm * 2048 + at_end * 1024 + per % 1021
+        self.sig = unit * 2**21 + algorithm * 2**19 + at_end * 2**18 + per % 262139
         self.width = -(-per // 120)
         self.stay = per + slack
         self._packed = struct.pack("<BBBqqqqq", unit, algorithm, at_end | settle << 1, amount, self.capacity, *kept_back) \
-            + per.to_bytes(6, "little") + struct.pack("<IH", slack, self.sig)
+            + per.to_bytes(6, "little") + struct.pack("<I", slack) + self.sig.to_bytes(3, "little")
 
     def pack(self):
         if self.algorithm == CALENDAR:
