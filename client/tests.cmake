@@ -23,3 +23,9 @@ ration_client_test(alloc ${client_tests}/test_client_peer.c)
 # The walk over the allocations: those of the library's own code are led to the test by the linker.
 target_link_options(test-client-alloc PRIVATE
                     -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup)
+
+# The rooms of `ration bench` that can be tested without a server.
+set(bench_parts ${PROJECT_SOURCE_DIR}/client/tool)
+ration_client_test(bench ${bench_parts}/bench_draw.c ${bench_parts}/bench_hist.c ${bench_parts}/bench_wire.c)
+target_include_directories(test-client-bench PRIVATE ${bench_parts})
+target_link_libraries(test-client-bench PRIVATE m)

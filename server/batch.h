@@ -22,11 +22,11 @@ struct event_base;
 struct store;
 
 struct batch_counters {
-    uint64_t batches;     /* sent to the store */
-    uint64_t operations;  /* in those batches */
-    uint64_t resent;      /* operations sent again because a batch's fate was unknown */
-    uint64_t unavailable; /* operations answered OP_UNAVAILABLE */
-    uint64_t refused;     /* operations answered OP_REFUSED */
+    _Atomic uint64_t batches;     /* sent to the store */
+    _Atomic uint64_t operations;  /* in those batches */
+    _Atomic uint64_t resent;      /* operations sent again because a batch's fate was unknown */
+    _Atomic uint64_t unavailable; /* operations answered OP_UNAVAILABLE */
+    _Atomic uint64_t refused;     /* operations answered OP_REFUSED */
 };
 
 /* store is borrowed. timeout_ms is the age at which a waiting operation is answered OP_UNAVAILABLE. */
@@ -37,7 +37,7 @@ void batcher_free(struct batcher *batcher);
 void batch_submit(struct batcher *batcher, struct op *op);
 /* To be called when the store becomes ready or ceases to be. */
 void batch_store_changed(struct batcher *batcher);
-/* Operations that wait or are under way. */
+/* Operations that wait or are under way; any thread may ask. */
 size_t batch_load(const struct batcher *batcher);
 const struct batch_counters *batch_counters(const struct batcher *batcher);
 

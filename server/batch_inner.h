@@ -53,7 +53,7 @@ struct batcher {
     struct event *wake;  /* made active to run at the end of the loop's turn */
     struct event *sweep; /* looks for what waited too long, while anything waits */
     bool sweeping;
-    size_t load; /* operations submitted and not done */
+    _Atomic size_t load; /* operations submitted and not done */
     struct lane *lanes;
     struct op_queue to_look_up; /* free-form ids whose owner is not known yet */
     struct op_queue ended;      /* operations whose end is to be told */

@@ -34,7 +34,7 @@ struct seen {
     uint16_t place[PLACES];
 };
 
-/* What one packing needs; one at a time in a thread. */
+/* What packing needs, kept from batch to batch. */
 struct packer {
     struct batch *batch;
     int64_t now_ms;
@@ -50,13 +50,11 @@ struct packer {
     struct seen sets_seen, buckets_seen, slices_seen;
 };
 
-static _Thread_local struct packer *packer;
-
 /* ---- bytes ------------------------------------------------------------------------------------------------- */
 
 static void *bytes_room(struct packer *p, struct bytes *bytes, size_t n)
 {
-    static unsigned char nowhere[1024];
+    static _Thread_local unsigned char nowhere[1024];
     if (bytes->n + n > bytes->cap) {
         size_t cap = bytes->cap ? bytes->cap * 2 : 4096;
         while (cap < bytes->n + n)
@@ -329,12 +327,12 @@ static void pack_groups(struct packer *p)
 
 int batch_pack(struct batch *batch, int64_t store_now_ms)
 {
-    if (!packer) {
-        packer = calloc(1, sizeof *packer);
-        if (!packer)
+    if (!batch->packer) {
+        batch->packer = calloc(1, sizeof *batch->packer);
+        if (!batch->packer)
             return -1;
     }
-    struct packer *p = packer;
+    struct packer *p = batch->packer;
     p->batch = batch;
     p->now_ms = store_now_ms;
     p->failed = p->wants_records = false;
@@ -383,7 +381,7 @@ static void answer_op(struct op *op, const char *data, bool granted, int64_t lag
 }
 
 /* Copies the rows, for alignment; several looks of one batch share the scratch, so pointers are set afterwards. */
-static size_t answer_rows(struct bytes *rows, const char *data, size_t n)
+static size_t answer_rows(struct packer *packer, struct bytes *rows, const char *data, size_t n)
 {
     size_t at = rows->n;
     for (size_t i = 0; i < n; i++) {
@@ -417,7 +415,7 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
         if ((unsigned char)answer[0] == OP_PEEKED) {
             if (n - at < granted * ANSWER_ROW)
                 return BATCH_UNREADABLE;
-            rows_at[g] = answer_rows(rows, data + at, granted);
+            rows_at[g] = answer_rows(batch->packer, rows, data + at, granted);
             at += granted * ANSWER_ROW;
         }
         for (size_t i = 0; i < group->n; i++)
@@ -434,6 +432,12 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
 
 void batch_close(struct batch *batch)
 {
+    if (batch->packer) {
+        bytes_free(&batch->packer->sets);
+        bytes_free(&batch->packer->buckets);
+        bytes_free(&batch->packer->ops);
+        free(batch->packer);
+    }
     bytes_free(&batch->argument);
     bytes_free(&batch->key_text);
 }

@@ -25,6 +25,8 @@ struct batch_group {
     uint16_t first, n;
 };
 
+struct packer;
+
 struct batch {
     const char *domain; /* borrowed from the lane */
     size_t n;
@@ -34,6 +36,7 @@ struct batch {
     bool again; /* it was sent before and its fate is unknown */
 
     /* what batch_pack() makes */
+    struct packer *packer;
     struct bytes argument, key_text;
     size_t n_keys;
     size_t key_at[BATCH_MAX_KEYS]; /* offsets into key_text while it grows */

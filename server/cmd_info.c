@@ -1,8 +1,8 @@
 /*
  * INFO [section]...
  *
- * Text in the form of Redis' INFO: "# Section", then "name:value" lines. Counters are those of this worker since it
- * started; the lists in worker.h and batch.h say what each counts.
+ * Text in the form of Redis' INFO: "# Section", then "name:value" lines. Counters are sums over all workers since
+ * the start; the lists in worker.h and batch.h say what each counts.
  */
 #include <inttypes.h>
 #include <unistd.h>
@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "command.h"
 #include "config.h"
+#include "crew.h"
 #include "front.h"
 #include "store.h"
 #include "version.h"
@@ -27,12 +28,13 @@ static void write_server(struct buf *text, const struct worker *worker)
     buf_printf(text, "uptime_in_seconds:%" PRIu64 "\r\n", (clock_ms() - worker->started_ms) / 1000);
     buf_printf(text, "config:%.900s\r\n",
                worker->config_path != NULL ? worker->config_path : "built-in example");
+    buf_printf(text, "threads:%zu\r\n", worker->crew != NULL ? worker->crew->n : 1);
     buf_printf(text, "draining:%d\r\n", worker->draining);
 }
 
 static void write_clients(struct buf *text, const struct worker *worker)
 {
-    buf_printf(text, "connected_clients:%zu\r\n", front_connections(worker->front));
+    buf_printf(text, "connected_clients:%zu\r\n", crew_connections(worker));
     buf_printf(text, "max_connections:%u\r\n", worker->config->max_connections);
 }
 
@@ -44,20 +46,36 @@ static void write_store(struct buf *text, const struct worker *worker)
     buf_printf(text, "store_warning:%.900s\r\n", store_warning(worker->store));
 }
 
+/* Sums a number of all workers; each is read on its own, while the others go on counting. */
+#define SUM(worker, expression)                                                                    \
+    __extension__({                                                                                \
+        uint64_t sum_ = 0;                                                                         \
+        size_t n_ = (worker)->crew != NULL ? (worker)->crew->n : 1;                                \
+        for (size_t i_ = 0; i_ < n_; i_++) {                                                       \
+            const struct worker *each =                                                            \
+                (worker)->crew != NULL ? (worker)->crew->workers[i_] : (worker);                   \
+            sum_ += (expression);                                                                  \
+        }                                                                                          \
+        sum_;                                                                                      \
+    })
+
 static void write_batches(struct buf *text, const struct worker *worker)
 {
-    const struct batch_counters *counters = batch_counters(worker->batcher);
-    buf_printf(text, "batches:%" PRIu64 "\r\n", counters->batches);
-    buf_printf(text, "operations:%" PRIu64 "\r\n", counters->operations);
-    buf_printf(text, "operations_resent:%" PRIu64 "\r\n", counters->resent);
-    buf_printf(text, "operations_unavailable:%" PRIu64 "\r\n", counters->unavailable);
-    buf_printf(text, "operations_refused:%" PRIu64 "\r\n", counters->refused);
-    buf_printf(text, "operations_waiting:%zu\r\n", batch_load(worker->batcher));
+#define WRITE_BATCHES(name, field)                                                                 \
+    buf_printf(text, name ":%" PRIu64 "\r\n", SUM(worker, batch_counters(each->batcher)->field))
+    WRITE_BATCHES("batches", batches);
+    WRITE_BATCHES("operations", operations);
+    WRITE_BATCHES("operations_resent", resent);
+    WRITE_BATCHES("operations_unavailable", unavailable);
+    WRITE_BATCHES("operations_refused", refused);
+#undef WRITE_BATCHES
+    buf_printf(text, "operations_waiting:%" PRIu64 "\r\n", SUM(worker, batch_load(each->batcher)));
 }
 
 static void write_stats(struct buf *text, const struct worker *worker)
 {
-#define WRITE_COUNTER(name, help) buf_printf(text, #name ":%" PRIu64 "\r\n", worker->counters.name);
+#define WRITE_COUNTER(name, help)                                                                  \
+    buf_printf(text, #name ":%" PRIu64 "\r\n", SUM(worker, each->counters.name));
     WORKER_COUNTERS(WRITE_COUNTER)
 #undef WRITE_COUNTER
 }

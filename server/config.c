@@ -166,5 +166,7 @@ const char *config_restart_needed(const struct config *from, const struct config
         return "store.password";
     if (store[0]->timeout_ms != store[1]->timeout_ms)
         return "store.timeout_ms";
+    if (from->threads != to->threads)
+        return "threads";
     return NULL;
 }

@@ -70,6 +70,7 @@ struct config {
     enum config_outage on_outage;
     uint32_t ttl_ms; /* of a reservation that does not say */
     unsigned max_connections;
+    unsigned threads;      /* workers; 0: one for each core */
     char *operator_secret; /* the credential that may do everything; NULL: none */
     bool auth_required;    /* some credential is configured, so every connection needs one */
     const struct config_tier *default_tier; /* NULL: unknown tenants are refused */

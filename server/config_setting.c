@@ -70,6 +70,8 @@ static const struct setting table[] = {
      RELOAD, .help = "how long a reservation waits for its report"},
     {"", "max_connections", SETTING_INTEGER, "10000", .min = 1, .max = 1000000, RELOAD,
      .help = "of clients, at once"},
+    {"", "threads", SETTING_INTEGER, "0", .min = 0, .max = 64, RESTART,
+     .help = "workers, each with a connection of its own to the store; 0: one for each core"},
     {"", "auth", SETTING_OBJECT, "", RELOAD, .help = "credentials that are not a tenant's"},
     {"auth", "operator", SETTING_SECRET, "", RELOAD, .secret = true,
      .help = "the credential that may do everything"},

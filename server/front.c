@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "crew.h"
 #include "front_inner.h"
 #include "log.h"
 
@@ -93,7 +94,7 @@ static void refuse(struct front *front, int fd)
 static void take(struct front *front, int fd, const struct sockaddr *peer)
 {
     static const int on = 1;
-    if (front->n_conns >= front->worker->config->max_connections) {
+    if (crew_connections(front->worker) >= front->worker->config->max_connections) {
         refuse(front, fd);
         return;
     }
@@ -152,13 +153,15 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Listening ------------------------------------------------------------------------------------------------ */
 
-static int listen_at(const struct addrinfo *address)
+static int listen_at(const struct addrinfo *address, bool shared)
 {
     static const int on = 1;
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (shared)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
         return fd;
     int err = errno;
@@ -167,12 +170,26 @@ static int listen_at(const struct addrinfo *address)
     return -1;
 }
 
-static int listen_configured(const struct config_listen *where, char *errmsg, size_t cap)
+/* A shared address would let a second rationd in unnoticed: first it must be free for one that does not share. */
+static int listen_shared(const struct addrinfo *address, bool first)
 {
+    if (first) {
+        int probe = listen_at(address, false);
+        if (probe < 0)
+            return -1;
+        close(probe);
+    }
+    return listen_at(address, true);
+}
+
+static int listen_configured(const struct worker *worker, char *errmsg, size_t cap)
+{
+    const struct config_listen *where = &worker->config->listen;
+    bool shared = worker->crew != NULL && worker->crew->n > 1;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found;
     char port[8];
-    snprintf(port, sizeof port, "%u", where->resp_port);
+    snprintf(port, sizeof port, "%u", crew_port(worker));
     int err = getaddrinfo(where->resp_host, port, &hints, &found);
     if (err != 0) {
         snprintf(errmsg, cap, "listen.resp: cannot resolve the host '%s': %s", where->resp_host,
@@ -181,7 +198,7 @@ static int listen_configured(const struct config_listen *where, char *errmsg, si
     }
     int fd = -1;
     for (struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next)
-        fd = listen_at(a);
+        fd = shared ? listen_shared(a, crew_is_first(worker)) : listen_at(a, false);
     err = errno;
     freeaddrinfo(found);
     if (fd >= 0)
@@ -227,7 +244,7 @@ static int make_events(struct front *front)
 
 int front_new(struct worker *worker, struct front **out, char *errmsg, size_t errmsg_cap)
 {
-    int fd = listen_configured(&worker->config->listen, errmsg, errmsg_cap);
+    int fd = listen_configured(worker, errmsg, errmsg_cap);
     if (fd < 0)
         return -1;
     struct front *front = calloc(1, sizeof *front);

@@ -44,7 +44,7 @@ struct front {
         *resume_event;      /* timer of 0 ms: the next turn, after a look at the other sockets */
     uint64_t complained_ms; /* when the last "cannot accept" was logged */
     uint64_t last_conn_id;
-    size_t n_conns;          /* in `conns` */
+    _Atomic size_t n_conns;  /* in `conns` */
     struct conn_list conns;  /* every connection that is not closed */
     struct conn_list closed; /* closed, to be freed at the end of the turn */
     struct conn_list dirty;  /* have something to send at the end of the turn */

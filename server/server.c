@@ -26,6 +26,7 @@
 #include "batch.h"
 #include "clock.h"
 #include "config.h"
+#include "crew.h"
 #include "embedded.h"
 #include "front.h"
 #include "store.h"
@@ -39,7 +40,8 @@
 enum { ON_TERM, ON_INT, ON_HUP, N_SIGNALS };
 
 struct server {
-    struct worker worker;
+    struct worker worker;       /* the main thread's */
+    struct crew crew;           /* with the others */
     struct config *boot_config; /* whose store settings are borrowed; one reference */
     struct config_store
         store_settings; /* boot_config's, or the embedded store's socket; strings are borrowed */
@@ -111,6 +113,7 @@ static void on_reload(evutil_socket_t signal, short what, void *arg)
     raise_file_limit(config->max_connections);
     config_unref(worker->config);
     worker->config = config;
+    crew_reload(&server->crew, config);
     log_info("configuration reloaded", "file=%s pools=%zu tenants=%zu", worker->config_path,
              config_pool_count(config), config_tenant_count(config));
 }
@@ -140,12 +143,14 @@ static void on_stop(evutil_socket_t signal, short what, void *arg)
     const char *name = signal == SIGTERM ? "SIGTERM" : "SIGINT";
     if (worker->draining) {
         log_warn("stopping at once", "signal=%s", name);
+        crew_drain(&server->crew, true);
         event_base_loopbreak(worker->base);
         return;
     }
-    log_info("stopping", "signal=%s connections=%zu", name, front_connections(worker->front));
+    log_info("stopping", "signal=%s connections=%zu", name, crew_connections(worker));
     worker->draining = true;
     event_add(server->drain_timer, &patience);
+    crew_drain(&server->crew, false);
     front_drain(worker->front, on_drained, server);
 }
 
@@ -251,6 +256,14 @@ static int start(struct server *server, const struct options *options)
         return -1;
     }
     raise_file_limit(worker->config->max_connections);
+    struct crew_plan plan = {.n = server->crew.n,
+                             .store = &server->store_settings,
+                             .config_path = worker->config_path,
+                             .started_ms = worker->started_ms};
+    if (crew_start(&server->crew, worker, &plan, errmsg, sizeof errmsg) != 0) {
+        log_error("cannot start", "reason=\"%s\"", errmsg);
+        return -1;
+    }
     log_info("listening", "resp=%s",
              address(worker->config, front_port(worker->front), where, sizeof where));
     return 0;
@@ -261,6 +274,8 @@ static int start(struct server *server, const struct options *options)
 static void stop(struct server *server)
 {
     struct worker *worker = &server->worker;
+    crew_drain(&server->crew, !worker->draining); /* those that drain have their time for it */
+    crew_stop(&server->crew);
     store_free(worker->store);
     worker->store = NULL;
     batcher_free(worker->batcher);
@@ -294,6 +309,9 @@ int server_run(const struct options *options, struct config *config)
     server.worker.started_ms = clock_ms();
     server.boot_config = config_ref(config);
     id_maker_init(&server.worker.ids);
+    server.worker.crew = &server.crew;
+    server.crew.n = crew_size(config);
+    server.crew.workers[0] = &server.worker;
     log_info("starting", "version=%s config=%s", RATION_VERSION,
              options->config != NULL ? options->config : "built-in");
     if (options->config == NULL)

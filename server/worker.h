@@ -1,10 +1,11 @@
 /*
- * A worker: one thread, one event base, one connection to the store, its own batcher and its own client connections.
- * Nothing on the path of a request is shared between workers. Today the server runs one.
+ * A worker: one thread, one event base, one connection to the store, its own listener, batcher and client connections.
+ * Nothing on the path of a request is shared between workers; counters are atomic so that INFO on one worker can sum them.
  */
 #ifndef RATIOND_WORKER_H
 #define RATIOND_WORKER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,6 +16,7 @@
 struct event_base;
 struct store;
 struct front;
+struct crew;
 
 /* Counters of one worker, for INFO. One list makes the struct and the names. */
 #define WORKER_COUNTERS(X)                                                                         \
@@ -32,7 +34,7 @@ struct front;
     X(allowed_without_store, "acquires granted because the store was away and on_outage is allow")
 
 struct worker_counters {
-#define WORKER_COUNTER_FIELD(name, help) uint64_t name;
+#define WORKER_COUNTER_FIELD(name, help) _Atomic uint64_t name;
     WORKER_COUNTERS(WORKER_COUNTER_FIELD)
 #undef WORKER_COUNTER_FIELD
 };
@@ -47,6 +49,7 @@ struct worker {
     struct front *front; /* the client connections: front.h */
     struct worker_counters counters;
     uint64_t started_ms; /* monotonic */
+    struct crew *crew;   /* all workers: crew.h */
     bool draining;       /* SIGTERM came: no new connections, commands under way are finished */
 };
 

@@ -37,6 +37,15 @@ static int read_secret(const char *path, char *out, size_t size)
     return EXIT_GRANTED;
 }
 
+int tool_secret(const struct tool *tool, char *out, size_t size)
+{
+    if (tool->secret_file)
+        return read_secret(tool->secret_file, out, size);
+    const char *secret = getenv("RATION_SECRET");
+    snprintf(out, size, "%s", secret ? secret : "");
+    return EXIT_GRANTED;
+}
+
 int tool_open(const struct tool *tool, const char *servers, ration **out)
 {
     struct ration_options options;

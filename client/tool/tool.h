@@ -1,6 +1,7 @@
 /*
  * What the subcommands of `ration` share: the exit codes, the options that all of them take, and opening a handle with
- * words that help when it fails. The tool uses the public header of the library and nothing behind it.
+ * words that help when it fails. The tool uses the public header of the library and nothing behind it, but for `bench`,
+ * which makes its own connections and borrows the library's parsing of addresses and its clock.
  */
 #ifndef RATION_TOOL_H
 #define RATION_TOOL_H
@@ -8,6 +9,7 @@
 #include <ration/ration.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* What a shell script branches on. */
@@ -28,6 +30,10 @@ struct tool {
  * be closed, or EXIT_WRONG after saying why.
  */
 int tool_open(const struct tool *tool, const char *servers, ration **out);
+
+/* The credential as the options or the environment say, "" where there is none: for what makes connections of its own.
+ * EXIT_WRONG after saying why. */
+int tool_secret(const struct tool *tool, char *out, size_t size);
 
 /* The servers that will be asked, as text for messages. */
 const char *tool_servers(const struct tool *tool);
@@ -51,5 +57,6 @@ int cmd_audit(int argc, char **argv, struct tool *tool);
 int cmd_ping(int argc, char **argv, struct tool *tool);
 int cmd_exec(int argc, char **argv, struct tool *tool);
 int cmd_replay(int argc, char **argv, struct tool *tool);
+int cmd_bench(int argc, char **argv, struct tool *tool);
 
 #endif

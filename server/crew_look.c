@@ -1,0 +1,27 @@
+/* What a worker may ask of the crew it belongs to; a worker without one (in tests) is its own. */
+#include "crew.h"
+
+#include "front.h"
+
+size_t crew_connections(const struct worker *worker)
+{
+    if (!worker->crew)
+        return front_connections(worker->front);
+    size_t sum = 0;
+    for (size_t i = 0; i < worker->crew->n; i++)
+        if (worker->crew->workers[i]->front)
+            sum += front_connections(worker->crew->workers[i]->front);
+    return sum;
+}
+
+uint16_t crew_port(const struct worker *worker)
+{
+    if (crew_is_first(worker))
+        return worker->config->listen.resp_port;
+    return front_port(worker->crew->workers[0]->front);
+}
+
+bool crew_is_first(const struct worker *worker)
+{
+    return !worker->crew || worker->crew->workers[0] == worker;
+}

@@ -1,0 +1,112 @@
+"""The rows of the table: what each compares, its bar, and how a row becomes a line and a piece of JSON."""
+import dataclasses
+import statistics
+
+
+@dataclasses.dataclass
+class Bar:
+    """One bar. `better` says on which side of it the figure must be."""
+
+    name: str
+    what: str
+    bar: float
+    better: str = "more"
+    unit: str = "x"  # of the figure; x is a ratio
+
+
+@dataclasses.dataclass
+class Ratio(Bar):
+    """A bar about ours / baseline, both measured in each round."""
+
+    ours: str = ""
+    baseline: str = ""
+    field: str = "per_second"
+
+
+BARS = [
+    Ratio("unpipelined", "50 connections, 10,000 tenants", 1.2, ours="ours-50", baseline="plain-50"),
+    Ratio("unpipelined-p99", "the same: p99", 1.0, "less", ours="ours-50", baseline="plain-50", field="p99_us"),
+    Ratio("hot-64", "64 pipelined, one hot tenant", 8, ours="ours-hot", baseline="plain-hot"),
+    Ratio("many-64", "64 pipelined, 10,000 tenants", 2.5, ours="ours-64", baseline="plain-64"),
+    Bar("slowest-call", "slowest Redis call at half the highest rate", 5, "less", "ms"),
+    Ratio("pairs", "acquire + report pairs, 50 connections", 0.6, ours="pairs-50", baseline="plain-50"),
+    Ratio("one-connection", "one connection: mean latency", 2.2, "less", ours="ours-1", baseline="plain-1", field="mean_us"),
+    Ratio("fair", "fair baseline, no pipelining", 3, ours="ours-50", baseline="fair-50"),
+    Ratio("fair-64", "fair baseline, 64 pipelined, 10,000 tenants", 8, ours="ours-64", baseline="fair-64"),
+    Ratio("outstanding", "pairs with 100,000 reservations outstanding", 0.95, ours="pairs-loaded", baseline="pairs-empty"),
+    Ratio("million", "1 million tenants against 10,000, 64 pipelined", 0.85, ours="ours-million", baseline="ours-64"),
+    Bar("idle-memory", "10,000 idle connections, each, in rationd", 2048, "less", "bytes"),
+    Ratio("idle-effect", "50 others beside 10,000 idle connections", 0.95, ours="ours-50-idle", baseline="ours-50"),
+    Bar("memory-tenant", "Redis memory of a tenant of 3 limits", 250, "less", "bytes"),
+    Bar("memory-reservation", "Redis memory of an outstanding reservation", 150, "less", "bytes"),
+    Bar("open-p99", "open loop, half the highest rate, 64 connections: p99", 2, "less", "ms"),
+    Bar("open-p99.9", "the same: p99.9", 10, "less", "ms"),
+    Bar("audit", "pools that do not balance in `ration audit`", 0, "less", "pools"),
+]
+BY_NAME = {bar.name: bar for bar in BARS}
+
+
+def _meets(bar, figure):
+    return figure <= bar.bar if bar.better == "less" else figure >= bar.bar
+
+
+def row(bar, figures, **details):
+    """The row of a bar, of one figure a round."""
+    figure = statistics.median(figures)
+    out = {"name": bar.name, "ratio": round(figure, 4), "bar": bar.bar, "ok": _meets(bar, figure)}
+    out.update(what=bar.what, better=bar.better, unit=bar.unit, rounds=len(figures))
+    out["spread"] = [round(min(figures), 4), round(max(figures), 4)]
+    out.update(details)
+    return out
+
+
+def ratio_row(bar, rounds):
+    """Of rounds, each a dictionary of measurements by name: the median of the ratios, as both sides of a ratio are measured
+    right after each other and the machine may be slower in one round than in another."""
+    ours = [one[bar.ours][bar.field] for one in rounds]
+    baseline = [one[bar.baseline][bar.field] for one in rounds]
+    details = {"measured_in": "us" if bar.field.endswith("_us") else "per second"}
+    if all("slowest_ms" in one[side] for one in rounds for side in (bar.ours, bar.baseline)):
+        # What the store's slow log had, for a look at how quiet the machine was: the baseline's calls take microseconds.
+        details["slowest_call_ms"] = {side: max(one[side]["slowest_ms"] for one in rounds) for side in (bar.ours, bar.baseline)}
+    return row(
+        bar,
+        [a / b for a, b in zip(ours, baseline)],
+        ours=round(statistics.median(ours), 1),
+        baseline=round(statistics.median(baseline), 1),
+        **details,
+    )
+
+
+def failed_row(bar, reason):
+    out = {"name": bar.name, "ratio": None, "bar": bar.bar, "ok": False}
+    out.update(what=bar.what, better=bar.better, unit=bar.unit, reason=str(reason))
+    return out
+
+
+def _number(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _cells(one):
+    sign = "<=" if one["better"] == "less" else ">="
+    figure = low = high = "-"
+    if one["ratio"] is not None:
+        figure, low, high = (_number(value) for value in (one["ratio"], *one["spread"]))
+    if one["unit"] != "x" and one["ratio"] is not None:
+        figure += " " + one["unit"]
+    spread = f"{low} .. {high}" if low != high else ""
+    rates = [_number(one[side]) if side in one else "" for side in ("ours", "baseline")]
+    return [one["name"], one["what"], *rates, figure, spread, f"{sign} {_number(one['bar'])}", "ok" if one["ok"] else "MISSED"]
+
+
+def table(rows):
+    heads = ["row", "what", "ours", "baseline", "figure", "spread", "bar", ""]
+    lines = [heads] + [_cells(one) for one in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    out = []
+    for line in lines:
+        left = [line[0].ljust(widths[0]), line[1].ljust(widths[1])]
+        right = [line[i].rjust(widths[i]) for i in range(2, 7)]
+        out.append("  ".join(left + right + [line[7]]).rstrip())
+    return "\n".join(out + [f"{one['name']}: {one[key]}" for one in rows for key in ("reason", "note") if key in one])
