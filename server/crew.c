@@ -119,7 +119,7 @@ static int make_member(struct crew_member *member, struct crew *crew, const stru
     worker->crew = crew;
     id_maker_init(&worker->ids);
     member->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    worker->base = event_base_new();
+    worker->base = crew_base_new();
     if (member->bell < 0 || !worker->base)
         return -1;
     member->bell_event =

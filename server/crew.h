@@ -48,6 +48,9 @@ void crew_drain(struct crew *crew, bool at_once);
 /* Waits for their threads and frees what they had. */
 void crew_stop(struct crew *crew);
 
+/* An event base for a worker, or NULL: out of memory. */
+struct event_base *crew_base_new(void);
+
 /* ---- Asked by a worker ---------------------------------------------------------------------------------------- */
 
 /* Client connections of all workers. */

@@ -1,7 +1,21 @@
 /* What a worker may ask of the crew it belongs to; a worker without one (in tests) is its own. */
 #include "crew.h"
 
+#include <event2/event.h>
+
 #include "front.h"
+
+/* Interest in a socket that comes and goes within a turn of the loop costs no system call. */
+struct event_base *crew_base_new(void)
+{
+    struct event_config *how = event_config_new();
+    if (!how)
+        return NULL;
+    event_config_set_flag(how, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    struct event_base *base = event_base_new_with_config(how);
+    event_config_free(how);
+    return base;
+}
 
 size_t crew_connections(const struct worker *worker)
 {

@@ -236,7 +236,7 @@ static int start(struct server *server, const struct options *options)
 {
     struct worker *worker = &server->worker;
     char errmsg[ERRMSG_BYTES], where[256];
-    if ((worker->base = event_base_new()) == NULL || set_up_signals(server) != 0) {
+    if ((worker->base = crew_base_new()) == NULL || set_up_signals(server) != 0) {
         log_error("cannot start", "reason=\"no event loop\"");
         return -1;
     }

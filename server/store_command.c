@@ -148,6 +148,7 @@ static int store_command_put_in_flight(struct store *store, struct store_command
                                    command->n) != REDIS_OK)
         return -1;
     store_command_list_append(&store->in_flight, command);
+    event_active(store->push, EV_TIMEOUT, 1);
     return 0;
 }
 

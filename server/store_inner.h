@@ -52,6 +52,7 @@ struct store {
     /* While the host's name is looked up; there is no context yet. */
     struct store_lookup *lookup;
     struct event *timer; /* connecting: gives up; backing off: tries again */
+    struct event *push;  /* made active by a command: writes what was queued in this turn */
     struct event *watch; /* fires no later than the earliest deadline in in_flight */
     unsigned step;       /* of the greeting */
     unsigned failures;   /* in a row: the delay and the choice of address follow it */
