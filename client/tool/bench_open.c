@@ -133,8 +133,10 @@ static bool find_tcp(const struct addr *addr, int64_t timeout_ms, struct target 
 static bool find_unix(const struct addr *addr, int64_t timeout_ms, struct target *out)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    /* The parser of the list saw to it that the path fits. */
-    snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", addr->host);
+    size_t len = strlen(addr->host);
+    if (len >= sizeof(sun.sun_path)) /* the parser of the list saw to it */
+        return say_failed(addr->text, "the path is too long for a unix socket");
+    memcpy(sun.sun_path, addr->host, len + 1);
     out->n = sizeof(sun);
     memcpy(&out->address, &sun, sizeof(sun));
     int error = probe(out, timeout_ms);

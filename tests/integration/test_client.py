@@ -79,7 +79,7 @@ def test_peek_is_a_table_for_people(lab, server):
 
 def test_help_of_every_command(lab):
     top = line(lab.tool(None, "--help"), 0)
-    commands = ("acquire", "report", "renew", "cancel", "peek", "audit", "exec", "ping", "replay")
+    commands = ("acquire", "report", "renew", "cancel", "peek", "audit", "exec", "ping", "replay", "bench")
     for command in commands:
         assert command in top
         assert "xit status" in line(lab.tool(None, command, "--help"), 0)
