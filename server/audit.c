@@ -16,11 +16,14 @@
 #include <string.h>
 
 #include "batch_pack.h"
+#include "clock.h"
 #include "log.h"
 #include "store.h"
 
 enum { NUMBERS = 6, BOOKS = 6, SLICES_A_CALL = 64, TRIES = 3, RECORD_BYTES = 42 };
 enum { GRANTED, REPORTED, EXPIRED, CANCELLED, SPENT, OUTSTANDING };
+
+#define LOST "the connection to the store broke; try again"
 
 struct pool_audit {
     const struct config_pool *pool;
@@ -44,6 +47,7 @@ struct audit {
     char **slices;
     size_t n_slices, cap_slices, next_slice;
     bool failed;
+    uint64_t deadline_ms; /* of waiting for a store that is away; monotonic */
 };
 
 static void read_books(struct audit *a, store_reply_fn *on_books);
@@ -65,10 +69,22 @@ static void audit_free(struct audit *a)
     free(a);
 }
 
+static void on_start(evutil_socket_t fd, short what, void *arg);
+
 static void fail(struct audit *a, const char *why)
 {
     a->done(a->arg, NULL, 0, why);
     audit_free(a);
+}
+
+/* The store is away: the domain is begun again when it is back, if that does not take longer than an operation may wait. */
+static void begin_again(struct audit *a, const char *why)
+{
+    static const struct timeval soon = {0, 20 * 1000L};
+    bool closed = strcmp(store_trouble(a->store), "closed") == 0; /* the server is ending */
+    if (closed || clock_ms() >= a->deadline_ms ||
+        event_base_once(a->base, -1, EV_TIMEOUT, on_start, a, &soon) < 0)
+        fail(a, why);
 }
 
 /* ---- the result -------------------------------------------------------------------------------------------- */
@@ -126,8 +142,6 @@ static void take_books(const char *data, int64_t books[BOOKS][NUMBERS])
 
 static const char *books_problem(const struct audit *a, enum store_status status, size_t n)
 {
-    if (status == STORE_LOST)
-        return "the connection to the store broke; try again";
     if (status != STORE_OK || n != 6 + a->n * BOOKS * NUMBERS * 8)
         return "the store's answer was not understood";
     return NULL;
@@ -144,6 +158,10 @@ static bool same_movement(int64_t a[BOOKS][NUMBERS], int64_t b[BOOKS][NUMBERS])
 static void on_books_again(void *arg, enum store_status status, const char *data, size_t n)
 {
     struct audit *a = arg;
+    if (status == STORE_LOST) {
+        begin_again(a, LOST);
+        return;
+    }
     const char *problem = books_problem(a, status, n);
     if (problem) {
         fail(a, problem);
@@ -207,9 +225,12 @@ static void on_counts(void *arg, enum store_status status, const char *data, siz
 {
     struct audit *a = arg;
     size_t slices = slices_a_call(a);
+    if (status == STORE_LOST) {
+        begin_again(a, LOST);
+        return;
+    }
     if (status != STORE_OK || !take_counts(a, slices, data, n)) {
-        fail(a, status == STORE_LOST ? "the connection to the store broke; try again"
-                                     : "the store's answer was not understood");
+        fail(a, "the store's answer was not understood");
         return;
     }
     a->next_slice += slices;
@@ -238,7 +259,7 @@ static void count_slices(struct audit *a)
     pack_argument(a, 0, argument);
     if (store_eval(a->store, SCRIPT_AUDIT, n, keys, bytes, argument, sizeof argument, on_counts,
                    a) < 0)
-        fail(a, store_trouble(a->store));
+        begin_again(a, store_trouble(a->store));
 }
 
 /* ---- finding the slices ------------------------------------------------------------------------------------ */
@@ -288,6 +309,10 @@ static void scan(struct audit *a);
 static void on_scanned(void *arg, enum store_status status, const char *data, size_t n)
 {
     struct audit *a = arg;
+    if (status == STORE_LOST) {
+        begin_again(a, LOST);
+        return;
+    }
     if (status != STORE_OK || n >= sizeof a->cursor || a->failed) {
         fail(a, a->failed ? "out of memory" : "the store did not answer; try again");
         return;
@@ -307,7 +332,7 @@ static void scan(struct audit *a)
     char pattern[RATION_MAX_DOMAIN_BYTES + 32];
     snprintf(pattern, sizeof pattern, "ration:{%s}:r:*", a->config->domains[a->domain]);
     if (store_scan(a->store, a->cursor, pattern, on_slice, on_scanned, a) < 0)
-        fail(a, store_trouble(a->store));
+        begin_again(a, store_trouble(a->store));
 }
 
 /* ---- a domain ---------------------------------------------------------------------------------------------- */
@@ -315,6 +340,10 @@ static void scan(struct audit *a)
 static void on_books(void *arg, enum store_status status, const char *data, size_t n)
 {
     struct audit *a = arg;
+    if (status == STORE_LOST) {
+        begin_again(a, LOST);
+        return;
+    }
     const char *problem = books_problem(a, status, n);
     if (problem) {
         fail(a, problem);
@@ -348,8 +377,10 @@ static void read_books(struct audit *a, store_reply_fn *reply)
         free(keys[i]);
     free(keys);
     free(bytes);
-    if (!sent)
-        fail(a, made ? store_trouble(a->store) : "out of memory");
+    if (!made)
+        fail(a, "out of memory");
+    else if (!sent)
+        begin_again(a, store_trouble(a->store));
 }
 
 /* Pools were sorted by domain, so a domain's are next to each other. */
@@ -389,6 +420,7 @@ void audit_run(struct event_base *base, struct store *store, struct config *conf
     }
     *a = (struct audit){
         .base = base, .store = store, .config = config_ref(config), .done = done, .arg = arg};
+    a->deadline_ms = clock_ms() + config->store.timeout_ms;
     size_t count = config_pool_count(config);
     a->pools = calloc(count + 1, sizeof *a->pools);
     for (size_t d = 0; a->pools && d < config->n_domains; d++)
