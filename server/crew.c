@@ -36,11 +36,20 @@ struct crew_member {
 
 /* ---- In the worker's thread ----------------------------------------------------------------------------------- */
 
+void crew_store_changed(struct worker *worker, bool ready)
+{
+    struct crew *crew = worker->crew;
+    if (ready && !worker->was_ready) {
+        worker->was_ready = true;
+        if (atomic_fetch_add(&crew->ready, 1) + 1 == crew->n)
+            crew->on_ready(crew->on_ready_arg);
+    }
+    batch_store_changed(worker->batcher);
+}
+
 static void on_store_changed(void *arg, bool ready)
 {
-    struct worker *worker = arg;
-    (void)ready;
-    batch_store_changed(worker->batcher);
+    crew_store_changed(arg, ready);
 }
 
 static void on_drained(void *arg)

@@ -21,6 +21,9 @@ struct crew_member;
 struct crew {
     size_t n; /* 1 - CREW_MAX, the main thread's included */
     struct worker *workers[CREW_MAX];
+    _Atomic size_t ready;        /* workers whose store has been ready once */
+    void (*on_ready)(void *arg); /* called once, by any worker: all of them are */
+    void *on_ready_arg;
     struct crew_member *members; /* n - 1 of them: those that have threads */
 };
 
@@ -50,6 +53,9 @@ void crew_stop(struct crew *crew);
 
 /* An event base for a worker, or NULL: out of memory. */
 struct event_base *crew_base_new(void);
+
+/* To be called by each worker when its store becomes ready or ceases to be. */
+void crew_store_changed(struct worker *worker, bool ready);
 
 /* ---- Asked by a worker ---------------------------------------------------------------------------------------- */
 

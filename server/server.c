@@ -48,7 +48,6 @@ struct server {
     struct embedded *embedded; /* NULL: the store is somebody else's */
     struct event *signals[N_SIGNALS];
     struct event *drain_timer;
-    bool was_ready; /* the store has been ready before */
 };
 
 /* ---- Signals -------------------------------------------------------------------------------------------------- */
@@ -220,16 +219,17 @@ static const char *address(const struct config *config, uint16_t port, char *to,
 
 static void on_store_changed(void *arg, bool ready)
 {
+    crew_store_changed(arg, ready);
+}
+
+/* By whichever worker was the last. */
+static void on_all_ready(void *arg)
+{
     struct server *server = arg;
-    struct worker *worker = &server->worker;
     char where[256];
-    if (ready && !server->was_ready) {
-        server->was_ready = true;
-        log_info("ration ready", "resp=%s store=%s",
-                 address(server->boot_config, front_port(worker->front), where, sizeof where),
-                 server->store_settings.url);
-    }
-    batch_store_changed(worker->batcher);
+    log_info("ration ready", "resp=%s store=%s",
+             address(server->boot_config, front_port(server->worker.front), where, sizeof where),
+             server->store_settings.url);
 }
 
 static int start(struct server *server, const struct options *options)
@@ -243,7 +243,7 @@ static int start(struct server *server, const struct options *options)
     server->store_settings = server->boot_config->store;
     if (server->store_settings.kind == STORE_EMBEDDED && start_embedded(server, options) != 0)
         return -1;
-    worker->store = store_new(worker->base, &server->store_settings, on_store_changed, server);
+    worker->store = store_new(worker->base, &server->store_settings, on_store_changed, worker);
     if (worker->store != NULL)
         worker->batcher =
             batcher_new(worker->base, worker->store, server->store_settings.timeout_ms);
@@ -312,6 +312,8 @@ int server_run(const struct options *options, struct config *config)
     server.worker.crew = &server.crew;
     server.crew.n = crew_size(config);
     server.crew.workers[0] = &server.worker;
+    server.crew.on_ready = on_all_ready;
+    server.crew.on_ready_arg = &server;
     log_info("starting", "version=%s config=%s", RATION_VERSION,
              options->config != NULL ? options->config : "built-in");
     if (options->config == NULL)

@@ -50,6 +50,7 @@ struct worker {
     struct worker_counters counters;
     uint64_t started_ms; /* monotonic */
     struct crew *crew;   /* all workers: crew.h */
+    bool was_ready;      /* its store has been ready before */
     bool draining;       /* SIGTERM came: no new connections, commands under way are finished */
 };
 
