@@ -41,7 +41,8 @@ static void write_clients(struct buf *text, const struct worker *worker)
 static void write_store(struct buf *text, const struct worker *worker)
 {
     buf_printf(text, "store_url:%.900s\r\n", worker->config->store.url);
-    buf_printf(text, "store_state:%s\r\n", store_ready(worker->store) ? "ready" : "away");
+    bool ready = worker->crew != NULL ? crew_store_ready(worker) : store_ready(worker->store);
+    buf_printf(text, "store_state:%s\r\n", ready ? "ready" : "away");
     buf_printf(text, "store_trouble:%.900s\r\n", store_trouble(worker->store));
     buf_printf(text, "store_warning:%.900s\r\n", store_warning(worker->store));
 }

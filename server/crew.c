@@ -39,6 +39,7 @@ struct crew_member {
 void crew_store_changed(struct worker *worker, bool ready)
 {
     struct crew *crew = worker->crew;
+    atomic_store(&worker->store_ready, ready);
     if (ready && !worker->was_ready) {
         worker->was_ready = true;
         if (atomic_fetch_add(&crew->ready, 1) + 1 == crew->n)

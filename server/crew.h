@@ -61,6 +61,8 @@ void crew_store_changed(struct worker *worker, bool ready);
 
 /* Client connections of all workers. */
 size_t crew_connections(const struct worker *worker);
+/* Is the store ready for every worker? After a failover one may have it back some milliseconds before another. */
+bool crew_store_ready(const struct worker *worker);
 /* The port to listen at: the configured one, or what the first worker got for port 0. */
 uint16_t crew_port(const struct worker *worker);
 bool crew_is_first(const struct worker *worker);

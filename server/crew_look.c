@@ -28,6 +28,14 @@ size_t crew_connections(const struct worker *worker)
     return sum;
 }
 
+bool crew_store_ready(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->crew->n; i++)
+        if (!atomic_load(&worker->crew->workers[i]->store_ready))
+            return false;
+    return true;
+}
+
 uint16_t crew_port(const struct worker *worker)
 {
     if (crew_is_first(worker))

@@ -48,10 +48,11 @@ struct worker {
     struct id_maker ids;
     struct front *front; /* the client connections: front.h */
     struct worker_counters counters;
-    uint64_t started_ms; /* monotonic */
-    struct crew *crew;   /* all workers: crew.h */
-    bool was_ready;      /* its store has been ready before */
-    bool draining;       /* SIGTERM came: no new connections, commands under way are finished */
+    uint64_t started_ms;      /* monotonic */
+    struct crew *crew;        /* all workers: crew.h */
+    bool was_ready;           /* its store has been ready before */
+    _Atomic bool store_ready; /* its store is ready: for INFO, which any worker may be asked */
+    bool draining; /* SIGTERM came: no new connections, commands under way are finished */
 };
 
 #endif

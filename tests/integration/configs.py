@@ -28,14 +28,6 @@ def config(store, pool=None, tier=(), pools=None, tiers=None, tenants=None, hold
         "tenants": tenants or {},
         "default_tier": "all",
         "on_outage": "deny",
-        # One worker, so that what a test does to the store meets every connection at the same moment. Crowds and chaos
-        # run with several (crowd_config), and so does whatever starts without a configuration of its own.
-        "threads": 1,
     }
     out.update(more)
     return out
-
-
-def crowd_config(*args, **more):
-    """The same, served by two workers."""
-    return config(*args, threads=2, **more)

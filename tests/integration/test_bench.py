@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from configs import POOL, crowd_config as config, limit
+from configs import POOL, config, limit
 from processes import program
 from waiting import wait_until
 

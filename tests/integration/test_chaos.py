@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from configs import POOL, crowd_config as config, limit
+from configs import POOL, config, limit
 from waiting import wait_until
 from wire import Closed, Wire, WireError, as_fields
 

@@ -39,6 +39,7 @@ def settings(store_url, clock_ttl=600_000):
         pools={verb: {"limits": [limit("tokens", 10**9, "day"), limit("concurrent", 10**6)]} for verb in VERBS},
         tier=[limit("tokens", 10**9, "day", algorithm="calendar")],
         ttl_ms=clock_ttl,
+        threads=1,  # one connection to the store, so that each byte is cut in it
     )
     made["store"]["timeout_ms"] = 20_000
     return made

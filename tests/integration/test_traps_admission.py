@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from configs import POOL, crowd_config as config, limit
+from configs import POOL, config, limit
 from crowd import Crowd
 from waiting import wait_until
 
