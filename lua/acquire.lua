@@ -1,35 +1,58 @@
 -- Acquiring: does the cost fit into every limit of every bucket, and if so, charge it everywhere.
 
-local acquire, how_many_fit, why_not, charge_all, keep_all, deadline_of
+local acquire, unfold_all, how_many_fit, why_not, grant_all, keep_all, deadline_of
 
 do
+    -- What each limit of a set lets this priority have in use.
+    local function most_of(set, priority)
+        local most = {}
+        for j = 1, #set do
+            most[j] = set[j].capacity - set[j][priority]
+        end
+        set[-priority] = most
+        return most
+    end
+
     -- How many of up to n equal costs fit, by the tightest limit.
     function how_many_fit(cost, n)
         local priority = o.priority + 1
         for i = 1, o.targets do
             local b = o[i]
-            local set, base = set_of[b], first_of[b]
-            for j = 1, #set do
-                local limit = set[j]
-                local c = cost[limit.unit]
-                if c > 0 then
-                    local room = limit.capacity - limit[priority] - used[base + j] - held[base + j]
-                    if room < c * n then
-                        if room < c then
-                            return 0
+            local set, base, t = set_of[b], first_of[b], plain_of[b]
+            local most = set[-priority] or most_of(set, priority)
+            if t then
+                n = plain_fit(set, t, most, cost, n)
+            else
+                for j = 1, #set do
+                    local c = cost[set[j].unit]
+                    if c > 0 then
+                        local room = most[j] - used[base + j] - held[base + j]
+                        if room < c * n then
+                            n = room < c and 0 or floor(room / c)
                         end
-                        n = floor(room / c)
                     end
                 end
             end
+            if n == 0 then
+                return 0
+            end
         end
         return n
+    end
+
+    function unfold_all()
+        for i = 1, o.targets do
+            if plain_of[o[i]] then
+                plain_unfold(o[i])
+            end
+        end
     end
 
     -- Which limit refuses, and when would it not? The longest wait is the answer: the bucket's and the limit's place (from 0)
     -- and the milliseconds; -1 is never.
     function why_not(cost, now)
         local longest, at_bucket, at_limit = 0, 0, 0
+        unfold_all()
         for i = 1, o.targets do
             local b = o[i]
             local set, base = set_of[b], first_of[b]
@@ -50,49 +73,59 @@ do
         return at_bucket, at_limit, longest
     end
 
-    function charge_all(cost, n, class, deadline, now)
-        for i = 1, o.targets do
-            local b = o[i]
-            local set, base = set_of[b], first_of[b]
-            for j = 1, #set do
-                local limit = set[j]
-                local c = cost[limit.unit]
-                if c > 0 then
-                    if limit.holds then
-                        hold_add(base + j, class, deadline, c * n)
-                    else
-                        charge_by[limit.algorithm + 1](base + j, c * n, now)
-                    end
+    local function charge_states(b, cost, n, class, deadline, now)
+        local set, base = set_of[b], first_of[b]
+        for j = 1, #set do
+            local limit = set[j]
+            local c = cost[limit.unit]
+            if c > 0 then
+                if limit.holds then
+                    hold_add(base + j, class, deadline, c * n)
+                else
+                    charge_by[limit.algorithm + 1](base + j, c * n, now)
                 end
             end
+        end
+    end
+
+    -- Charges what was granted; `reservations` of the n are new.
+    function grant_all(cost, n, reservations, class, deadline, now)
+        for i = 1, o.targets do
+            local b = o[i]
+            local t = plain_of[b]
             dirty[b] = true
+            if t then
+                plain_charge(set_of[b], t, cost, n, now)
+            else
+                charge_states(b, cost, n, class, deadline, now)
+                if books_of[b] then
+                    books_grant(b, deadline, cost, n, reservations)
+                end
+            end
         end
     end
 
     -- Buckets that keep books or slots stay until the reservation's record is gone, or at least its deadline has passed.
     function keep_all(deadline, ttl)
+        local gone = deadline + (ttl > GRACE and ttl or GRACE)
         for i = 1, o.targets do
             local b = o[i]
             if slots_of[b] then
-                keep_of[b] = max(keep_of[b], deadline + (books_of[b] and max(ttl, GRACE) or 0))
+                local kept = books_of[b] and gone or deadline
+                if kept > keep_of[b] then
+                    keep_of[b] = kept
+                end
             end
         end
     end
+
+    local deadline_ttl, deadline_class, deadline_width -- of the last one: most ask for the same
 
     function deadline_of(ttl, now)
-        local class, width = held_class(ttl)
-        return ceil((now + ttl) / width) * width, class
-    end
-
-    local function grant_all(cost, n, class, deadline, now)
-        charge_all(cost, n, class, deadline, now)
-        keep_all(deadline, o.ttl)
-        slice_keep(o.slice, deadline, o.ttl)
-        for i = 1, o.targets do
-            if books_of[o[i]] then
-                books_grant(o[i], deadline, cost, n, n)
-            end
+        if ttl ~= deadline_ttl then
+            deadline_ttl, deadline_class, deadline_width = ttl, held_class(ttl)
         end
+        return ceil((now + ttl) / deadline_width) * deadline_width, deadline_class
     end
 
     -- A group that was granted in part, and whose fate was unknown to who sent it: the others join with its deadline, unless
@@ -101,7 +134,9 @@ do
         if not r.deadline or r.deadline <= now or #r.parts > 1 then
             return 0
         end
-        grant_all(o.cost, fit, r.class, r.deadline, now)
+        grant_all(o.cost, fit, fit, r.class, r.deadline, now)
+        keep_all(r.deadline, o.ttl)
+        slice_keep(o.slice, r.deadline, o.ttl)
         r.states = r.states .. string.rep('o', fit)
         record_put(r)
         return fit
@@ -128,7 +163,9 @@ do
                 fit = join(r, fit, now)
             else
                 local deadline, class = deadline_of(o.ttl, now)
-                grant_all(cost, fit, class, deadline, now)
+                grant_all(cost, fit, fit, class, deadline, now)
+                keep_all(deadline, o.ttl)
+                slice_keep(o.slice, deadline, o.ttl)
                 record_write_new(fit, deadline, class, now)
                 o.slice.names = o.names
             end

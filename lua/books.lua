@@ -9,7 +9,7 @@
 -- In memory and packed, `books` is one array: [1] the latest second, [2-7] what is outstanding in it, then from FIRST on
 -- granted, reported, expired, cancelled, spent, outstanding (in all); `owed` has the other seconds that a batch touches.
 
-local books_new, books_unpack, books_pack, books_owe, books_turn, books_grant, books_settle
+local books_new, books_unpack, books_pack, books_owe, books_turn, books_grant, books_flush, books_settle
 
 do
     local SECOND = 1024
@@ -24,17 +24,18 @@ do
         for i = 1, FIRST + 36 do
             books[i] = 0
         end
-        books.owed = {}
+        books.owed, books.granted = {}, { 0, 0, 0, 0, 0, 0 }
         return books
     end
 
     function books_unpack(raw, at)
         local books = { unpack_bytes(FORMAT, raw, at) }
         books[#books] = nil -- where the reading stopped
-        books.owed = {}
+        books.owed, books.granted = {}, { 0, 0, 0, 0, 0, 0 }
         return books
     end
 
+    -- To be called after books_flush.
     function books_pack(books)
         return pack_bytes(FORMAT, unpack(books))
     end
@@ -68,6 +69,7 @@ do
     end
 
     function books_owe(b, deadline, amounts, sign)
+        books_flush(b)
         local owed, offset = second_of(b, floor(deadline / SECOND))
         add(owed, offset, amounts, sign)
         add(books_of[b], OUTSTANDING_AT, amounts, sign)
@@ -111,26 +113,39 @@ do
         end
     end
 
-    -- n equal costs were granted; `reservations` of them are new.
+    -- n equal costs were granted; `reservations` of them are new. They are summed up for as long as their deadlines have the
+    -- same second, and booked by books_flush.
     function books_grant(b, deadline, cost, n, reservations)
-        local books = books_of[b]
-        local owed, offset = second_of(b, floor(deadline / SECOND))
+        local sum, second = books_of[b].granted, floor(deadline / SECOND)
+        if second ~= sum.second then
+            books_flush(b)
+            sum.second = second
+        end
         for i = 1, BOOKED do
-            local amount = cost[i] * n
-            if amount > 0 then
-                books[GRANTED_AT + i] = books[GRANTED_AT + i] + amount
-                books[OUTSTANDING_AT + i] = books[OUTSTANDING_AT + i] + amount
-                owed[offset + i] = owed[offset + i] + amount
+            local c = cost[i]
+            if c > 0 then
+                sum[i] = sum[i] + c * n
             end
         end
-        books[GRANTED_AT + 6] = books[GRANTED_AT + 6] + reservations
-        books[OUTSTANDING_AT + 6] = books[OUTSTANDING_AT + 6] + reservations
-        owed[offset + 6] = owed[offset + 6] + reservations
+        sum[6] = sum[6] + reservations
+    end
+
+    function books_flush(b)
+        local books = books_of[b]
+        local sum = books.granted
+        if sum.second then
+            local owed, offset = second_of(b, sum.second)
+            add(owed, offset, sum, 1)
+            add(books, GRANTED_AT, sum, 1)
+            add(books, OUTSTANDING_AT, sum, 1)
+            sum[1], sum[2], sum[3], sum[4], sum[5], sum[6], sum.second = 0, 0, 0, 0, 0, 0, nil
+        end
     end
 
     -- A report or a cancel. When the deadline's second has passed, the estimate stands under expired already.
     function books_settle(b, deadline, amounts, spent, cancelled, now)
         local books = books_of[b]
+        books_flush(b)
         if floor(deadline / SECOND) < floor(now / SECOND) then
             add(books, EXPIRED_AT, amounts, -1)
         else

@@ -2,25 +2,27 @@
 -- packed; it is read once and written at most once in a batch. A second key, for those that need it, holds the slots.
 --
 -- Levels (times in ms; what is signed is not below zero but in the books):
---   I1 format (2)  I1 limits  I6 last  I4 keep (after last)
+--   I1 format (3)  I1 limits  I6 last  I4 keep (after last)  I4 expiry of the key (after last)
 --   each limit: I3 sig  I1 extras  I6 used, and of a token bucket I5 rem  I6 top
 --                           and of a rolling limit I6 the first slot that counted  I6 I6 the open slot and what is in it
---               as extras says: 1 I7 held  I2 classes; 2 I6 since; 4 x lows: I4 time (before last)  I7 I5 low and its rem
+--   each limit, as its extras say: 1 I7 held  I2 classes; 2 I6 since; 4 x lows: I6 time  I7 I5 low and its rem
 --   and of a pool its books
 --
 -- What is stored is what was used, not what is left: so a changed amount keeps what was used by itself.
+--
+-- Most buckets are plain ones, and have a shorter way: plain.lua.
 
 local bucket_last, bucket_open, bucket_write
 
 do
-    local FORMAT = 2
-    local MOST = 2 ^ 48 - 1 -- a debt stops growing there: 28 times the largest limit
+    local HEAD = '<I1I1I6I4I4'
+    local HEAD_BYTES = 16
 
     -- What is given back of charges that were made before a limit was there, is not given back to it: `since` tells. A
     -- plain token bucket knows by its lows.
     local function state_new(s, b, limit, from, now)
         limit_of[s], bucket_of[s] = limit, b
-        used[s], held[s], classes[s], since[s], rem[s], top[s], lows[s] = 0, 0, 0, now, 0, 0, NO_LOWS
+        used[s], held[s], classes[s], since[s], rem[s], top[s], lows[s] = 0, 0, 0, now, 0, 0, ''
         if limit.algorithm == ROLLING then
             rolling_new(s, limit, from)
         elseif limit.algorithm == BUCKET and not limit.holds then
@@ -28,7 +30,26 @@ do
         end
     end
 
-    local function unpack_extras(raw, at, s, extras, last)
+    -- Reads one limit's levels into state s. Returns what follows, the sig and the extras.
+    local function unpack_limit(raw, at, s)
+        local sig, extras
+        sig, extras, used[s], at = unpack_bytes('<I3I1I6', raw, at)
+        held[s], classes[s], since[s], rem[s], top[s], lows[s] = 0, 0, 0, 0, 0, ''
+        local algorithm = floor(sig / 2 ^ 19) % 4
+        if algorithm == BUCKET then
+            rem[s], top[s], at = unpack_bytes('<I5I6', raw, at)
+        elseif algorithm == ROLLING then
+            top[s], open_slot[s], in_slot[s], at = unpack_bytes('<I6I6I6', raw, at)
+        end
+        return at, sig, extras
+    end
+
+    local function take_lows(raw, at, s, n)
+        lows[s] = string.sub(raw, at, at + n * LOW_BYTES - 1)
+        return at + n * LOW_BYTES
+    end
+
+    local function unpack_extras(raw, at, s, extras)
         if extras % 2 == 1 then
             held[s], classes[s], at = unpack_bytes('<I7I2', raw, at)
             if not hold_add then
@@ -38,81 +59,52 @@ do
         if floor(extras / 2) % 2 == 1 then
             since[s], at = unpack_bytes('<I6', raw, at)
         end
-        local n = floor(extras / 4)
-        if n > 0 then
-            local list = {}
-            for i = 1, 3 * n, 3 do
-                list[i], list[i + 1], list[i + 2], at = unpack_bytes('<I4I7I5', raw, at)
-                list[i] = last - list[i]
-            end
-            lows[s] = list
+        if extras >= 4 then
+            return take_lows(raw, at, s, floor(extras / 4))
         end
         return at
     end
 
-    -- Reads one limit's levels into state s. Returns what follows, and the sig.
-    local function unpack_limit(raw, at, s, last)
-        local sig, extras
-        sig, extras, used[s], at = unpack_bytes('<I3I1I6', raw, at)
-        held[s], classes[s], since[s], rem[s], top[s], lows[s] = 0, 0, 0, 0, 0, NO_LOWS
-        local algorithm = floor(sig / 2 ^ 19) % 4
-        if algorithm == BUCKET then
-            rem[s], top[s], at = unpack_bytes('<I5I6', raw, at)
-        elseif algorithm == ROLLING then
-            top[s], open_slot[s], in_slot[s], at = unpack_bytes('<I6I6I6', raw, at)
-        end
-        if extras > 0 then
-            at = unpack_extras(raw, at, s, extras, last)
-        end
-        return at, sig
+    local function extras_of(s)
+        return ((held[s] > 0 or classes[s] > 0) and 1 or 0) + (since[s] > 0 and 2 or 0) + #lows[s] / LOW_BYTES * 4
     end
 
-    local function pack_limit(s, now)
-        local sig, extras = limit_of[s].sig, 0
-        local holds = held[s] > 0 or classes[s] > 0
-        if holds then
-            extras = 1
-        end
-        if since[s] > 0 then
-            extras = extras + 2
-        end
-        local list, u = lows[s], used[s]
-        extras = extras + #list / 3 * 4
-        if u > MOST then
-            u = MOST
-        end
-        local packed
-        local algorithm = limit_of[s].algorithm
+    local function pack_limit(s)
+        local sig, algorithm = limit_of[s].sig, limit_of[s].algorithm
+        local u = min(used[s], MOST)
         if algorithm == BUCKET then
-            packed = pack_bytes('<I3I1I6I5I6', sig, extras, u, rem[s], top[s])
+            return pack_bytes('<I3I1I6I5I6', sig, extras_of(s), u, rem[s], top[s])
         elseif algorithm == ROLLING then
-            packed = pack_bytes('<I3I1I6I6I6I6', sig, extras, u, top[s], open_slot[s], min(in_slot[s], MOST))
-        else
-            packed = pack_bytes('<I3I1I6', sig, extras, u)
+            return pack_bytes('<I3I1I6I6I6I6', sig, extras_of(s), u, top[s], open_slot[s], min(in_slot[s], MOST))
         end
-        if extras == 0 then
-            return packed
-        end
-        if holds then
-            packed = packed .. pack_bytes('<I7I2', held[s], classes[s])
+        return pack_bytes('<I3I1I6', sig, extras_of(s), u)
+    end
+
+    local function pack_extras(s)
+        local packed = ''
+        if held[s] > 0 or classes[s] > 0 then
+            packed = pack_bytes('<I7I2', held[s], classes[s])
         end
         if since[s] > 0 then
             packed = packed .. pack_bytes('<I6', since[s])
         end
-        for i = 1, #list, 3 do
-            packed = packed .. pack_bytes('<I4I7I5', min(now - list[i], 2 ^ 32 - 1), list[i + 1], list[i + 2])
-        end
-        return packed
+        return packed .. lows[s]
     end
 
-    -- First half of opening, before the time is known: when was it last written? Returns what was stored.
+    -- First half of opening, before the time is known: when was it last written? Returns that, if anything is stored.
     function bucket_last(b, raw)
-        keep_of[b] = 0
-        if raw then
-            last_of[b], keep_of[b] = unpack_bytes('<I6I4', raw, 3)
-            keep_of[b] = keep_of[b] + last_of[b]
+        keep_of[b], expires_of[b] = 0, 0
+        if not raw then
+            return nil
         end
-        return last_of[b]
+        local last, keep, expiry
+        if set_of[b].plain and not slots_of[b] then
+            last, keep, expiry = plain_read(b, raw)
+        else
+            last, keep, expiry = unpack_bytes('<I6I4I4', raw, 3)
+        end
+        last_of[b], keep_of[b], expires_of[b] = last, last + keep, last + expiry
+        return last
     end
 
     -- The limits are no longer what they were when the bucket was written: find for each one what continues as it. That
@@ -129,23 +121,26 @@ do
             end
         end
 
-        local set, base, at, stored = set_of[b], first_of[b], 13, {}
+        local set, base, at, before = set_of[b], first_of[b], HEAD_BYTES + 1, {}
         changed[b] = true
         for i = 1, string.byte(raw, 2) do
-            local sig
-            at, sig = unpack_limit(raw, at, states + i, last)
-            stored[i] = { sig = sig, s = states + i }
+            local sig, extras
+            at, sig, extras = unpack_limit(raw, at, states + i)
+            before[i] = { sig = sig, extras = extras, s = states + i }
+        end
+        for i = 1, #before do
+            at = unpack_extras(raw, at, before[i].s, before[i].extras)
         end
         local function take(j, exact)
             local function fits(i)
-                local sig = stored[i] and not stored[i].taken and stored[i].sig
+                local sig = before[i] and not before[i].taken and before[i].sig
                 return sig and (exact and sig == set[j].sig or not exact and floor(sig / 2 ^ 21) == set[j].unit - 1)
             end
-            for i = 0, #stored do
+            for i = 0, #before do
                 local k = i == 0 and j or i -- the same place first
                 if fits(k) then
-                    stored[k].taken = true
-                    return stored[k].s
+                    before[k].taken = true
+                    return before[k].s
                 end
             end
         end
@@ -176,53 +171,56 @@ do
         return at
     end
 
+    local function open_limits(b, raw, now)
+        local set, base, at = set_of[b], first_of[b], HEAD_BYTES + 1
+        local same, extras = string.byte(raw, 2) == #set, {}
+        for j = 1, #set do
+            if not same then
+                break
+            end
+            local s, sig = base + j, nil
+            limit_of[s], bucket_of[s] = set[j], b
+            at, sig, extras[j] = unpack_limit(raw, at, s)
+            same = sig == set[j].sig
+        end
+        if not same then
+            return bucket_reopen(b, raw, last_of[b], now)
+        end
+        for j = 1, #set do
+            if extras[j] > 0 then
+                at = unpack_extras(raw, at, base + j, extras[j])
+            end
+        end
+        for j = 1, #set do
+            limit_refresh(base + j, last_of[b], now)
+        end
+        return at
+    end
+
     -- Second half: what is stored becomes the state of the limits of today, as of `now`.
     function bucket_open(b, raw, now)
-        local set, base, last = set_of[b], first_of[b], last_of[b]
-        local n = #set
-        local at = 13
+        local set, base = set_of[b], first_of[b]
+        local at = 0
         if not raw then
             if slots_of[b] then
                 -- Slots that outlived their levels (the limits had none for a while) must not count.
                 slots_of[b].fresh = true
+            elseif set.plain then
+                return plain_new(b)
             end
-            for j = 1, n do
+            for j = 1, #set do
                 state_new(base + j, b, set[j], now, now)
             end
+        elseif plain_of[b] and plain_open(b, raw, now) then
+            return
         else
-            local same = string.byte(raw, 2) == n
-            for j = 1, n do
-                if not same then
-                    break
-                end
-                local s, limit = base + j, set[j]
-                limit_of[s], bucket_of[s] = limit, b
-                if limit.algorithm == BUCKET and #raw >= at + 20 then
-                    local sig, extras
-                    sig, extras, used[s], rem[s], top[s], at = unpack_bytes('<I3I1I6I5I6', raw, at)
-                    same = sig == limit.sig
-                    held[s], classes[s], since[s], lows[s] = 0, 0, 0, NO_LOWS
-                    if same and extras > 0 then
-                        at = unpack_extras(raw, at, s, extras, last)
-                    end
-                else
-                    local sig
-                    at, sig = unpack_limit(raw, at, s, last)
-                    same = sig == limit.sig
-                end
-            end
-            if same then
-                for j = 1, n do
-                    limit_refresh(base + j, last, now)
-                end
-            else
-                at = bucket_reopen(b, raw, last, now)
-            end
+            plain_of[b] = nil
+            at = open_limits(b, raw, now)
         end
         if books_of[b] then
             books_of[b] = raw and at <= #raw and books_unpack(raw, at) or books_new()
             if raw then
-                books_turn(b, last, now)
+                books_turn(b, last_of[b], now)
             end
         end
     end
@@ -288,7 +286,7 @@ do
                 kept[#kept + 1] = string.format('%d', value)
             end
         end
-        for n, owed in pairs(books_of[b] and books_of[b].owed or NO_LOWS) do
+        for n, owed in pairs(books_of[b] and books_of[b].owed or NOTHING) do
             if owed[6] <= 0 then
                 gone[#gone + 1] = 'o:' .. n
             else
@@ -298,7 +296,7 @@ do
         end
         if slots.fresh then
             redis_call('DEL', slots.key)
-            gone = NO_LOWS
+            gone = NOTHING
         elseif changed[b] then
             add_foreign_fields(b, gone)
         end
@@ -315,21 +313,32 @@ do
         end
     end
 
-    function bucket_write(b, now)
+    local function pack_levels(b, now, expiry)
         local n, base = #set_of[b], first_of[b]
-        local packed = pack_bytes('<I1I1I6I4', FORMAT, n, now, max(0, keep_of[b] - now))
-        if n == 3 and not books_of[b] then
-            packed = packed .. pack_limit(base + 1, now) .. pack_limit(base + 2, now) .. pack_limit(base + 3, now)
-        else
-            for j = 1, n do
-                packed = packed .. pack_limit(base + j, now)
-            end
+        local packed = { pack_bytes(HEAD, LEVELS_FORMAT, n, now, max(0, keep_of[b] - now), min(expiry - now, LONGEST_AFTER)) }
+        for j = 1, n do
+            packed[j + 1], packed[n + j + 1] = pack_limit(base + j), pack_extras(base + j)
         end
         if books_of[b] then
-            packed = packed .. books_pack(books_of[b])
+            books_flush(b)
+            packed[2 * n + 2] = books_pack(books_of[b])
         end
-        local expiry = bucket_expiry(b, now)
-        redis_call('SET', key_of[b], packed, 'PXAT', string.format('%d', expiry))
+        return table.concat(packed)
+    end
+
+    function bucket_write(b, now)
+        local t, packed, expiry, stays = plain_of[b], nil, nil, nil
+        if t then
+            packed, expiry, stays = plain_pack(set_of[b], t, now, expires_of[b])
+        else
+            expiry, stays = expiry_of(now, bucket_expiry(b, now), expires_of[b])
+            packed = pack_levels(b, now, expiry)
+        end
+        if stays then
+            redis_call('SET', key_of[b], packed, 'KEEPTTL')
+        else
+            redis_call('SET', key_of[b], packed, 'PXAT', string.format('%d', expiry))
+        end
         if slots_of[b] then
             bucket_write_slots(b, expiry)
         end

@@ -23,7 +23,9 @@ local function decide_op(now)
     local kind = o.kind
     if kind == ACQUIRE then
         return answer(acquire(now))
-    elseif kind == RENEW then
+    end
+    unfold_all()
+    if kind == RENEW then
         if not renew then
             renew_open()
         end

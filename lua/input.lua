@@ -11,11 +11,14 @@ local UNITS = 6 -- requests, tokens, input_tokens, output_tokens, usd, concurren
 local BOOKED = 5 -- of those, the ones that the books count
 
 local unpack_bytes, pack_bytes = struct.unpack, struct.pack
+local LEVELS_FORMAT = 3 -- of what bucket.lua stores
 local SLOTS = 120 -- slots of a rolling limit's period
 
 -- Columns of a bucket.
 local set_of, key_of, slots_of, books_of, first_of = {}, {}, {}, {}, {} -- its states are first_of[b] + 1, + 2, ...
-local last_of, keep_of, dirty, changed = {}, {}, {}, {}
+local last_of, keep_of, expires_of, dirty, changed = {}, {}, {}, {}, {}
+
+local plain_of = {} -- a plain bucket's array, while it is one (plain.lua)
 
 -- Columns of a state: one limit of one bucket.
 local states = 0
@@ -39,14 +42,31 @@ local function read_limit(input, at)
     return l, at
 end
 
+-- What plain.lua wants to know of a set of token buckets.
+local function read_plain(set)
+    local units, fresh = {}, { LEVELS_FORMAT, #set, 0, 0, 0 }
+    for j = 1, #set do
+        local limit, place = set[j], 5 * j
+        units[j] = limit.unit
+        limit.ms_each = limit.per / limit.amount
+        fresh[place + 1], fresh[place + 2], fresh[place + 3], fresh[place + 4], fresh[place + 5] = limit.sig, 0, 0, 0, 0
+    end
+    set.plain, set.units, set.fresh = true, units, fresh
+    set.format = '<I1I1I6I4I4' .. string.rep('I3I1I6I5I6', #set)
+end
+
 local function read_sets(input, at, n)
     local sets, any_holds = {}, false
     for i = 1, n do
-        local limits, set = nil, {}
+        local limits, set, plain = nil, {}, true
         limits, at = unpack_bytes('<I1', input, at)
         for j = 1, limits do
             set[j], at = read_limit(input, at)
             any_holds = any_holds or set[j].holds
+            plain = plain and set[j].algorithm == BUCKET and not set[j].holds
+        end
+        if plain then
+            read_plain(set)
         end
         sets[i] = set
     end

@@ -62,12 +62,7 @@ local function renew_open() -- when the first renewal comes
         move_books(r, deadline)
         r.deadline, r.class, r.token = deadline, class, o.token or ''
         if cost[1] + cost[2] + cost[3] + cost[4] + cost[5] + cost[UNITS] > 0 then
-            charge_all(cost, 1, class, deadline, now)
-            for i = 1, o.targets do
-                if books_of[o[i]] then
-                    books_grant(o[i], deadline, cost, 1, 0)
-                end
-            end
+            grant_all(cost, 1, 0, class, deadline, now)
             record_add_part(r, now, cost)
             r.split_unknown = r.split_unknown or o.split_unknown
         end

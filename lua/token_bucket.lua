@@ -3,34 +3,80 @@
 --
 -- Giving back needs more than the level. A charge of 100 that was refilled long ago cannot be given back: had it not
 -- been charged, the bucket would have stood full and the refill would have been lost. What may be given back is the
--- least that was missing at any moment since the charge. `lows` remembers those: triples of a time and a low (used, rem),
+-- least that was missing at any moment since the charge. `lows` remembers those, packed: each a time and a low (used, rem),
 -- times and lows rising, so that since a charge made at or after an entry's time (and before the next one's) the level
--- has never been below that low; since `top` it has never been below what it is now.
+-- has never been below that low; since `top` it has never been below what it is now. They stay packed: a charge looks at the
+-- last one only, and hardly ever adds one.
 
-local NO_LOWS = {} -- also whatever else is empty
-local bucket_charge, bucket_refund, bucket_refresh, bucket_wait
+local LOW, LOW_BYTES, LOWS = '<I6I7I5', 18, 4 -- so many are remembered
+local NOTHING = {} -- whatever is empty; no lows are ''
+local lows_fall, lows_add, bucket_charge, bucket_refund, bucket_refresh, bucket_wait
 
 do
-    local LOWS = 8
+    local LIST_FORMATS = { LOW, '<I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5I6I7I5' }
+    local sub = string.sub
 
-    local function bucket_forget_lows(s)
-        local list, u, r = lows[s], used[s], rem[s]
-        local n = #list
-        while n > 0 and (list[n - 1] > u or list[n - 1] == u and list[n] <= r) do
-            top[s] = list[n - 2]
-            list[n], list[n - 1], list[n - 2] = nil, nil, nil
-            n = n - 3
-        end
-        while n > 0 and list[2] == 0 do
-            for _ = 1, 3 do
-                table.remove(list, 1)
+    local function lows_unpack(packed)
+        local n = #packed / LOW_BYTES
+        local list = n > 0 and { unpack_bytes(LIST_FORMATS[n], packed) } or {}
+        list[3 * n + 1] = nil -- where the reading stopped
+        return list
+    end
+
+    local function lows_pack(list)
+        return #list > 0 and pack_bytes(LIST_FORMATS[#list / 3], unpack(list)) or ''
+    end
+
+    -- Lows above (u, r), what is missing now, are none any more. Returns the lows and `top`.
+    function lows_fall(packed, since_top, u, r)
+        local n = #packed
+        while n > 0 do
+            local at, low, low_rem = unpack_bytes(LOW, packed, n - LOW_BYTES + 1)
+            if low < u or low == u and low_rem > r then
+                break
             end
-            n = n - 3
+            since_top, n = at, n - LOW_BYTES
+            packed = sub(packed, 1, n)
         end
+        return packed, since_top
+    end
+
+    -- One too many: of two neighbours that are most alike in proportion the lower stands for both. At the worst too little is
+    -- given back, never too much; as lows stay apart in proportion, hardly ever too little.
+    local function lows_merge(packed, at, u, r)
+        local list, most, place = lows_unpack(packed), -1, 5
+        local n = #list
+        list[n + 1], list[n + 2], list[n + 3] = at, u, r
+        for i = 2, n, 3 do
+            local alike = list[i] / list[i + 3]
+            if alike > most then
+                most, place = alike, i + 2
+            end
+        end
+        for i = place, n do
+            list[i] = list[i + 3]
+        end
+        list[n + 1], list[n + 2], list[n + 3] = nil, nil, nil
+        return lows_pack(list)
+    end
+
+    -- What was missing since `at` becomes a low; or the last one stands for it, too, unless it is less than half.
+    function lows_add(packed, at, u, r)
+        local n = #packed
+        if n > 0 then
+            local _, low = unpack_bytes(LOW, packed, n - LOW_BYTES + 1)
+            if u < low * 2 then
+                return packed
+            end
+        end
+        if n == LOWS * LOW_BYTES then
+            return lows_merge(packed, at, u, r)
+        end
+        return packed .. pack_bytes(LOW, at, u, r)
     end
 
     local function bucket_empty_out(s)
-        used[s], rem[s], lows[s] = 0, 0, NO_LOWS
+        used[s], rem[s], lows[s] = 0, 0, ''
     end
 
     local function bucket_refill(s, ms)
@@ -51,42 +97,17 @@ do
             return
         end
         used[s] = u - came
-        if lows[s] ~= NO_LOWS then
-            bucket_forget_lows(s)
-        end
-    end
-
-    -- One low too many: of two neighbours that are most alike in proportion the lower stands for both. At the worst too
-    -- little is given back, never too much; as lows stay apart in proportion, hardly ever too little.
-    local function merge_lows(list)
-        local most, at = -1, 5
-        for i = 2, #list - 3, 3 do
-            local alike = list[i] / list[i + 3]
-            if alike > most then
-                most, at = alike, i + 2
-            end
-        end
-        for _ = 1, 3 do
-            table.remove(list, at)
+        if lows[s] ~= '' then
+            lows[s], top[s] = lows_fall(lows[s], top[s], used[s], rem[s])
         end
     end
 
     function bucket_charge(s, amount, at)
         local u = used[s]
         if u == 0 then
-            lows[s], top[s] = NO_LOWS, at
+            lows[s], top[s] = '', at
         elseif top[s] < at then
-            local list = lows[s]
-            if list == NO_LOWS then
-                lows[s] = { top[s], u, rem[s] }
-            else
-                local n = #list
-                list[n + 1], list[n + 2], list[n + 3] = top[s], u, rem[s]
-                if n + 3 > 3 * LOWS then
-                    merge_lows(list)
-                end
-            end
-            top[s] = at
+            lows[s], top[s] = lows_add(lows[s], top[s], u, rem[s]), at
         end
         used[s] = u + amount
     end
@@ -105,10 +126,10 @@ do
 
     -- Gives back up to `amount` of a charge made at `from`.
     function bucket_refund(s, amount, from)
-        local per, list = limit_of[s].per, lows[s]
         if used[s] == 0 then
             return
         end
+        local per, list = limit_of[s].per, lows_unpack(lows[s])
         local low, low_rem = 0, 0
         if from >= top[s] then
             low, low_rem = used[s], rem[s]
@@ -135,9 +156,14 @@ do
         used[s], rem[s] = less(used[s], rem[s], back, back_rem, per)
         if used[s] == 0 then
             bucket_empty_out(s)
-        elseif list ~= NO_LOWS then
-            bucket_forget_lows(s)
+            return
         end
+        while #list > 0 and list[2] == 0 do
+            for _ = 1, 3 do
+                table.remove(list, 1)
+            end
+        end
+        lows[s], top[s] = lows_fall(lows_pack(list), top[s], used[s], rem[s])
     end
 
     function bucket_refresh(s, last, now)
@@ -156,7 +182,7 @@ do
     function bucket_wait(s, room, now)
         local limit = limit_of[s]
         local in_use, rest, on_hold, at = used[s], rem[s], held[s], now
-        local list = on_hold > 0 and holds_between(s, now, now + 2 ^ 40) or NO_LOWS
+        local list = on_hold > 0 and holds_between(s, now, now + 2 ^ 40) or NOTHING
         for i = 1, #list + 1 do
             local ms
             if on_hold <= room then
@@ -168,7 +194,7 @@ do
             end
             -- Up to the next deadline it refills as usual; the state is put back afterwards.
             local kept_used, kept_rem, kept_lows, kept_top = used[s], rem[s], lows[s], top[s]
-            used[s], rem[s], lows[s] = in_use, rest, NO_LOWS
+            used[s], rem[s], lows[s] = in_use, rest, ''
             bucket_refill(s, list[i][1] - at)
             in_use, rest, at = used[s] + list[i][2], rem[s], list[i][1]
             used[s], rem[s], lows[s], top[s] = kept_used, kept_rem, kept_lows, kept_top

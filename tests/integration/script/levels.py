@@ -10,7 +10,7 @@ saw in the batch; the independent checks at the end of this file take it when th
 
 from packing import BUCKET, CALENDAR, CONCURRENT, ROLLING
 
-LOWS = 8  # the script remembers so many lows of a token bucket
+LOWS = 4  # the script remembers so many lows of a token bucket
 
 
 class State:
@@ -197,7 +197,11 @@ class TokenBucket(State):
             self.lows, self.born = [], at
             self.happened.append((at, "empty", 0))
         elif at > self.last_low():
-            self.lows.append([at, self.level])
+            used = -(-self.level // self.limit.per)
+            if self.lows and used < -(-self.lows[-1][1] // self.limit.per) * 2:
+                self.lows[-1][0] = at  # not twice the last: that one, the lower, stands for it, too
+            else:
+                self.lows.append([at, self.level])
             if len(self.lows) > LOWS:
                 # Of two neighbours that are most alike in proportion the lower stands for both.
                 used = [-(-level // self.limit.per) for _, level in self.lows]
