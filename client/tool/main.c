@@ -18,6 +18,7 @@ static const struct {
     {"peek", cmd_peek, "show every limit that a tenant's call to a pool meets"},
     {"audit", cmd_audit, "check the books: granted = reported + outstanding + expired + cancelled"},
     {"exec", cmd_exec, "run a command under a reservation"},
+    {"presets", cmd_presets, "list the limits of providers, with their sources"},
     {"ping", cmd_ping, "see whether a server answers"},
     {"replay", cmd_replay, "replay recorded traffic against a provider through Ration"},
     {"bench", cmd_bench, "put load on a server and measure its decisions and latency"},
