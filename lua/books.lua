@@ -42,7 +42,10 @@ do
 
     local function add(sum, offset, amounts, sign)
         for i = 1, 6 do
-            sum[offset + i] = sum[offset + i] + sign * amounts[i]
+            local amount = amounts[i]
+            if amount ~= 0 then
+                sum[offset + i] = sum[offset + i] + sign * amount
+            end
         end
     end
 
@@ -146,12 +149,19 @@ do
     function books_settle(b, deadline, amounts, spent, cancelled, now)
         local books = books_of[b]
         books_flush(b)
-        if floor(deadline / SECOND) < floor(now / SECOND) then
-            add(books, EXPIRED_AT, amounts, -1)
-        else
-            books_owe(b, deadline, amounts, -1)
+        local from, from_at = books, EXPIRED_AT
+        if floor(deadline / SECOND) >= floor(now / SECOND) then
+            from, from_at = second_of(b, floor(deadline / SECOND))
+            add(books, OUTSTANDING_AT, amounts, -1)
         end
-        add(books, cancelled and CANCELLED_AT or REPORTED_AT, amounts, 1)
-        add(books, SPENT_AT, spent, 1)
+        local to_at = cancelled and CANCELLED_AT or REPORTED_AT
+        for i = 1, 6 do
+            local amount = amounts[i]
+            if amount > 0 then
+                from[from_at + i] = from[from_at + i] - amount
+                books[to_at + i] = books[to_at + i] + amount
+            end
+            books[SPENT_AT + i] = books[SPENT_AT + i] + spent[i]
+        end
     end
 end

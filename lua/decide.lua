@@ -27,6 +27,11 @@ local function decide_op(now)
     local kind = o.kind
     if kind == ACQUIRE then
         return answer(acquire(now))
+    elseif kind == REPORT or kind == CANCEL then
+        if not settle then
+            settle_open()
+        end
+        return answer(settle(now))
     end
     unfold_all()
     if kind == RENEW then
@@ -36,13 +41,8 @@ local function decide_op(now)
         return answer(renew(now))
     elseif kind == PEEK then
         return peek(now)
-    elseif kind >= OPEN_POOL then
-        return pool_operate(now)
     end
-    if not settle then
-        settle_open()
-    end
-    return answer(settle(now))
+    return pool_operate(now)
 end
 
 local function stale(sets, now)
@@ -67,12 +67,15 @@ local function open_slices(keys_from, clock)
     return slices
 end
 
--- Every record that some operation will want, in one call a slice.
+-- The records that operations will want, in one call a slice. Reports and the like come first in a batch; whatever comes after
+-- the first plain acquire is fetched when its turn comes.
 local function fetch_records(input, at, n, slices)
     records_open()
     for _ = 1, n do
         at = read_op(input, at, slices)
-        if o.slice and (o.kind ~= ACQUIRE or o.again) then
+        if o.kind == ACQUIRE and not o.again then
+            break
+        elseif o.slice then
             o.slice.wanted[#o.slice.wanted + 1] = o.nonce
         end
     end

@@ -2,13 +2,13 @@
 -- buckets of a batch are, each a tenant's own, so what one of them costs is what a batch costs: the array that one unpack
 -- gave (`plain_of[b]`) is opened, charged and packed in place.
 --
--- Whatever else is asked of such a bucket (a report, a wait, a look) makes it one like all others first: plain_unfold moves
+-- Whatever else is asked of such a bucket (a wait, a look, a renewal) makes it one like all others first: plain_unfold moves
 -- it into the columns of states, and the files of the algorithms go on from there. It is then written like all others, too.
 --
 -- Fields of the array: 1-5 the head (format, limits, last, keep, expiry), then of each limit sig, extras, used, rem, top, and
 -- behind all of them each limit's lows (token_bucket.lua).
 
-local plain_read, plain_open, plain_new, plain_fit, plain_charge, plain_pack, plain_unfold
+local plain_read, plain_open, plain_new, plain_fit, plain_charge, plain_settle, plain_pack, plain_unfold
 
 do
     local HEAD_BYTES, LIMIT_BYTES = 16, 21
@@ -93,19 +93,47 @@ do
         return n
     end
 
+    local function charge_one(t, place, lows_place, amount, now)
+        local u, since_top = t[place + 3], t[place + 5]
+        if u == 0 then
+            t[lows_place], t[place + 5] = '', now
+        elseif since_top < now then
+            t[lows_place], t[place + 5] = lows_add(t[lows_place], since_top, u, t[place + 4]), now
+        end
+        t[place + 3] = u + amount
+    end
+
     function plain_charge(set, t, cost, n, now)
         local units, place = set.units, 5
         local lows_at = 5 + 5 * #units
         for j = 1, #units do
             local c = cost[units[j]]
             if c > 0 then
-                local u, since = t[place + 3], t[place + 5]
-                if u == 0 then
-                    t[lows_at + j], t[place + 5] = '', now
-                elseif since < now then
-                    t[lows_at + j], t[place + 5] = lows_add(t[lows_at + j], since, u, t[place + 4]), now
+                charge_one(t, place, lows_at + j, c * n, now)
+            end
+            place = place + 5
+        end
+    end
+
+    -- A report or a cancel: `use` instead of the estimate that the parts charged. What settle_limit (settle.lua) does.
+    function plain_settle(set, t, parts, use, estimate, cancelled, now)
+        local units, place = set.units, 5
+        local lows_at = 5 + 5 * #units
+        for j = 1, #units do
+            local unit, limit = units[j], set[j]
+            local more = use[unit] - estimate[unit]
+            if more > 0 then
+                charge_one(t, place, lows_at + j, more, now)
+            elseif more < 0 and (limit.settle or cancelled) then
+                local back = -more
+                for i = #parts, 1, -1 do
+                    local share = min(back, parts[i][unit + 1])
+                    if share > 0 and t[place + 3] > 0 then
+                        t[lows_at + j], t[place + 5], t[place + 3], t[place + 4] = level_refund(t[lows_at + j], t[place + 5],
+                            t[place + 3], t[place + 4], limit.per, share, parts[i][1])
+                    end
+                    back = back - share
                 end
-                t[place + 3] = u + c * n
             end
             place = place + 5
         end

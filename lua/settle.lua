@@ -5,14 +5,14 @@ local settle
 local function settle_open() -- when the first report or cancel comes
     -- What was used of each unit, from what the report states and, for the rest, the estimate. README.md has the rules.
     local function actual_use(r, estimate)
-        local function stated(unit)
-            return floor(o.stated / 2 ^ (unit - 1)) % 2 == 1
-        end
-        local use = {}
+        local use, bits = {}, o.stated
+        local stated = { false, false, false, false, false }
         for unit = 1, BOOKED do
-            use[unit] = stated(unit) and o.cost[unit] or estimate[unit]
+            stated[unit] = bits % 2 == 1
+            use[unit] = stated[unit] and o.cost[unit] or estimate[unit]
+            bits = (bits - bits % 2) / 2
         end
-        local tokens, input, output = stated(2), stated(3), stated(4)
+        local tokens, input, output = stated[2], stated[3], stated[4]
         if not tokens and (input or output) then
             if input and output then
                 use[2] = use[3] + use[4]
@@ -107,10 +107,14 @@ local function settle_open() -- when the first report or cancel comes
         end
         for i = 1, o.targets do
             local b = o[i]
-            local set, base = set_of[b], first_of[b]
-            for j = 1, #set do
-                local unit = set[j].unit
-                settle_limit(base + j, r, use[unit], estimate[unit], cancelled, late, now)
+            local set, base, t = set_of[b], first_of[b], plain_of[b]
+            if t then
+                plain_settle(set, t, r.parts, use, estimate, cancelled, now)
+            else
+                for j = 1, #set do
+                    local unit = set[j].unit
+                    settle_limit(base + j, r, use[unit], estimate[unit], cancelled, late, now)
+                end
             end
             if books_of[b] then
                 local counted = { estimate[1], estimate[2], estimate[3], estimate[4], estimate[5], 1 }

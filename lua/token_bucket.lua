@@ -10,7 +10,7 @@
 
 local LOW, LOW_BYTES, LOWS = '<I6I7I5', 18, 4 -- so many are remembered
 local NOTHING = {} -- whatever is empty; no lows are ''
-local lows_fall, lows_add, bucket_charge, bucket_refund, bucket_refresh, bucket_wait
+local lows_fall, lows_add, level_refund, bucket_charge, bucket_refund, bucket_refresh, bucket_wait
 
 do
     local LIST_FORMATS = { LOW, '<I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5I6I7I5' }
@@ -124,15 +124,15 @@ do
         return u, r
     end
 
-    -- Gives back up to `amount` of a charge made at `from`.
-    function bucket_refund(s, amount, from)
-        if used[s] == 0 then
-            return
-        end
-        local per, list = limit_of[s].per, lows_unpack(lows[s])
+    -- Gives back up to `amount` of a charge made at `from`, of what is missing (u, r) with its lows. Returns the four anew.
+    function level_refund(packed, since_top, u, r, per, amount, from)
+        local list = NOTHING
         local low, low_rem = 0, 0
-        if from >= top[s] then
-            low, low_rem = used[s], rem[s]
+        if packed ~= '' then
+            list = lows_unpack(packed)
+        end
+        if from >= since_top then
+            low, low_rem = u, r
         else
             for i = #list - 2, 1, -3 do
                 if from >= list[i] then
@@ -145,25 +145,34 @@ do
         if low < amount or low == amount and low_rem > 0 then
             back, back_rem = low, low_rem
         end
+        local left, left_rem = less(u, r, back, back_rem, per)
+        if left == 0 then
+            return '', since_top, 0, 0
+        elseif list == NOTHING then
+            return packed, since_top, left, left_rem
+        end
         local rest, rest_rem = less(low, low_rem, back, back_rem, per)
         for i = 1, #list, 3 do
-            if (list[i + 3] or top[s]) > from then
+            if (list[i + 3] or since_top) > from then
                 list[i + 1], list[i + 2] = less(list[i + 1], list[i + 2], back, back_rem, per)
             elseif list[i + 1] > rest or list[i + 1] == rest and list[i + 2] < rest_rem then
                 list[i + 1], list[i + 2] = rest, rest_rem
             end
-        end
-        used[s], rem[s] = less(used[s], rem[s], back, back_rem, per)
-        if used[s] == 0 then
-            bucket_empty_out(s)
-            return
         end
         while #list > 0 and list[2] == 0 do
             for _ = 1, 3 do
                 table.remove(list, 1)
             end
         end
-        lows[s], top[s] = lows_fall(lows_pack(list), top[s], used[s], rem[s])
+        packed, since_top = lows_fall(lows_pack(list), since_top, left, left_rem)
+        return packed, since_top, left, left_rem
+    end
+
+    function bucket_refund(s, amount, from)
+        if used[s] > 0 then
+            lows[s], top[s], used[s], rem[s] =
+                level_refund(lows[s], top[s], used[s], rem[s], limit_of[s].per, amount, from)
+        end
     end
 
     function bucket_refresh(s, last, now)
