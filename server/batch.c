@@ -202,12 +202,15 @@ static void form_batch(struct lane *lane)
     struct op *ops[BATCH_MAX_OPS];
     size_t n = 0;
     for (int q = 0; q < QUEUE_COUNT; q++)
-        while (n < BATCH_MAX_OPS && lane->queues[q].first)
-            ops[n++] = op_queue_take(&lane->queues[q]);
+        for (struct op *op = lane->queues[q].first; op && n < BATCH_MAX_OPS; op = op->next)
+            ops[n++] = op;
     if (n == 0)
         return;
     lane->stale_tries = 0;
-    batch_form(&lane->batch, lane->domain, ops, n);
+    size_t taken = batch_form(&lane->batch, lane->domain, ops, n);
+    for (int q = 0; q < QUEUE_COUNT; q++)
+        for (; taken > 0 && lane->queues[q].first; taken--)
+            op_queue_take(&lane->queues[q]);
     send_batch(lane);
 }
 

@@ -7,6 +7,10 @@
 #include <assert.h>
 #include <string.h>
 
+/* Twice as many as there can be groups, so that a place is found soon. */
+enum { PLACE_BITS = 9, PLACES = 1 << PLACE_BITS };
+_Static_assert(PLACES >= 2 * BATCH_MAX_GROUPS, "questions need places");
+
 static bool may_group(const struct op *op)
 {
     return op->kind == OP_ACQUIRE && !op->own_id && !op->dry_run;
@@ -28,49 +32,83 @@ static uint64_t question_hash(const struct op *op)
     return hash;
 }
 
-void batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n)
+/* Which operations ask the same, while the groups of a batch are found. */
+struct gathering {
+    struct op *const *ops;
+    size_t n_groups;
+    uint16_t last_of[PLACES]; /* by question: the last operation that asked it, from 1; 0: none */
+    uint16_t
+        next[BATCH_MAX_OPS]; /* the next operation that asks what this one asks, from 1; 0: none */
+    uint16_t count[BATCH_MAX_OPS]; /* of a leader: how many ask with it */
+    uint16_t leader[BATCH_MAX_OPS];
+};
+
+static uint16_t *place_of(struct gathering *g, const struct op *op)
 {
-    /* next[i]: the next operation that asks what operation i asks, from 1; 0: none */
-    uint16_t last_of[512] = {0}, next[BATCH_MAX_OPS] = {0}, count[BATCH_MAX_OPS],
-             leader[BATCH_MAX_OPS];
-    assert(n <= BATCH_MAX_OPS);
-    for (size_t i = 0; i < n; i++) {
-        leader[i] = (uint16_t)i;
-        count[i] = 1;
-        if (!may_group(ops[i]))
-            continue;
-        size_t at = question_hash(ops[i]) >> 55;
-        for (; last_of[at]; at = (at + 1) % 512)
-            if (same_question(ops[leader[last_of[at] - 1]], ops[i]))
-                break;
-        if (last_of[at] && count[leader[last_of[at] - 1]] < RATION_ID_MAX_MEMBERS - 1) {
-            leader[i] = leader[last_of[at] - 1];
-            next[last_of[at] - 1] = (uint16_t)(i + 1);
-            count[leader[i]]++;
-        }
-        last_of[at] = (uint16_t)(i + 1);
+    size_t at = question_hash(op) >> (64 - PLACE_BITS);
+    for (; g->last_of[at]; at = (at + 1) % PLACES)
+        if (same_question(g->ops[g->leader[g->last_of[at] - 1]], op))
+            break;
+    return &g->last_of[at];
+}
+
+/* False: it would begin a group too many. */
+static bool gather(struct gathering *g, size_t i)
+{
+    uint16_t *last = may_group(g->ops[i]) ? place_of(g, g->ops[i]) : NULL;
+    if (last && *last && g->count[g->leader[*last - 1]] < RATION_ID_MAX_MEMBERS - 1) {
+        g->leader[i] = g->leader[*last - 1];
+        g->next[*last - 1] = (uint16_t)(i + 1);
+        g->count[g->leader[i]]++;
+    } else {
+        if (g->n_groups == BATCH_MAX_GROUPS)
+            return false;
+        g->n_groups++;
+        g->leader[i] = (uint16_t)i;
+        g->count[i] = 1;
     }
+    g->next[i] = 0;
+    if (last)
+        *last = (uint16_t)(i + 1);
+    return true;
+}
+
+static void put_group(struct batch *batch, const struct gathering *g, size_t leader)
+{
+    struct batch_group *group = &batch->groups[batch->n_groups++];
+    group->first = (uint16_t)batch->n;
+    group->n = g->count[leader];
+    const struct id *id = &g->ops[leader]->id;
+    uint8_t member = 0;
+    for (size_t j = leader + 1; j; j = g->next[j - 1]) {
+        struct op *op = g->ops[j - 1];
+        if (member > 0) {
+            /* Granted as one: the members share the leader's record. */
+            memcpy(op->id.nonce, id->nonce, sizeof op->id.nonce);
+            memcpy(op->id.slice, id->slice, sizeof op->id.slice);
+            op->id.slice_bytes = id->slice_bytes;
+            op->id.member = member;
+        }
+        member++;
+        batch->ops[batch->n++] = op;
+    }
+}
+
+size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n)
+{
+    struct gathering g;
+    assert(n <= BATCH_MAX_OPS);
+    g.ops = ops;
+    g.n_groups = 0;
+    memset(g.last_of, 0, sizeof g.last_of);
+    size_t taken = 0;
+    while (taken < n && gather(&g, taken))
+        taken++;
     batch->domain = domain;
     batch->again = false;
     batch->n = batch->n_groups = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (leader[i] != i)
-            continue;
-        struct batch_group *group = &batch->groups[batch->n_groups++];
-        group->first = (uint16_t)batch->n;
-        group->n = count[i];
-        uint8_t member = 0;
-        for (size_t j = i + 1; j; j = next[j - 1]) {
-            struct op *op = ops[j - 1];
-            if (member > 0) {
-                /* Granted as one: the members share the leader's record. */
-                memcpy(op->id.nonce, ops[i]->id.nonce, sizeof op->id.nonce);
-                memcpy(op->id.slice, ops[i]->id.slice, sizeof op->id.slice);
-                op->id.slice_bytes = ops[i]->id.slice_bytes;
-                op->id.member = member;
-            }
-            member++;
-            batch->ops[batch->n++] = op;
-        }
-    }
+    for (size_t i = 0; i < taken; i++)
+        if (g.leader[i] == i)
+            put_group(batch, &g, i);
+    return taken;
 }

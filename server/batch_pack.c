@@ -44,11 +44,11 @@ struct packer {
     bool wants_records; /* some operation is not a plain acquire */
     struct bytes sets, buckets, ops;
     size_t n_sets, n_buckets, n_estimates, n_slices, n_ops;
-    const struct limit_set *set[BATCH_MAX_OPS * POLICY_MAX_BUCKETS];
+    const struct limit_set *set[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS];
     struct {
         size_t key; /* index into the batch's keys */
         uint64_t hash;
-    } bucket[BATCH_MAX_OPS * POLICY_MAX_BUCKETS], estimate[BATCH_MAX_OPS], slice[BATCH_MAX_OPS];
+    } bucket[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS], estimate[BATCH_MAX_GROUPS], slice[BATCH_MAX_GROUPS];
     struct seen sets_seen, buckets_seen, estimates_seen, slices_seen;
 };
 
@@ -382,7 +382,7 @@ static bool has_slice(const struct op *op)
 static void pack_groups(struct packer *p)
 {
     struct batch *b = p->batch;
-    size_t targets[BATCH_MAX_OPS][POLICY_MAX_BUCKETS] = {{0}}, estimates[BATCH_MAX_OPS] = {0};
+    size_t targets[BATCH_MAX_GROUPS][POLICY_MAX_BUCKETS] = {{0}}, estimates[BATCH_MAX_GROUPS] = {0};
     for (size_t g = 0; g < b->n_groups; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
         for (size_t i = 0; op && i < op->policy.n; i++)
@@ -508,7 +508,7 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
     if (data[0] != 0)
         return BATCH_STALE;
     int64_t lag_ms = get_int(data + 7, 6) - *store_ms;
-    size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_OPS] = {0};
+    size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_GROUPS] = {0};
     rows->n = 0;
     for (size_t g = 0; g < batch->n_groups; g++) {
         const struct batch_group *group = &batch->groups[g];

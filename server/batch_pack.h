@@ -11,9 +11,12 @@
 
 #include "op.h"
 
-#define BATCH_MAX_OPS  256
+/* What a batch costs the store goes with its groups, so their number bounds how long others wait for it; what is equal may be
+ * many more. */
+#define BATCH_MAX_GROUPS 256
+#define BATCH_MAX_OPS    2048
 /* Two of each bucket, what is known of the pool, the estimates, the slice. */
-#define BATCH_MAX_KEYS (BATCH_MAX_OPS * (2 * POLICY_MAX_BUCKETS + 3))
+#define BATCH_MAX_KEYS (BATCH_MAX_GROUPS * (2 * POLICY_MAX_BUCKETS + 3))
 
 /* Bytes that grow; emptied, not freed, between batches. */
 struct bytes {
@@ -33,7 +36,7 @@ struct batch {
     size_t n;
     struct op *ops[BATCH_MAX_OPS]; /* NULL: was answered meanwhile; its place in the group stays */
     size_t n_groups;
-    struct batch_group groups[BATCH_MAX_OPS];
+    struct batch_group groups[BATCH_MAX_GROUPS];
     bool again; /* it was sent before and its fate is unknown */
 
     /* what batch_pack() makes */
@@ -45,8 +48,9 @@ struct batch {
     size_t key_bytes[BATCH_MAX_KEYS];
 };
 
-/* Takes operations from the array, in the order of their priority, and forms groups. n <= BATCH_MAX_OPS. */
-void batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n);
+/* Takes operations from the front of the array, which is in the order of their priority, and forms groups of them, for as long as
+ * there is room. Returns how many were taken. n <= BATCH_MAX_OPS. */
+size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n);
 
 /* Packs keys and argument. store_now_ms is where the store's clock is believed to be (for calendar limits).
  * Returns 0, or -1: out of memory. */

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "batch.h"
+#include "batch_pack.h"
 #include "clock.h"
 #include "store.h"
 
@@ -85,7 +86,7 @@ static void reply(enum store_status status, const void *data, size_t n)
 /* ---- answers of the script ----------------------------------------------------------------------------------- */
 
 struct answer {
-    unsigned char bytes[4096];
+    unsigned char bytes[8192];
     size_t n;
 };
 
@@ -485,27 +486,43 @@ static void test_free_form_reports_of_others_are_refused(void **state)
     assert_int_equal(unknown.outcome, OP_NOSUCH);
 }
 
-static void test_more_than_a_batch_holds_is_several(void **state)
+/* Submits n acquires over 7 tenants, and answers in batches of so many groups. */
+static void submit_and_answer(size_t n, bool own_id, const size_t groups[], size_t batches)
 {
-    (void)state;
-    struct op *ops = calloc(300, sizeof *ops);
+    struct op *ops = calloc(n, sizeof *ops);
     char tenant[16];
-    for (int i = 0; i < 300; i++) {
-        snprintf(tenant, sizeof tenant, "t%d", i % 7);
+    for (size_t i = 0; i < n; i++) {
+        snprintf(tenant, sizeof tenant, "t%zu", i % 7);
         ops[i] = make_op(OP_ACQUIRE, "p", tenant);
+        ops[i].own_id = own_id;
         batch_submit(test.batcher, &ops[i]);
     }
-    for (int batch = 0; batch < 2; batch++) {
+    for (size_t batch = 0; batch < batches; batch++) {
         turn();
         struct answer a = answer_head(0);
-        for (int i = 0; i < 7; i++)
+        for (size_t i = 0; i < groups[batch]; i++)
             answer_op(&a, OP_GRANTED, 255, 0, 0, 0);
         reply(STORE_OK, a.bytes, a.n);
     }
-    assert_int_equal(test.n_done, 300);
-    for (int i = 0; i < 300; i++)
+    assert_int_equal(test.n_done, n);
+    for (size_t i = 0; i < n; i++)
         assert_int_equal(ops[i].outcome, OP_GRANTED);
     free(ops);
+}
+
+static void test_more_groups_than_a_batch_holds_are_several_batches(void **state)
+{
+    (void)state;
+    const size_t groups[] = {BATCH_MAX_GROUPS, 300 - BATCH_MAX_GROUPS};
+    submit_and_answer(300, true, groups, 2);
+}
+
+static void test_many_equal_acquires_are_one_batch_of_few_groups(void **state)
+{
+    (void)state;
+    /* Of 2,048 each tenant has 292 or 293, which is more than the 255 of one group. */
+    const size_t groups[] = {14, 7};
+    submit_and_answer(BATCH_MAX_OPS + 100, false, groups, 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -526,7 +543,8 @@ int main(void)
         TEST(test_free_form_reports_ask_for_whom_the_id_was_made),
         TEST(test_a_report_does_not_overtake_its_acquire),
         TEST(test_free_form_reports_of_others_are_refused),
-        TEST(test_more_than_a_batch_holds_is_several),
+        TEST(test_more_groups_than_a_batch_holds_are_several_batches),
+        TEST(test_many_equal_acquires_are_one_batch_of_few_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
