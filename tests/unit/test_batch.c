@@ -131,7 +131,7 @@ static struct {
     struct batcher *batcher;
     struct config *config;
     struct id_maker ids;
-    struct op *done[512];
+    struct op *done[BATCH_MAX_OPS + 100];
     size_t n_done;
     char trouble[64];
 } test;
