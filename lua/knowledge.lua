@@ -98,7 +98,7 @@ local function knowledge_open()
         if k.circuit then
             -- Whoever comes later finds a circuit that is closed, instead of being the probe.
             local cool = SLOWEST * breaker_of[k.b].cool
-            expiry = max(expiry, max(k.next, k.probe and k.probe_until or 0) + cool)
+            expiry = max(expiry, (k.probe and k.probe_until + slower(k) or k.next) + cool)
         end
         for i = 1, QUARTERS do
             if k.all[i] > 0 then
@@ -224,6 +224,9 @@ local function knowledge_open()
     -- Called once a reservation, when it is settled, before its estimate is corrected. `use` is what was really used.
     function pool_report(r, use, now)
         local news = o.news
+        if not breaker_of[o[1]] then
+            return -- a bucket that knows nothing
+        end
         local failed = news ~= nil and news.failed == 1
         local k = knowledge_of(o[1])
         count(k, failed, now)
@@ -244,7 +247,7 @@ local function knowledge_open()
     -- The operator: opening forgets the pause and the circuit too.
     local function operate(k, now)
         if o.kind == OPEN_POOL then
-            k.dirty = k.reason or k.paused > 0 or k.circuit or sum(k.all) > 0
+            k.dirty = k.dirty or k.reason or k.paused > 0 or k.circuit or sum(k.all) > 0
             k.reason, k.paused, k.circuit, k.probe, k.next, k.cool = false, 0, false, false, 0, 0
             k.all, k.failed = { 0, 0, 0, 0 }, { 0, 0, 0, 0 }
         elseif o.kind == CLOSE_POOL then
