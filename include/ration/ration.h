@@ -264,9 +264,9 @@ RATION_API void ration_audit_free(struct ration_audit_row *rows);
     X(LIMITED, "limited")         /* 429: over a limit of the provider's */                        \
     X(EXHAUSTED, "exhausted")     /* a quota or spend that no wait refills; never retried */       \
     X(OVERLOADED, "overloaded")   /* 529, 503 */                                                   \
-    X(FAILED, "failed")           /* 500, 502, 504 and other 5xx; an answer that broke off */      \
+    X(FAILED, "failed")           /* 500, 502, 504 and other 5xx; an error told in a stream */     \
     X(TIMED_OUT, "timed_out")     /* no answer, or no end of it, within timeout_ms */              \
-    X(UNREACHED, "unreached")     /* refused, reset before an answer, TLS */                       \
+    X(UNREACHED, "unreached")     /* connection failure: refused, reset, broken off, TLS */        \
     X(REFUSED, "refused")         /* 400, 401, 403, 404, 422 and other 4xx; never retried */
 
 enum ration_outcome {
