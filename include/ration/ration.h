@@ -171,14 +171,6 @@ RATION_API int ration_acquire(ration *r, const char *pool, const char *tenant,
 
 /* ---- Report -------------------------------------------------------------------------------------------------- */
 
-/* What a provider's headers said is left of one of its limits. */
-struct ration_seen {
-    int unit;          /* enum ration_unit */
-    int64_t per_ms;    /* period of that limit in ms; 0: not said */
-    int64_t limit;     /* its amount; 0: not said */
-    int64_t remaining; /* 0 or more; below zero: not said, and this entry is not sent */
-};
-
 struct ration_report_options {
     int http_status;        /* what the provider answered, 100-599; 0: not known */
     int64_t retry_after_ms; /* how long the provider said to wait; 0: it did not */
