@@ -171,6 +171,14 @@ RATION_API int ration_acquire(ration *r, const char *pool, const char *tenant,
 
 /* ---- Report -------------------------------------------------------------------------------------------------- */
 
+/* What the provider lets know of one of its limits, as its headers say it. */
+struct ration_seen {
+    enum ration_unit unit; /* what it counts */
+    int64_t per_ms;    /* its period; 0: not said */
+    int64_t limit;     /* what it holds at the most; 0: not said */
+    int64_t remaining; /* what it says is left of it */
+};
+
 struct ration_report_options {
     int http_status;        /* what the provider answered, 100-599; 0: not known */
     int64_t retry_after_ms; /* how long the provider said to wait; 0: it did not */
