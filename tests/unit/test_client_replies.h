@@ -34,7 +34,7 @@
     "Content-Length: 2\r\n\r\n{}"
 /* The error is as OpenAI's and Anthropic's references of error codes show it, the headers as their rate limit guides do. */
 #define HTTP_EXHAUSTED                                                                             \
-    "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 62\r\n\r\n"                                 \
+    "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 61\r\n\r\n"                                 \
     "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no credit\"}}"
 #define HTTP_529 "HTTP/1.1 529 Overloaded\r\nContent-Length: 2\r\n\r\n{}"
 #define HTTP_400 "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}"
