@@ -6,7 +6,8 @@
  */
 #include "handle.h"
 
-#include "http.h"
+#include "drive.h"
+#include "profile.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -105,7 +106,9 @@ void ration_close(ration *r)
     if (!r)
         return;
     conn_close(&r->conn);
-    http_free(r->http);
+    drive_free(r->drive);
+    profiles_close(r->profiles);
+    free(r->profiles_file);
     explicit_bzero(r->secret, sizeof(r->secret));
     free(r);
 }

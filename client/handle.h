@@ -14,14 +14,17 @@
 
 #define ERRMSG_BYTES 512
 
-struct http;
+struct drive;
+struct profiles;
 
 struct ration {
     struct addr_list servers;
     size_t current; /* the server in use, or tried next */
     struct conn conn;
     struct id_maker ids;
-    struct http *http; /* made by the first ration_call(); NULL before */
+    struct drive *drive;       /* made by the first ration_call(); NULL before */
+    struct profiles *profiles; /* likewise, and made anew where another file is named */
+    char *profiles_file;       /* they were read from; NULL: only the embedded ones */
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
     char tenant[RATION_MAX_TENANT_BYTES + 1]; /* user of AUTH */

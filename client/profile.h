@@ -37,20 +37,26 @@ void profiles_close(struct profiles *profiles); /* NULL is allowed */
 const struct profile *profiles_find(const struct profiles *profiles, const char *name);
 const char *profiles_names(const struct profiles *profiles);
 
+/* Every profile in full, by name, as `ration presets --profiles` shows them. Borrowed. */
+json_object *profiles_tree(const struct profiles *profiles);
+
 const char *profile_name(const struct profile *profile);
-const char *profile_key_variable(const struct profile *profile); /* of the environment, where the caller states no key */
+const char *profile_key_variable(
+    const struct profile *profile); /* of the environment, where the caller states no key */
 
 /* ---- The request ---- */
 
 /* What a request's body says of itself. */
 struct profile_request {
     bool streamed;
-    int64_t input_tokens;  /* estimated: characters / 4, rounded up */
-    int64_t output_tokens; /* the most that it may answer, of all choices together; the profile's guess where not said */
+    int64_t input_tokens; /* estimated: characters / 4, rounded up */
+    int64_t
+        output_tokens; /* the most that it may answer, of all choices together; the profile's guess where not said */
 };
 
 /* 0, or RATION_EINVALID with `why` (PROFILE_WHY_BYTES) in words. */
-int profile_read_request(const struct profile *profile, json_object *body, struct profile_request *out, char *why);
+int profile_read_request(const struct profile *profile, json_object *body,
+                         struct profile_request *out, char *why);
 
 /* Fills in what `estimate` does not state, counted as this provider counts at the start. */
 void profile_estimate(const struct profile *profile, const struct profile_request *request,
@@ -61,18 +67,25 @@ void profile_estimate(const struct profile *profile, const struct profile_reques
  * model   NULL: the body's "model". Where the path names it ({model}: Gemini, Azure deployments) it must be known.
  * 0, or RATION_EINVALID with `why`.
  */
-int profile_url(const struct profile *profile, const char *base, const char *model, json_object *body, char *buf,
-                size_t cap, char *why);
+int profile_url(const struct profile *profile, const char *base, const char *model,
+                json_object *body, char *buf, size_t cap, char *why);
 
 /* The headers of a call, each a line "Name: value" as libcurl takes it, key included (NULL or "": none is sent). Calls
  * `add` for each line; stops and returns its error when that is negative. */
-int profile_headers(const struct profile *profile, const char *key, int (*add)(void *arg, const char *line), void *arg);
+int profile_headers(const struct profile *profile, const char *key,
+                    int (*add)(void *arg, const char *line), void *arg);
 
-/* Asks for usage in a stream where the provider wants to be asked (OpenAI chat: stream_options.include_usage). Changes `body`;
- * true if it did, so that the caller sends it anew. */
+/*
+ * Makes the body what the provider takes: asks for usage in a stream where it wants to be asked (OpenAI chat:
+ * stream_options.include_usage), and takes out what only the URL says (Gemini: "model" and "stream", which every request may
+ * state, whoever the provider is). Called for every request, streamed or not, after profile_url(). Changes `body`; true if it did, so that the
+ * caller sends it anew.
+ */
 bool profile_prepare_stream(const struct profile *profile, json_object *body);
 
 /* ---- What was used ---- */
+
+#define PROFILE_MAX_COUNTS 16
 
 /* As the provider told it, before anything is left out of it. */
 struct profile_usage {
@@ -82,21 +95,27 @@ struct profile_usage {
     int64_t cached;       /* of input: read from a cache */
     int64_t cache_writes; /* of input: written to a cache */
     int64_t reasoning;    /* of output */
+    int64_t told
+        [PROFILE_MAX_COUNTS]; /* the provider's own counts as last told, plus one; zeroed before the first event */
 };
 
 /* Reads an answer that was not streamed. False, and `usage` unchanged, where it does not say in full. */
-bool profile_read_usage(const struct profile *profile, json_object *answer, struct profile_usage *usage);
-
-/* One event of a stream (its data, parsed; `name` of the event or ""): adds what it tells to `usage`, cumulative where the provider is.
- * Returns whether this event ended the answer ("[DONE]" is not JSON: the caller passes NULL for data that does not parse). */
-bool profile_read_event(const struct profile *profile, const char *name, const char *data, json_object *event,
+bool profile_read_usage(const struct profile *profile, json_object *answer,
                         struct profile_usage *usage);
 
-/* The text that an event adds to the answer, or NULL. Borrowed from `event`. */
+/* One event of a stream (its data, parsed; `name` of the event or ""): what it tells goes into `usage`, where each count is
+ * what was last told of it. Returns whether the answer is now complete ("[DONE]" is not JSON: the caller passes NULL for data
+ * that does not parse). Usage may still follow (OpenAI chat has no other end than "[DONE]"; with Gemini the last of several
+ * choices ends later), so that the stream is read until it closes. */
+bool profile_read_event(const struct profile *profile, const char *name, const char *data,
+                        json_object *event, struct profile_usage *usage);
+
+/* The text that an event adds to the answer, or NULL. Lives as long as `event`; uses its json_object_set_userdata(). */
 const char *profile_event_text(const struct profile *profile, const char *name, json_object *event);
 
 /* What counts of it, as this provider counts: cached input left out, burndown, input only. */
-void profile_count(const struct profile *profile, const struct profile_usage *usage, struct ration_amounts *used);
+void profile_count(const struct profile *profile, const struct profile_usage *usage,
+                   struct ration_amounts *used);
 
 /* ---- What went wrong ---- */
 
@@ -113,7 +132,15 @@ enum profile_class {
 };
 
 /* The class of an HTTP status and its body (NULL: none, or no JSON), never TIMED_OUT or UNREACHED. */
-enum profile_class profile_classify(const struct profile *profile, int http_status, json_object *body);
+enum profile_class profile_classify(const struct profile *profile, int http_status,
+                                    json_object *body);
+
+/* The same for an event of a stream, where an error comes after the status said 200: ANSWERED where the event is no error. */
+enum profile_class profile_classify_event(const struct profile *profile, json_object *event);
+
+/* The code by which a provider says that no wait will help ("insufficient_quota"), for EXHAUSTED; NULL: none. Lives as long as
+ * the profile. */
+const char *profile_exhausted(const struct profile *profile, json_object *body);
 
 /* The provider's own words for an error ("insufficient_quota: You exceeded ..."), "" where it has none. */
 void profile_error_words(const struct profile *profile, json_object *body, char *buf, size_t cap);
@@ -122,17 +149,27 @@ void profile_error_words(const struct profile *profile, json_object *body, char 
 
 #define PROFILE_MAX_SEEN 8
 
+/* Zeroed before the first header of each answer. */
 struct profile_hints {
-    bool waits;             /* a wait was told */
-    int64_t retry_after_ms; /* the longest that was told */
-    struct ration_seen seen[PROFILE_MAX_SEEN];
+    bool waits; /* a wait was told; of use where the answer was refused */
+    int64_t
+        retry_after_ms; /* the longest that was told; without one, when the limits that have nothing left are reset */
+    struct ration_seen seen[PROFILE_MAX_SEEN]; /* the limits of which it was told what remains */
     size_t n_seen;
+    bool waits_in_words; /* retry_after_ms was told as a wait, so that no reset replaces it */
+    struct {
+        int64_t limit; /* the same, plus one; 0: not told */
+        int64_t remaining;
+        int64_t reset_ms;
+    } told
+        [PROFILE_MAX_SEEN]; /* by row of the profile's limits, because headers come in any order */
 };
 
 /* One header line of an answer, name and value apart; now_ms is the wall clock, for dates. */
-void profile_read_header(const struct profile *profile, const char *name, const char *value, int64_t now_ms,
-                         struct profile_hints *hints);
+void profile_read_header(const struct profile *profile, const char *name, const char *value,
+                         int64_t now_ms, struct profile_hints *hints);
 /* The body of an error (Gemini's RetryInfo.retryDelay and QuotaFailure). */
-void profile_read_error(const struct profile *profile, json_object *body, int64_t now_ms, struct profile_hints *hints);
+void profile_read_error(const struct profile *profile, json_object *body, int64_t now_ms,
+                        struct profile_hints *hints);
 
 #endif

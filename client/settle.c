@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#define MAX_REASON_BYTES 64
+#define SEEN_ARGS        7 /* REMAINING unit n LIMIT n PER n */
+
 void ration_report_options_init(struct ration_report_options *options)
 {
     memset(options, 0, sizeof(*options));
@@ -43,6 +46,26 @@ static int exchange_settled(ration *r, struct command *cmd, const char *verb,
     return RATION_OK;
 }
 
+/* A word of the wire: printable, without space. */
+static bool is_word(const char *text)
+{
+    size_t len = strnlen(text, MAX_REASON_BYTES + 1);
+    if (len < 1 || len > MAX_REASON_BYTES)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] <= ' ' || text[i] > '~')
+            return false;
+    }
+    return true;
+}
+
+static bool seen_is_valid(const struct ration_seen *seen)
+{
+    return seen->unit >= 0 && seen->unit < RATION_UNIT_COUNT && seen->per_ms >= 0 &&
+           seen->limit >= 0 && seen->limit <= RATION_MAX_AMOUNT &&
+           seen->remaining <= RATION_MAX_AMOUNT;
+}
+
 static int check_report(ration *r, const struct ration_report_options *options)
 {
     if (options->http_status != 0 && (options->http_status < 100 || options->http_status > 599))
@@ -50,7 +73,54 @@ static int check_report(ration *r, const struct ration_report_options *options)
                            options->http_status);
     if (options->retry_after_ms < 0)
         return handle_fail(r, RATION_EINVALID, "retry_after_ms is below zero");
+    if (options->exhausted && !is_word(options->exhausted))
+        return handle_fail(r, RATION_EINVALID,
+                           "exhausted must be 1 - %d printable characters without space",
+                           MAX_REASON_BYTES);
+    for (size_t i = 0; i < options->n_seen; i++) {
+        if (!seen_is_valid(&options->seen[i]))
+            return handle_fail(r, RATION_EINVALID,
+                               "seen[%zu] has an unknown unit, or an amount out of range", i);
+    }
     return 0;
+}
+
+/* What the provider said is left, as many of the limits as one command has room for. */
+static void add_seen(struct command *cmd, const struct ration_report_options *options)
+{
+    static const char *const names[] = {
+#define UNIT_NAME(upper, name) name,
+        RATION_UNITS(UNIT_NAME)
+#undef UNIT_NAME
+    };
+    for (size_t i = 0; i < options->n_seen && cmd->argc + SEEN_ARGS <= RATION_MAX_ARGS; i++) {
+        const struct ration_seen *seen = &options->seen[i];
+        if (seen->remaining < 0)
+            continue;
+        command_arg(cmd, "REMAINING");
+        command_option(cmd, names[seen->unit], seen->remaining);
+        if (seen->limit > 0)
+            command_option(cmd, "LIMIT", seen->limit);
+        if (seen->per_ms > 0)
+            command_option(cmd, "PER", seen->per_ms);
+    }
+}
+
+static void add_options(struct command *cmd, const struct ration_report_options *options)
+{
+    if (options->http_status > 0)
+        command_option(cmd, "STATUS", options->http_status);
+    if (options->retry_after_ms > 0)
+        command_option(cmd, "RETRY_AFTER", options->retry_after_ms);
+    if (options->partial)
+        command_arg(cmd, "PARTIAL");
+    if (options->failed)
+        command_arg(cmd, "FAILED");
+    if (options->exhausted) {
+        command_arg(cmd, "EXHAUSTED");
+        command_arg(cmd, options->exhausted);
+    }
+    add_seen(cmd, options);
 }
 
 int ration_report(ration *r, const char *id, const struct ration_amounts *used,
@@ -72,16 +142,11 @@ int ration_report(ration *r, const char *id, const struct ration_amounts *used,
     if (used && command_amounts(&cmd, used, false) < 0)
         return handle_fail(r, RATION_EINVALID, "an amount is neither 1 - %lld nor RATION_ZERO",
                            (long long)RATION_MAX_COST);
-    if (options->http_status > 0)
-        command_option(&cmd, "STATUS", options->http_status);
-    if (options->retry_after_ms > 0)
-        command_option(&cmd, "RETRY_AFTER", options->retry_after_ms);
-    if (options->partial)
-        command_arg(&cmd, "PARTIAL");
+    add_options(&cmd, options);
     return exchange_settled(r, &cmd, "REPORT", settled);
 }
 
-int ration_cancel(ration *r, const char *id, enum ration_settled *settled)
+static int cancel(ration *r, const char *id, bool failed, enum ration_settled *settled)
 {
     handle_begin(r);
     if (!id || !id_is_valid(id))
@@ -89,5 +154,17 @@ int ration_cancel(ration *r, const char *id, enum ration_settled *settled)
     struct command cmd;
     command_init(&cmd, "CANCEL");
     command_arg(&cmd, id);
+    if (failed)
+        command_arg(&cmd, "FAILED");
     return exchange_settled(r, &cmd, "CANCEL", settled);
+}
+
+int ration_cancel(ration *r, const char *id, enum ration_settled *settled)
+{
+    return cancel(r, id, false, settled);
+}
+
+int ration_cancel_failed(ration *r, const char *id, enum ration_settled *settled)
+{
+    return cancel(r, id, true, settled);
 }

@@ -171,12 +171,12 @@ RATION_API int ration_acquire(ration *r, const char *pool, const char *tenant,
 
 /* ---- Report -------------------------------------------------------------------------------------------------- */
 
-/* What a provider's headers said is left of one of its limits. */
+/* What the provider lets know of one of its limits, as its headers say it. */
 struct ration_seen {
-    int unit;          /* enum ration_unit */
-    int64_t per_ms;    /* period of that limit in ms; 0: not said */
-    int64_t limit;     /* its amount; 0: not said */
-    int64_t remaining; /* 0 or more; below zero: not said, and this entry is not sent */
+    enum ration_unit unit; /* what it counts */
+    int64_t per_ms;    /* its period; 0: not said */
+    int64_t limit;     /* what it holds at the most; 0: not said */
+    int64_t remaining; /* what it says is left of it */
 };
 
 struct ration_report_options {
@@ -264,9 +264,9 @@ RATION_API void ration_audit_free(struct ration_audit_row *rows);
     X(LIMITED, "limited")         /* 429: over a limit of the provider's */                        \
     X(EXHAUSTED, "exhausted")     /* a quota or spend that no wait refills; never retried */       \
     X(OVERLOADED, "overloaded")   /* 529, 503 */                                                   \
-    X(FAILED, "failed")           /* 500, 502, 504 and other 5xx; an answer that broke off */      \
+    X(FAILED, "failed")           /* 500, 502, 504 and other 5xx; an error told in a stream */     \
     X(TIMED_OUT, "timed_out")     /* no answer, or no end of it, within timeout_ms */              \
-    X(UNREACHED, "unreached")     /* refused, reset before an answer, TLS */                       \
+    X(UNREACHED, "unreached")     /* connection failure: refused, reset, broken off, TLS */        \
     X(REFUSED, "refused")         /* 400, 401, 403, 404, 422 and other 4xx; never retried */
 
 enum ration_outcome {
