@@ -10,7 +10,6 @@
 
 #include "profile.h"
 
-#include <math.h>
 #include <string.h>
 
 #define MAX_TRIES       100
@@ -86,7 +85,7 @@ static int64_t exponential(const struct ration_retry *retry, const struct retry_
         wait *= retry->multiplier;
     if (wait > retry->max_ms)
         wait = retry->max_ms;
-    return llround(wait * (1 + retry->jitter * (2 * c->random - 1)));
+    return (int64_t)(wait * (1 + retry->jitter * (2 * c->random - 1)) + 0.5);
 }
 
 static int64_t wait_of(const struct ration_retry *retry, const struct retry_case *c)

@@ -61,9 +61,8 @@ static bool is_word(const char *text)
 
 static bool seen_is_valid(const struct ration_seen *seen)
 {
-    return seen->unit >= 0 && seen->unit < RATION_UNIT_COUNT && seen->per_ms >= 0 &&
-           seen->limit >= 0 && seen->limit <= RATION_MAX_AMOUNT &&
-           seen->remaining <= RATION_MAX_AMOUNT;
+    return (unsigned)seen->unit < RATION_UNIT_COUNT && seen->per_ms >= 0 && seen->limit >= 0 &&
+           seen->limit <= RATION_MAX_AMOUNT && seen->remaining <= RATION_MAX_AMOUNT;
 }
 
 static int check_report(ration *r, const struct ration_report_options *options)

@@ -54,6 +54,7 @@ struct upstream {
     struct profile_usage usage;
     struct profile_hints hints;
     char words[UPSTREAM_WHY_BYTES]; /* the provider's own, of an error */
+    char reason[UPSTREAM_REASON_BYTES];
     char errbuf[CURL_ERROR_SIZE];
 };
 
@@ -139,6 +140,18 @@ static json_object *parse(struct upstream *up, const char *text, size_t bytes)
     return NULL;
 }
 
+/* The provider's word for a quota that is used up, fit for the wire. */
+static void note_reason(struct upstream *up, json_object *body)
+{
+    const char *word = profile_exhausted(up->request.profile, body);
+    if (!word)
+        word = "exhausted";
+    size_t n = 0;
+    for (; word[n] > ' ' && word[n] <= '~' && n + 1 < sizeof(up->reason); n++)
+        up->reason[n] = word[n];
+    up->reason[n] = '\0';
+}
+
 /* ---- Streams ---- */
 
 static int64_t count_characters(const char *text)
@@ -149,19 +162,18 @@ static int64_t count_characters(const char *text)
     return n;
 }
 
-/* What goes wrong in a stream is told by an event with an error in it, which may have no words. */
+/* What goes wrong after the status said 200 is told by an event. */
 static void note_error(struct upstream *up, json_object *event)
 {
-    json_object *error = NULL;
-    char words[UPSTREAM_WHY_BYTES] = "";
-    if (up->stream_error || !json_object_is_type(event, json_type_object))
+    const struct profile *profile = up->request.profile;
+    if (!event || up->stream_error)
         return;
-    profile_error_words(up->request.profile, event, words, sizeof(words));
-    if (!words[0] && !(json_object_object_get_ex(event, "error", &error) && error))
+    up->error_class = profile_classify_event(profile, event);
+    if (up->error_class == PROFILE_ANSWERED)
         return;
     up->stream_error = true;
-    up->error_class = profile_classify(up->request.profile, 500, event);
-    memcpy(up->words, words, sizeof(words));
+    profile_error_words(profile, event, up->words, sizeof(up->words));
+    note_reason(up, event);
 }
 
 static int on_event(void *arg, const char *name, const char *data, size_t bytes)
@@ -364,17 +376,6 @@ int upstream_begin(struct upstream *up, const struct upstream_request *request)
 
 /* ---- What came of it ---- */
 
-/* The provider's word for a quota that is used up, fit for the wire: what stands before its colon. */
-static void read_reason(const char *words, char *reason, size_t size)
-{
-    size_t n = 0;
-    for (; words[n] > ' ' && words[n] <= '~' && words[n] != ':' && n + 1 < size; n++)
-        reason[n] = words[n];
-    reason[n] = '\0';
-    if (n == 0)
-        snprintf(reason, size, "exhausted");
-}
-
 static void read_error(struct upstream *up, struct upstream_answer *answer)
 {
     json_object *body = up->len > 0 ? parse(up, up->body, up->len) : NULL;
@@ -382,6 +383,7 @@ static void read_error(struct upstream *up, struct upstream_answer *answer)
     if (body) {
         profile_error_words(up->request.profile, body, up->words, sizeof(up->words));
         profile_read_error(up->request.profile, body, wait_wall_clock_ms(), &answer->hints);
+        note_reason(up, body);
     }
     json_object_put(body);
     snprintf(answer->why, sizeof(answer->why), "status %d%s%.200s", answer->status,
@@ -467,7 +469,9 @@ void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *an
         say_why(up, code, answer);
     }
     if (answer->outcome == PROFILE_EXHAUSTED)
-        read_reason(up->words, answer->reason, sizeof(answer->reason));
+        memcpy(answer->reason, up->reason, sizeof(answer->reason));
+    if (answer->outcome == PROFILE_ANSWERED || answer->status / 100 == 2)
+        answer->hints.waits = false; /* when limits are reset is told with every answer */
     answer->body = up->body;
     answer->body_bytes = up->len;
     up->body = NULL;

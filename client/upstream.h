@@ -35,6 +35,7 @@
 
 #define UPSTREAM_MAX_ANSWER_BYTES (64u << 20)
 #define UPSTREAM_WHY_BYTES        256
+#define UPSTREAM_REASON_BYTES     65 /* what the wire allows, and the NUL */
 
 struct upstream;
 
@@ -70,7 +71,8 @@ struct upstream_answer {
     struct profile_hints hints; /* waits and limits that headers or the error's body told */
     uint64_t took_us;
     uint64_t first_us; /* until the first byte of the answer's body; 0: none came */
-    char reason[65];   /* EXHAUSTED: the provider's word for it, without spaces; else "" */
+    char reason
+        [UPSTREAM_REASON_BYTES]; /* EXHAUSTED: the provider's word for it, without spaces; else "" */
     char why[UPSTREAM_WHY_BYTES]; /* what went wrong, in words; "" after an answer */
 };
 

@@ -17,6 +17,7 @@ static const struct {
     {"cancel", cmd_cancel, "give a reservation back: the call was never sent"},
     {"peek", cmd_peek, "show every limit that a tenant's call to a pool meets"},
     {"audit", cmd_audit, "check the books: granted = reported + outstanding + expired + cancelled"},
+    {"call", cmd_call, "call a provider: ask, send, retry, report, print the answer"},
     {"exec", cmd_exec, "run a command under a reservation"},
     {"ping", cmd_ping, "see whether a server answers"},
     {"replay", cmd_replay, "replay recorded traffic against a provider through Ration"},

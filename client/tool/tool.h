@@ -55,6 +55,7 @@ int cmd_cancel(int argc, char **argv, struct tool *tool);
 int cmd_peek(int argc, char **argv, struct tool *tool);
 int cmd_audit(int argc, char **argv, struct tool *tool);
 int cmd_ping(int argc, char **argv, struct tool *tool);
+int cmd_call(int argc, char **argv, struct tool *tool);
 int cmd_exec(int argc, char **argv, struct tool *tool);
 int cmd_replay(int argc, char **argv, struct tool *tool);
 int cmd_bench(int argc, char **argv, struct tool *tool);
