@@ -183,6 +183,7 @@ static void end_denied(struct batch_run *run, struct batch_call *call, const cha
     struct batch_outcome outcome = {.class = BATCH_DENIED, .request_id = "", .why = why};
     run->counts.tries_of[BATCH_DENIED]++;
     finish(run, call, &done, &outcome);
+    forget_body(call);
     batch_run_release(run, call);
 }
 
