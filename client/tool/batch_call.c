@@ -12,12 +12,12 @@
  *   - no server answers: asked again under the same id, more and more slowly, until the user's patience ends
  *   - the provider fails: as the table of struct ration_retry says; the last failure is its result
  *   - 401, or a quota that is used up: the run stops and these stay undone, because all the others would meet the same
+ *   - no server can be told what was used: told when there is one again; until then the reservation keeps its charge
  *   - broken off by the user: settled as partial, and undone
  */
 #include "batch_run.h"
 
 #include "../retry.h"
-#include "../settle_call.h"
 #include "batch_result.h"
 
 #include <stdio.h>
@@ -229,8 +229,8 @@ static void on_silence(struct batch_run *run, int err, int64_t now_ms)
         run->silent_since_ms = now_ms;
         run->silent_wait_ms = FIRST_SILENT_WAIT_MS;
     }
-    if (!may_pass(err) ||
-        (double)(now_ms - run->silent_since_ms) > run->options->patience_s * 1000) {
+    if (run->stop == BATCH_GOING && (!may_pass(err) || (double)(now_ms - run->silent_since_ms) >
+                                                           run->options->patience_s * 1000)) {
         batch_progress_pause(&run->progress);
         tool_fail(run->options->tool, run->r, err);
         batch_run_stop(run, BATCH_SERVER);
@@ -393,14 +393,68 @@ static void keep_result(struct batch_run *run, struct batch_call *call,
     finish(run, call, &done, &outcome);
 }
 
-static void settle(struct batch_run *run, struct batch_call *call,
-                   const struct upstream_answer *answer)
+/* What came of it, once it is settled. */
+static void leave(struct batch_run *run, struct batch_call *call, bool again)
+{
+    if (!again) {
+        batch_run_release(run, call);
+        return;
+    }
+    call->state = CALL_PARKED;
+    run->parked++;
+}
+
+/* While no server answers, each attempt would only block the loop until its deadline. */
+static bool is_silent(const struct batch_run *run, int64_t now_ms)
+{
+    return run->silent_since_ms > 0 && now_ms < run->hold_until_ms;
+}
+
+static bool settle(struct batch_run *run, struct batch_call *call,
+                   const struct settlement *settlement)
+{
+    int64_t now_ms = batch_now_ms();
+    if (is_silent(run, now_ms))
+        return false;
+    int err = settlement_send(run->r, call->id, settlement, NULL);
+    now_ms = batch_now_ms();
+    if (may_pass(err)) {
+        on_silence(run, err, now_ms);
+        return false;
+    }
+    /* What a server refuses it would refuse again: the reservation expires with its charge. */
+    if (err < 0)
+        run->counts.server_errors++;
+    run->silent_since_ms = 0;
+    loosen(run, now_ms);
+    return true;
+}
+
+bool batch_call_settle_owed(struct batch_run *run, struct batch_call *call)
+{
+    if (!settle(run, call, &call->owed))
+        return false;
+    run->owing--;
+    leave(run, call, call->again);
+    return true;
+}
+
+static void settle_or_owe(struct batch_run *run, struct batch_call *call,
+                          const struct upstream_answer *answer, bool again)
 {
     struct settlement settlement;
     settlement_of(run->profile, answer, &call->estimate, &settlement);
-    if (settlement_send(run->r, call->id, &settlement, NULL) < 0)
-        run->counts.server_errors++;
-    loosen(run, batch_now_ms());
+    if (settle(run, call, &settlement)) {
+        leave(run, call, again);
+        return;
+    }
+    call->owed = settlement;
+    call->owed.report.exhausted = NULL;
+    call->owed.report.seen = NULL;
+    call->owed.report.n_seen = 0;
+    call->again = again;
+    call->state = CALL_OWING;
+    run->owing++;
 }
 
 void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode code)
@@ -415,26 +469,23 @@ void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode cod
     run->in_flight--;
     run->counts.input_tokens += answer.usage.input;
     run->counts.output_tokens += answer.usage.output;
-    bool parked = false;
-    if (!broken_off) {
+    bool again = false;
+    if (answer.no_memory) {
+        fprintf(stderr, "ration: out of memory for an answer\n");
+        batch_run_stop(run, BATCH_TROUBLE);
+    } else if (!broken_off) {
         run->counts.tries_of[answer.outcome]++;
         if (answer.outcome == PROFILE_ANSWERED)
             keep_result(run, call, &answer, request_id);
         else if (!stops_all(run, &answer)) {
-            parked = try_again(run, call, &answer, batch_now_ms());
-            if (!parked)
+            again = try_again(run, call, &answer, batch_now_ms());
+            if (!again)
                 keep_result(run, call, &answer, request_id);
         }
     }
-    settle(run, call, &answer);
+    settle_or_owe(run, call, &answer, again);
     upstream_answer_free(&answer);
     forget_body(call);
-    if (parked) {
-        call->state = CALL_PARKED;
-        run->parked++;
-    } else {
-        batch_run_release(run, call);
-    }
 }
 
 void batch_call_abort(struct batch_run *run, struct batch_call *call)

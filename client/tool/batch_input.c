@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 #define READ_BYTES   (1u << 20)
-#define MAX_PROBLEMS 10 /* told; the others are counted */
+#define MAX_PROBLEMS 10   /* told; the others are counted */
+#define TELL_MS      2000 /* a check that takes longer says so, and then so often */
 
 struct id_hash {
     uint64_t hash;
@@ -42,6 +43,8 @@ struct reading {
     uint32_t number;
     size_t problems;
     bool out_of_memory;
+    bool quiet;
+    int64_t tell_ms; /* when to say how far it is */
 };
 
 /* ---- Opening ---- */
@@ -147,6 +150,13 @@ static const char *get_string(json_object *o, const char *key)
 static json_object *parse(json_tokener *tokener, const char *text, size_t bytes, const char **why)
 {
     json_tokener_reset(tokener);
+    size_t start = 0;
+    while (start < bytes && (text[start] == ' ' || text[start] == '\t'))
+        start++;
+    if (start == bytes || text[start] != '{') {
+        *why = "it is not a JSON object";
+        return NULL;
+    }
     json_object *root = json_tokener_parse_ex(tokener, text, (int)bytes);
     enum json_tokener_error error = json_tokener_get_error(tokener);
     if (error == json_tokener_continue)
@@ -324,6 +334,16 @@ static bool grow(struct reading *r)
     return true;
 }
 
+static void tell(struct reading *r)
+{
+    int64_t now_ms = batch_now_ms();
+    if (r->quiet || now_ms < r->tell_ms)
+        return;
+    fprintf(stderr, "ration: checking %s: %zu requests, %" PRId64 " MiB\n", r->input->name,
+            r->input->n, r->input->bytes >> 20);
+    r->tell_ms = now_ms + TELL_MS;
+}
+
 /* The whole file, line by line. False when it cannot go on. */
 static bool read_lines(struct reading *r)
 {
@@ -350,6 +370,7 @@ static bool read_lines(struct reading *r)
         input->bytes += n;
         len += (size_t)n;
         len -= take_lines(r, len, offset);
+        tell(r);
         if (r->out_of_memory || input->n == BATCH_MAX_REQUESTS)
             break;
     }
@@ -418,9 +439,11 @@ static bool verdict(const struct reading *r, bool whole)
     return whole && r->problems == 0 && r->input->n > 0;
 }
 
-bool batch_input_open(struct batch_input *input, const char *name, batch_check_fn check, void *arg)
+bool batch_input_open(struct batch_input *input, const char *name, bool quiet, batch_check_fn check,
+                      void *arg)
 {
-    struct reading r = {.input = input, .check = check, .arg = arg};
+    struct reading r = {.input = input, .check = check, .arg = arg, .quiet = quiet};
+    r.tell_ms = batch_now_ms() + TELL_MS;
     *input = (struct batch_input){.fd = -1, .name = name};
     if (!open_file(input))
         return false;

@@ -46,8 +46,10 @@ struct batch_request {
 /* Whether the provider can be sent this; says in why[BATCH_ERROR_BYTES] what is wrong. */
 typedef bool (*batch_check_fn)(void *arg, const struct batch_request *request, char *why);
 
-/* Opens, checks and indexes. False after saying on stderr what is wrong; then there is nothing to close. */
-bool batch_input_open(struct batch_input *input, const char *name, batch_check_fn check, void *arg);
+/* Opens, checks and indexes; a file that takes long is told about unless `quiet`. False after saying on stderr what is wrong;
+ * then there is nothing to close. */
+bool batch_input_open(struct batch_input *input, const char *name, bool quiet, batch_check_fn check,
+                      void *arg);
 void batch_input_close(struct batch_input *input);
 
 /* Reads request i again; `text` (may be NULL) gives the line as it is, to be freed. False after saying why. */

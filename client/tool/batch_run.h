@@ -3,8 +3,9 @@
  *
  * A request that has begun has a struct batch_call until it has ended:
  *
- *     IDLE > ASKING > SENT > IDLE          answered, or failed for good: its result is in the journal
+ *     IDLE > ASKING > SENT > IDLE               answered, or failed for good: its result is in the journal
  *                     SENT > PARKED > ASKING    to be tried again, when its wait is over
+ *                     SENT > OWING > either     no server could be told what it used: told when there is one again
  *
  * ASKING is at most one at a time, since all have the same limits: who is denied holds the queue until it may ask again, or
  * until a settlement has given something back. PARKED ones keep neither their body nor a place among those in flight.
@@ -14,6 +15,7 @@
 
 #include "../id.h"
 #include "../profile.h"
+#include "../settle_call.h"
 #include "../upstream.h"
 #include "batch.h"
 #include "batch_input.h"
@@ -22,7 +24,7 @@
 
 #define BATCH_URL_BYTES 2048
 
-enum batch_call_state { CALL_IDLE, CALL_ASKING, CALL_SENT, CALL_PARKED };
+enum batch_call_state { CALL_IDLE, CALL_ASKING, CALL_SENT, CALL_PARKED, CALL_OWING };
 
 struct batch_call {
     enum batch_call_state state;
@@ -31,6 +33,8 @@ struct batch_call {
     uint32_t tries;
     int64_t due_ms;               /* PARKED: when to ask again */
     int64_t renew_ms;             /* SENT: when to renew the reservation */
+    bool again;                   /* OWING: then PARKED */
+    struct settlement owed;       /* OWING: without what borrows from the answer */
     struct upstream *up;          /* made when first needed, kept */
     char id[RATION_MAX_ID_BYTES]; /* of the reservation; "": none was asked for */
     struct ration_amounts estimate;
@@ -70,6 +74,7 @@ struct batch_run {
     struct batch_call *asking; /* NULL: none */
     size_t in_flight;
     size_t parked;
+    size_t owing;
     size_t next; /* the first request that has not begun */
 
     int64_t hold_until_ms; /* nobody asks before */
@@ -99,6 +104,9 @@ void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode cod
 
 /* Breaks off one that is SENT. */
 void batch_call_abort(struct batch_run *run, struct batch_call *call);
+
+/* Tells a server what one that is OWING used. False where it owes still. */
+bool batch_call_settle_owed(struct batch_run *run, struct batch_call *call);
 
 void batch_call_renew(struct batch_run *run, struct batch_call *call);
 void batch_call_free(struct batch_call *call);

@@ -421,6 +421,26 @@ def test_a_429_is_waited_out_as_told(lab, server, provider):
     assert all(row["wait_ms"] == 700 and row["line"] == 4 and row["pool"] == POOL for row in told)
 
 
+def test_waiting_costs_nothing(lab, server, provider):
+    """One to be tried again, and no place for it: the loop sleeps."""
+    never = threading.Event()
+
+    def behave(handler, call):
+        if call.n == 0 and call.attempt == 1:
+            handler.error(500)
+        else:
+            never.wait(2)
+            handler.well(call)
+
+    upstream = provider(behave)
+    batch = Batch(lab, server, upstream.url, [request(n) for n in range(3)], "--in-flight", 1, *FAST)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    batch.run()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+    check_order(batch.results(), 3)
+
+
 def test_denials_hold_the_queue_and_are_logged(lab, provider):
     server = lab.ration(config(lab.redis(), pool=[limit("requests", 5, "second")]))
     upstream = provider()
@@ -506,7 +526,8 @@ def test_a_server_that_is_away_for_a_while(lab, provider):
     assert run.child.wait(60) == 0, run.log()
     check_order(batch.results(), 40)
     assert max(upstream.tries.values()) == 1
-    assert int(again.info()["granted"]) == 29
+    # The call that ended while there was no server was told to the next one.
+    assert int(again.info()["granted"]) == 29 and int(again.info()["settled"]) == 30
     # One that stays away is not waited for for ever.
     again.stop()
     batch.output.unlink()
@@ -658,4 +679,4 @@ def test_a_terminal_gets_one_line(lab, server, provider):
     command = " ".join(str(arg) for arg in batch.args)
     done = lab.run("script", "-qec", command, "/dev/null", env=batch.env)
     assert done.returncode == 0, done
-    assert done.stdout.count("\r\x1b[K") >= 3 and "40/40" in done.stdout and "100 %" in done.stdout
+    assert done.stdout.count("\x1b[K") >= 3 and "40/40" in done.stdout and "100 %" in done.stdout
