@@ -88,9 +88,8 @@ static int find_model(const struct profile *profile, const char *model, json_obj
 static int check_base(const struct profile *profile, const char *base, char *why)
 {
     if (!base)
-        return wrong(why,
-                     "%.64s has no URL of its own; state the base URL of your server or account",
-                     profile->name);
+        return wrong(why, profile->name,
+                     "has no URL of its own; state the base URL of your server or account");
     if ((strncmp(base, "http://", 7) != 0 && strncmp(base, "https://", 8) != 0) ||
         strpbrk(base, " \t\r\n?#"))
         return wrong(why, base, "is no base URL; write one as https://api.example.com");

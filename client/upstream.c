@@ -33,16 +33,16 @@ struct upstream {
     json_tokener *tokener;
     struct curl_slist *headers;
     struct upstream_request request;
-    struct sse *sse; /* of a stream; NULL otherwise */
     int64_t begun_us;
     int64_t first_us;
     char *body;
     size_t len;
     size_t capacity;
     bool body_begun;
-    bool streaming; /* a 2xx that is a stream */
-    bool plain;     /* the answer's type is JSON, so it is no stream whatever was asked for */
-    bool framed;    /* its end can be told from a broken connection */
+    bool streaming; /* a 2xx that is a stream; then sse is open */
+    struct sse sse;
+    bool plain;  /* the answer's type is JSON, so it is no stream whatever was asked for */
+    bool framed; /* its end can be told from a broken connection */
     bool too_large;
     bool no_memory;
     bool aborted;
@@ -96,7 +96,8 @@ static void free_headers(struct upstream *up)
 static void clear(struct upstream *up)
 {
     free_headers(up);
-    sse_free(up->sse);
+    if (up->streaming)
+        sse_close(&up->sse);
     free(up->body);
     CURL *easy = up->easy;
     json_tokener *tokener = up->tokener;
@@ -224,23 +225,21 @@ static bool collect(struct upstream *up, const char *data, size_t len)
     return true;
 }
 
-static bool begin_body(struct upstream *up)
+static void begin_body(struct upstream *up)
 {
     long status = 0;
     up->body_begun = true;
     up->first_us = clock_us();
     curl_easy_getinfo(up->easy, CURLINFO_RESPONSE_CODE, &status);
     if (!up->request.streamed || up->plain || status / 100 != 2)
-        return true;
+        return;
     up->streaming = true;
-    up->sse = sse_new(UPSTREAM_MAX_ANSWER_BYTES, on_event, up);
-    up->no_memory = !up->sse;
-    return up->sse != NULL;
+    sse_init(&up->sse, on_event, up);
 }
 
 static bool feed(struct upstream *up, const char *data, size_t len)
 {
-    int err = sse_feed(up->sse, data, len);
+    int err = sse_feed(&up->sse, data, len);
     if (err == RATION_ENOMEM)
         up->no_memory = true;
     else if (err < 0 && !up->aborted)
@@ -252,8 +251,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
     struct upstream *up = arg;
     size_t len = size * n;
-    if (!up->body_begun && !begin_body(up))
-        return 0;
+    if (!up->body_begun)
+        begin_body(up);
     if (up->streaming && !feed(up, data, len))
         return 0;
     if (up->streaming && up->request.stream)
@@ -422,7 +421,7 @@ static void say_why(const struct upstream *up, CURLcode code, struct upstream_an
     else if (up->aborted)
         text = "the caller ended the stream";
     else if (up->too_large)
-        text = "the answer is larger than 64 MiB";
+        text = up->streaming ? sse_words(RATION_EPROTOCOL) : "the answer is larger than 64 MiB";
     else if (answer->no_memory)
         text = "out of memory for the answer";
     else if (code == CURLE_OK)

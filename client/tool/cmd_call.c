@@ -176,9 +176,13 @@ static void print_json(const ration *r, int err, const struct ration_response *a
 
 static void print_answer(const struct call *c, const struct ration_response *answer)
 {
-    if (!c->stream && answer->body)
+    bool wants_end = c->stream;
+    if (answer->body &&
+        answer->body_bytes > 0) { /* also where it came whole although asked to stream */
         fwrite(answer->body, 1, answer->body_bytes, stdout);
-    if (c->stream || (answer->body_bytes > 0 && answer->body[answer->body_bytes - 1] != '\n'))
+        wants_end = answer->body[answer->body_bytes - 1] != '\n';
+    }
+    if (wants_end)
         putchar('\n');
 }
 

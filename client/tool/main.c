@@ -19,6 +19,7 @@ static const struct {
     {"audit", cmd_audit, "check the books: granted = reported + outstanding + expired + cancelled"},
     {"call", cmd_call, "call a provider: ask, send, retry, report, print the answer"},
     {"exec", cmd_exec, "run a command under a reservation"},
+    {"presets", cmd_presets, "list the limits of providers, with their sources"},
     {"ping", cmd_ping, "see whether a server answers"},
     {"replay", cmd_replay, "replay recorded traffic against a provider through Ration"},
     {"batch", cmd_batch, "send a file of requests, within the limits, and go on after a crash"},

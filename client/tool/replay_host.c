@@ -174,6 +174,7 @@ static void make_call(struct host *host, ration *r, size_t n)
     call.estimate.output_tokens = max_tokens;
     call.timeout_ms = (uint32_t)replay->call_timeout_ms;
     call.max_wait_ms = (uint32_t)(replay->wait_max_s * 1000);
+    call.retry.tries = 1; /* what the provider refuses is to show in the report */
     int err = ration_call(r, replay->pool, tenant->name, &call, &answer);
     count_call(host, r, tenant->group, err, &answer);
     ration_response_free(&answer);
