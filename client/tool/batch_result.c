@@ -121,6 +121,7 @@ static bool is_json(const char *body, size_t bytes)
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
     json_object *value = json_tokener_parse_ex(tokener, body, (int)bytes);
     bool ok = json_tokener_get_error(tokener) == json_tokener_success &&
+              batch_json_is_exact(body, bytes) &&
               (json_object_is_type(value, json_type_object) ||
                json_object_is_type(value, json_type_array));
     json_object_put(value);
