@@ -273,7 +273,7 @@ static bool send_call(struct batch_run *run, struct batch_call *call, int64_t no
 void batch_call_ask(struct batch_run *run, struct batch_call *call)
 {
     struct ration_acquire_options options;
-    struct ration_grant grant;
+    struct ration_grant grant = {0};
     ration_acquire_options_init(&options);
     options.priority = (int32_t)run->options->priority;
     options.ttl_ms = (uint32_t)run->options->ttl_ms;

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,17 +124,10 @@ static bool open_file(struct batch_input *input)
 
 /* ---- One line ---- */
 
-__attribute__((format(printf, 3, 4))) static void complain(struct reading *r, uint32_t number,
-                                                           const char *form, ...)
+static void complain(struct reading *r, uint32_t number, const char *what)
 {
-    va_list args;
-    if (r->problems++ >= MAX_PROBLEMS)
-        return;
-    fprintf(stderr, "ration: %s line %" PRIu32 ": ", r->input->name, number);
-    va_start(args, form);
-    vfprintf(stderr, form, args);
-    va_end(args);
-    fputc('\n', stderr);
+    if (r->problems++ < MAX_PROBLEMS)
+        fprintf(stderr, "ration: %s line %" PRIu32 ": %s\n", r->input->name, number, what);
 }
 
 static const char *get_string(json_object *o, const char *key)
@@ -235,19 +227,21 @@ static bool check_request(struct reading *r, json_object *root)
         input->format = format;
     if (format != input->format) {
         complain(r, r->number,
-                 "the first request is %s, this one is %s; a file has requests of one form",
-                 input->format == BATCH_OPENAI ? "in the batch format" : "a plain body",
-                 format == BATCH_OPENAI ? "in the batch format" : "a plain body");
+                 format == BATCH_OPENAI
+                     ? "this is in the batch format, the first request is a plain body; a file "
+                       "has requests of one form"
+                     : "this is a plain body, the first request is in the batch format; a file "
+                       "has requests of one form");
         return false;
     }
     take_apart(format, root, &request);
     const char *wrong = format == BATCH_OPENAI ? check_envelope(&request) : NULL;
     if (wrong)
-        complain(r, r->number, "%s", wrong);
+        complain(r, r->number, wrong);
     else if (streams(&request))
         complain(r, r->number, "\"stream\" is set; a batch takes whole answers, leave it out");
     else if (!r->check(r->arg, &request, why))
-        complain(r, r->number, "%s", why);
+        complain(r, r->number, why);
     else
         return true;
     return false;
@@ -289,7 +283,7 @@ static void take_line(struct reading *r, const char *text, size_t bytes, int64_t
         return;
     json_object *root = parse(r->tokener, text, bytes, &why);
     if (!root) {
-        complain(r, r->number, "%s", why);
+        complain(r, r->number, why);
         return;
     }
     if (check_request(r, root) && make_room(r)) {
@@ -354,8 +348,7 @@ static bool read_lines(struct reading *r)
     input->hash = BATCH_HASH_START;
     for (;;) {
         if (len > BATCH_MAX_LINE_BYTES) {
-            complain(r, r->number + 1, "it is longer than %u MiB; the rest is not read",
-                     BATCH_MAX_LINE_BYTES >> 20);
+            complain(r, r->number + 1, "it is longer than 64 MiB; the rest is not read");
             return true;
         }
         if (r->room - len < READ_BYTES && !grow(r))
@@ -379,8 +372,7 @@ static bool read_lines(struct reading *r)
     if (len > 0 && !r->out_of_memory && input->n < BATCH_MAX_REQUESTS)
         take_line(r, r->buf, len, input->bytes - (int64_t)len);
     if (input->n == BATCH_MAX_REQUESTS)
-        complain(r, r->number, "there are more than %d requests; split the file",
-                 BATCH_MAX_REQUESTS - 1);
+        complain(r, r->number, "there are ten million requests or more; split the file");
     return !r->out_of_memory;
 }
 
@@ -405,10 +397,11 @@ static void compare_pair(struct reading *r, size_t first, size_t second)
     if (!batch_input_read(input, second, &b, NULL))
         r->problems++;
     else {
+        char what[BATCH_ERROR_BYTES];
+        snprintf(what, sizeof(what), "\"custom_id\" \"%.200s\" is that of line %" PRIu32 " too",
+                 b.custom_id, input->lines[first].number);
         if (strcmp(a.custom_id, b.custom_id) == 0)
-            complain(r, input->lines[second].number,
-                     "\"custom_id\" \"%s\" is that of line %" PRIu32 " too", b.custom_id,
-                     input->lines[first].number);
+            complain(r, input->lines[second].number, what);
         json_object_put(b.root);
     }
     json_object_put(a.root);
@@ -416,7 +409,7 @@ static void compare_pair(struct reading *r, size_t first, size_t second)
 
 static void find_duplicates(struct reading *r)
 {
-    if (r->input->format != BATCH_OPENAI || r->input->n < 2)
+    if (r->input->format != BATCH_OPENAI || !r->ids)
         return;
     qsort(r->ids, r->input->n, sizeof(*r->ids), compare_ids);
     for (size_t i = 1; i < r->input->n; i++) {

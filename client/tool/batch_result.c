@@ -5,10 +5,11 @@
 #include "batch_result.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define HEAD_BYTES 128 /* what stands before the texts of others */
 
 /* ---- Text that grows ---- */
 
@@ -38,14 +39,9 @@ static void put(struct text *t, const char *data, size_t n)
     t->data[t->len] = '\0';
 }
 
-__attribute__((format(printf, 2, 3))) static void put_form(struct text *t, const char *form, ...)
+static void put_text(struct text *t, const char *s)
 {
-    char buf[256];
-    va_list args;
-    va_start(args, form);
-    int n = vsnprintf(buf, sizeof(buf), form, args);
-    va_end(args);
-    put(t, buf, n < (int)sizeof(buf) ? (size_t)n : sizeof(buf) - 1);
+    put(t, s, strlen(s));
 }
 
 /* Length of the UTF-8 character at s, at most n bytes; 0: it is none. */
@@ -132,7 +128,7 @@ static bool is_json(const char *body, size_t bytes)
 static void put_body(struct text *t, const struct batch_outcome *outcome)
 {
     if (!outcome->body) {
-        put_form(t, "null");
+        put_text(t, "null");
         return;
     }
     if (!is_json(outcome->body, outcome->body_bytes)) {
@@ -152,41 +148,50 @@ static void put_body(struct text *t, const struct batch_outcome *outcome)
 
 static void put_error(struct text *t, const struct batch_outcome *outcome)
 {
-    put_form(t, "{\"code\":\"%s\",\"message\":", batch_class_word(outcome->class));
+    put_text(t, "{\"code\":\"");
+    put_text(t, batch_class_word(outcome->class));
+    put_text(t, "\",\"message\":");
     put_string(t, outcome->why, strlen(outcome->why));
-    put_form(t, "}");
+    put_text(t, "}");
 }
 
 static void put_plain(struct text *t, uint32_t line, const struct batch_outcome *outcome)
 {
-    put_form(t, "{\"line\":%" PRIu32 ",\"status_code\":%d,\"body\":", line, outcome->status);
+    char head[HEAD_BYTES];
+    snprintf(head, sizeof(head), "{\"line\":%" PRIu32 ",\"status_code\":%d,\"body\":", line,
+             outcome->status);
+    put_text(t, head);
     put_body(t, outcome);
-    put_form(t, ",\"error\":");
+    put_text(t, ",\"error\":");
     if (outcome->class == BATCH_ANSWERED)
-        put_form(t, "null");
+        put_text(t, "null");
     else
         put_error(t, outcome);
-    put_form(t, "}");
+    put_text(t, "}");
 }
 
 /* The id is made of the input's hash and the place in it: the same in every run. */
 static void put_batch(struct text *t, const struct batch_input *input, size_t i,
                       const char *custom_id, const struct batch_outcome *outcome)
 {
-    put_form(t, "{\"id\":\"batch_req_%016" PRIx64 "%08zx\",\"custom_id\":", input->hash, i);
+    char head[HEAD_BYTES];
+    snprintf(head, sizeof(head),
+             "{\"id\":\"batch_req_%016" PRIx64 "%08zx\",\"custom_id\":", input->hash, i);
+    put_text(t, head);
     put_string(t, custom_id, strlen(custom_id));
-    put_form(t, ",\"response\":");
+    put_text(t, ",\"response\":");
     if (outcome->status == 0) {
-        put_form(t, "null,\"error\":");
+        put_text(t, "null,\"error\":");
         put_error(t, outcome);
     } else {
-        put_form(t, "{\"status_code\":%d,\"request_id\":", outcome->status);
+        snprintf(head, sizeof(head), "{\"status_code\":%d,\"request_id\":", outcome->status);
+        put_text(t, head);
         put_string(t, outcome->request_id, strlen(outcome->request_id));
-        put_form(t, ",\"body\":");
+        put_text(t, ",\"body\":");
         put_body(t, outcome);
-        put_form(t, "},\"error\":null");
+        put_text(t, "},\"error\":null");
     }
-    put_form(t, "}");
+    put_text(t, "}");
 }
 
 char *batch_result_line(const struct batch_input *input, size_t i, const char *custom_id,
