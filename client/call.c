@@ -10,7 +10,8 @@
  * it for a while, most of all because the failure that was just reported has paused the pool for everybody. Such a denial
  * is a part of the retry's wait.
  *
- * A report that does not get through does not make an answered call fail: the reservation expires with its charge.
+ * Nobody waits for the server to acknowledge a report (owed.c): the call has its answer. A report that does not get through
+ * does not make an answered call fail: the reservation expires with its charge.
  */
 #include "call.h"
 
@@ -128,7 +129,7 @@ static void settle(struct call *call, const struct upstream_answer *answer,
     struct settlement s;
     settlement_of(call->profile, answer, &call->options.estimate, &s);
     memcpy(kept, call->r->errmsg, sizeof(kept));
-    settlement_send(call->r, out->grant.id, &s, NULL);
+    settlement_post(call->r, out->grant.id, &s);
     memcpy(call->r->errmsg, kept, sizeof(kept));
     out->used = s.used;
     out->used_known = answer->usage.known;
@@ -155,7 +156,7 @@ static int try_once(struct call *call, struct upstream_answer *answer, struct ra
     ration_response_free(out);
     int err = drive_exchange(call->r->drive, &request, renew, &renewal, answer);
     if (err < 0) {
-        ration_cancel(call->r, out->grant.id, NULL);
+        settle_post_cancel(call->r, out->grant.id, false);
         return handle_fail(call->r, err, "out of memory for the request");
     }
     settle(call, answer, out);

@@ -6,6 +6,7 @@
  */
 #include "handle.h"
 
+#include "clock.h"
 #include "drive.h"
 #include "profile.h"
 
@@ -105,6 +106,9 @@ void ration_close(ration *r)
 {
     if (!r)
         return;
+    if (r->owed.bytes)
+        handle_collect(r, clock_ms() + r->timeout_ms);
+    owed_forget(&r->owed);
     conn_close(&r->conn);
     drive_free(r->drive);
     profiles_close(r->profiles);

@@ -122,40 +122,52 @@ static void add_options(struct command *cmd, const struct ration_report_options 
     add_seen(cmd, options);
 }
 
-int ration_report(ration *r, const char *id, const struct ration_amounts *used,
-                  const struct ration_report_options *options, enum ration_settled *settled)
+/* Builds the command of a report. Errors: RATION_EINVALID, with the message set. */
+static int make_report(ration *r, struct command *cmd, const char *id,
+                       const struct ration_amounts *used,
+                       const struct ration_report_options *options)
 {
-    struct ration_report_options defaults = {0};
-    if (!options)
-        options = &defaults;
-    handle_begin(r);
     if (!id || !id_is_valid(id))
         return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
     int err = check_report(r, options);
     if (err < 0)
         return err;
-
-    struct command cmd;
-    command_init(&cmd, "REPORT");
-    command_arg(&cmd, id);
-    if (used && command_amounts(&cmd, used, false) < 0)
+    command_init(cmd, "REPORT");
+    command_arg(cmd, id);
+    if (used && command_amounts(cmd, used, false) < 0)
         return handle_fail(r, RATION_EINVALID, "an amount is neither 1 - %lld nor RATION_ZERO",
                            (long long)RATION_MAX_COST);
-    add_options(&cmd, options);
-    return exchange_settled(r, &cmd, "REPORT", settled);
+    add_options(cmd, options);
+    return 0;
+}
+
+int ration_report(ration *r, const char *id, const struct ration_amounts *used,
+                  const struct ration_report_options *options, enum ration_settled *settled)
+{
+    struct ration_report_options defaults = {0};
+    struct command cmd;
+    handle_begin(r);
+    int err = make_report(r, &cmd, id, used, options ? options : &defaults);
+    return err < 0 ? err : exchange_settled(r, &cmd, "REPORT", settled);
+}
+
+static int make_cancel(ration *r, struct command *cmd, const char *id, bool failed)
+{
+    if (!id || !id_is_valid(id))
+        return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
+    command_init(cmd, "CANCEL");
+    command_arg(cmd, id);
+    if (failed)
+        command_arg(cmd, "FAILED");
+    return 0;
 }
 
 static int cancel(ration *r, const char *id, bool failed, enum ration_settled *settled)
 {
-    handle_begin(r);
-    if (!id || !id_is_valid(id))
-        return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
     struct command cmd;
-    command_init(&cmd, "CANCEL");
-    command_arg(&cmd, id);
-    if (failed)
-        command_arg(&cmd, "FAILED");
-    return exchange_settled(r, &cmd, "CANCEL", settled);
+    handle_begin(r);
+    int err = make_cancel(r, &cmd, id, failed);
+    return err < 0 ? err : exchange_settled(r, &cmd, "CANCEL", settled);
 }
 
 int ration_cancel(ration *r, const char *id, enum ration_settled *settled)
@@ -166,4 +178,44 @@ int ration_cancel(ration *r, const char *id, enum ration_settled *settled)
 int ration_cancel_failed(ration *r, const char *id, enum ration_settled *settled)
 {
     return cancel(r, id, true, settled);
+}
+
+/* ---- Without waiting ---- */
+
+bool settle_has_newer_words(const struct ration_report_options *options)
+{
+    return options->failed || options->exhausted || options->n_seen > 0;
+}
+
+struct ration_report_options settle_without_newer_words(const struct ration_report_options *options)
+{
+    struct ration_report_options older = *options;
+    older.failed = 0;
+    older.exhausted = NULL;
+    older.n_seen = 0;
+    return older;
+}
+
+int settle_post_cancel(ration *r, const char *id, bool failed)
+{
+    struct command cmd;
+    struct command plainer;
+    int err = make_cancel(r, &cmd, id, failed);
+    if (err == 0 && failed)
+        err = make_cancel(r, &plainer, id, false);
+    return err < 0 ? err : handle_post(r, &cmd, failed ? &plainer : NULL);
+}
+
+int settle_post_report(ration *r, const char *id, const struct ration_amounts *used,
+                       const struct ration_report_options *options)
+{
+    struct command cmd;
+    struct command plainer;
+    bool newer = settle_has_newer_words(options);
+    int err = make_report(r, &cmd, id, used, options);
+    if (err == 0 && newer) {
+        struct ration_report_options older = settle_without_newer_words(options);
+        err = make_report(r, &plainer, id, used, &older);
+    }
+    return err < 0 ? err : handle_post(r, &cmd, newer ? &plainer : NULL);
 }

@@ -4,6 +4,8 @@
  */
 #include "settle_call.h"
 
+#include "handle.h"
+
 #define CHARACTERS_PER_TOKEN 4
 
 static int64_t stated(int64_t n)
@@ -79,30 +81,29 @@ void settlement_of(const struct profile *profile, const struct upstream_answer *
 
 /* ---- Sending ---- */
 
-static int cancel(ration *r, const char *id, const struct settlement *s,
-                  enum ration_settled *settled)
+static int send_cancel(ration *r, const char *id, const struct settlement *s,
+                       enum ration_settled *settled)
 {
     int err = s->report.failed ? ration_cancel_failed(r, id, settled) : RATION_ESERVER;
     return err == RATION_ESERVER ? ration_cancel(r, id, settled) : err;
-}
-
-static bool has_newer_words(const struct ration_report_options *report)
-{
-    return report->failed || report->exhausted || report->n_seen > 0;
 }
 
 int settlement_send(ration *r, const char *id, const struct settlement *s,
                     enum ration_settled *settled)
 {
     if (s->cancel)
-        return cancel(r, id, s, settled);
+        return send_cancel(r, id, s, settled);
     const struct ration_amounts *used = s->used_told ? &s->used : NULL;
     int err = ration_report(r, id, used, &s->report, settled);
-    if (err != RATION_ESERVER || !has_newer_words(&s->report))
+    if (err != RATION_ESERVER || !settle_has_newer_words(&s->report))
         return err;
-    struct ration_report_options older = s->report;
-    older.failed = 0;
-    older.exhausted = NULL;
-    older.n_seen = 0;
+    struct ration_report_options older = settle_without_newer_words(&s->report);
     return ration_report(r, id, used, &older, settled);
+}
+
+int settlement_post(ration *r, const char *id, const struct settlement *s)
+{
+    if (s->cancel)
+        return settle_post_cancel(r, id, s->report.failed);
+    return settle_post_report(r, id, s->used_told ? &s->used : NULL, &s->report);
 }

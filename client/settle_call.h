@@ -1,6 +1,6 @@
 /*
  * How a try is settled: what of it counts, and what the server learns from it. settlement_of() is pure;
- * settlement_send() is one exchange with the server.
+ * sending it is one exchange with the server.
  *
  *     how the try ended                         settled as
  *     never sent (no connection, TLS)           CANCEL FAILED
@@ -36,8 +36,10 @@ struct settlement {
 void settlement_of(const struct profile *profile, const struct upstream_answer *answer,
                    const struct ration_amounts *estimate, struct settlement *out);
 
-/* Sends it. A server that does not know the newer words (ERR) is told without them. Errors as ration_report(). */
+/* Sends it and waits for the answer; the post leaves the reply to the next exchange of the handle, so that nobody waits for
+ * it (owed.c). A server that does not know the newer words (ERR) is told without them. Errors as ration_report(). */
 int settlement_send(ration *r, const char *id, const struct settlement *s,
                     enum ration_settled *settled);
+int settlement_post(ration *r, const char *id, const struct settlement *s);
 
 #endif

@@ -112,7 +112,8 @@ RATION_API void ration_options_init(struct ration_options *options);
  */
 RATION_API int ration_open(const struct ration_options *options, ration **out);
 
-/* Closes the connection and frees the handle; NULL is allowed. Reservations stay as they are. */
+/* Closes the connection and frees the handle; NULL is allowed. Reservations stay as they are. Where ration_call() has left
+ * a report whose acknowledgement has not come, it is waited for, or the report sent again, within timeout_ms. */
 RATION_API void ration_close(ration *r);
 
 /* What the handle's last failed call had to say: never NULL, "" after a success, valid until the next call. */
@@ -398,6 +399,9 @@ struct ration_response {
  *
  * What is to be sent is decided by the body's "stream"; a stream is asked for its usage where the provider wants to be
  * asked, so its last events may be one more than the body asked for.
+ *
+ * The report is sent before ration_call() returns, but its acknowledgement is left to the next operation of the handle, or
+ * to ration_close(); one that was lost is then sent again.
  *
  * RATION_OK means that the provider answered with a 2xx. Otherwise, out is still filled as far as it went:
  *   RATION_EDENIED     a limit refused; nothing was sent; out->grant says which limit, retry_after_ms how long to wait

@@ -195,6 +195,54 @@ static void an_older_server_is_told_what_it_understands(void **state)
     ration_response_free(&answer);
 }
 
+static int call_and_leave_its_report(struct ration_response *answer)
+{
+    struct ration_call_options options;
+    fixture_options(&options);
+    return ration_call(fx.r, "p", "t", &options, answer);
+}
+
+static void a_report_that_was_lost_is_sent_again(void **state)
+{
+    (void)state;
+    struct ration_response answer;
+    struct ration_grant grant;
+    peer_answer_once(fx.server, "REPORT", PEER_CLOSE);
+    assert_int_equal(call_and_leave_its_report(&answer), RATION_OK);
+    assert_int_equal(ration_acquire(fx.r, "p", "t", NULL, NULL, &grant), RATION_OK);
+    assert_int_equal(peer_count(fx.server, "REPORT"), 2);
+    assert_int_equal(ration_acquire(fx.r, "p", "t", NULL, NULL, &grant), RATION_OK);
+    assert_int_equal(peer_count(fx.server, "REPORT"), 2);
+    ration_response_free(&answer);
+}
+
+static void closing_sends_a_report_that_was_lost(void **state)
+{
+    struct ration_response answer;
+    peer_answer_once(fx.server, "REPORT", PEER_CLOSE);
+    assert_int_equal(call_and_leave_its_report(&answer), RATION_OK);
+    ration_close(fx.r);
+    fx.r = NULL;
+    assert_int_equal(peer_count(fx.server, "REPORT"), 2);
+    ration_response_free(&answer);
+    (void)state;
+}
+
+/* The next call has the server's refusal behind it, not in its way. */
+static void a_report_that_is_refused_is_forgotten(void **state)
+{
+    (void)state;
+    struct ration_response answer;
+    struct ration_grant grant;
+    peer_answer(fx.server, "REPORT", "-NOSUCH gone\r\n");
+    assert_int_equal(call_and_leave_its_report(&answer), RATION_OK);
+    assert_int_equal(ration_acquire(fx.r, "p", "t", NULL, NULL, &grant), RATION_OK);
+    assert_string_equal(ration_errmsg(fx.r), "");
+    assert_int_equal(ration_acquire(fx.r, "p", "t", NULL, NULL, &grant), RATION_OK);
+    assert_int_equal(peer_count(fx.server, "REPORT"), 1);
+    ration_response_free(&answer);
+}
+
 static void a_long_call_is_renewed(void **state)
 {
     (void)state;
@@ -269,6 +317,9 @@ int main(void)
         TEST(a_retry_that_is_denied_waits_for_the_limit),
         TEST(what_headers_say_is_left_goes_along),
         TEST(an_older_server_is_told_what_it_understands),
+        TEST(a_report_that_was_lost_is_sent_again),
+        TEST(closing_sends_a_report_that_was_lost),
+        TEST(a_report_that_is_refused_is_forgotten),
         TEST(a_long_call_is_renewed),
         TEST(words_out_of_range_are_refused),
         TEST(more_hints_than_fit_are_left_out),
