@@ -209,7 +209,7 @@ int cmd_batch(int argc, char **argv, struct tool *tool)
         {"pool", OPTION_STRING, &o.pool, 0, 0, "POOL", "whose limits; required"},
         {"tenant", OPTION_STRING, &o.tenant, 0, 0, "TENANT", "who asks; required"},
         {"provider", OPTION_STRING, &o.provider, 0, 0, "NAME",
-         "its profile; default openai, 'ration presets' has more"},
+         "its profile; default openai, 'ration presets --profiles' shows them"},
         {"profiles", OPTION_STRING, &o.profiles_file, 0, 0, "FILE",
          "profiles of your own; default: RATION_PROFILES"},
         {"url", OPTION_STRING, &o.url, 0, 0, "URL",
