@@ -26,6 +26,7 @@
 
 #define FIRST_SILENT_WAIT_MS 100
 #define MAX_SILENT_WAIT_MS   10000
+#define MAX_CIRCUIT_WAIT_MS  5000
 #define ASK_AGAIN_MS         20 /* a settlement does not let the queue ask more often */
 
 /* ---- Reading ---- */
@@ -210,8 +211,11 @@ static void on_denied(struct batch_run *run, struct batch_call *call,
         return;
     }
     run->counts.denials++;
-    bool limit = !ends_with(by, " paused") && !ends_with(by, " circuit");
-    hold(run, now_ms, grant->retry_after_ms, by, limit);
+    /* A circuit is closed by a probe's report, be it ours or another host's, long before the time that is promised. */
+    int64_t wait_ms = grant->retry_after_ms;
+    if (ends_with(by, " circuit") && wait_ms > MAX_CIRCUIT_WAIT_MS)
+        wait_ms = MAX_CIRCUIT_WAIT_MS;
+    hold(run, now_ms, wait_ms, by, !ends_with(by, " paused"));
     if (run->held_since_ms == 0)
         run->held_since_ms = now_ms;
 }

@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from batch_provider import ScriptedProvider
-from configs import POOL, config, limit
+from configs import POOL, WIDE, config, limit
 from processes import program
 from waiting import wait_until
 
@@ -329,7 +329,8 @@ def test_plain_bodies_and_a_pipe(lab, server, provider):
     assert results[2]["body"]["error"]["code"] == "bad_request"
 
 
-def test_each_failure_is_in_the_output_and_in_the_summary(lab, server, provider):
+def test_each_failure_is_in_the_output_and_in_the_summary(lab, provider):
+    server = lab.ration(config(lab.redis(), pools={POOL: {"limits": WIDE, "breaker": None}}))
     never = threading.Event()
     lab.on_close(never.set)
 
@@ -395,6 +396,31 @@ def test_what_all_would_meet_stops_the_batch(lab, server, provider):
     upstream.behave = lambda handler, call: handler.error(429, "insufficient_quota") if call.n == 9 else handler.well(call)
     summary, done = batch.run(status=2)
     assert summary["stopped"] == "exhausted" and summary["done"] == 9 and "insufficient_quota" in done.stderr
+    # All hosts know it: nothing is sent until an operator opens the pool.
+    upstream.behave = lambda handler, call: handler.well(call)
+    before = len(upstream.calls)
+    summary, done = batch.run(status=2)
+    assert summary["stopped"] == "exhausted" and len(upstream.calls) == before
+    assert "closed (insufficient_quota)" in done.stderr and f"ration pool open {POOL}" in done.stderr
+    with server.wire() as wire:
+        wire.call("POOL", "OPEN", POOL)
+    summary, _ = batch.run()
+    assert summary["done"] == 30
+    check_order(batch.results(), 30)
+
+
+def test_a_provider_that_fails_for_a_while(lab, provider):
+    """The circuit opens, one probe at a time is let through, and the batch goes on as soon as one is answered."""
+    breaker = {"failures": 0.5, "at_least": 4, "window_ms": 5000, "cool_down_ms": 300}
+    server = lab.ration(config(lab.redis(), pools={POOL: {"limits": WIDE, "breaker": breaker}}))
+    upstream = provider(lambda handler, call: handler.error(500) if len(upstream.calls) < 8 else handler.well(call))
+    log = lab.folder / "rate.jsonl"
+    batch = Batch(lab, server, upstream.url, [request(n) for n in range(60)], *FAST, "--tries", 20, "--rate-log", log,
+                  "--in-flight", 4)  # fmt: skip
+    summary, _ = batch.run()
+    assert summary["outcomes"]["failed"] == {"requests": 0, "tries": 7, "tried_again": 7}
+    assert any(row["by"] == f"pool:{POOL} circuit" for row in read_lines(log) if row["who"] == "ration")
+    check_order(batch.results(), 60)
 
 
 # ---- Limits ---------------------------------------------------------------------------------------------------------
