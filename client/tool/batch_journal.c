@@ -149,7 +149,15 @@ static bool begin(struct batch_journal *journal, const struct batch_input *input
     if (!append(journal, head, strlen(head)) || !batch_journal_sync(journal))
         return false;
     sync_folder(journal->path);
+    journal->bare = true;
     return true;
+}
+
+/* The first line of some journal. */
+static bool is_head(const char *line, size_t bytes)
+{
+    const char *text = open_line(line, bytes);
+    return text && strncmp(text, FORMAT " ", strlen(FORMAT) + 1) == 0;
 }
 
 static bool check_head(const struct batch_journal *journal, const struct batch_input *input,
@@ -157,10 +165,9 @@ static bool check_head(const struct batch_journal *journal, const struct batch_i
 {
     char want[HEAD_BYTES];
     make_head(input, want, sizeof(want));
-    const char *text = open_line(line, bytes);
     if (bytes + 1 == strlen(want) && memcmp(line, want, bytes) == 0)
         return true;
-    if (text && strncmp(text, FORMAT " ", strlen(FORMAT) + 1) == 0)
+    if (is_head(line, bytes))
         fprintf(
             stderr,
             "ration: %s is about another input: %s was changed since. Give it the file of then, "
@@ -216,8 +223,10 @@ static bool load(struct batch_journal *journal, const struct batch_input *input,
     }
     bool ok = true;
     ssize_t got = getline(&line, &room, file);
-    if (got <= 0 || line[got - 1] != '\n') {
-        /* Killed before the first line was whole: nothing was done. */
+    struct stat st = {0};
+    bool whole = got > 0 && line[got - 1] == '\n';
+    if (!whole || (is_head(line, (size_t)got - 1) && fstat(fd, &st) == 0 && st.st_size == got)) {
+        /* Killed before the first result, or even before the first line was whole: nothing was done. */
         ok = got <= HEAD_BYTES ? begin(journal, input)
                                : check_head(journal, input, line, (size_t)got);
     } else if (!check_head(journal, input, line, (size_t)got - 1)) {
@@ -313,6 +322,7 @@ bool batch_journal_add(struct batch_journal *journal, const struct batch_done *d
     bool ok = append(journal, line, HASH_CHARS + 1 + len + 1);
     if (ok)
         count(journal, done, offset, bytes);
+    journal->bare &= !ok;
     free(line);
     return ok;
 }
@@ -380,7 +390,8 @@ bool batch_journal_render(struct batch_journal *journal)
 
 void batch_journal_close(struct batch_journal *journal, bool remove)
 {
-    if (remove && journal->fd >= 0)
+    /* One without a result would only refuse the input once that has been mended. */
+    if ((remove || journal->bare) && journal->fd >= 0)
         unlink(journal->path);
     if (journal->fd >= 0)
         close(journal->fd);

@@ -49,6 +49,7 @@ struct batch_journal {
     size_t of_class[BATCH_CLASS_COUNT];
     int64_t tokens; /* of all that is done, in and out */
     bool dirty;     /* something waits for batch_journal_sync() */
+    bool bare;      /* it is ours and has no result: it goes when it is closed */
 };
 
 /*

@@ -423,6 +423,35 @@ def test_a_provider_that_fails_for_a_while(lab, provider):
     check_order(batch.results(), 60)
 
 
+def test_other_providers(lab, server, provider):
+    """What differs is the profile's: the path, the key, where the usage is, where the model is named."""
+    answers = {
+        "anthropic": {"content": [], "usage": {"input_tokens": 11, "output_tokens": 4}},
+        "gemini": {"candidates": [], "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 4, "totalTokenCount": 15}},
+    }
+    seen = []
+
+    def behave(handler, call):
+        name = "anthropic" if handler.headers.get("x-api-key") else "gemini"
+        seen.append((name, handler.path, handler.headers.get("x-api-key") or handler.headers.get("x-goog-api-key")))
+        handler.answer(200, json.dumps(answers[name]))
+
+    upstream = provider(behave)
+    bodies = {
+        "anthropic": {"model": "claude-x", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]},
+        "gemini": {"model": "gemini-x", "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
+                   "generationConfig": {"maxOutputTokens": 5}},
+    }  # fmt: skip
+    for name, one in bodies.items():
+        batch = Batch(lab, server, upstream.url, [one] * 3, "--provider", name, "--overwrite",
+                      env={"ANTHROPIC_API_KEY": "key-a", "GEMINI_API_KEY": "key-g"})  # fmt: skip
+        summary, _ = batch.run()
+        assert summary["input_tokens"] == 33 and summary["output_tokens"] == 12
+        assert [row["body"] for row in batch.results()] == [answers[name]] * 3
+    assert set(seen) == {("anthropic", "/v1/messages", "key-a"),
+                         ("gemini", "/v1beta/models/gemini-x:generateContent", "key-g")}  # fmt: skip
+
+
 # ---- Limits ---------------------------------------------------------------------------------------------------------
 
 
@@ -671,6 +700,7 @@ def test_wrong_use(lab, server, provider):
         done = lab.run(*batch.args, *more, env=batch.env)
         assert done.returncode == 2 and not upstream.calls, (more, done)
         assert all(word in done.stderr for word in words), (more, done.stderr)
+        assert not batch.journal.exists(), "an input that is mended is not another input"
     done = lab.run(program("ration"), "batch", lab.folder / "nosuch", "--output", "x", *NAMES)
     assert done.returncode == 2 and "No such file" in done.stderr
     assert "needs --tenant" in lab.run(program("ration"), "batch", "x", "--output", "y", "--pool", POOL).stderr

@@ -272,11 +272,22 @@ static void test_journal_is_of_one_input_and_one_run(void **state)
     open_requests(&input);
     assert_true(batch_journal_open(&journal, output_path, &input, false, true));
     assert_false(batch_journal_open(&second, output_path, &input, false, true));
+    assert_int_equal(access(journal_path, F_OK), 0);
+    add(&journal, 0, BATCH_ANSWERED, "x");
     batch_journal_close(&journal, false);
     assert_true(open_text(&other, "{\"custom_id\":\"a\",\"body\":{\"n\":9}}\n"));
     assert_false(batch_journal_open(&journal, output_path, &other, false, true));
-    batch_input_close(&other);
+    assert_int_equal(access(journal_path, F_OK), 0);
     unlink(journal_path);
+    /* One without a result holds nobody up, and does not stay. */
+    assert_true(batch_journal_open(&journal, output_path, &input, false, true));
+    assert_int_equal(rename(journal_path, input_path), 0);
+    batch_journal_close(&journal, false);
+    assert_int_equal(rename(input_path, journal_path), 0);
+    assert_true(batch_journal_open(&journal, output_path, &other, false, true));
+    batch_journal_close(&journal, false);
+    assert_int_equal(access(journal_path, F_OK), -1);
+    batch_input_close(&other);
     write_file(output_path, "x", 1);
     assert_false(batch_journal_open(&journal, output_path, &input, false, false));
     assert_int_equal(access(journal_path, F_OK), -1);
