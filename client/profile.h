@@ -77,9 +77,9 @@ int profile_headers(const struct profile *profile, const char *key,
 
 /*
  * Makes the body what the provider takes: asks for usage in a stream where it wants to be asked (OpenAI chat:
- * stream_options.include_usage), and takes out what only the URL says (Gemini: "model" and "stream", which every request may
- * state, whoever the provider is). Called for every request, streamed or not, after profile_url(). Changes `body`; true if it did, so that the
- * caller sends it anew.
+ * stream_options.include_usage), and takes out what only the URL says (Gemini: "model" and "stream", which every request
+ * may state, whoever the provider is). Called for every request, streamed or not, after profile_url() and
+ * profile_read_request(). Changes `body`; true if it did, so that the caller sends it anew.
  */
 bool profile_prepare_stream(const struct profile *profile, json_object *body);
 
@@ -103,10 +103,11 @@ struct profile_usage {
 bool profile_read_usage(const struct profile *profile, json_object *answer,
                         struct profile_usage *usage);
 
-/* One event of a stream (its data, parsed; `name` of the event or ""): what it tells goes into `usage`, where each count is
- * what was last told of it. Returns whether the answer is now complete ("[DONE]" is not JSON: the caller passes NULL for data
- * that does not parse). Usage may still follow (OpenAI chat has no other end than "[DONE]"; with Gemini the last of several
- * choices ends later), so that the stream is read until it closes. */
+/*
+ * One event of a stream (its data, parsed; `name` of the event or ""): what it tells goes into `usage`, where each count is
+ * what was last told of it. Returns whether the answer is now complete ("[DONE]" is not JSON: the caller passes NULL for
+ * data that does not parse). The stream is read until it closes all the same: of several choices, one may end later.
+ */
 bool profile_read_event(const struct profile *profile, const char *name, const char *data,
                         json_object *event, struct profile_usage *usage);
 

@@ -94,7 +94,7 @@ int profile_read_request(const struct profile *profile, json_object *body,
                          struct profile_request *out, char *why)
 {
     int64_t most = 0;
-    int64_t choices = 0;
+    int64_t choices = 1;
     if (!json_object_is_type(body, json_type_object)) {
         snprintf(why, PROFILE_WHY_BYTES, "the body is not a JSON object; write {...}");
         return RATION_EINVALID;

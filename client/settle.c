@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-#define MAX_REASON_BYTES 64
-#define SEEN_ARGS        7 /* REMAINING unit n LIMIT n PER n */
+#define SEEN_ARGS 7 /* REMAINING unit n LIMIT n PER n */
 
 void ration_report_options_init(struct ration_report_options *options)
 {
@@ -49,8 +48,8 @@ static int exchange_settled(ration *r, struct command *cmd, const char *verb,
 /* A word of the wire: printable, without space. */
 static bool is_word(const char *text)
 {
-    size_t len = strnlen(text, MAX_REASON_BYTES + 1);
-    if (len < 1 || len > MAX_REASON_BYTES)
+    size_t len = strnlen(text, RATION_MAX_REASON_BYTES + 1);
+    if (len < 1 || len > RATION_MAX_REASON_BYTES)
         return false;
     for (size_t i = 0; i < len; i++) {
         if (text[i] <= ' ' || text[i] > '~')
@@ -75,7 +74,7 @@ static int check_report(ration *r, const struct ration_report_options *options)
     if (options->exhausted && !is_word(options->exhausted))
         return handle_fail(r, RATION_EINVALID,
                            "exhausted must be 1 - %d printable characters without space",
-                           MAX_REASON_BYTES);
+                           RATION_MAX_REASON_BYTES);
     for (size_t i = 0; i < options->n_seen; i++) {
         if (!seen_is_valid(&options->seen[i]))
             return handle_fail(r, RATION_EINVALID,
@@ -84,7 +83,7 @@ static int check_report(ration *r, const struct ration_report_options *options)
     return 0;
 }
 
-/* What the provider said is left, as many of the limits as one command has room for. */
+/* What the provider said is left, of as many limits as one report may tell of and has room for. */
 static void add_seen(struct command *cmd, const struct ration_report_options *options)
 {
     static const char *const names[] = {
@@ -92,10 +91,12 @@ static void add_seen(struct command *cmd, const struct ration_report_options *op
         RATION_UNITS(UNIT_NAME)
 #undef UNIT_NAME
     };
-    for (size_t i = 0; i < options->n_seen && cmd->argc + SEEN_ARGS <= RATION_MAX_ARGS; i++) {
+    size_t told = 0;
+    for (size_t i = 0; i < options->n_seen && told < RATION_MAX_SEEN; i++) {
         const struct ration_seen *seen = &options->seen[i];
-        if (seen->remaining < 0)
+        if (seen->remaining < 0 || cmd->argc + SEEN_ARGS > RATION_MAX_ARGS)
             continue;
+        told++;
         command_arg(cmd, "REMAINING");
         command_option(cmd, names[seen->unit], seen->remaining);
         if (seen->limit > 0)

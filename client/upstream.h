@@ -35,7 +35,7 @@
 
 #define UPSTREAM_MAX_ANSWER_BYTES (64u << 20)
 #define UPSTREAM_WHY_BYTES        256
-#define UPSTREAM_REASON_BYTES     65 /* what the wire allows, and the NUL */
+#define UPSTREAM_REASON_BYTES     (RATION_MAX_REASON_BYTES + 1)
 
 struct upstream;
 

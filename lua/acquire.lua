@@ -111,9 +111,12 @@ do
     function acquire(now)
         local cost, had, r = o.cost, 0, nil
         if o.estimates then
-            learned_cost(cost)
+            if not know.learned_cost then
+                know.open_learned()
+            end
+            know.learned_cost(cost)
         end
-        local known = known_of[o[1]]
+        local known = know.of[o[1]]
         if o.again then
             r = record_get(o.slice, o.nonce)
             if r then
@@ -128,7 +131,7 @@ do
         end
         local fit = how_many_fit(cost, o.n - had)
         if known and fit > 0 then
-            fit = pool_room(known, fit, r, now)
+            fit = know.room(known, fit, r, now)
         end
         if fit > 0 and not o.dry then
             if r then
@@ -139,7 +142,7 @@ do
                 record_write_new(fit, deadline, class, now)
                 o.slice.names = o.names
                 if known then
-                    pool_granted(known, deadline)
+                    know.granted(known, deadline)
                 end
             end
         end
@@ -149,7 +152,7 @@ do
         end
         local at_bucket, at_limit, wait = why_not(cost, now)
         if known then
-            at_bucket, at_limit, wait = pool_refusal(known, at_bucket, at_limit, wait, now)
+            at_bucket, at_limit, wait = know.refusal(known, at_bucket, at_limit, wait, now)
         end
         if wait == 0 then
             wait = 1 -- all would fit, but not into this group any more, or not without writing (a dry run of several)

@@ -3,7 +3,7 @@
 local function answer(outcome, granted, at_bucket, at_limit, wait)
     local packed = pack_bytes('<I1I1I1I1i8', outcome, granted or 0, at_bucket or 0, at_limit or 0, wait or 0)
     if at_limit == CLOSED then
-        packed = packed .. pack_bytes('<I1c0', #known_of[o[1]].reason, known_of[o[1]].reason)
+        packed = packed .. pack_bytes('<I1c0', #know.of[o[1]].reason, know.of[o[1]].reason)
     end
     return packed
 end
@@ -35,7 +35,10 @@ local function decide_op(now)
     elseif kind == PEEK then
         return peek(now)
     elseif kind >= OPEN_POOL then
-        return pool_operate(now)
+        if not know.operate then
+            know.open()
+        end
+        return know.operate(now)
     end
     if not settle then
         settle_open()
@@ -90,9 +93,9 @@ local function decide(input)
         holds_open()
     end
     keys_from, at = read_buckets(input, at, n_buckets, sets)
-    estimates_from, keys_from = keys_from, keys_from + n_estimates
-    for i = 1, #knowledge_keys do
-        key_of[n_buckets + i] = knowledge_keys[i] -- read together with the levels
+    know.estimates_from, keys_from = keys_from, keys_from + n_estimates
+    for i = 1, #know.keys do
+        key_of[n_buckets + i] = know.keys[i] -- read together with the levels
     end
 
     local time = redis_call('TIME')
@@ -113,9 +116,12 @@ local function decide(input)
     for b = 1, n_buckets do
         bucket_open(b, raw[b], now)
     end
-    for i = 1, #knowing do
+    for i = 1, #know.buckets do
         if raw[n_buckets + i] then
-            knowledge_read(knowing[i], raw[n_buckets + i], now)
+            if not know.read then
+                know.open()
+            end
+            know.read(know.buckets[i], raw[n_buckets + i], now)
         end
     end
     local slices = open_slices(keys_from, clock)
@@ -129,11 +135,11 @@ local function decide(input)
         answers[i + 1] = decide_op(now)
     end
 
-    if knowledge_write then
-        knowledge_write(now)
+    if know.write then
+        know.write(now)
     end
-    if learned_write then
-        learned_write(now)
+    if know.learned_write then
+        know.learned_write(now)
     end
     for b = 1, n_buckets do
         if dirty[b] then

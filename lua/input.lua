@@ -17,10 +17,13 @@ local SLOTS = 120 -- slots of a rolling limit's period
 local set_of, key_of, slots_of, books_of, first_of = {}, {}, {}, {}, {} -- its states are first_of[b] + 1, + 2, ...
 local last_of, keep_of, dirty, changed = {}, {}, {}, {}
 
--- What is known of pools (knowledge.lua): which buckets have such a key, the keys, the bucket's circuit breaker, and what is
--- stored, which mostly is nothing.
-local knowing, knowledge_keys, breaker_of, knowledge_raw = {}, {}, {}, {}
-local estimates_from -- the first of the estimates' keys (learned.lua) is KEYS[estimates_from]
+-- What is known of pools (knowledge.lua) and what was learned (learned.lua), data and functions. It is one table, and the
+-- functions are made when first wanted, because each local that a function captures costs every run of the script.
+--   buckets, keys   which buckets have such a key, and the keys, in one order
+--   breaker         of a bucket: when its circuit opens
+--   of              of a bucket: what is known, where anything is
+--   estimates_from  the first of the estimates' keys is KEYS[estimates_from]
+local know = { buckets = {}, keys = {}, breaker = {}, of = {} }
 
 -- Columns of a state: one limit of one bucket.
 local states = 0
@@ -74,10 +77,10 @@ local function read_buckets(input, at, n, sets)
             key = key + 1
         end
         if flags >= 4 then
-            knowing[#knowing + 1], knowledge_keys[#knowledge_keys + 1] = b, KEYS[key]
+            know.buckets[#know.buckets + 1], know.keys[#know.keys + 1] = b, KEYS[key]
             local breaker = {}
             breaker.share, breaker.at_least, breaker.window, breaker.cool, at = unpack_bytes('<I4I4I4I4', input, at)
-            breaker_of[b], key = breaker, key + 1
+            know.breaker[b], key = breaker, key + 1
         end
     end
     return key, at
@@ -90,7 +93,7 @@ local function read_more(input, at, flags)
     if floor(flags / 64) % 2 == 1 then
         local which
         which, at = unpack_bytes('<I2', input, at)
-        o.estimates = KEYS[estimates_from + which]
+        o.estimates = KEYS[know.estimates_from + which]
     end
     if flags >= 128 then
         local n

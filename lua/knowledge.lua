@@ -14,33 +14,33 @@
 --         I6 circuit open until  I4 its cool-down (ms)  I6 the quarter  4 x (I4 reports  I4 failures), the latest first
 --         I1 length and the reason;  of a probe: I6 its deadline  I1 length and its name;  then levels_seen.lua
 
-local known_of = {} -- of bucket b
-local knowledge_read, knowledge_of, knowledge_write
-local pool_room, pool_granted, pool_refusal, pool_renewed, pool_report, pool_operate
-local seen_read, seen_pack, seen_observe, seen_report -- levels_seen.lua
+local CLOSED = 253 -- in the place of a limit that refuses; as PAUSED and CIRCUIT below
 
--- What refuses, in the place of a limit.
-local PAUSED, CIRCUIT, CLOSED = 255, 254, 253
-
-local function knowledge_open()
+function know.open()
+    local floor, ceil, min, max, redis_call = math.floor, math.ceil, math.min, math.max, redis.call
+    local unpack_bytes, pack_bytes = struct.unpack, struct.pack
+    local CANCEL, OPEN_POOL, CLOSE_POOL, SHOWN = 4, 6, 7, 10
+    local PAUSED, CIRCUIT = 255, 254
     local QUARTERS, SLOWEST = 4, 8
     local LONGEST_PAUSE = 86400000
     local CLOSED_FOR = 2 ^ 38 -- every key has an expiry: nearly nine years
 
-    function knowledge_of(b)
-        local k = known_of[b]
+    know.open_seen()
+
+    local function knowledge_of(b)
+        local k = know.of[b]
         if not k then
             k = {
                 b = b, paused = 0, circuit = false, next = 0, cool = 0, quarter = 0, reason = false, probe = false,
                 probe_until = 0, all = { 0, 0, 0, 0 }, failed = { 0, 0, 0, 0 }, dirty = false,
             }
-            known_of[b] = k
+            know.of[b] = k
         end
         return k
     end
 
     local function quarter_width(b)
-        return ceil(breaker_of[b].window / QUARTERS)
+        return ceil(know.breaker[b].window / QUARTERS)
     end
 
     -- Forgets the quarters that have passed; all of them when the window was configured anew.
@@ -61,7 +61,7 @@ local function knowledge_open()
     end
 
     local function slower(k)
-        local cool = breaker_of[k.b].cool
+        local cool = know.breaker[k.b].cool
         return min(max(k.cool, cool) * 2, SLOWEST * cool)
     end
 
@@ -69,7 +69,7 @@ local function knowledge_open()
         k.circuit, k.next, k.cool, k.probe = true, from + cool, cool, false
     end
 
-    function knowledge_read(b, raw, now)
+    function know.read(b, raw, now)
         local k, flags, at = knowledge_of(b), nil, nil
         local all, failed = k.all, k.failed
         flags, k.paused, k.next, k.cool, k.quarter, all[1], failed[1], all[2], failed[2], all[3], failed[3], all[4],
@@ -77,7 +77,7 @@ local function knowledge_open()
         if flags % 2 == 0 then
             k.reason = false
         end
-        k.circuit = floor(flags / 2) % 2 == 1 and breaker_of[b].share > 0
+        k.circuit = floor(flags / 2) % 2 == 1 and know.breaker[b].share > 0
         if floor(flags / 4) % 2 == 1 then
             k.probe_until, k.probe, at = unpack_bytes('<I6I1c0', raw, at)
             if k.probe_until <= now then
@@ -85,7 +85,7 @@ local function knowledge_open()
             end
         end
         if floor(flags / 8) % 2 == 1 then
-            seen_read(k, raw, at, now)
+            know.seen_read(k, raw, at, now)
         end
         turn_quarters(k, now)
     end
@@ -97,8 +97,8 @@ local function knowledge_open()
         end
         if k.circuit then
             -- Whoever comes later finds a circuit that is closed, instead of being the probe.
-            local cool = SLOWEST * breaker_of[k.b].cool
-            expiry = max(expiry, max(k.next, k.probe and k.probe_until or 0) + cool)
+            local cool = SLOWEST * know.breaker[k.b].cool
+            expiry = max(expiry, (k.probe and k.probe_until + slower(k) or k.next) + cool)
         end
         for i = 1, QUARTERS do
             if k.all[i] > 0 then
@@ -123,26 +123,26 @@ local function knowledge_open()
             packed = packed .. pack_bytes('<I6I1c0', k.probe_until, #k.probe, k.probe)
         end
         if k.seen then
-            packed = packed .. seen_pack(k.seen)
+            packed = packed .. know.seen_pack(k.seen)
         end
         redis_call('SET', key, packed, 'PXAT', string.format('%d', expiry))
     end
 
-    function knowledge_write(now)
-        for i = 1, #knowing do
-            local k = known_of[knowing[i]]
+    function know.write(now)
+        for i = 1, #know.buckets do
+            local k = know.of[know.buckets[i]]
             if k and k.seen and dirty[k.b] then
-                seen_observe(k, now)
+                know.seen_observe(k, now)
             end
             if k and k.dirty then
-                k.key = knowledge_keys[i]
+                k.key = know.keys[i]
                 write_one(k, now)
             end
         end
     end
 
     -- Asking. How many of those that fit may have it; those who are again in a group that was granted in part are not probes.
-    function pool_room(k, fit, again, now)
+    function know.room(k, fit, again, now)
         if k.reason or k.paused > now then
             return 0
         elseif not k.circuit then
@@ -151,14 +151,14 @@ local function knowledge_open()
         return (k.probe or k.next > now or again) and 0 or 1
     end
 
-    function pool_granted(k, deadline)
+    function know.granted(k, deadline)
         if k.circuit then
             k.probe, k.probe_until, k.dirty = o.slice.key .. o.nonce, deadline, true
         end
     end
 
     -- The limits' answer, or the pool's own where it refuses: with the longer of the two waits.
-    function pool_refusal(k, at_bucket, at_limit, wait, now)
+    function know.refusal(k, at_bucket, at_limit, wait, now)
         if k.reason then
             return 0, CLOSED, -1
         elseif wait < 0 then
@@ -180,7 +180,7 @@ local function knowledge_open()
         return k.probe and o.member == 0 and k.probe == o.slice.key .. o.nonce
     end
 
-    function pool_renewed(k, deadline)
+    function know.renewed(k, deadline)
         if is_probe(k) then
             k.probe_until, k.dirty = deadline, true
         end
@@ -200,7 +200,7 @@ local function knowledge_open()
     end
 
     local function count(k, failed, now)
-        local breaker = breaker_of[k.b]
+        local breaker = know.breaker[k.b]
         if breaker.share == 0 then
             return
         elseif k.circuit then
@@ -222,8 +222,11 @@ local function knowledge_open()
     end
 
     -- Called once a reservation, when it is settled, before its estimate is corrected. `use` is what was really used.
-    function pool_report(r, use, now)
+    function know.report(r, use, now)
         local news = o.news
+        if not know.breaker[o[1]] then
+            return -- a bucket that knows nothing
+        end
         local failed = news ~= nil and news.failed == 1
         local k = knowledge_of(o[1])
         count(k, failed, now)
@@ -237,14 +240,14 @@ local function knowledge_open()
             k.reason, k.dirty = news.reason, true
         end
         for i = 1, #news do
-            seen_report(k, news[i], r, use, now)
+            know.seen_report(k, news[i], r, use, now)
         end
     end
 
     -- The operator: opening forgets the pause and the circuit too.
     local function operate(k, now)
         if o.kind == OPEN_POOL then
-            k.dirty = k.reason or k.paused > 0 or k.circuit or sum(k.all) > 0
+            k.dirty = k.dirty or k.reason or k.paused > 0 or k.circuit or sum(k.all) > 0
             k.reason, k.paused, k.circuit, k.probe, k.next, k.cool = false, 0, false, false, 0, 0
             k.all, k.failed = { 0, 0, 0, 0 }, { 0, 0, 0, 0 }
         elseif o.kind == CLOSE_POOL then
@@ -252,7 +255,7 @@ local function knowledge_open()
         end
     end
 
-    function pool_operate(now)
+    function know.operate(now)
         local k = knowledge_of(o[1])
         operate(k, now)
         local state, ends, reason = 0, 0, k.reason or ''

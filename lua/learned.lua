@@ -5,9 +5,9 @@
 -- a key of tenant and pool. From eight calls on they are believed; at two hundred all counts are halved, so that what was long
 -- ago fades. Packed: I1 format (1)  40 x I2.
 
-local learned_cost, learned_teach, learned_write
-
-local function learned_open()
+function know.open_learned()
+    local floor, min, max, redis_call = math.floor, math.min, math.max, redis.call
+    local unpack_bytes, pack_bytes = struct.unpack, struct.pack
     local CLASSES, BELIEVED, MOST = 40, 8, 200
     local ONE = 1000000
     local LIVES = 86400000
@@ -46,7 +46,7 @@ local function learned_open()
     end
 
     -- The stated output becomes the learned one, and the tokens less by as much; what was stated is kept for the report.
-    function learned_cost(cost)
+    function know.learned_cost(cost)
         local shares, most = shares_of(o.estimates), cost[4]
         if most == 0 then
             return
@@ -65,7 +65,7 @@ local function learned_open()
         cost[4] = learned
     end
 
-    function learned_teach(most, actual)
+    function know.learned_teach(most, actual)
         local shares = shares_of(o.estimates)
         local share, rest = mul_div(min(actual, most), ONE, 0, most)
         share = rest > 0 and share + 1 or share
@@ -83,23 +83,12 @@ local function learned_open()
         end
     end
 
-    function learned_write(now)
+    function know.learned_write(now)
         for key, shares in pairs(books) do
             if shares.dirty then
                 redis_call('SET', key, '\1' .. pack_bytes(FORMAT, unpack(shares, 1, CLASSES)), 'PXAT',
                     string.format('%d', now + LIVES))
             end
         end
-    end
-end
-
-do
-    function learned_cost(cost)
-        learned_open()
-        return learned_cost(cost)
-    end
-    function learned_teach(most, actual)
-        learned_open()
-        return learned_teach(most, actual)
     end
 end

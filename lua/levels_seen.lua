@@ -13,7 +13,10 @@
 -- Packed, at the end of a pool's knowledge: I1 limits  I6 watched until  I6 first tick  of each limit: I3 sig  I6 charged,
 -- then for each tick in which the pool changed: I6 tick, of each limit: i6 its highest level - charged
 
-local function seen_open()
+function know.open_seen()
+    local floor, ceil, max = math.floor, math.ceil, math.max
+    local unpack_bytes, pack_bytes = struct.unpack, struct.pack
+    local CALENDAR, CONCURRENT = 2, 3
     local TICK, TRAVEL = 500, 250
     local TICKS = 120
     local WATCH = 600000
@@ -32,7 +35,7 @@ local function seen_open()
         return #seen.sigs == #set
     end
 
-    function seen_read(k, raw, at, now)
+    function know.seen_read(k, raw, at, now)
         local n, seen = nil, { sigs = {}, charged = {} }
         n, seen.until_ms, seen.first, at = unpack_bytes('<I1I6I6', raw, at)
         for j = 1, n do
@@ -44,7 +47,7 @@ local function seen_open()
         end
     end
 
-    function seen_pack(seen)
+    function know.seen_pack(seen)
         local packed = pack_bytes('<I1I6I6', #seen.sigs, seen.until_ms, seen.first)
         for j = 1, #seen.sigs do
             packed = packed .. pack_bytes('<I3I6', seen.sigs[j], seen.charged[j])
@@ -53,7 +56,7 @@ local function seen_open()
     end
 
     -- Our levels as of now become those of the current tick, where they are higher.
-    function seen_observe(k, now)
+    function know.seen_observe(k, now)
         local seen, base, n = k.seen, first_of[k.b], #k.seen.sigs
         local tick, size = floor(now / TICK), entry_bytes(n)
         local last = #seen.ticks - size + 1
@@ -86,7 +89,7 @@ local function seen_open()
         if seen.until_ms < now + WATCH / 2 then
             seen.until_ms = now + WATCH
         end
-        seen_observe(k, now)
+        know.seen_observe(k, now)
     end
 
     -- The limit that the header speaks of: of its unit and period; where no period is said, of its amount, or the shortest.
@@ -131,7 +134,7 @@ local function seen_open()
         return highest
     end
 
-    function seen_report(k, what, r, use, now)
+    function know.seen_report(k, what, r, use, now)
         local set = set_of[k.b]
         local j = find_limit(set, what)
         watch(k, now)
@@ -151,26 +154,5 @@ local function seen_open()
             k.seen.charged[j] = k.seen.charged[j] + others
             dirty[k.b], k.dirty = true, true
         end
-    end
-end
-
-do
-    -- Made when they are first wanted, as all that a pool may know.
-    local open_knowledge = knowledge_open
-    local function open_all()
-        open_knowledge()
-        seen_open()
-    end
-    function knowledge_read(b, raw, now)
-        open_all()
-        return knowledge_read(b, raw, now)
-    end
-    function pool_report(r, use, now)
-        open_all()
-        return pool_report(r, use, now)
-    end
-    function pool_operate(now)
-        open_all()
-        return pool_operate(now)
     end
 end

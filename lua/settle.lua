@@ -102,8 +102,11 @@ local function settle_open() -- when the first report or cancel comes
         local estimate = record_estimate(r)
         local use = cancelled and NOTHING_USED or actual_use(r, estimate)
         use[6] = 0
-        if o.news or known_of[o[1]] then
-            pool_report(r, use, now)
+        if o.news or know.of[o[1]] then
+            if not know.report then
+                know.open()
+            end
+            know.report(r, use, now)
         end
         for i = 1, o.targets do
             local b = o[i]
@@ -120,7 +123,10 @@ local function settle_open() -- when the first report or cancel comes
         end
         member_mark(r, member, late and 'l' or cancelled and 'c' or 's')
         if o.estimates and r.most > 0 and #r.parts == 1 then
-            learned_teach(r.most, use[4])
+            if not know.learned_teach then
+                know.open_learned()
+            end
+            know.learned_teach(r.most, use[4])
             return late and LATE or SETTLED, 0, 1, 0, estimate[4] - use[4] -- how wrong it was
         end
         return late and LATE or SETTLED

@@ -147,11 +147,11 @@ static void read_breaker(const struct section *pool, struct config_breaker *out)
     struct config_place at = section_place(pool, "breaker");
     struct section section = {.reader = pool->reader, .pattern = "pools.<name>.breaker"};
     struct json_object *value;
-    if (section_find(pool, "breaker", &value)) {
-        if (value == NULL)
-            return;
+    if (section_find(pool, "breaker", &value) && value == NULL)
+        return;
+    value = section_container(pool, "breaker");
+    if (value != NULL)
         section_open(&section, pool->reader, &at, value, "pools.<name>.breaker");
-    }
     out->failures_ppm = section_fraction(&section, "failures");
     out->at_least = (uint32_t)section_integer(&section, "at_least");
     out->window_ms = (uint32_t)section_integer(&section, "window_ms");

@@ -18,6 +18,7 @@ static const struct {
     {"peek", cmd_peek, "show every limit that a tenant's call to a pool meets"},
     {"audit", cmd_audit, "check the books: granted = reported + outstanding + expired + cancelled"},
     {"call", cmd_call, "call a provider: ask, send, retry, report, print the answer"},
+    {"pool", cmd_pool, "show what is known of a pool; close it, or open it again"},
     {"exec", cmd_exec, "run a command under a reservation"},
     {"presets", cmd_presets, "list the limits of providers, with their sources"},
     {"ping", cmd_ping, "see whether a server answers"},

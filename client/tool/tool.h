@@ -56,6 +56,7 @@ int cmd_cancel(int argc, char **argv, struct tool *tool);
 int cmd_peek(int argc, char **argv, struct tool *tool);
 int cmd_audit(int argc, char **argv, struct tool *tool);
 int cmd_presets(int argc, char **argv, struct tool *tool);
+int cmd_pool(int argc, char **argv, struct tool *tool);
 int cmd_ping(int argc, char **argv, struct tool *tool);
 int cmd_call(int argc, char **argv, struct tool *tool);
 int cmd_exec(int argc, char **argv, struct tool *tool);

@@ -257,6 +257,25 @@ struct ration_audit_row {
 RATION_API int ration_audit(ration *r, const char *pool, struct ration_audit_row **rows, size_t *n);
 RATION_API void ration_audit_free(struct ration_audit_row *rows);
 
+/* What is known of a pool, on every host. */
+struct ration_pool_state {
+    char state[16];      /* "open", "paused", "circuit", "probing" or "closed": RATION_POOL_... of protocol.h */
+    char reason[RATION_MAX_REASON_BYTES + 1]; /* why it is closed, else "" */
+    int64_t until_ms;    /* how long the state lasts; 0: open; -1: until an operator opens it */
+    int64_t failures;    /* calls that failed, of those that the circuit breaker counts now */
+    int64_t reports;     /* all that it counts now */
+    int64_t cool_down_ms;
+};
+
+enum ration_pool_action { RATION_POOL_SHOW, RATION_POOL_DO_OPEN, RATION_POOL_DO_CLOSE };
+
+/*
+ * Shows a pool, closes it for everybody (reason: 1-64 printable ASCII bytes without space; NULL: "operator"), or opens it and
+ * forgets its pause and its failures. For the operator's credential. *out is the state afterwards; NULL allowed.
+ */
+RATION_API int ration_pool(ration *r, const char *pool, enum ration_pool_action action, const char *reason,
+                           struct ration_pool_state *out);
+
 /* ---- The call itself ----------------------------------------------------------------------------------------- */
 
 /* How a try ended. Codes are added, never renumbered. */

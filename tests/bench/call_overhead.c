@@ -3,7 +3,12 @@
  * whatever else the machine does meets both. Both keep their connections; each call by ration_call() is an ACQUIRE, the
  * same POST, and a REPORT. call_overhead.py starts what this talks to.
  *
- *     call-overhead URL SERVERS POOL TENANT CALLS      one JSON object on stdout; exit status 0, or 2 with the reason
+ * The provider answers at once, so PAUSE_US stands for the time that real calls take: without it each call would wait for
+ * the report of the one before, which the server is still working on (that is the figure with a pause of 0).
+ *
+ *     call-overhead URL SERVERS POOL TENANT CALLS PAUSE_US
+ *
+ * One JSON object on stdout; exit status 0, or 2 with the reason.
  */
 #include <ration/ration.h>
 
@@ -91,21 +96,32 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void rest(long us)
+{
+    struct timespec ts = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    if (us > 0)
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
 static int measure(struct plain *plain, ration *r, char **argv, size_t n, double *took[2])
 {
+    long pause_us = strtol(argv[6], NULL, 10);
     for (size_t i = 0; i < n + WARM_UP; i++) {
         size_t at = i < WARM_UP ? 0 : i - WARM_UP;
+        rest(pause_us);
         double begun = now_us();
         if (!plain_call(plain)) {
             fprintf(stderr, "call-overhead: the plain call failed\n");
             return 2;
         }
         double between = now_us();
+        took[0][at] = between - begun;
+        rest(pause_us);
+        between = now_us();
         if (!our_call(r, argv[1], argv)) {
             fprintf(stderr, "call-overhead: ration_call: %s\n", ration_errmsg(r));
             return 2;
         }
-        took[0][at] = between - begun;
         took[1][at] = now_us() - between;
     }
     return 0;
@@ -113,12 +129,12 @@ static int measure(struct plain *plain, ration *r, char **argv, size_t n, double
 
 int main(int argc, char **argv)
 {
-    size_t n = argc == 6 ? strtoul(argv[5], NULL, 10) : 0;
+    size_t n = argc == 7 ? strtoul(argv[5], NULL, 10) : 0;
     struct plain plain = {.easy = NULL};
     struct ration_options options;
     ration *r = NULL;
     if (n < 1 || n > 10000000) {
-        fprintf(stderr, "usage: call-overhead URL SERVERS POOL TENANT CALLS\n");
+        fprintf(stderr, "usage: call-overhead URL SERVERS POOL TENANT CALLS PAUSE_US\n");
         return 2;
     }
     ration_options_init(&options);

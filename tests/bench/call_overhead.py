@@ -1,9 +1,10 @@
 """Measures what ration_call() adds to a plain libcurl call: one rationd, one client, the strict provider without latency.
 
-    python3 tests/bench/call_overhead.py [--build DIR] [--calls N] [--rounds N] [--json FILE]
+    python3 tests/bench/call_overhead.py [--build DIR] [--calls N] [--rounds N] [--pause US] [--json FILE]
 
 Build the preset release before. Each round starts everything anew; the figure is the median of the rounds' differences of
-medians. Exit status: 0 under the bar, 1 over it, 2 something could not be measured.
+medians. --pause is between calls, where a real provider would take its time; with 0 each call waits for the server to be
+done with the report of the one before. Exit status: 0 under the bar, 1 over it, 2 something could not be measured.
 """
 import argparse
 import json
@@ -21,7 +22,7 @@ BAR_US = 150
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
-def measure(build, calls):
+def measure(build, calls, pause_us):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ration-overhead-"))
     pair = provider = None
     try:
@@ -35,7 +36,7 @@ def measure(build, calls):
         wait_until(lambda: port_file.exists() and port_file.read_text().strip(), "the strict provider")
         url = f"http://127.0.0.1:{int(re.sub(r'.*:', '', port_file.read_text()))}"
         done = subprocess.run(
-            [build / "call-overhead", url, f"127.0.0.1:{pair.rationd.port}", POOL, "acme", str(calls)],
+            [build / "call-overhead", url, f"127.0.0.1:{pair.rationd.port}", POOL, "acme", str(calls), str(pause_us)],
             capture_output=True, text=True, timeout=600,
         )  # fmt: skip
         if done.returncode != 0:
@@ -53,14 +54,15 @@ def measure(build, calls):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=TOP / "build" / "release", help="where the programs are")
-    parser.add_argument("--calls", type=int, default=5000, help="of each kind in a round; default 5000")
+    parser.add_argument("--calls", type=int, default=2000, help="of each kind in a round; default 2000")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pause", type=int, default=1000, help="us between calls; default 1000")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file")
     options = parser.parse_args()
     rounds = []
     try:
         for n in range(options.rounds):
-            rounds.append(measure(options.build.resolve(), options.calls))
+            rounds.append(measure(options.build.resolve(), options.calls, options.pause))
             print("round {}: plain {plain_us} us, ration_call {ration_call_us} us, more by {overhead_us} us "
                   "(medians; p99 {plain_p99_us} and {ration_call_p99_us} us)".format(n + 1, **rounds[-1]))  # fmt: skip
     except (Failed, OSError) as error:

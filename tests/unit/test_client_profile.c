@@ -72,6 +72,8 @@ static void takes_a_file(void **state)
     expect_url(profiles_find(own, "mine"), NULL, NULL, "{}",
                "http://llm.internal/v1/chat/completions");
     expect_url(profiles_find(own, "second"), NULL, NULL, "{}", "http://llm.internal/chat");
+    /* a base shares the first part of a path, never all of it */
+    expect_url(profiles_find(own, "second"), "http://h/chat", NULL, "{}", "http://h/chat/chat");
     expect_url(profiles_find(own, NULL), NULL, NULL, "{}", "https://gateway/v1/chat/completions");
     /* the embedded ones do not see the file */
     expect_url(profiles_find(own, "groq"), NULL, NULL, "{}",

@@ -36,6 +36,10 @@
 #define HTTP_EXHAUSTED                                                                             \
     "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 61\r\n\r\n"                                 \
     "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no credit\"}}"
+#define HTTP_EVENTS                                                                                \
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 92\r\n\r\n"             \
+    "data: {\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}\n\n"     \
+    "data: [DONE]\n\n"
 #define HTTP_529 "HTTP/1.1 529 Overloaded\r\nContent-Length: 2\r\n\r\n{}"
 #define HTTP_400 "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}"
 #define HTTP_429_SHORT                                                                             \

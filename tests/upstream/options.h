@@ -10,11 +10,15 @@
 struct options {
     const char *listen;    /* borrows from argv, as all strings here */
     const char *port_file; /* NULL: none */
+    const char *fault;     /* NULL: none */
+    const char *lengths;   /* NULL: made up */
     int64_t rpm, tpm;
     int64_t window_ms;
     int64_t latency_ms, latency_per_token_us;
     int64_t seed;
     int64_t max_body, max_in_flight;
+    int64_t mode;   /* enum limiter_mode */
+    int64_t at_end; /* tokens are counted when a call ends */
     bool settle, count_failed, verbose;
 };
 

@@ -2,7 +2,7 @@
  * The state that the parts of the strict provider share. One thread, one event base.
  *
  *     main.c      options, listening, signals
- *     http.c      a request comes in: route, check, ask the window
+ *     http.c      a request comes in: route, check, ask the limiter
  *     calls.c     an admitted call waits for its time and ends, in one of many ways
  *     answer.c    an answer goes out, with the headers that every answer has
  */
@@ -11,9 +11,11 @@
 
 #include <stdint.h>
 
+#include "faults.h"
+#include "lengths.h"
+#include "limiter.h"
 #include "options.h"
 #include "report.h"
-#include "window.h"
 
 struct call;
 struct event_base;
@@ -21,7 +23,9 @@ struct event_base;
 struct provider {
     const struct options *opt;
     struct event_base *base;
-    struct window window;
+    struct limiter limiter;
+    struct lengths lengths;
+    struct faults faults;
     struct report report;
     struct report_limits limits;
     uint64_t random;      /* state of the generator of lengths */
@@ -33,7 +37,8 @@ struct provider {
 /* CLOCK_MONOTONIC in microseconds. */
 int64_t provider_now_us(void);
 
-void provider_init(struct provider *p, const struct options *opt, struct event_base *base);
+/* 0, or -1 with what is wrong with the options on stderr; there is nothing to close then. */
+int provider_init(struct provider *p, const struct options *opt, struct event_base *base);
 
 /* Ends the calls in flight without an answer; after it the HTTP server may be freed. */
 void provider_close(struct provider *p);

@@ -1,118 +1,24 @@
 """The strict provider over HTTP: python3 test_http.py PATH/TO/strict-provider
 
-Standard library only. Each test starts a provider of its own on a free port and stops it; a provider that does not end
-with status 0, or that leaves a sanitizer's words in its log, fails the test.
+Standard library only. Limits, the report and the command line here; shapes and streams in test_shapes.py, faults in
+test_faults.py.
 """
 
 import http.client
 import json
 import os
 import select
-import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-import unittest
 
-PROGRAM = os.environ.get("STRICT_PROVIDER", "strict-provider")
-PATH = "/v1/chat/completions"
-DEADLINE_S = 20
+from harness import DEADLINE_S, PATH, Answer, ProviderTest, body, main, program
 
 
-def body(output=None, prompt=None, max_tokens=100, **more):
-    metadata = {}
-    if output is not None:
-        metadata["output_tokens"] = str(output)
-    if prompt is not None:
-        metadata["input_tokens"] = str(prompt)
-    request = {"model": "gpt-4o", "messages": [{"role": "user", "content": "x" * 40}],
-               "max_tokens": max_tokens, "metadata": metadata}
-    request.update(more)
-    return request
-
-
-class Answer:
-    def __init__(self, response):
-        self.status = response.status
-        self.headers = response.headers
-        self.raw = response.read()
-
-    @property
-    def json(self):
-        return json.loads(self.raw)
-
-    @property
-    def usage(self):
-        return self.json["usage"]
-
-
-class Provider:
-    def __init__(self, *options):
-        self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([PROGRAM, "--listen", "127.0.0.1:0", *options],
-                                        stdout=subprocess.PIPE, stderr=self.log)
-        ready, _, _ = select.select([self.process.stdout], [], [], DEADLINE_S)
-        line = self.process.stdout.readline().decode() if ready else ""
-        if not line.startswith("listening on 127.0.0.1:"):
-            self.process.kill()
-            raise AssertionError(f"not ready: {line!r} {self.words()}")
-        self.port = int(line.rsplit(":", 1)[1])
-
-    def words(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            out, _ = self.process.communicate(timeout=DEADLINE_S)
-        finally:
-            self.process.kill()  # does nothing to one that has ended
-        words = self.words()
-        self.log.close()
-        assert self.process.returncode == 0, words
-        assert "Sanitizer" not in words and "runtime error" not in words, words
-        return json.loads(out)
-
-    def connect(self):
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
-
-    def ask(self, method, path, content=None, connection=None, **headers):
-        mine = connection or self.connect()
-        try:
-            mine.request(method, path, content, {k.replace("_", "-"): v for k, v in headers.items()})
-            return Answer(mine.getresponse())
-        finally:
-            if connection is None:
-                mine.close()
-
-    def call(self, request, **headers):
-        headers.setdefault("Authorization", "Bearer any")
-        content = request if isinstance(request, (str, bytes)) else json.dumps(request)
-        return self.ask("POST", PATH, content, **headers)
-
-    def report(self):
-        return self.ask("GET", "/report").json
-
-    def wait_for(self, condition):
-        end = time.monotonic() + DEADLINE_S
-        while time.monotonic() < end:
-            report = self.report()
-            if condition(report):
-                return report
-        raise AssertionError(f"did not come about: {report}")
-
-
-class StrictProviderTest(unittest.TestCase):
-    def start(self, *options):
-        provider = Provider(*options)
-        self.addCleanup(lambda: provider.process.poll() is None and provider.stop())
-        return provider
-
+class StrictProviderTest(ProviderTest):
     def test_usage_and_headers(self):
         p = self.start("--rpm", "10", "--tpm", "1000")
         answer = p.call(body(output=7))
@@ -196,6 +102,57 @@ class StrictProviderTest(unittest.TestCase):
         self.assertEqual((answer.status, answer.json["error"]["type"]), (429, "tokens"))
         self.assertIsNone(answer.headers["Retry-After"])
 
+    def test_a_bucket_fills_evenly(self):
+        p = self.start("--mode", "bucket", "--tpm", "300", "--latency-ms", "0", "--settle", "no")
+        self.assertEqual(p.call(body(max_tokens=290)).status, 200)
+        answer = p.call(body(max_tokens=20))  # 30 tokens: a tenth of the minute
+        self.assertEqual((answer.status, answer.json["error"]["type"]), (429, "tokens"))
+        self.assertTrue(5000 < int(answer.headers["retry-after-ms"]) <= 6000)
+        self.assertEqual(p.stop()["mode"], "bucket")
+
+    def test_a_minute_is_one_of_the_clock(self):
+        p = self.start("--mode", "minute", "--rpm", "1", "--window-ms", "86400000")
+        self.assertEqual(p.call(body()).status, 200)
+        answer = p.call(body())
+        self.assertEqual((answer.status, answer.json["error"]["type"]), (429, "requests"))
+        midnight_ms = 86400000 - time.time() * 1000 % 86400000
+        self.assertAlmostEqual(int(answer.headers["retry-after-ms"]), midnight_ms, delta=5000)
+
+    def test_counting_at_the_end(self):
+        for mode in ("rolling", "bucket", "minute"):
+            p = self.start("--mode", mode, "--count", "end", "--tpm", "300", "--latency-ms", "300",
+                           "--window-ms", "3600000")
+            statuses = []
+            calls = [threading.Thread(target=lambda: statuses.append(
+                p.call(body(output=190, max_tokens=5000)).status)) for _ in range(2)]
+            for call in calls:
+                call.start()
+            for call in calls:
+                call.join()
+            self.assertEqual(sorted(statuses), [200, 429])  # both admitted, the second over at its end
+            self.assertEqual(p.call(body(output=90)).status, 200)
+            answer = p.call(body(output=1))
+            self.assertEqual((answer.status, answer.json["error"]["type"]), (429, "tokens"))
+            self.assertEqual(p.call(body(output=400, max_tokens=400)).status, 429)
+            report = p.stop()
+            self.assertEqual((report["count"], report["granted"]), ("end", 3))
+            self.assertEqual((report["status_429_tokens"], report["status_429_at_end"]), (3, 1))
+            self.assertEqual((report["counted_tokens"], report["wasted_tokens"]), (300, 200))
+            self.assertEqual((report["tokens"], report["max_tokens_in_window"]), (300, 300))
+
+    def test_per_second_adds_up(self):
+        p = self.start("--tpm", "300", "--latency-ms", "1")
+        before = int(time.time())
+        for _ in range(3):
+            p.call(body(output=50))
+        report = p.stop()
+        seconds = report["per_second"]
+        for field, total in (("tokens", "counted_tokens"), ("used", "tokens"), ("granted", "granted"),
+                             ("requests", "requests"), ("status_429", "status_429")):
+            self.assertEqual(sum(one[field] for one in seconds), report[total], field)
+        self.assertTrue(before <= seconds[0]["second"] <= before + DEADLINE_S)
+        self.assertFalse(report["per_second_cut"])
+
     def test_refused_calls_count_only_where_asked(self):
         for option, expected in (("no", 200), ("yes", 429)):
             p = self.start("--tpm", "300", "--rpm", "3", "--count-failed", option)
@@ -222,7 +179,7 @@ class StrictProviderTest(unittest.TestCase):
                  body(messages=[{"content": "x"}]), body(messages=[{"role": "u", "content": 5}]),
                  body(max_tokens=0), body(max_tokens=-1), body(max_tokens="5"),
                  body(max_tokens=10**30), body(max_tokens=1.5), body(n=0), body(n=129),
-                 body(max_completion_tokens=0), body(stream=True), body(metadata=[]),
+                 body(max_completion_tokens=0), body(metadata=[]),
                  body(output=-1), body(output="1x"), body(prompt=10**10)]
         for request in wrong:
             answer = p.call(request)
@@ -376,19 +333,17 @@ class StrictProviderTest(unittest.TestCase):
             self.assertEqual(p.stop()["window_ms"], 1000)
             self.assertEqual(os.listdir(folder), [])
         wrong = (["--rpm", "0"], ["--rpm"], ["--none", "1"], ["x"], ["--settle", "maybe"],
-                 ["--listen", "nowhere"], ["--tpm", "1e3"])
+                 ["--listen", "nowhere"], ["--tpm", "1e3"], ["--mode", "roll"], ["--count", ""])
         for options in wrong:
-            done = subprocess.run([PROGRAM, *options], capture_output=True, timeout=DEADLINE_S,
+            done = subprocess.run([program[0], *options], capture_output=True, timeout=DEADLINE_S,
                                   check=False)
             self.assertEqual(done.returncode, 2, options)
             self.assertIn(b"strict-provider: ", done.stderr)
         for option, expected in (("--help", b"--window-ms"), ("--version", b"strict-provider ")):
-            done = subprocess.run([PROGRAM, option], capture_output=True, timeout=DEADLINE_S,
+            done = subprocess.run([program[0], option], capture_output=True, timeout=DEADLINE_S,
                                   check=True)
             self.assertIn(expected, done.stdout)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
-        PROGRAM = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    main()

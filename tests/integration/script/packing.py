@@ -213,7 +213,7 @@ class Answer:
 
     def __repr__(self):
         return (f"Answer(outcome {self.outcome} granted {self.granted} by {self.bucket}.{self.limit} wait {self.wait}"
-                f" rows {self.rows} reason {self.reason!r})")
+                f" rows {self.rows} reason {self.reason!r} failures {self.failures} of {self.reports})")
 
 
 def unpack_answer(data):
