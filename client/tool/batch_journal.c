@@ -391,7 +391,7 @@ bool batch_journal_render(struct batch_journal *journal)
 void batch_journal_close(struct batch_journal *journal, bool remove)
 {
     /* One without a result would only refuse the input once that has been mended. */
-    if ((remove || journal->bare) && journal->fd >= 0)
+    if ((remove || journal->bare) && journal->fd >= 0 && journal->path)
         unlink(journal->path);
     if (journal->fd >= 0)
         close(journal->fd);
