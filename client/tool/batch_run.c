@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define PARKED_PER_CALL 4  /* calls that wait to be tried again, for each that may be in flight */
+#define START_MS        10 /* calls are started at a time */
 #define SYNC_MS         50 /* the journal goes to the disk no more often */
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -95,18 +96,26 @@ static struct batch_call *next_call(struct batch_run *run, int64_t now_ms)
     return NULL;
 }
 
-static void start_calls(struct batch_run *run)
+/*
+ * Those that were granted are on their way only when curl has its turn again, and a limit of the provider counts them when
+ * they arrive: so only for a moment. True where more may be to start.
+ */
+static bool start_calls(struct batch_run *run)
 {
+    int64_t until_ms = batch_now_ms() + START_MS;
     while (run->stop == BATCH_GOING && run->in_flight < (size_t)run->options->in_flight) {
         int64_t now_ms = batch_now_ms();
         if (run->hold_until_ms > now_ms)
-            return;
+            return false;
         run->hold_until_ms = 0;
         struct batch_call *call = next_call(run, now_ms);
         if (!call)
-            return;
+            return false;
         batch_call_ask(run, call);
+        if (batch_now_ms() >= until_ms)
+            return true;
     }
+    return false;
 }
 
 static void take_ended(struct batch_run *run)
@@ -217,12 +226,12 @@ static void loop(struct batch_run *run)
         int running = 0;
         curl_multi_perform(run->multi, &running);
         take_ended(run);
-        start_calls(run);
+        bool more = start_calls(run);
         int64_t until_ms = tend_calls(run);
         until_ms = earlier(until_ms, sync_journal(run));
         until_ms = earlier(until_ms, show_progress(run));
         if (!is_over(run))
-            wait_for_something(run, until_ms);
+            wait_for_something(run, more ? 0 : until_ms);
     }
 }
 

@@ -516,6 +516,19 @@ def test_denials_hold_the_queue_and_are_logged(lab, provider):
     assert int(info["granted"]) == int(info["settled"]) == 17
 
 
+def test_the_quota_of_a_strict_provider_is_kept(lab):
+    """The same limits on both sides: it never says 429, and is busy all the time."""
+    provider = StrictProvider(lab, rpm=1000, tpm=3000, window_ms=1000, latency_ms=30)
+    server = lab.ration(config(lab.redis(), pool=[limit("requests", 1000, "second"), limit("tokens", 3000, "second")]))
+    lines = [request(n, max_tokens=100, metadata={"output_tokens": "60"}) for n in range(200)]
+    batch = Batch(lab, server, provider.url, lines)
+    summary, _ = batch.run()
+    seen = provider.report()
+    assert seen["status_429"] == 0 and seen["completed"] == 200 == summary["outcomes"]["answered"]["requests"]
+    assert summary["denials"] > 0 and summary["elapsed_ms"] < 12_000, "200 x 63 tokens at 3000 a second take 4 s"
+    assert summary["output_tokens"] == 12_000 and summary["input_tokens"] == seen["input_tokens"]
+
+
 def test_what_was_not_used_lets_the_next_go(lab, provider):
     """The limit holds one estimate at a time: each settlement frees it, long before the limit refills."""
     server = lab.ration(config(lab.redis(), pool=[limit("tokens", 1010, "day")]))
@@ -583,11 +596,29 @@ def test_a_server_that_is_away_for_a_while(lab, provider):
     assert max(upstream.tries.values()) == 1
     # The call that ended while there was no server was told to the next one.
     assert int(again.info()["granted"]) == 29 and int(again.info()["settled"]) == 30
-    # One that stays away is not waited for for ever.
-    again.stop()
-    batch.output.unlink()
-    _, done = batch.run(status=2)
-    assert "no server could be reached" in done.stderr
+
+
+def test_a_server_that_stays_away(lab, provider):
+    """It is not waited for for ever, and what was done meanwhile is kept."""
+    redis = lab.redis()
+    server = lab.ration(config(redis))
+    gone = threading.Event()
+
+    def behave(handler, call):
+        if call.n == 4:
+            server.kill()
+            gone.set()
+        handler.well(call)
+
+    upstream = provider(behave)
+    batch = Batch(lab, server, upstream.url, [request(n) for n in range(20)], "--in-flight", 1, "--timeout", 300)
+    summary, done = batch.run("--patience", 0.5, status=2)
+    assert gone.is_set() and summary["stopped"] == "server" and summary["done"] == 5 and summary["server_errors"] >= 2
+    assert "no server could be reached" in done.stderr and "they are charged as estimated" in done.stderr
+    again = lab.ration(config(redis))
+    summary, _ = batch.run("--server", f"127.0.0.1:{again.port}")
+    assert summary["done_before"] == 5 and max(upstream.tries.values()) == 1
+    check_order(batch.results(), 20)
 
 
 # ---- What is refused ------------------------------------------------------------------------------------------------
