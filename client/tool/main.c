@@ -23,6 +23,7 @@ static const struct {
     {"presets", cmd_presets, "list the limits of providers, with their sources"},
     {"ping", cmd_ping, "see whether a server answers"},
     {"replay", cmd_replay, "replay recorded traffic against a provider through Ration"},
+    {"batch", cmd_batch, "send a file of requests, within the limits, and go on after a crash"},
     {"bench", cmd_bench, "put load on a server and measure its decisions and latency"},
 };
 

@@ -62,5 +62,6 @@ int cmd_call(int argc, char **argv, struct tool *tool);
 int cmd_exec(int argc, char **argv, struct tool *tool);
 int cmd_replay(int argc, char **argv, struct tool *tool);
 int cmd_bench(int argc, char **argv, struct tool *tool);
+int cmd_batch(int argc, char **argv, struct tool *tool);
 
 #endif

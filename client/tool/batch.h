@@ -1,0 +1,95 @@
+/*
+ * `ration batch`: a file of requests in, their results in the same order out.
+ *
+ *     cmd_batch.c        options, and the order of things
+ *     batch_input.c      the file of requests: checked as a whole, an index of its lines, one line read again when needed
+ *     batch_journal.c    what is done: one line a result beside the output, and the output made from it
+ *     batch_result.c     one result as the line of JSON that it becomes
+ *     batch_run.c        the loop: who goes next, signals, when to stop
+ *     batch_call.c       one request: asked for, sent, settled, tried again
+ *     batch_progress.c   the progress line, the rate-limit log, the summary
+ *
+ * What may be lost: a result is written to the journal as it comes, before its call is reported. Whatever kills the program
+ * then, the result is there; what was in flight is called again by the next run. The journal names the input by a hash of its
+ * content, because results are known by their place in it.
+ *
+ * Memory follows the number of requests only in an index (some 50 bytes each). Bodies are read when they are sent, results
+ * are written when they come.
+ */
+#ifndef RATION_TOOL_BATCH_H
+#define RATION_TOOL_BATCH_H
+
+#include "tool.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BATCH_MAX_IN_FLIGHT  1024
+#define BATCH_MAX_LINE_BYTES (64u << 20) /* of one request */
+#define BATCH_MAX_REQUESTS   10000000
+#define BATCH_MAX_JSON_DEPTH 128
+#define BATCH_ERROR_BYTES    512
+
+/* How a request ended: as enum ration_outcome, and one more. The words are in the journal and in the summary. */
+#define BATCH_CLASSES(X)                                                                           \
+    X(ANSWERED, "answered", "answered")                                                            \
+    X(LIMITED, "limited", "429 until the last try")                                                \
+    X(EXHAUSTED, "exhausted", "quota or spend used up")                                            \
+    X(OVERLOADED, "overloaded", "overloaded (503, 529)")                                           \
+    X(FAILED, "failed", "failed at the provider (5xx)")                                            \
+    X(TIMED_OUT, "timed_out", "no answer in time")                                                 \
+    X(UNREACHED, "unreached", "connection failed")                                                 \
+    X(REFUSED, "refused", "refused by the provider (4xx)")                                         \
+    X(DENIED, "denied", "more than a limit can ever hold")
+
+enum batch_class {
+#define BATCH_CLASS_ENUM(upper, word, text) BATCH_##upper,
+    BATCH_CLASSES(BATCH_CLASS_ENUM)
+#undef BATCH_CLASS_ENUM
+        BATCH_CLASS_COUNT
+};
+
+const char *batch_class_word(enum batch_class which);
+const char *batch_class_text(enum batch_class which);
+
+/* The command line. Strings borrow from argv. */
+struct batch_options {
+    const struct tool *tool;
+    const char *input_file; /* "-": stdin */
+    const char *output_file;
+    const char *pool;
+    const char *tenant;
+    const char *provider;      /* a profile's name; NULL: openai */
+    const char *profiles_file; /* NULL: only those that are built in */
+    const char *url;           /* NULL: the profile's own */
+    const char *model;         /* NULL: as the body says */
+    const char *key_variable;  /* NULL: as the profile says */
+    const char *rate_log_file;
+    int64_t in_flight;
+    int64_t priority;
+    int64_t call_timeout_ms;
+    int64_t ttl_ms;
+    int64_t tries;
+    int64_t retry_min_ms;
+    int64_t retry_max_ms;
+    double grace_s;
+    double patience_s; /* how long to go on asking servers that do not answer */
+    bool learned;
+    bool retry_failed;
+    bool overwrite;
+    bool quiet;
+};
+
+/* FNV-1a over bytes, going on from `hash`: tells apart what was changed or torn by accident. It is no seal against malice. */
+#define BATCH_HASH_START 0xcbf29ce484222325u
+uint64_t batch_hash(uint64_t hash, const void *data, size_t n);
+
+/* Of text that json-c takes as JSON: whether everybody else does. It lets pass names in single quotes, NaN, and control
+ * characters within strings. */
+bool batch_json_is_exact(const char *text, size_t n);
+
+/* Milliseconds of the monotonic clock. */
+int64_t batch_now_ms(void);
+
+#endif

@@ -1,0 +1,512 @@
+/*
+ * One request of a batch: read, asked for, sent, settled.
+ *
+ * Normal path: the line is read again, its estimate made by the provider's profile, a reservation asked for under an id of our
+ * own, the exchange put into the multi handle, its result written to the journal, and then what it used is reported. The
+ * journal comes first: a result that is there is never called again, while a report that is lost leaves the estimate charged.
+ *
+ * How it fails:
+ *   - denied by a limit: the queue is held until the time that the limit names
+ *   - denied for ever, because it costs more than a limit can hold: that is its result
+ *   - denied because an operator or an exhausted quota closed the pool: the run stops
+ *   - no server answers: asked again under the same id, more and more slowly, until the user's patience ends
+ *   - the provider fails: as the table of struct ration_retry says; the last failure is its result
+ *   - 401, or a quota that is used up: the run stops and these stay undone, because all the others would meet the same
+ *   - no server can be told what was used: told when there is one again; until then the reservation keeps its charge
+ *   - broken off by the user: settled as partial, and undone
+ */
+#include "batch_run.h"
+
+#include "../retry.h"
+#include "batch_result.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_SILENT_WAIT_MS 100
+#define MAX_SILENT_WAIT_MS   10000
+#define MAX_CIRCUIT_WAIT_MS  5000
+#define ASK_AGAIN_MS         20 /* a settlement does not let the queue ask more often */
+
+/* ---- Reading ---- */
+
+/* The request's own "url" names the path that it was written for; "/v1" may be part of the base. */
+static bool path_fits(const char *url, const char *path)
+{
+    char full[BATCH_URL_BYTES];
+    snprintf(full, sizeof(full), "%s", url);
+    full[strcspn(full, "?")] = '\0';
+    if (strncmp(path, "/v1/", 4) == 0)
+        path += 3;
+    size_t n = strlen(full);
+    size_t tail = strcspn(path, "?");
+    return tail <= n && strncmp(full + n - tail, path, tail) == 0;
+}
+
+bool batch_call_check(void *arg, const struct batch_request *request, char *why)
+{
+    const struct batch_checker *checker = arg;
+    const struct batch_options *o = checker->options;
+    struct profile_request read;
+    char url[BATCH_URL_BYTES];
+    char words[PROFILE_WHY_BYTES] = "";
+    if (profile_read_request(checker->profile, request->body, &read, words) < 0 ||
+        profile_url(checker->profile, o->url, o->model, request->body, url, sizeof(url), words) <
+            0) {
+        snprintf(why, BATCH_ERROR_BYTES, "%s", words);
+        return false;
+    }
+    if (!request->url || path_fits(url, request->url))
+        return true;
+    snprintf(why, BATCH_ERROR_BYTES,
+             "\"url\" is %.200s, but provider %s is called at %.200s; name another --provider",
+             request->url, profile_name(checker->profile), url);
+    return false;
+}
+
+static void forget_body(struct batch_call *call)
+{
+    free(call->body);
+    free(call->custom_id);
+    call->body = NULL;
+    call->custom_id = NULL;
+}
+
+/* The bytes that are sent: a plain body goes as it stands in the file. */
+static bool make_body(struct batch_call *call, const struct batch_request *request, bool changed,
+                      char **line)
+{
+    if (request->body == request->root && !changed) {
+        call->body = *line;
+        call->body_bytes = strlen(*line);
+        *line = NULL;
+        return true;
+    }
+    const char *text = json_object_to_json_string_length(
+        request->body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &call->body_bytes);
+    call->body = text ? strdup(text) : NULL;
+    return call->body != NULL;
+}
+
+bool batch_call_prepare(struct batch_run *run, struct batch_call *call)
+{
+    const struct batch_options *o = run->options;
+    struct batch_request request;
+    struct profile_request read;
+    char why[PROFILE_WHY_BYTES] = "";
+    char *line = NULL;
+    call->id[0] = '\0';
+    if (!batch_input_read(run->input, call->index, &request, &line)) {
+        batch_run_stop(run, BATCH_TROUBLE);
+        return false;
+    }
+    bool ok = profile_read_request(run->profile, request.body, &read, why) == 0 &&
+              profile_url(run->profile, o->url, o->model, request.body, call->url,
+                          sizeof(call->url), why) == 0;
+    if (ok) {
+        call->estimate = (struct ration_amounts){0};
+        profile_estimate(run->profile, &read, &call->estimate);
+        bool changed = profile_prepare_stream(run->profile, request.body);
+        call->custom_id = request.custom_id ? strdup(request.custom_id) : NULL;
+        ok = make_body(call, &request, changed, &line) && (call->custom_id || !request.custom_id);
+    }
+    if (!ok) {
+        fprintf(stderr, "ration: %s line %u: %s\n", run->input->name,
+                run->input->lines[call->index].number, why[0] ? why : "out of memory");
+        batch_run_stop(run, BATCH_TROUBLE);
+        forget_body(call);
+    }
+    json_object_put(request.root);
+    free(line);
+    return ok;
+}
+
+void batch_call_free(struct batch_call *call)
+{
+    forget_body(call);
+    upstream_free(call->up);
+    call->up = NULL;
+}
+
+/* ---- Results ---- */
+
+static void finish(struct batch_run *run, struct batch_call *call, const struct batch_done *done,
+                   const struct batch_outcome *outcome)
+{
+    size_t bytes = 0;
+    char *json = batch_result_line(run->input, call->index, call->custom_id, outcome, &bytes);
+    if (!json)
+        fprintf(stderr, "ration: out of memory for a result\n");
+    if (!json || !batch_journal_add(run->journal, done, json, bytes))
+        batch_run_stop(run, BATCH_TROUBLE);
+    free(json);
+}
+
+static uint32_t line_of(const struct batch_run *run, const struct batch_call *call)
+{
+    return run->input->lines[call->index].number;
+}
+
+/* ---- Asking ---- */
+
+static void hold(struct batch_run *run, int64_t now_ms, int64_t wait_ms, const char *by, bool limit)
+{
+    if (limit && run->held_since_ms == 0)
+        run->held_since_ms = now_ms;
+    run->hold_until_ms = now_ms + (wait_ms > 0 ? wait_ms : 1);
+    run->hold_is_limit = limit;
+    snprintf(run->held_by, sizeof(run->held_by), "%s", by);
+}
+
+/* Something was given back, so that who was denied may fit now. */
+static void loosen(struct batch_run *run, int64_t now_ms)
+{
+    int64_t soonest_ms = run->asked_ms + ASK_AGAIN_MS;
+    if (soonest_ms < now_ms)
+        soonest_ms = now_ms;
+    if (run->hold_is_limit && run->hold_until_ms > soonest_ms)
+        run->hold_until_ms = soonest_ms;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text);
+    size_t m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static void end_denied(struct batch_run *run, struct batch_call *call, const char *limited_by)
+{
+    char why[RATION_MAX_ID_BYTES + 64];
+    snprintf(why, sizeof(why), "denied by %s: it is more than the limit can ever hold", limited_by);
+    struct batch_done done = {.index = call->index, .class = BATCH_DENIED, .tries = call->tries};
+    struct batch_outcome outcome = {.class = BATCH_DENIED, .request_id = "", .why = why};
+    run->counts.tries_of[BATCH_DENIED]++;
+    finish(run, call, &done, &outcome);
+    forget_body(call);
+    batch_run_release(run, call);
+}
+
+static void on_denied(struct batch_run *run, struct batch_call *call,
+                      const struct ration_grant *grant, int64_t now_ms)
+{
+    const char *by = grant->limited_by;
+    const char *closed = strstr(by, " closed:");
+    call->id[0] = '\0';
+    batch_progress_log(&run->progress, "ration", "denied", line_of(run, call), 0,
+                       grant->retry_after_ms, by);
+    if (closed) {
+        batch_progress_pause(&run->progress);
+        fprintf(
+            stderr,
+            "ration: the pool %s is closed (%s): no wait will help; when that is mended, 'ration "
+            "pool open %s' opens it\n",
+            run->options->pool, closed + strlen(" closed:"), run->options->pool);
+        batch_run_stop(run, BATCH_NO_QUOTA);
+        return;
+    }
+    if (grant->retry_after_ms == RATION_RETRY_NEVER) {
+        end_denied(run, call, by);
+        return;
+    }
+    run->counts.denials++;
+    /* A circuit is closed by a probe's report, be it ours or another host's, long before the time that is promised. */
+    int64_t wait_ms = grant->retry_after_ms;
+    if (ends_with(by, " circuit") && wait_ms > MAX_CIRCUIT_WAIT_MS)
+        wait_ms = MAX_CIRCUIT_WAIT_MS;
+    hold(run, now_ms, wait_ms, by, !ends_with(by, " paused"));
+    if (run->held_since_ms == 0)
+        run->held_since_ms = now_ms;
+}
+
+static bool may_pass(int err)
+{
+    return err == RATION_ECONNECT || err == RATION_ETIMEOUT || err == RATION_EPROTOCOL ||
+           err == RATION_EUNAVAILABLE || err == RATION_EBUSY;
+}
+
+static void on_silence(struct batch_run *run, int err, int64_t now_ms)
+{
+    run->counts.server_errors++;
+    if (run->silent_since_ms == 0) {
+        run->silent_since_ms = now_ms;
+        run->silent_wait_ms = FIRST_SILENT_WAIT_MS;
+    }
+    if (run->stop == BATCH_GOING && (!may_pass(err) || (double)(now_ms - run->silent_since_ms) >
+                                                           run->options->patience_s * 1000)) {
+        batch_progress_pause(&run->progress);
+        tool_fail(run->options->tool, run->r, err);
+        batch_run_stop(run, BATCH_SERVER);
+        return;
+    }
+    hold(run, now_ms, run->silent_wait_ms, ration_strerror(err), false);
+    run->silent_wait_ms *= 2;
+    if (run->silent_wait_ms > MAX_SILENT_WAIT_MS)
+        run->silent_wait_ms = MAX_SILENT_WAIT_MS;
+}
+
+static bool send_call(struct batch_run *run, struct batch_call *call, int64_t now_ms)
+{
+    if (!call->up)
+        call->up = upstream_new();
+    struct upstream_request request = {
+        .profile = run->profile,
+        .url = call->url,
+        .key = run->key,
+        .body = call->body,
+        .body_bytes = call->body_bytes,
+        .timeout_ms = (uint32_t)run->options->call_timeout_ms,
+        .arg = call,
+    };
+    if (!call->up || upstream_begin(call->up, &request) < 0 ||
+        curl_multi_add_handle(run->multi, upstream_easy(call->up)) != CURLM_OK) {
+        fprintf(stderr, "ration: out of memory for a call\n");
+        ration_cancel(run->r, call->id, NULL);
+        batch_run_stop(run, BATCH_TROUBLE);
+        return false;
+    }
+    call->state = CALL_SENT;
+    call->tries++;
+    call->renew_ms = now_ms + run->options->ttl_ms / 2;
+    run->in_flight++;
+    run->counts.calls++;
+    return true;
+}
+
+void batch_call_ask(struct batch_run *run, struct batch_call *call)
+{
+    struct ration_acquire_options options;
+    struct ration_grant grant = {0};
+    ration_acquire_options_init(&options);
+    options.priority = (int32_t)run->options->priority;
+    options.ttl_ms = (uint32_t)run->options->ttl_ms;
+    options.learned = run->options->learned;
+    int err = 0;
+    if (!call->id[0])
+        err =
+            id_make(&run->ids, batch_now_ms(), run->options->pool, run->options->tenant, call->id);
+    options.id = call->id;
+    if (err == 0)
+        err = ration_acquire(run->r, run->options->pool, run->options->tenant, &call->estimate,
+                             &options, &grant);
+    int64_t now_ms = batch_now_ms();
+    run->asked_ms = now_ms;
+    if (err < 0) {
+        on_silence(run, err, now_ms);
+        return;
+    }
+    run->silent_since_ms = 0;
+    if (!grant.granted) {
+        on_denied(run, call, &grant, now_ms);
+        return;
+    }
+    if (run->held_since_ms > 0)
+        run->counts.waited_ms += now_ms - run->held_since_ms;
+    run->held_since_ms = 0;
+    run->hold_until_ms = 0;
+    run->held_by[0] = '\0';
+    run->asking = NULL;
+    memcpy(call->id, grant.id, sizeof(call->id));
+    if (!send_call(run, call, now_ms))
+        batch_run_release(run, call);
+}
+
+/* ---- Ending ---- */
+
+static void read_request_id(CURL *easy, char *out, size_t size)
+{
+    static const char *const names[] = {"x-request-id", "request-id", "apim-request-id"};
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !out[0]; i++) {
+        struct curl_header *header;
+        if (curl_easy_header(easy, names[i], 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+            snprintf(out, size, "%s", header->value);
+    }
+}
+
+/* True where it is parked for another try. */
+static bool try_again(struct batch_run *run, struct batch_call *call,
+                      const struct upstream_answer *answer, int64_t now_ms)
+{
+    struct retry_case c = {
+        .outcome = (int)answer->outcome,
+        .tries = call->tries,
+        .told = answer->hints.waits,
+        .told_ms = answer->hints.retry_after_ms,
+        .left_ms = INT64_MAX / 4,
+        .random = erand48(run->random),
+    };
+    struct retry_plan plan;
+    retry_decide(&run->retry, &c, &plan);
+    const char *words = answer->why;
+    if (answer->outcome != PROFILE_REFUSED)
+        batch_progress_log(&run->progress, "provider",
+                           batch_class_word((enum batch_class)answer->outcome), line_of(run, call),
+                           answer->status, plan.wait_ms, words);
+    /* All of this host's calls meet the same limit. */
+    if (answer->outcome == PROFILE_LIMITED && answer->hints.waits &&
+        now_ms + answer->hints.retry_after_ms > run->hold_until_ms)
+        hold(run, now_ms, answer->hints.retry_after_ms, "the provider (429)", false);
+    if (!plan.again)
+        return false;
+    run->counts.retries_of[answer->outcome]++;
+    call->due_ms = now_ms + plan.wait_ms;
+    return true;
+}
+
+/* What all other requests would meet too, so that going on is of no use. */
+static bool stops_all(struct batch_run *run, const struct upstream_answer *answer)
+{
+    const char *remedy = NULL;
+    enum batch_stop stop = BATCH_NO_QUOTA;
+    if (answer->outcome == PROFILE_EXHAUSTED)
+        remedy = "no wait will help: raise the quota or the spend limit, and open the pool";
+    if (answer->outcome == PROFILE_REFUSED && answer->status == 401) {
+        stop = BATCH_UNAUTHORIZED;
+        remedy = "put the provider's key into the environment; --key-variable names the variable";
+    }
+    if (remedy && run->stop == BATCH_GOING) {
+        batch_progress_pause(&run->progress);
+        fprintf(stderr, "ration: %s\nration: %s\n", answer->why, remedy);
+    }
+    if (remedy)
+        batch_run_stop(run, stop);
+    return remedy != NULL;
+}
+
+static void keep_result(struct batch_run *run, struct batch_call *call,
+                        const struct upstream_answer *answer, const char *request_id)
+{
+    struct batch_done done = {
+        .index = call->index,
+        .class = (enum batch_class)answer->outcome,
+        .tries = call->tries,
+        .input_tokens = answer->usage.input,
+        .output_tokens = answer->usage.output,
+    };
+    struct batch_outcome outcome = {
+        .class = done.class,
+        .status =
+            answer->outcome == PROFILE_ANSWERED || answer->status / 100 != 2 ? answer->status : 0,
+        .request_id = request_id,
+        .body = answer->body,
+        .body_bytes = answer->body_bytes,
+        .why = answer->why,
+    };
+    finish(run, call, &done, &outcome);
+}
+
+/* What came of it, once it is settled. */
+static void leave(struct batch_run *run, struct batch_call *call, bool again)
+{
+    if (!again) {
+        batch_run_release(run, call);
+        return;
+    }
+    call->state = CALL_PARKED;
+    run->parked++;
+}
+
+/* While no server answers, each attempt would only block the loop until its deadline. */
+static bool is_silent(const struct batch_run *run, int64_t now_ms)
+{
+    return run->silent_since_ms > 0 && now_ms < run->hold_until_ms;
+}
+
+static bool settle(struct batch_run *run, struct batch_call *call,
+                   const struct settlement *settlement)
+{
+    int64_t now_ms = batch_now_ms();
+    if (is_silent(run, now_ms))
+        return false;
+    int err = settlement_send(run->r, call->id, settlement, NULL);
+    now_ms = batch_now_ms();
+    if (may_pass(err)) {
+        on_silence(run, err, now_ms);
+        return false;
+    }
+    /* What a server refuses it would refuse again: the reservation expires with its charge. */
+    if (err < 0)
+        run->counts.server_errors++;
+    run->silent_since_ms = 0;
+    loosen(run, now_ms);
+    return true;
+}
+
+bool batch_call_settle_owed(struct batch_run *run, struct batch_call *call)
+{
+    if (!settle(run, call, &call->owed))
+        return false;
+    run->owing--;
+    leave(run, call, call->again);
+    return true;
+}
+
+static void settle_or_owe(struct batch_run *run, struct batch_call *call,
+                          const struct upstream_answer *answer, bool again)
+{
+    struct settlement settlement;
+    settlement_of(run->profile, answer, &call->estimate, &settlement);
+    if (settle(run, call, &settlement)) {
+        leave(run, call, again);
+        return;
+    }
+    call->owed = settlement;
+    call->owed.report.exhausted = NULL;
+    call->owed.report.seen = NULL;
+    call->owed.report.n_seen = 0;
+    call->again = again;
+    call->state = CALL_OWING;
+    run->owing++;
+}
+
+void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode code)
+{
+    struct upstream_answer answer = {0};
+    char request_id[128];
+    CURL *easy = upstream_easy(call->up);
+    bool broken_off = code == CURLE_ABORTED_BY_CALLBACK;
+    read_request_id(easy, request_id, sizeof(request_id));
+    curl_multi_remove_handle(run->multi, easy);
+    upstream_end(call->up, code, &answer);
+    run->in_flight--;
+    run->counts.input_tokens += answer.usage.input;
+    run->counts.output_tokens += answer.usage.output;
+    bool again = false;
+    if (answer.no_memory) {
+        fprintf(stderr, "ration: out of memory for an answer\n");
+        batch_run_stop(run, BATCH_TROUBLE);
+    } else if (!broken_off) {
+        run->counts.tries_of[answer.outcome]++;
+        if (answer.outcome == PROFILE_ANSWERED)
+            keep_result(run, call, &answer, request_id);
+        else if (!stops_all(run, &answer)) {
+            again = try_again(run, call, &answer, batch_now_ms());
+            if (!again)
+                keep_result(run, call, &answer, request_id);
+        }
+    }
+    settle_or_owe(run, call, &answer, again);
+    upstream_answer_free(&answer);
+    forget_body(call);
+}
+
+void batch_call_abort(struct batch_run *run, struct batch_call *call)
+{
+    batch_call_end(run, call, CURLE_ABORTED_BY_CALLBACK);
+}
+
+void batch_call_renew(struct batch_run *run, struct batch_call *call)
+{
+    struct ration_grant grant;
+    int err = ration_renew(run->r, call->id, (uint32_t)run->options->ttl_ms, NULL, &grant);
+    int64_t now_ms = batch_now_ms();
+    if (err < 0)
+        run->counts.server_errors++;
+    /* One that is gone cannot be renewed; where no answer came, another try comes before its end. */
+    if (err == RATION_ENOSUCH)
+        call->renew_ms = INT64_MAX;
+    else
+        call->renew_ms = now_ms + (err < 0 ? run->options->ttl_ms / 8 : run->options->ttl_ms / 2);
+}

@@ -1,0 +1,517 @@
+/*
+ * Lines come out of large reads; one that does not fit the buffer makes it grow, up to the longest line that is allowed, so
+ * that a file without line ends is refused rather than read into memory. Each line is parsed, checked and forgotten: what
+ * stays is its place.
+ *
+ * That no custom_id is there twice is found by sorting hashes of them: equal hashes are compared as text, by reading the two
+ * lines again.
+ *
+ * How it fails: everything that is wrong is counted, the first of it is told line by line, and nothing is sent. A file that
+ * cannot be opened or read, and memory that runs out, end it at once.
+ */
+#include "batch_input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_BYTES   (1u << 20)
+#define MAX_PROBLEMS 10   /* told; the others are counted */
+#define TELL_MS      2000 /* a check that takes longer says so, and then so often */
+
+struct id_hash {
+    uint64_t hash;
+    uint32_t index;
+};
+
+/* The check of a whole file. */
+struct reading {
+    struct batch_input *input;
+    batch_check_fn check;
+    void *arg;
+    char *buf;
+    size_t room;
+    size_t lines_room;
+    struct id_hash *ids;
+    json_tokener *tokener;
+    uint32_t number;
+    size_t problems;
+    bool out_of_memory;
+    bool quiet;
+    int64_t tell_ms; /* when to say how far it is */
+};
+
+/* ---- Opening ---- */
+
+static bool copy_all(int from, int to)
+{
+    char *buf = malloc(READ_BYTES);
+    ssize_t n = -1;
+    while (buf && (n = read(from, buf, READ_BYTES)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            break;
+        for (ssize_t at = 0; at < n;) {
+            ssize_t put = write(to, buf + at, (size_t)(n - at));
+            if (put < 0) {
+                free(buf);
+                return false;
+            }
+            at += put;
+        }
+    }
+    free(buf);
+    return n == 0;
+}
+
+/* What can be read only once goes to a file without a name. */
+static int spool(int fd)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[4096];
+    int n = snprintf(path, sizeof(path), "%s/ration-batch-XXXXXX",
+                     folder && folder[0] ? folder : "/tmp");
+    if (n < 0 || (size_t)n >= sizeof(path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int spooled = mkostemp(path, O_CLOEXEC);
+    if (spooled < 0)
+        return -1;
+    unlink(path);
+    if (!copy_all(fd, spooled)) {
+        int kept = errno;
+        close(spooled);
+        errno = kept;
+        return -1;
+    }
+    return spooled;
+}
+
+static bool open_file(struct batch_input *input)
+{
+    bool from_stdin = strcmp(input->name, "-") == 0;
+    struct stat st;
+    if (from_stdin)
+        input->name = "stdin";
+    int fd = from_stdin ? STDIN_FILENO : open(input->name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        fprintf(stderr, "ration: %s: %s\n", input->name, strerror(errno));
+        if (fd > STDIN_FILENO)
+            close(fd);
+        return false;
+    }
+    if (S_ISREG(st.st_mode)) {
+        input->fd = fd;
+        return true;
+    }
+    input->fd = spool(fd);
+    if (input->fd < 0)
+        fprintf(stderr,
+                "ration: %s is no regular file, and a copy of it in TMPDIR cannot be made: %s; "
+                "save it to a file first\n",
+                input->name, strerror(errno));
+    if (!from_stdin)
+        close(fd);
+    return input->fd >= 0;
+}
+
+/* ---- One line ---- */
+
+static void complain(struct reading *r, uint32_t number, const char *what)
+{
+    if (r->problems++ < MAX_PROBLEMS)
+        fprintf(stderr, "ration: %s line %" PRIu32 ": %s\n", r->input->name, number, what);
+}
+
+static const char *get_string(json_object *o, const char *key)
+{
+    json_object *value = NULL;
+    if (!json_object_object_get_ex(o, key, &value) || !json_object_is_type(value, json_type_string))
+        return NULL;
+    return json_object_get_string(value);
+}
+
+/* A JSON object and nothing after it; NULL and what is wrong. */
+static json_object *parse(json_tokener *tokener, const char *text, size_t bytes, const char **why)
+{
+    json_tokener_reset(tokener);
+    size_t start = 0;
+    while (start < bytes && (text[start] == ' ' || text[start] == '\t'))
+        start++;
+    if (start == bytes || text[start] != '{') {
+        *why = "it is not a JSON object";
+        return NULL;
+    }
+    json_object *root = json_tokener_parse_ex(tokener, text, (int)bytes);
+    enum json_tokener_error error = json_tokener_get_error(tokener);
+    if (error == json_tokener_continue)
+        *why = "not valid JSON: it ends in the middle";
+    else if (error != json_tokener_success)
+        *why = json_tokener_error_desc(error);
+    else if (!json_object_is_type(root, json_type_object))
+        *why = "it is not a JSON object";
+    else if (!batch_json_is_exact(text, bytes))
+        *why = "not valid JSON: single quotes, or a control character within a string";
+    else
+        return root;
+    json_object_put(root);
+    return NULL;
+}
+
+static json_tokener *new_tokener(void)
+{
+    json_tokener *tokener = json_tokener_new_ex(BATCH_MAX_JSON_DEPTH);
+    if (tokener)
+        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    return tokener;
+}
+
+static void take_apart(enum batch_format format, json_object *root, struct batch_request *request)
+{
+    *request = (struct batch_request){.root = root, .body = root};
+    if (format == BATCH_OPENAI) {
+        request->body = json_object_object_get(root, "body");
+        request->custom_id = get_string(root, "custom_id");
+        request->url = get_string(root, "url");
+    }
+}
+
+static enum batch_format format_of(json_object *root)
+{
+    return json_object_object_get_ex(root, "custom_id", NULL) ||
+                   (json_object_object_get_ex(root, "body", NULL) &&
+                    json_object_object_get_ex(root, "url", NULL))
+               ? BATCH_OPENAI
+               : BATCH_PLAIN;
+}
+
+/* What is wrong with a request of OpenAI's form, besides what the provider's profile finds; NULL: nothing. */
+static const char *check_envelope(const struct batch_request *request)
+{
+    json_object *value = NULL;
+    if (!request->custom_id || !request->custom_id[0])
+        return "\"custom_id\" must be a string that is not empty: the result is known by it";
+    if (json_object_object_get_ex(request->root, "method", &value)) {
+        const char *method = get_string(request->root, "method");
+        if (!method || strcmp(method, "POST") != 0)
+            return "\"method\" must be \"POST\"";
+    }
+    if (json_object_object_get_ex(request->root, "url", &value) && !request->url)
+        return "\"url\" must be a string such as \"/v1/chat/completions\"";
+    if (!json_object_is_type(request->body, json_type_object))
+        return "\"body\" must be an object: the request that is sent";
+    return NULL;
+}
+
+static bool streams(const struct batch_request *request)
+{
+    json_object *value = NULL;
+    return json_object_object_get_ex(request->body, "stream", &value) &&
+           json_object_get_boolean(value);
+}
+
+static bool check_request(struct reading *r, json_object *root)
+{
+    struct batch_input *input = r->input;
+    struct batch_request request;
+    char why[BATCH_ERROR_BYTES] = "";
+    enum batch_format format = format_of(root);
+    if (input->n == 0 && r->problems == 0)
+        input->format = format;
+    if (format != input->format) {
+        complain(r, r->number,
+                 format == BATCH_OPENAI
+                     ? "this is in the batch format, the first request is a plain body; a file "
+                       "has requests of one form"
+                     : "this is a plain body, the first request is in the batch format; a file "
+                       "has requests of one form");
+        return false;
+    }
+    take_apart(format, root, &request);
+    const char *wrong = format == BATCH_OPENAI ? check_envelope(&request) : NULL;
+    if (wrong)
+        complain(r, r->number, wrong);
+    else if (streams(&request))
+        complain(r, r->number, "\"stream\" is set; a batch takes whole answers, leave it out");
+    else if (!r->check(r->arg, &request, why))
+        complain(r, r->number, why);
+    else
+        return true;
+    return false;
+}
+
+static bool make_room(struct reading *r)
+{
+    struct batch_input *input = r->input;
+    if (input->n < r->lines_room)
+        return true;
+    size_t room = r->lines_room ? r->lines_room * 2 : 1024;
+    struct batch_line *lines = realloc(input->lines, room * sizeof(*lines));
+    if (lines)
+        input->lines = lines;
+    struct id_hash *ids = realloc(r->ids, room * sizeof(*ids));
+    if (ids)
+        r->ids = ids;
+    r->out_of_memory = !lines || !ids;
+    if (!r->out_of_memory)
+        r->lines_room = room;
+    return !r->out_of_memory;
+}
+
+static bool is_blank(const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        if (!strchr(" \t\r", text[i]) || !text[i])
+            return false;
+    }
+    return true;
+}
+
+static void take_line(struct reading *r, const char *text, size_t bytes, int64_t offset)
+{
+    struct batch_input *input = r->input;
+    const char *why = NULL;
+    r->number++;
+    if (is_blank(text, bytes))
+        return;
+    json_object *root = parse(r->tokener, text, bytes, &why);
+    if (!root) {
+        complain(r, r->number, why);
+        return;
+    }
+    if (check_request(r, root) && make_room(r)) {
+        const char *id = get_string(root, "custom_id");
+        if (input->format == BATCH_OPENAI)
+            r->ids[input->n] = (struct id_hash){
+                .hash = batch_hash(BATCH_HASH_START, id, strlen(id)), .index = (uint32_t)input->n};
+        input->lines[input->n++] =
+            (struct batch_line){.offset = offset,
+                                .bytes = (uint32_t)bytes,
+                                .number = r->number,
+                                .hash = (uint32_t)batch_hash(BATCH_HASH_START, text, bytes)};
+    }
+    json_object_put(root);
+}
+
+/* ---- All lines ---- */
+
+/* Takes the whole lines out of the buffer and moves the rest to its start. */
+static size_t take_lines(struct reading *r, size_t len, int64_t offset)
+{
+    size_t at = 0;
+    char *end;
+    while (!r->out_of_memory && r->input->n < BATCH_MAX_REQUESTS &&
+           (end = memchr(r->buf + at, '\n', len - at))) {
+        size_t bytes = (size_t)(end - r->buf) - at;
+        take_line(r, r->buf + at, bytes, offset + (int64_t)at);
+        at += bytes + 1;
+    }
+    memmove(r->buf, r->buf + at, len - at);
+    return at;
+}
+
+static bool grow(struct reading *r)
+{
+    size_t room = r->room ? r->room * 2 : (size_t)READ_BYTES * 2;
+    char *buf = realloc(r->buf, room);
+    if (!buf) {
+        r->out_of_memory = true;
+        return false;
+    }
+    r->buf = buf;
+    r->room = room;
+    return true;
+}
+
+static void tell(struct reading *r)
+{
+    int64_t now_ms = batch_now_ms();
+    if (r->quiet || now_ms < r->tell_ms)
+        return;
+    fprintf(stderr, "ration: checking %s: %zu requests, %" PRId64 " MiB\n", r->input->name,
+            r->input->n, r->input->bytes >> 20);
+    r->tell_ms = now_ms + TELL_MS;
+}
+
+/* The whole file, line by line. False when it cannot go on. */
+static bool read_lines(struct reading *r)
+{
+    struct batch_input *input = r->input;
+    size_t len = 0;
+    input->hash = BATCH_HASH_START;
+    for (;;) {
+        if (len > BATCH_MAX_LINE_BYTES) {
+            complain(r, r->number + 1, "it is longer than 64 MiB; the rest is not read");
+            return true;
+        }
+        if (r->room - len < READ_BYTES && !grow(r))
+            return false;
+        ssize_t n = pread(input->fd, r->buf + len, READ_BYTES, input->bytes);
+        if (n < 0) {
+            fprintf(stderr, "ration: %s: %s\n", input->name, strerror(errno));
+            return false;
+        }
+        if (n == 0)
+            break;
+        input->hash = batch_hash(input->hash, r->buf + len, (size_t)n);
+        int64_t offset = input->bytes - (int64_t)len; /* of the buffer's start */
+        input->bytes += n;
+        len += (size_t)n;
+        len -= take_lines(r, len, offset);
+        tell(r);
+        if (r->out_of_memory || input->n == BATCH_MAX_REQUESTS)
+            break;
+    }
+    if (len > 0 && !r->out_of_memory && input->n < BATCH_MAX_REQUESTS)
+        take_line(r, r->buf, len, input->bytes - (int64_t)len);
+    if (input->n == BATCH_MAX_REQUESTS)
+        complain(r, r->number, "there are ten million requests or more; split the file");
+    return !r->out_of_memory;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct id_hash *x = a;
+    const struct id_hash *y = b;
+    if (x->hash != y->hash)
+        return x->hash < y->hash ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static void compare_pair(struct reading *r, size_t first, size_t second)
+{
+    const struct batch_input *input = r->input;
+    struct batch_request a;
+    struct batch_request b;
+    if (!batch_input_read(input, first, &a, NULL)) {
+        r->problems++;
+        return;
+    }
+    if (!batch_input_read(input, second, &b, NULL))
+        r->problems++;
+    else {
+        char what[BATCH_ERROR_BYTES];
+        snprintf(what, sizeof(what), "\"custom_id\" \"%.200s\" is that of line %" PRIu32 " too",
+                 b.custom_id, input->lines[first].number);
+        if (strcmp(a.custom_id, b.custom_id) == 0)
+            complain(r, input->lines[second].number, what);
+        json_object_put(b.root);
+    }
+    json_object_put(a.root);
+}
+
+static void find_duplicates(struct reading *r)
+{
+    if (r->input->format != BATCH_OPENAI || !r->ids)
+        return;
+    qsort(r->ids, r->input->n, sizeof(*r->ids), compare_ids);
+    for (size_t i = 1; i < r->input->n; i++) {
+        if (r->ids[i].hash == r->ids[i - 1].hash)
+            compare_pair(r, r->ids[i - 1].index, r->ids[i].index);
+    }
+}
+
+static bool verdict(const struct reading *r, bool whole)
+{
+    if (r->out_of_memory) {
+        fprintf(stderr, "ration: %s: out of memory\n", r->input->name);
+        return false;
+    }
+    if (r->problems > MAX_PROBLEMS)
+        fprintf(stderr, "ration: %s: %zu problems in all\n", r->input->name, r->problems);
+    if (r->problems > 0)
+        fprintf(stderr, "ration: nothing was sent\n");
+    else if (whole && r->input->n == 0)
+        fprintf(stderr, "ration: %s has no requests; it takes one JSON object a line\n",
+                r->input->name);
+    return whole && r->problems == 0 && r->input->n > 0;
+}
+
+bool batch_input_open(struct batch_input *input, const char *name, bool quiet, batch_check_fn check,
+                      void *arg)
+{
+    struct reading r = {.input = input, .check = check, .arg = arg, .quiet = quiet};
+    r.tell_ms = batch_now_ms() + TELL_MS;
+    *input = (struct batch_input){.fd = -1, .name = name};
+    if (!open_file(input))
+        return false;
+    r.tokener = new_tokener();
+    r.out_of_memory = !r.tokener;
+    bool whole = r.tokener && read_lines(&r);
+    if (whole)
+        find_duplicates(&r);
+    bool ok = verdict(&r, whole);
+    json_tokener_free(r.tokener);
+    free(r.ids);
+    free(r.buf);
+    if (!ok)
+        batch_input_close(input);
+    return ok;
+}
+
+void batch_input_close(struct batch_input *input)
+{
+    if (input->fd > STDIN_FILENO)
+        close(input->fd);
+    input->fd = -1;
+    free(input->lines);
+    input->lines = NULL;
+}
+
+/* ---- One request again ---- */
+
+static char *read_text(const struct batch_input *input, const struct batch_line *line)
+{
+    char *text = malloc((size_t)line->bytes + 1);
+    if (!text) {
+        fprintf(stderr, "ration: out of memory\n");
+        return NULL;
+    }
+    size_t got = 0;
+    while (got < line->bytes) {
+        ssize_t n = pread(input->fd, text + got, line->bytes - got, line->offset + (int64_t)got);
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    text[got] = '\0';
+    if (got == line->bytes && (uint32_t)batch_hash(BATCH_HASH_START, text, got) == line->hash)
+        return text;
+    fprintf(stderr,
+            "ration: %s line %" PRIu32
+            " was changed while the batch ran; put the file back as it was and run again\n",
+            input->name, line->number);
+    free(text);
+    return NULL;
+}
+
+bool batch_input_read(const struct batch_input *input, size_t i, struct batch_request *request,
+                      char **text)
+{
+    const char *why = NULL;
+    char *line = read_text(input, &input->lines[i]);
+    if (!line)
+        return false;
+    json_tokener *tokener = new_tokener();
+    json_object *root = tokener ? parse(tokener, line, input->lines[i].bytes, &why) : NULL;
+    json_tokener_free(tokener);
+    if (!root) {
+        fprintf(stderr, "ration: %s line %" PRIu32 ": %s\n", input->name, input->lines[i].number,
+                why ? why : "out of memory");
+        free(line);
+        return false;
+    }
+    take_apart(input->format, root, request);
+    if (text)
+        *text = line;
+    else
+        free(line);
+    return true;
+}

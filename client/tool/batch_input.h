@@ -1,0 +1,59 @@
+/*
+ * The file of requests of `ration batch`.
+ *
+ * JSON lines, in one of two forms, which the first line decides for all:
+ *     {"custom_id": "a-1", "method": "POST", "url": "/v1/chat/completions", "body": {...}}     OpenAI's batch format
+ *     {"model": "gpt-4o", "messages": [...]}                                                  a plain body
+ * Empty lines are passed over. The whole is checked before anything is sent, and every problem is told with its line.
+ *
+ * A pipe is first written to a file without a name in TMPDIR, since a request may be read more than once. The file must stay
+ * as it is while the program runs: each line is compared with its hash when it is read again.
+ */
+#ifndef RATION_TOOL_BATCH_INPUT_H
+#define RATION_TOOL_BATCH_INPUT_H
+
+#include "batch.h"
+
+#include <json-c/json.h>
+
+enum batch_format { BATCH_PLAIN, BATCH_OPENAI };
+
+struct batch_line {
+    int64_t offset;
+    uint32_t bytes;  /* without the line's end */
+    uint32_t number; /* from 1, as editors count */
+    uint32_t hash;
+};
+
+struct batch_input {
+    int fd;
+    const char *name; /* for messages */
+    enum batch_format format;
+    struct batch_line *lines;
+    size_t n;
+    uint64_t hash; /* of the whole content */
+    int64_t bytes;
+};
+
+/* One request, parsed. `body` and the strings live as long as `root`. */
+struct batch_request {
+    json_object *root;
+    json_object *body;
+    const char *custom_id; /* NULL in a plain one */
+    const char *url;       /* NULL where it does not say */
+};
+
+/* Whether the provider can be sent this; says in why[BATCH_ERROR_BYTES] what is wrong. */
+typedef bool (*batch_check_fn)(void *arg, const struct batch_request *request, char *why);
+
+/* Opens, checks and indexes; a file that takes long is told about unless `quiet`. False after saying on stderr what is wrong;
+ * then there is nothing to close. */
+bool batch_input_open(struct batch_input *input, const char *name, bool quiet, batch_check_fn check,
+                      void *arg);
+void batch_input_close(struct batch_input *input);
+
+/* Reads request i again; `text` (may be NULL) gives the line as it is, to be freed. False after saying why. */
+bool batch_input_read(const struct batch_input *input, size_t i, struct batch_request *request,
+                      char **text);
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * The loop of `ration batch`, and the calls in it: one thread, one ration handle, one curl multi handle.
+ *
+ * A request that has begun has a struct batch_call until it has ended:
+ *
+ *     IDLE > ASKING > SENT > IDLE               answered, or failed for good: its result is in the journal
+ *                     SENT > PARKED > ASKING    to be tried again, when its wait is over
+ *                     SENT > OWING > either     no server could be told what it used: told when there is one again
+ *
+ * ASKING is at most one at a time, since all have the same limits: who is denied holds the queue until it may ask again, or
+ * until a settlement has given something back. PARKED ones keep neither their body nor a place among those in flight.
+ */
+#ifndef RATION_TOOL_BATCH_RUN_H
+#define RATION_TOOL_BATCH_RUN_H
+
+#include "../id.h"
+#include "../profile.h"
+#include "../settle_call.h"
+#include "../upstream.h"
+#include "batch.h"
+#include "batch_input.h"
+#include "batch_journal.h"
+#include "batch_progress.h"
+
+#define BATCH_URL_BYTES 2048
+
+enum batch_call_state { CALL_IDLE, CALL_ASKING, CALL_SENT, CALL_PARKED, CALL_OWING };
+
+struct batch_call {
+    enum batch_call_state state;
+    struct batch_call *next_idle;
+    size_t index;
+    uint32_t tries;
+    int64_t due_ms;               /* PARKED: when to ask again */
+    int64_t renew_ms;             /* SENT: when to renew the reservation */
+    bool again;                   /* OWING: then PARKED */
+    struct settlement owed;       /* OWING: without what borrows from the answer */
+    struct upstream *up;          /* made when first needed, kept */
+    char id[RATION_MAX_ID_BYTES]; /* of the reservation; "": none was asked for */
+    struct ration_amounts estimate;
+    /* Of ASKING and SENT: */
+    char *custom_id; /* NULL: a plain body */
+    char *body;
+    size_t body_bytes;
+    char url[BATCH_URL_BYTES];
+};
+
+/* Why no new calls are made. */
+enum batch_stop {
+    BATCH_GOING,
+    BATCH_SIGNAL,       /* SIGINT or SIGTERM */
+    BATCH_NO_QUOTA,     /* the provider's quota is used up, or the pool is closed */
+    BATCH_UNAUTHORIZED, /* 401: the key is wrong, for all requests */
+    BATCH_SERVER,       /* no server answers, or it refuses */
+    BATCH_TROUBLE,      /* input, journal, memory */
+};
+
+struct batch_run {
+    const struct batch_options *options;
+    const struct batch_input *input;
+    struct batch_journal *journal;
+    struct batch_progress progress;
+    struct batch_counts counts;
+    const struct profile *profile;
+    const char *key; /* of the provider; NULL: none is sent */
+    ration *r;
+    CURLM *multi;
+    struct id_maker ids;
+    struct ration_retry retry;
+    unsigned short random[3];
+    struct batch_call *calls;
+    size_t n_calls;
+    struct batch_call *idle;
+    struct batch_call *asking; /* NULL: none */
+    size_t in_flight;
+    size_t parked;
+    size_t owing;
+    size_t next; /* the first request that has not begun */
+
+    int64_t hold_until_ms; /* nobody asks before */
+    int64_t held_since_ms; /* 0: not held by a limit */
+    bool hold_is_limit;    /* a settlement may end it */
+    char held_by[RATION_MAX_ID_BYTES];
+    int64_t asked_ms;        /* when was last asked */
+    int64_t silent_since_ms; /* no server answers since; 0: it does */
+    int64_t silent_wait_ms;
+
+    enum batch_stop stop;
+    int64_t stop_by_ms; /* what is in flight then is broken off */
+    int signal_fd;
+    int64_t synced_ms;
+};
+
+/* ---- batch_call.c: each gives false where the run cannot go on, and has said why by batch_run_stop() ---- */
+
+/* Reads the request, its body, its estimate. */
+bool batch_call_prepare(struct batch_run *run, struct batch_call *call);
+
+/* Asks for the call that is ASKING; sends it when it is granted. */
+void batch_call_ask(struct batch_run *run, struct batch_call *call);
+
+/* What has ended: settled, and then in the journal or parked. */
+void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode code);
+
+/* Breaks off one that is SENT. */
+void batch_call_abort(struct batch_run *run, struct batch_call *call);
+
+/* Tells a server what one that is OWING used. False where it owes still. */
+bool batch_call_settle_owed(struct batch_run *run, struct batch_call *call);
+
+void batch_call_renew(struct batch_run *run, struct batch_call *call);
+void batch_call_free(struct batch_call *call);
+
+/* Whether the profile can send it, for batch_input_open(); arg is a struct batch_checker. */
+struct batch_checker {
+    const struct batch_options *options;
+    const struct profile *profile;
+};
+bool batch_call_check(void *arg, const struct batch_request *request, char *why);
+
+/* ---- batch_run.c ---- */
+
+/* Makes no new calls from now on. The first reason stays. */
+void batch_run_stop(struct batch_run *run, enum batch_stop why);
+
+/* Back among the idle. */
+void batch_run_release(struct batch_run *run, struct batch_call *call);
+
+/* Until all is done, or it cannot go on. False after saying why it could not begin. */
+bool batch_run(struct batch_run *run);
+void batch_run_close(struct batch_run *run);
+
+#endif
