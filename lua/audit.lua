@@ -13,6 +13,7 @@
 local unpack_bytes, pack_bytes, floor = struct.unpack, struct.pack, math.floor
 local NUMBERS, BOOKS = 6, 6
 local EXPIRED, OUTSTANDING = 3, 6
+local STORED = { 1, 3, 4, 5, 6, 2 } -- where each of the books stands in the store (lua/books.lua), in the order of the answer
 
 local n_pools, second = unpack_bytes('<I2I6', ARGV[1])
 if second == 0 then
@@ -24,8 +25,11 @@ local answer = { pack_bytes('<I6', second) }
 -- The levels end with the books (lua/bucket.lua). Seconds that have passed since they were written count as expired.
 local function read_books(levels, slots)
     local books = {}
-    for i = 1, NUMBERS * BOOKS do
-        books[i] = levels and unpack_bytes('<i7', levels, #levels - 7 * (NUMBERS * BOOKS - i + 1) + 1) or 0
+    for book = 1, BOOKS do
+        local first = levels and #levels - 7 * NUMBERS * (BOOKS - STORED[book] + 1)
+        for i = 1, NUMBERS do
+            books[(book - 1) * NUMBERS + i] = levels and unpack_bytes('<i7', levels, first + 7 * (i - 1) + 1) or 0
+        end
     end
     local function expire(owed)
         for i = 1, NUMBERS do

@@ -6,38 +6,53 @@
 -- whole, so that nothing is ever done for a single reservation. The latest second is kept with the levels and moves into the
 -- slots when a later one is opened. Each entry has six numbers: the units but `concurrent`, and reservations.
 --
--- In memory and packed, `books` is one array: [1] the latest second, [2-7] what is outstanding in it, then from FIRST on
--- granted, reported, expired, cancelled, spent, outstanding (in all); `owed` has the other seconds that a batch touches.
+-- In memory and packed, `books` is one array: [1] the latest second, [2-7] what is outstanding in it, then granted, outstanding
+-- (in all), reported, expired, cancelled, spent. A grant touches the first half only; the other stays packed (`cold_of`) until a
+-- report or a second that has passed wants it. `owed_of` has the other seconds that a batch touches.
 
 local books_new, books_unpack, books_pack, books_owe, books_turn, books_grant, books_flush, books_settle
+local owed_of = {}
 
 do
     local SECOND = 1024
-    local LATEST, FIRST = 1, 7 -- an entry's numbers stand at its offset + 1 to + 6
-    local GRANTED_AT, REPORTED_AT, EXPIRED_AT, CANCELLED_AT, SPENT_AT, OUTSTANDING_AT =
-        FIRST, FIRST + 6, FIRST + 12, FIRST + 18, FIRST + 24, FIRST + 30
+    local LATEST = 1 -- an entry's numbers stand at its offset + 1 to + 6
+    local GRANTED_AT, OUTSTANDING_AT, REPORTED_AT, EXPIRED_AT, CANCELLED_AT, SPENT_AT = 7, 13, 19, 25, 31, 37
     local LONGEST_SECONDS = 3700 -- a reservation lives an hour at the most
-    local FORMAT = '<I7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7'
+    local HOT, HOT_FIELDS, HOT_BYTES = '<I7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7', 19, 133
+    local COLD, COLD_FIELDS = '<i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7', 24
+    local cold_of = {}
+    local grants, grants_second = {}, {} -- summed up, and the second of their deadlines
 
-    function books_new()
+    function books_new(b)
         local books = {}
-        for i = 1, FIRST + 36 do
+        for i = 1, HOT_FIELDS + COLD_FIELDS do
             books[i] = 0
         end
-        books.owed, books.granted = {}, { 0, 0, 0, 0, 0, 0 }
+        books_of[b] = books
+    end
+
+    function books_unpack(b, raw, at)
+        books_of[b] = { unpack_bytes(HOT, raw, at) }
+        cold_of[b] = string.sub(raw, at + HOT_BYTES)
+    end
+
+    local function warm(b)
+        local books, raw = books_of[b], cold_of[b]
+        if raw then
+            local cold = { unpack_bytes(COLD, raw) }
+            for i = 1, COLD_FIELDS do
+                books[HOT_FIELDS + i] = cold[i]
+            end
+            cold_of[b] = nil
+        end
         return books
     end
 
-    function books_unpack(raw, at)
-        local books = { unpack_bytes(FORMAT, raw, at) }
-        books[#books] = nil -- where the reading stopped
-        books.owed, books.granted = {}, { 0, 0, 0, 0, 0, 0 }
-        return books
-    end
-
-    -- To be called after books_flush.
-    function books_pack(books)
-        return pack_bytes(FORMAT, unpack(books))
+    function books_pack(b)
+        books_flush(b)
+        local books, cold = books_of[b], cold_of[b]
+        return pack_bytes(HOT, unpack(books, 1, HOT_FIELDS))
+            .. (cold or pack_bytes(COLD, unpack(books, HOT_FIELDS + 1, HOT_FIELDS + COLD_FIELDS)))
     end
 
     local function add(sum, offset, amounts, sign)
@@ -57,16 +72,18 @@ do
         end
         if n > books[LATEST] then
             if books[LATEST + 6] > 0 then
-                books.owed[books[LATEST]] = { books[2], books[3], books[4], books[5], books[6], books[7] }
+                owed_of[b] = owed_of[b] or {}
+                owed_of[b][books[LATEST]] = { books[2], books[3], books[4], books[5], books[6], books[7] }
             end
             books[1], books[2], books[3], books[4], books[5], books[6], books[7] = n, 0, 0, 0, 0, 0, 0
             return books, LATEST
         end
-        local owed = books.owed[n]
+        local seconds = owed_of[b] or {}
+        local owed = seconds[n]
         if not owed then
             local raw = not slots_of[b].fresh and redis_call('HGET', slots_of[b].key, 'o:' .. n)
             owed = raw and { cmsgpack.unpack(raw) } or { 0, 0, 0, 0, 0, 0 }
-            books.owed[n] = owed
+            seconds[n], owed_of[b] = owed, seconds
         end
         return owed, 0
     end
@@ -78,8 +95,8 @@ do
         add(books_of[b], OUTSTANDING_AT, amounts, sign)
     end
 
-    local function turn_slots(b, books, first, gone)
-        local slots = slots_of[b]
+    local function turn_slots(b, first, gone)
+        local slots, books = slots_of[b], books_of[b]
         for from = first, gone, 500 do
             local fields = {}
             for n = from, min(from + 499, gone) do
@@ -88,9 +105,11 @@ do
             local values = redis_call('HMGET', slots.key, unpack(fields))
             for i = 1, #fields do
                 if values[i] then
+                    warm(b)
                     local owed = { cmsgpack.unpack(values[i]) }
                     add(books, OUTSTANDING_AT, owed, -1)
                     add(books, EXPIRED_AT, owed, 1)
+                    slots.dead = slots.dead or {}
                     slots.dead[#slots.dead + 1] = fields[i]
                 end
             end
@@ -104,10 +123,11 @@ do
         end
         local first, current = floor(last / SECOND), floor(now / SECOND)
         local gone = min(current, books[LATEST]) - 1
-        turn_slots(b, books, max(first, gone - LONGEST_SECONDS), gone)
+        turn_slots(b, max(first, gone - LONGEST_SECONDS), gone)
         if books[LATEST] <= current then
             -- Whatever was in the slots has passed, even where they were forgotten meanwhile.
             local latest_passed = books[LATEST] < current
+            warm(b)
             for i = 1, 6 do
                 local left = latest_passed and 0 or books[LATEST + i]
                 books[EXPIRED_AT + i] = books[EXPIRED_AT + i] + books[OUTSTANDING_AT + i] - left
@@ -119,10 +139,11 @@ do
     -- n equal costs were granted; `reservations` of them are new. They are summed up for as long as their deadlines have the
     -- same second, and booked by books_flush.
     function books_grant(b, deadline, cost, n, reservations)
-        local sum, second = books_of[b].granted, floor(deadline / SECOND)
-        if second ~= sum.second then
+        local sum, second = grants[b], floor(deadline / SECOND)
+        if second ~= grants_second[b] then
             books_flush(b)
-            sum.second = second
+            sum = { 0, 0, 0, 0, 0, 0 }
+            grants[b], grants_second[b] = sum, second
         end
         for i = 1, BOOKED do
             local c = cost[i]
@@ -134,20 +155,19 @@ do
     end
 
     function books_flush(b)
-        local books = books_of[b]
-        local sum = books.granted
-        if sum.second then
-            local owed, offset = second_of(b, sum.second)
+        local books, sum = books_of[b], grants[b]
+        if sum then
+            local owed, offset = second_of(b, grants_second[b])
             add(owed, offset, sum, 1)
             add(books, GRANTED_AT, sum, 1)
             add(books, OUTSTANDING_AT, sum, 1)
-            sum[1], sum[2], sum[3], sum[4], sum[5], sum[6], sum.second = 0, 0, 0, 0, 0, 0, nil
+            grants[b], grants_second[b] = nil, nil
         end
     end
 
     -- A report or a cancel. When the deadline's second has passed, the estimate stands under expired already.
     function books_settle(b, deadline, amounts, spent, cancelled, now)
-        local books = books_of[b]
+        local books = warm(b)
         books_flush(b)
         local from, from_at = books, EXPIRED_AT
         if floor(deadline / SECOND) >= floor(now / SECOND) then

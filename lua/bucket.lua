@@ -218,9 +218,11 @@ do
             at = open_limits(b, raw, now)
         end
         if books_of[b] then
-            books_of[b] = raw and at <= #raw and books_unpack(raw, at) or books_new()
-            if raw then
+            if raw and at <= #raw then
+                books_unpack(b, raw, at)
                 books_turn(b, last_of[b], now)
+            else
+                books_new(b)
             end
         end
     end
@@ -276,8 +278,8 @@ do
 
     local function bucket_write_slots(b, expiry)
         local slots = slots_of[b]
-        local gone, kept = slots.dead, {}
-        for field in pairs(slots.touched) do
+        local gone, kept = slots.dead or {}, {}
+        for field in pairs(slots.touched or NOTHING) do
             local value = slots.value[field]
             if value == 0 then
                 gone[#gone + 1] = field
@@ -286,7 +288,7 @@ do
                 kept[#kept + 1] = string.format('%d', value)
             end
         end
-        for n, owed in pairs(books_of[b] and books_of[b].owed or NOTHING) do
+        for n, owed in pairs(owed_of[b] or NOTHING) do
             if owed[6] <= 0 then
                 gone[#gone + 1] = 'o:' .. n
             else
@@ -320,8 +322,7 @@ do
             packed[j + 1], packed[n + j + 1] = pack_limit(base + j), pack_extras(base + j)
         end
         if books_of[b] then
-            books_flush(b)
-            packed[2 * n + 2] = books_pack(books_of[b])
+            packed[2 * n + 2] = books_pack(b)
         end
         return table.concat(packed)
     end

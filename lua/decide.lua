@@ -63,9 +63,7 @@ end
 local function open_slices(keys_from, clock)
     local slices = {}
     for i = keys_from, #KEYS do
-        slices[#slices + 1] = {
-            key = KEYS[i], clock = clock, wanted = {}, raw = {}, records = {}, dirty = {}, fields = {}, expiry = 0,
-        }
+        slices[#slices + 1] = { key = KEYS[i], clock = clock, fields = {}, expiry = 0, dirty = false }
     end
     return slices
 end
@@ -74,6 +72,9 @@ end
 -- the first plain acquire is fetched when its turn comes.
 local function fetch_records(input, at, n, slices)
     records_open()
+    for i = 1, #slices do
+        slice_open(slices[i])
+    end
     for _ = 1, n do
         at = read_op(input, at, slices)
         if o.kind == ACQUIRE and not o.again then

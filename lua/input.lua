@@ -92,7 +92,7 @@ local function read_buckets(input, at, n, sets)
         states = states + #set
         key = key + 1
         if flags % 2 == 1 then
-            slots_of[b] = { key = KEYS[key], value = {}, touched = {}, dead = {} }
+            slots_of[b] = { key = KEYS[key], value = false, touched = false, dead = false, fresh = false } -- slots.lua
             key = key + 1
         end
         if flags >= 4 then

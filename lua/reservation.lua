@@ -10,11 +10,16 @@
 --
 -- These functions are made when the first operation comes that wants a record; a plain acquire only writes one (slices.lua).
 
-local slice_fetch, record_get, record_put, record_pack, member_state, member_mark, member_find, member_move,
+local slice_open, slice_fetch, record_get, record_put, record_pack, member_state, member_mark, member_find, member_move,
     record_estimate, record_add_part
 
 local function records_open()
     local PARTS = 8
+
+    -- Records by nonce: as they stand in the store, unpacked, and changed.
+    function slice_open(slice)
+        slice.wanted, slice.raw, slice.records, slice.dirty = {}, {}, {}, {}
+    end
 
     function slice_fetch(slice)
         local nonces = slice.wanted

@@ -22,7 +22,9 @@ do
         local slice, cost = o.slice, o.cost
         local raw = cmsgpack.pack(o.check, n == 1 and 'o' or string.rep('o', n), deadline, class,
             (o.split_unknown and 1 or 0) + 2 * o.most, '', deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
-        slice.raw[o.nonce], slice.records[o.nonce], slice.dirty[o.nonce] = raw, nil, nil
+        if slice.dirty then
+            slice.raw[o.nonce], slice.records[o.nonce], slice.dirty[o.nonce] = raw, nil, nil
+        end
         local fields = slice.fields
         fields[#fields + 1] = o.nonce
         fields[#fields + 1] = raw
@@ -30,7 +32,7 @@ do
 
     function slice_write(slice)
         local fields = slice.fields
-        for nonce in pairs(slice.dirty) do
+        for nonce in pairs(slice.dirty or NOTHING) do
             fields[#fields + 1] = nonce
             fields[#fields + 1] = record_pack(slice.records[nonce])
         end

@@ -12,9 +12,18 @@ local redis_call = redis.call
 local slots_fetch, slot_get, slot_set, held_class
 
 do
+    -- Most batches touch no slot.
+    local function slots_cache(b)
+        local slots = slots_of[b]
+        if not slots.value then
+            slots.value, slots.touched = {}, {}
+        end
+        return slots
+    end
+
     -- Reads the fields that are not in the cache yet, some hundreds at a time (unpack has a limit).
     function slots_fetch(b, fields)
-        local slots, missing = slots_of[b], {}
+        local slots, missing = slots_cache(b), {}
         for i = 1, #fields do
             if slots.value[fields[i]] == nil then
                 if slots.fresh then
@@ -34,7 +43,7 @@ do
     end
 
     function slot_get(b, field)
-        local slots = slots_of[b]
+        local slots = slots_cache(b)
         local value = slots.value[field]
         if value == nil then
             value = slots.fresh and 0 or tonumber(redis_call('HGET', slots.key, field) or 0)
@@ -44,7 +53,7 @@ do
     end
 
     function slot_set(b, field, value)
-        local slots = slots_of[b]
+        local slots = slots_cache(b)
         slots.value[field] = value
         slots.touched[field] = true
     end

@@ -237,12 +237,13 @@ def unpack_answer(data):
 
 
 BOOKS = ("granted", "reported", "expired", "cancelled", "spent", "outstanding")
+STORED_BOOKS = ("granted", "outstanding", "reported", "expired", "cancelled", "spent")
 
 
 def unpack_books(levels):
     """The books at the end of a pool's levels, as {name: [requests tokens input output usd reservations]}."""
     last = [int.from_bytes(levels[at:at + 7], "little", signed=True) for at in range(len(levels) - 36 * 7, len(levels), 7)]
-    return {name: last[i * 6:i * 6 + 6] for i, name in enumerate(BOOKS)}
+    return {name: last[i * 6:i * 6 + 6] for i, name in enumerate(STORED_BOOKS)}
 
 
 def unpack_audit(data, pools, slices):
