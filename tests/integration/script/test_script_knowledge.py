@@ -546,3 +546,17 @@ def test_what_was_learned_is_settled_exactly_and_a_dry_run_charges_nothing(clean
     for member in (0, 1, 3):
         assert pool.one(pool.after(group, REPORT, output_tokens=0, member=member)).outcome == SETTLED
     assert pool.remaining("p") == [10**6 - 3100]
+
+
+def test_the_rest_of_a_group_costs_what_its_first_part_cost(clean_store):
+    pool = Pool(clean_store).pool(Limit(OUTPUT, BUCKET, 2500))
+    group, a = learning(pool, 1000, n=3)
+    assert a.granted == 2  # nothing is known: all of it is charged
+    pool.buckets["p"] = Bucket("{b}p", [Limit(OUTPUT, BUCKET, 10**6)], books=True, breaker=Breaker())
+    for _ in range(20):
+        teach(pool, 1000, 1)
+    assert pool.one(group.change(again=True)).granted == 3
+    used = 10**6 - pool.remaining("p")[0]
+    for member in range(3):
+        assert pool.one(pool.after(group, REPORT, output_tokens=0, member=member)).outcome == SETTLED
+    assert used - (10**6 - pool.remaining("p")[0]) == 3000
