@@ -272,6 +272,10 @@ enum ration_pool_action { RATION_POOL_SHOW, RATION_POOL_DO_OPEN, RATION_POOL_DO_
 /*
  * Shows a pool, closes it for everybody (reason: 1-64 printable ASCII bytes without space; NULL: "operator"), or opens it and
  * forgets its pause and its failures. For the operator's credential. *out is the state afterwards; NULL allowed.
+ *
+ *     struct ration_pool_state state;
+ *     if (ration_pool(r, "openai/gpt-4o", RATION_POOL_SHOW, NULL, &state) == RATION_OK)
+ *         printf("%s %s\n", state.state, state.reason);
  */
 RATION_API int ration_pool(ration *r, const char *pool, enum ration_pool_action action, const char *reason,
                            struct ration_pool_state *out);

@@ -33,7 +33,7 @@ class World:
         self.amounts, self.shares = self.random.choice(
             ((AMOUNTS, (1, 5, 30, 200, 1000)), (AMOUNTS[4:], (30, 200, 2000)), (AMOUNTS[6:], (200, 3000, 50_000))))
         # How the provider is: in most worlds calls fail now and then, in some mostly, in some never.
-        self.failing = self.random.choice((0, 0.05, 0.3, 0.3, 0.6))
+        self.failing = self.random.choice((0, 0.05, 0.05, 0.2, 0.4))
         pools, tenants = self.random.randint(1, 3), self.random.randint(1, 5)
         self.buckets = {}
         for i in range(pools):
@@ -58,13 +58,13 @@ class World:
         if r.random() > self.failing:
             return None
         return News(r.random() < 0.8, r.choice((0,) * 12 + (1, 700, 20_000, 4_000_000_000 if r.random() < 0.02 else 0)),
-                    "no_money" if r.random() < 0.01 else "")
+                    "no_money" if r.random() < 0.003 else "")
 
     def make_operation(self):
         name = self.random.choice([n for n in self.buckets if n[0] == "p"])
         if self.buckets[name].breaker is None:
             return Op(PEEK, [name])
-        kind = self.random.choices((OPEN_POOL, SHOW_POOL, CLOSE_POOL), (20, 20, 1))[0]
+        kind = self.random.choices((OPEN_POOL, SHOW_POOL, CLOSE_POOL), (60, 30, 1))[0]
         return Op(kind, [name], news=News(reason="operator") if kind == CLOSE_POOL else None)
 
     # Limits.
@@ -191,7 +191,7 @@ class World:
             return o.change(again=True, check=check, n=min(255, o.n + more))
         if x < 0.06:
             return Op(PEEK, r.choice(self.pairs))
-        if x < 0.08:
+        if x < 0.09:
             return self.make_operation()
         if x < 0.5 and self.live:
             i = r.randrange(max(0, len(self.live) - r.choice((20, 60, 300))), len(self.live))
