@@ -330,7 +330,7 @@ do
     function bucket_write(b, now)
         local t, packed, expiry, stays = plain_of[b], nil, nil, nil
         if t then
-            packed, expiry, stays = plain_pack(set_of[b], t, now, expires_of[b])
+            packed, expiry, stays = plain_pack(set_of[b], t, now, keep_of[b], expires_of[b])
         else
             expiry, stays = expiry_of(now, bucket_expiry(b, now), expires_of[b])
             packed = pack_levels(b, now, expiry)

@@ -140,7 +140,7 @@ do
     end
 
     -- Returns what is to be stored and when it no longer matters; `expires` is the key's expiry of today.
-    function plain_pack(set, t, now, expires)
+    function plain_pack(set, t, now, keep, expires)
         local n = #set
         local place, lows_at, longest, tail = 5, 5 + 5 * n, 0, ''
         for j = 1, n do
@@ -160,8 +160,9 @@ do
             end
             place = place + 5
         end
-        local expiry, stays = expiry_of(now, now + ceil(longest) + 1, expires)
-        t[3], t[4], t[5] = now, 0, min(expiry - now, LONGEST_AFTER)
+        local kept = keep > now and keep or now -- by what it was before it was plain
+        local expiry, stays = expiry_of(now, kept + ceil(longest) + 1, expires)
+        t[3], t[4], t[5] = now, kept - now, min(expiry - now, LONGEST_AFTER)
         return pack_bytes(set.format, unpack(t, 1, lows_at)) .. tail, expiry, stays
     end
 
