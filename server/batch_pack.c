@@ -29,6 +29,11 @@ enum {
     OP_NEWS = 128
 };
 
+/* Which way the script is to go, and how it says that it went. */
+enum { WAY_QUICK = 0, WAY_RECORDS = 1, WAY_LONG = 2 };
+enum { DECIDED_STALE = 1, DECIDED_QUICKLY = 2 };
+enum { SLOW_BATCHES = 8 };
+
 /* Open addressing over what this batch has met so far; places are numbered from 1, 0 is empty. */
 enum { PLACES = 4096 };
 
@@ -48,7 +53,8 @@ struct packer {
     struct {
         size_t key; /* index into the batch's keys */
         uint64_t hash;
-    } bucket[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS], estimate[BATCH_MAX_GROUPS], slice[BATCH_MAX_GROUPS];
+    } bucket[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS], estimate[BATCH_MAX_GROUPS],
+        slice[BATCH_MAX_GROUPS];
     struct seen sets_seen, buckets_seen, estimates_seen, slices_seen;
 };
 
@@ -396,10 +402,21 @@ static void pack_groups(struct packer *p)
     }
     for (size_t g = 0; g < b->n_groups; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
+        b->groups[g].sent = op != NULL;
         if (op)
             put_op(p, op, b->groups[g].n, targets[g], estimates[g],
                    has_slice(op) ? find_slice(p, &op->id) : UINT16_MAX);
     }
+}
+
+/* Trying the quick way in vain costs a part of the long one, so where one batch is not for it the next ones do not try. */
+static int choose_way(struct packer *p)
+{
+    struct batch *b = p->batch;
+    b->asked_quick = !p->wants_records && b->slow_batches == 0;
+    if (b->slow_batches > 0)
+        b->slow_batches--;
+    return p->wants_records ? WAY_RECORDS : b->asked_quick ? WAY_QUICK : WAY_LONG;
 }
 
 int batch_pack(struct batch *batch, int64_t store_now_ms)
@@ -424,7 +441,7 @@ int batch_pack(struct batch *batch, int64_t store_now_ms)
     pack_groups(p);
     struct bytes *to = &batch->argument;
     put_int(p, to, SCRIPT_VERSION, 1);
-    put_int(p, to, p->wants_records, 1);
+    put_int(p, to, choose_way(p), 1);
     put_int(p, to, (int64_t)p->n_sets, 2);
     put_int(p, to, (int64_t)p->n_buckets, 2);
     put_int(p, to, (int64_t)p->n_estimates, 2);
@@ -506,14 +523,16 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
     if (n < ANSWER_HEAD)
         return BATCH_UNREADABLE;
     *store_ms = get_int(data + 1, 6);
-    if (data[0] != 0)
+    if (data[0] == DECIDED_STALE)
         return BATCH_STALE;
+    if (batch->asked_quick && data[0] != DECIDED_QUICKLY)
+        batch->slow_batches = SLOW_BATCHES;
     int64_t lag_ms = get_int(data + 7, 6) - *store_ms;
     size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_GROUPS] = {0};
     rows->n = 0;
     for (size_t g = 0; g < batch->n_groups; g++) {
         const struct batch_group *group = &batch->groups[g];
-        if (!group_leader(batch, group))
+        if (!group->sent)
             continue;
         if (n - at < ANSWER_OP)
             return BATCH_UNREADABLE;

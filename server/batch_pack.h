@@ -27,6 +27,7 @@ struct bytes {
 /* Equal acquires of one tenant are decided as one group, under one record: `ops` of one group follow each other. */
 struct batch_group {
     uint16_t first, n;
+    bool sent; /* when it was packed somebody waited for it, so that the answer speaks of it */
 };
 
 struct packer;
@@ -37,7 +38,10 @@ struct batch {
     struct op *ops[BATCH_MAX_OPS]; /* NULL: was answered meanwhile; its place in the group stays */
     size_t n_groups;
     struct batch_group groups[BATCH_MAX_GROUPS];
-    bool again; /* it was sent before and its fate is unknown */
+    bool again;       /* it was sent before and its fate is unknown */
+    bool asked_quick; /* the script may decide it the quick way (lua/quick.lua) */
+    unsigned
+        slow_batches; /* so many will not be asked for it: the last one that was went the long way after all */
 
     /* what batch_pack() makes */
     struct packer *packer;

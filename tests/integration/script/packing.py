@@ -21,6 +21,7 @@ HAS_NAMES, HAS_TOKEN, HAS_ESTIMATES, HAS_NEWS = 16, 32, 64, 128
 PAUSED, CIRCUIT, IS_CLOSED = 255, 254, 253  # in the place of the limit that refuses
 STATES = ("open", "paused", "circuit", "probing", "closed")
 NEVER = -1
+STALE, DECIDED_QUICKLY = 1, 2  # the first byte of an answer
 FOREVER = 2**50
 
 
@@ -43,7 +44,7 @@ def decide_text_with_clock():
             2,
         ),
         ("local slices = open_slices(keys_from, clock)", "local slices = open_slices(keys_from, real_clock)", 1),
-        ("lives + clock < expiries[slice]", "lives + real_clock < expiries[slice]", 1),
+        ("lives + clock < expiry then", "lives + real_clock < expiry then", 1),
     ):
         assert text.count(old) == times, f"the script reads its clock in another way than this test knows: {old}"
         text = text.replace(old, new)
@@ -219,7 +220,7 @@ class Answer:
 
 
 def unpack_answer(data):
-    """(stale, the store's clock, the time that decided, [Answer])."""
+    """(stale, the store's clock, the time that decided, [Answer]). The first byte also tells the way: DECIDED_QUICKLY."""
     stale, clock, now = data[0], int.from_bytes(data[1:7], "little"), int.from_bytes(data[7:13], "little")
     answers, at = [], 13
     while at < len(data):
@@ -235,7 +236,7 @@ def unpack_answer(data):
             a.reason = data[at + 1:at + 1 + data[at]].decode()
             at += 1 + data[at]
         answers.append(a)
-    return bool(stale), clock, now, answers
+    return stale == STALE, clock, now, answers
 
 
 BOOKS = ("granted", "reported", "expired", "cancelled", "spent", "outstanding")

@@ -8,9 +8,9 @@ import random
 from collections import Counter
 
 from model import Model
-from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, GRANTED, IN_FLIGHT, NEVER, OPEN_POOL, PEEK,
-                     RENEW, REPORT, ROLLING, SHOW_POOL, USD, Breaker, Bucket, Limit, News, Op, pack_batch, unpack_answer,
-                     unpack_books)
+from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DECIDED_QUICKLY, DENIED, GRANTED,
+                     IN_FLIGHT, NEVER, OPEN_POOL, PEEK, RENEW, REPORT, ROLLING, SHOW_POOL, USD, Breaker, Bucket,
+                     Limit, News, Op, pack_batch, unpack_answer, unpack_books)
 
 BEGINNING = 2_300_000_000_000  # in 2042
 DAY = 86_400_000
@@ -34,6 +34,11 @@ class World:
             ((AMOUNTS, (1, 5, 30, 200, 1000)), (AMOUNTS[4:], (30, 200, 2000)), (AMOUNTS[6:], (200, 3000, 50_000))))
         # How the provider is: in most worlds calls fail now and then, in some mostly, in some never.
         self.failing = self.random.choice((0, 0.05, 0.05, 0.2, 0.4))
+        # Some are what quick.lua is for: pools of rolling limits, tenants of token buckets, acquires that hardly ever fail.
+        self.healthy = self.random.random() < 0.25
+        if self.healthy:
+            self.amounts, self.shares, self.steps = AMOUNTS[6:], (3000, 50_000), STEPS[0:2]
+        self.quick = 0
         pools, tenants = self.random.randint(1, 3), self.random.randint(1, 5)
         self.buckets = {}
         for i in range(pools):
@@ -72,6 +77,9 @@ class World:
     def make_limit(self, pool):
         r = self.random
         unit = r.choice((0, 0, 1, 1, 1, 2, 3, 3, 4, 5))
+        if self.healthy:
+            algorithm, per = ROLLING if pool else BUCKET, r.choice((60_000, 3_600_000, DAY))
+            return Limit(unit % 5, algorithm, r.choice(self.amounts), per)
         if unit == IN_FLIGHT:
             return Limit(unit, CONCURRENT, r.choice((2, 5, 50, 1000)), 0)
         algorithm = r.choice((BUCKET, BUCKET, ROLLING, ROLLING, CALENDAR))
@@ -247,6 +255,7 @@ class World:
             pipe.pexpiretime(key)
         raw, *times = pipe.execute()
         got = unpack_answer(raw)
+        self.quick += raw[0] == DECIDED_QUICKLY
         written = self.model.batch(self.clock, self.buckets, ops, got)
         assert digest is None or written or digest == self.digest(), f"nothing was granted, but the store changed: {ops}"
         for key, at in zip(keys, times):
@@ -263,7 +272,11 @@ class World:
         self.step()
         if self.random.random() < 0.02:
             self.change_limits()
-        ops = [self.make_op() for _ in range(self.random.choice((1, 1, 2, 5, 20, 64)))]
+        n = self.random.choice((1, 1, 2, 5, 20, 64))
+        if self.random.random() < (0.9 if self.healthy else 0.1):
+            ops = [self.make_acquire().change(again=False, dry=False, ttl=60_000) for _ in range(n)]
+        else:
+            ops = [self.make_op() for _ in range(n)]
         answers, written = self.send(ops)
         for o, a in zip(ops, answers):
             if o.kind == ACQUIRE and a.outcome == GRANTED and not o.dry:
