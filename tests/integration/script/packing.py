@@ -178,7 +178,7 @@ class Bucket:
         return self.books or any(l.holds or l.algorithm == ROLLING for l in self.limits)
 
 
-def pack_batch(buckets, ops):
+def pack_batch(buckets, ops, long_way=False):
     """KEYS and the argument for a batch over these buckets (a dict by key): only those that an operation names are sent."""
     used = list(dict.fromkeys(b for o in ops for b in o.buckets))
     slices = list(dict.fromkeys(o.slice for o in ops if o.slice is not None))
@@ -198,7 +198,7 @@ def pack_batch(buckets, ops):
             keys.append(b.knowledge_key)
             places[-1] += b.breaker.pack()
     wants_records = any(o.kind != ACQUIRE or o.again for o in ops)
-    argument = struct.pack("<BBHHHH", 3, wants_records, len(sets), len(used), len(estimates), len(ops)) + b"".join(sets) + b"".join(places) \
+    argument = struct.pack("<BBHHHH", 3, 1 if wants_records else 2 * long_way, len(sets), len(used), len(estimates), len(ops)) + b"".join(sets) + b"".join(places) \
         + b"".join(o.pack(bucket_index, slice_index, estimate_index) for o in ops)
     return keys + estimates + slices, argument
 

@@ -37,7 +37,8 @@ class World:
         # Some are what quick.lua is for: pools of rolling limits, tenants of token buckets, acquires that hardly ever fail.
         self.healthy = self.random.random() < 0.25
         if self.healthy:
-            self.amounts, self.shares, self.steps = AMOUNTS[6:], (3000, 50_000), STEPS[0:2]
+            self.amounts, self.shares = AMOUNTS[6:], (30, 3000, 50_000)
+            self.steps = self.random.choice((((0, 0), (1, 60)), ((0, 0), (1, 3), (1, 60), (100, 4000))))
         self.quick = 0
         pools, tenants = self.random.randint(1, 3), self.random.randint(1, 5)
         self.buckets = {}
@@ -54,13 +55,13 @@ class World:
     def make_breaker(self):
         r = self.random
         if r.random() < 0.2:
-            return None if r.random() < 0.5 else Breaker()
+            return None if r.random() < 0.5 and not self.healthy else Breaker()
         return Breaker(r.choice((0.2, 0.5, 0.75, 1)), r.choice((1, 2, 6)), r.choice((1001, 30_000, 3_600_000)),
                        r.choice((10, 1000, 5000, 60_000)))
 
     def make_news(self):
         r = self.random
-        if r.random() > self.failing:
+        if self.healthy or r.random() > self.failing:
             return None
         return News(r.random() < 0.8, r.choice((0,) * 12 + (1, 700, 20_000, 4_000_000_000 if r.random() < 0.02 else 0)),
                     "no_money" if r.random() < 0.003 else "")
@@ -79,7 +80,9 @@ class World:
         unit = r.choice((0, 0, 1, 1, 1, 2, 3, 3, 4, 5))
         if self.healthy:
             algorithm, per = ROLLING if pool else BUCKET, r.choice((60_000, 3_600_000, DAY))
-            return Limit(unit % 5, algorithm, r.choice(self.amounts), per)
+            amount = r.choice(self.amounts)
+            kept = (0, amount // 10, amount * 3 // 10) if pool else (0, 0, 0)
+            return Limit(unit % 5, algorithm, amount, per, kept_back=kept)
         if unit == IN_FLIGHT:
             return Limit(unit, CONCURRENT, r.choice((2, 5, 50, 1000)), 0)
         algorithm = r.choice((BUCKET, BUCKET, ROLLING, ROLLING, CALENDAR))
@@ -273,7 +276,7 @@ class World:
         if self.random.random() < 0.02:
             self.change_limits()
         n = self.random.choice((1, 1, 2, 5, 20, 64))
-        if self.random.random() < (0.9 if self.healthy else 0.1):
+        if self.random.random() < (0.6 if self.healthy else 0.1):
             ops = [self.make_acquire().change(again=False, dry=False, ttl=60_000) for _ in range(n)]
         else:
             ops = [self.make_op() for _ in range(n)]
