@@ -65,6 +65,6 @@ def test_both_ways_leave_the_same_bytes(store, seed):
     quick, ways = run(store, batches, False)
     slow, all_long = run(store, batches, True)
     assert packing.DECIDED_QUICKLY not in all_long
-    assert ways.count(packing.DECIDED_QUICKLY) > BATCHES / 10, f"{ways.count(packing.DECIDED_QUICKLY)} of {BATCHES}"
+    assert ways.count(packing.DECIDED_QUICKLY) > 10, f"{ways.count(packing.DECIDED_QUICKLY)} of {BATCHES}"
     for i, (one, other) in enumerate(zip(quick, slow)):
         assert one == other, f"batch {i}: {batches[i][2]}"
