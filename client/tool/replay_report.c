@@ -18,7 +18,7 @@
 
 #include <curl/curl.h>
 
-#define MAX_REPORT_BYTES 65536
+#define MAX_REPORT_BYTES (4 << 20)
 #define REPORT_TIMEOUT   5000L
 
 struct page {

@@ -1,0 +1,134 @@
+"""From a trace to a plan: how fast it is replayed, and the quota of which it is three times as much as may pass.
+
+The first window is a warm-up, in which the trace runs so slowly that its traffic is just the quota: so the window fills evenly,
+and everything after it is the steady state, at the full load. Without it the first window's quota would go in its first third,
+and the pattern would come back in every window: no tokens would be lost, but a measurement that does not end with a window
+would say so, one way or the other.
+"""
+import csv
+import dataclasses
+import datetime
+
+COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+LEAST_CALL_MS = 1000
+MOST_CALL_MS = 10_000
+
+
+class Unusable(Exception):
+    """A trace that no plan can be made from; the text says why."""
+
+
+@dataclasses.dataclass
+class Row:
+    at: float  # seconds since the first
+    tokens: int
+    output: int
+
+
+@dataclasses.dataclass
+class Plan:
+    trace: str
+    rows: int
+    window: float  # seconds that stand for the provider's minute
+    seconds: float  # of the whole replay
+    load: float  # demand after the warm-up / quota
+    lowest: float  # the same in the window that has the least
+    tpm: int  # tokens allowed in one window
+    rpm: int  # requests allowed in one window: more than the tokens let through
+    warm_speed: float
+    speed: float
+    call_us_per_token: int  # so that the longest answer takes MOST_CALL_MS
+
+    @property
+    def warm(self):
+        return self.window
+
+    @property
+    def windows(self):
+        """Of the steady state."""
+        return (self.seconds - self.warm) / self.window
+
+
+def seconds_of(text):
+    """A time of the trace. Its fraction may have more digits than datetime takes."""
+    whole, _, fraction = text.replace("T", " ").partition(".")
+    moment = datetime.datetime.strptime(whole, "%Y-%m-%d %H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    return moment.timestamp() + (float(f"0.{fraction}") if fraction else 0)
+
+
+def read(path):
+    rows = []
+    try:
+        with open(path, newline="", encoding="ascii") as file:
+            reader = csv.DictReader(file)
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                raise Unusable(f"{path}: the first line must name the columns {', '.join(COLUMNS)}")
+            for number, line in enumerate(reader, 2):
+                try:
+                    context, output = int(line["ContextTokens"]), int(line["GeneratedTokens"])
+                    rows.append(Row(seconds_of(line["TIMESTAMP"]), context + output, output))
+                except (TypeError, ValueError) as error:
+                    raise Unusable(f"{path}, line {number}: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(f"{path}: {error}") from None
+    if not rows:
+        raise Unusable(f"{path}: there is no request in it")
+    first = rows[0].at
+    for row in rows:
+        row.at -= first
+    return sorted(rows, key=lambda row: row.at)
+
+
+def warm_up_of(rows, tokens):
+    """How many seconds of the trace bring so many tokens."""
+    for row in rows:
+        tokens -= row.tokens
+        if tokens <= 0:
+            return row.at
+    return rows[-1].at
+
+
+def lowest_load(rows, plan):
+    """The demand of the steady window that has the least, against the quota."""
+    passed = plan.warm * plan.warm_speed
+    due = [(plan.warm + (row.at - passed) / plan.speed, row.tokens) for row in rows if row.at >= passed]
+    least, begin, end, demand = None, 0, 0, 0
+    while begin < len(due) and due[begin][0] + plan.window <= plan.seconds:
+        while end < len(due) and due[end][0] < due[begin][0] + plan.window:
+            demand += due[end][1]
+            end += 1
+        least = demand if least is None else min(least, demand)
+        demand -= due[begin][1]
+        begin += 1
+    return (least or 0) / plan.tpm
+
+
+def make(path, window, seconds, load):
+    rows = read(path)
+    span = rows[-1].at
+    total = sum(row.tokens for row in rows)
+    tpm = max(1, round(total / (1 + load * (seconds - window) / window)))
+    warm_span = warm_up_of(rows, tpm)
+    largest = max(row.tokens + 2 * row.output for row in rows)
+    if span <= 0 or warm_span <= 0 or warm_span >= span:
+        raise Unusable(f"{path}: its requests are not spread over time")
+    if largest > tpm:
+        raise Unusable(
+            f"{path}: {len(rows)} requests are too few: one of them takes {largest} tokens, and the quota comes to {tpm} in"
+            f" {window:g} s. Use a longer trace, a longer --window or a smaller --seconds"
+        )
+    plan = Plan(
+        trace=str(path),
+        rows=len(rows),
+        window=window,
+        seconds=seconds,
+        load=load,
+        lowest=0,
+        tpm=tpm,
+        rpm=max(10, round(3 * tpm * len(rows) / total)),
+        warm_speed=warm_span / window,
+        speed=(span - warm_span) / (seconds - window),
+        call_us_per_token=max(1, (MOST_CALL_MS - LEAST_CALL_MS) * 1000 // max(1, max(row.output for row in rows))),
+    )
+    plan.lowest = lowest_load(rows, plan)
+    return plan
