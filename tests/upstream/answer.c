@@ -68,7 +68,7 @@ static void add_standing_headers(struct provider *p, struct evhttp_request *req)
     struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
     struct window_view view;
     char value[64];
-    window_look(&p->window, provider_now_us(), &view);
+    limiter_look(&p->limiter, provider_now_us(), &view);
     evhttp_add_header(headers, "Content-Type", "application/json");
     snprintf(value, sizeof(value), "req_strict%010" PRIu64, p->next_number++);
     evhttp_add_header(headers, "x-request-id", value);

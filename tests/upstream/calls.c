@@ -1,7 +1,7 @@
 /*
  * The life of an admitted call:
  *
- *     call_begin > (latency) > on_due > settled in window, peak and report > answered, or failed as it asked to > freed
+ *     call_begin > (latency) > on_due > settled in limiter, peak and report > answered, or failed as it asked to > freed
  *
  * A client may leave meanwhile. evhttp reads nothing from a connection whose request is being handled, so it would not
  * notice; an event of our own does. It is edge-triggered and asks poll() what has happened: level-triggered it would spin
@@ -30,6 +30,7 @@
 #include "answer.h"
 #include "log.h"
 #include "provider.h"
+#include "refuse.h"
 
 struct call {
     struct provider *provider;
@@ -40,10 +41,10 @@ struct call {
     bool watching;              /* stirred is added */
     enum fault fault;
     struct completion asked;
-    struct usage use;    /* what it will have used, drawn when it began */
-    uint64_t ticket;     /* in the window */
-    uint64_t number;     /* in the peaks */
-    uint64_t generation; /* of the provider when it began */
+    struct usage use; /* what it will have used, drawn when it began */
+    struct admission admission;
+    enum window_answer over; /* counted at the end: why that did not fit, else WINDOW_ADMITTED */
+    uint64_t generation;     /* of the provider when it began */
 };
 
 static const struct {
@@ -125,25 +126,57 @@ static void drop_connection(struct call *call, bool reset)
     evhttp_connection_free(conn); /* and its request */
 }
 
+/* Lowers what was counted at the start to what the call really used. */
+static void settle_estimate(struct call *call, int64_t now_us, int64_t actual)
+{
+    struct provider *p = call->provider;
+    const struct admission *admission = &call->admission;
+    if (!p->opt->settle) {
+        return;
+    }
+    int64_t back =
+        limiter_settle(&p->limiter, now_us, admission->ticket, admission->estimate, actual);
+    report_counted(&p->report, admission->at_us, -back);
+    peak_settle(&p->report.peak, admission->number, actual);
+}
+
+/* Counts at the end what the call really used; false when that does not fit any more. */
+static bool count_actual(struct call *call, int64_t now_us, int64_t actual)
+{
+    struct provider *p = call->provider;
+    call->over = limiter_end(&p->limiter, now_us, actual);
+    if (call->over != WINDOW_ADMITTED) {
+        p->report.refused_at_end++;
+        p->report.wasted_tokens += actual;
+        return false;
+    }
+    report_counted(&p->report, now_us, actual);
+    peak_admit(&p->report.ends, now_us, actual);
+    return true;
+}
+
 /* Books what the call used. Calls from before a reset belong to nobody's report. */
 static void settle(struct call *call)
 {
     struct provider *p = call->provider;
     struct usage *use = &call->use;
+    int64_t now_us = provider_now_us();
     if (call->generation != p->generation) {
         return;
     }
     if (call->fault == FAULT_500 || call->fault == FAULT_503) {
         memset(use, 0, sizeof(*use));
     }
-    p->report.input_tokens += use->prompt_tokens;
-    p->report.output_tokens += use->completion_tokens;
-    if (p->opt->settle) {
-        int64_t actual = use->prompt_tokens + use->completion_tokens;
-        p->report.counted_tokens -=
-            window_settle(&p->window, provider_now_us(), call->ticket, actual);
-        peak_settle(&p->report.peak, call->number, actual);
+    int64_t actual = use->prompt_tokens + use->completion_tokens;
+    if (!p->opt->at_end) {
+        settle_estimate(call, now_us, actual);
+    } else if (!count_actual(call, now_us, actual)) {
+        if (call->req == NULL) {
+            report_over_limit(&p->report, now_us, false); /* there is nobody to tell it to */
+        }
+        return;
     }
+    report_used(&p->report, now_us, use->prompt_tokens, use->completion_tokens);
     if (call->fault != FAULT_NONE) {
         return; /* reported as such when it began */
     }
@@ -185,7 +218,10 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
     (void)what;
     settle(call);
     stop_watching(call);
-    if (call->req != NULL) {
+    if (call->req != NULL && call->over != WINDOW_ADMITTED) {
+        refuse_over_limit(call->provider, call->req,
+                          call->use.prompt_tokens + call->use.completion_tokens, call->over);
+    } else if (call->req != NULL) {
         switch (call->fault) {
         case FAULT_500:
             answer_error(call->provider, call->req, &failed);
@@ -249,7 +285,7 @@ static void link_call(struct call *call)
 }
 
 bool call_begin(struct provider *p, struct evhttp_request *req, const struct completion *asked,
-                enum fault fault, uint64_t ticket, uint64_t number)
+                enum fault fault, const struct admission *admission)
 {
     struct call *call = calloc(1, sizeof(*call));
     if (call == NULL) {
@@ -259,8 +295,7 @@ bool call_begin(struct provider *p, struct evhttp_request *req, const struct com
     call->req = req;
     call->fault = fault;
     call->asked = *asked;
-    call->ticket = ticket;
-    call->number = number;
+    call->admission = *admission;
     call->generation = p->generation;
     completion_use(asked, &p->random, &call->use);
     evtimer_assign(&call->due, p->base, on_due, call);

@@ -32,10 +32,18 @@ bool fault_parse(const char *name, enum fault *fault);
 /* What the report calls it. */
 enum report_failure fault_failure(enum fault fault);
 
-/* Takes over an admitted request; it is answered from a timer, never from within this function. ticket and number are
- * from window_admit() and peak_admit(). False without memory: the request is still the caller's. */
+/* What the limits and the peaks know a call by. */
+struct admission {
+    int64_t at_us;
+    int64_t estimate;
+    uint64_t ticket; /* of limiter_admit() */
+    uint64_t number; /* of peak_admit() */
+};
+
+/* Takes over an admitted request; it is answered from a timer, never from within this function. False without memory: the
+ * request is still the caller's. */
 bool call_begin(struct provider *p, struct evhttp_request *req, const struct completion *asked,
-                enum fault fault, uint64_t ticket, uint64_t number);
+                enum fault fault, const struct admission *admission);
 
 /* Drops all calls without an answer. */
 void calls_drop(struct provider *p);

@@ -1,8 +1,8 @@
 /*
  * A call is checked in the order in which a provider would: who asks, what it asks, whether it fits the limits. The first
- * "no" is the answer; only a call that passes all of it touches the window.
+ * "no" is the answer; only a call that passes all of it is counted.
  *
- *     route > authorization > x-fault > room for one more > body > x-fault 400, 429 > window > calls.c
+ *     route > authorization > x-fault > room for one more > body > x-fault 400, 429 > limiter > calls.c
  *
  * Bodies up to twice --max-body are read and refused with an error in the API's shape; beyond that evhttp itself answers
  * 413 and closes, so that memory has a bound in any case.
@@ -24,6 +24,7 @@
 #include "completion.h"
 #include "log.h"
 #include "provider.h"
+#include "refuse.h"
 
 #define MAX_HEADER_BYTES 65536
 #define IDLE_TIMEOUT_S   300 /* of a connection that sends nothing, or half a request */
@@ -31,69 +32,6 @@
 #define ALL_METHODS                                                                                \
     (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |     \
      EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH)
-
-/* ---- Saying no ---- */
-
-static void refuse(struct provider *p, struct evhttp_request *req, enum report_failure failure,
-                   const struct answer_error *error)
-{
-    p->report.failures[failure]++;
-    if (p->opt->count_failed && failure != REPORT_UNAUTHORIZED) {
-        window_count_refused(&p->window, provider_now_us());
-    }
-    if (p->opt->verbose) {
-        log_event("info", "refused", "status=%d why=\"%s\"", error->status, error->message);
-    }
-    answer_error(p, req, error);
-}
-
-static void refuse_malformed(struct provider *p, struct evhttp_request *req, const char *message,
-                             const char *param)
-{
-    struct answer_error error = {400, "invalid_request_error", param, NULL, message};
-    refuse(p, req, REPORT_BAD_REQUEST, &error);
-}
-
-/* The 429 of a limit that was exceeded. What is told of the wait holds if nobody else takes what becomes free. */
-static void refuse_over_limit(struct provider *p, struct evhttp_request *req, int64_t tokens,
-                              enum window_answer why)
-{
-    bool by_requests = why == WINDOW_FULL_REQUESTS;
-    int64_t now_us = provider_now_us();
-    char message[256];
-    if (p->opt->count_failed) {
-        window_count_refused(&p->window, now_us);
-    }
-    int64_t wait_us = window_wait_us(&p->window, now_us, tokens);
-    if (wait_us < 0) {
-        snprintf(message, sizeof(message),
-                 "This call may take %" PRId64 " tokens, more than the limit of %" PRId64
-                 " per window allows at any time; make the prompt or max_tokens smaller.",
-                 tokens, p->opt->tpm);
-    } else {
-        char wait[32];
-        answer_add_wait(req, wait_us);
-        snprintf(message, sizeof(message),
-                 "Over the limit of %s per window: limit %" PRId64 ", counted %" PRId64
-                 ", this call %" PRId64 ". Try again in %s.",
-                 by_requests ? "requests" : "tokens", by_requests ? p->opt->rpm : p->opt->tpm,
-                 by_requests ? (int64_t)p->window.request_count : p->window.tokens,
-                 by_requests ? (int64_t)1 : tokens, answer_duration(wait, sizeof(wait), wait_us));
-    }
-    if (by_requests) {
-        p->report.refused_requests++;
-    } else {
-        p->report.refused_tokens++;
-    }
-    if (p->opt->verbose) {
-        log_event("info", "over_limit", "type=%s tokens=%" PRId64 " wait_ms=%" PRId64,
-                  by_requests ? "requests" : "tokens", tokens,
-                  wait_us < 0 ? -1 : (wait_us + 999) / 1000);
-    }
-    struct answer_error error = {429, by_requests ? "requests" : "tokens", NULL,
-                                 "rate_limit_exceeded", message};
-    answer_error(p, req, &error);
-}
 
 /* ---- POST /v1/chat/completions ---- */
 
@@ -185,19 +123,20 @@ static void admit(struct provider *p, struct evhttp_request *req, const struct c
     int64_t now_us = provider_now_us();
     int64_t tokens = completion_estimate(asked);
     uint64_t ticket;
-    enum window_answer answer = window_admit(&p->window, now_us, tokens, &ticket);
+    enum window_answer answer = limiter_admit(&p->limiter, now_us, tokens, &ticket);
     if (answer == WINDOW_NO_MEMORY) {
         out_of_memory(p, req);
         return;
     }
     if (answer != WINDOW_ADMITTED) {
-        refuse_over_limit(p, req, tokens, answer);
+        refuse_over_limit(p, req, p->opt->at_end ? 1 : tokens, answer);
         return;
     }
-    p->report.granted++;
-    p->report.estimated_tokens += tokens;
-    p->report.counted_tokens += tokens;
-    uint64_t number = peak_admit(&p->report.peak, now_us, tokens);
+    int64_t counted = p->opt->at_end ? 0 : tokens;
+    report_granted(&p->report, now_us, tokens);
+    report_counted(&p->report, now_us, counted);
+    struct admission admission = {now_us, tokens, ticket,
+                                  peak_admit(&p->report.peak, now_us, counted)};
     if (p->opt->verbose) {
         char model[COMPLETION_MAX_MODEL + 8];
         log_event("info", "granted", "model=%s tokens=%" PRId64 " fault=%d",
@@ -206,7 +145,7 @@ static void admit(struct provider *p, struct evhttp_request *req, const struct c
     if (fault != FAULT_NONE) {
         p->report.failures[fault_failure(fault)]++;
     }
-    if (!call_begin(p, req, asked, fault, ticket, number)) {
+    if (!call_begin(p, req, asked, fault, &admission)) {
         out_of_memory(p, req); /* what was counted stays so: strict, rather than generous */
     }
 }

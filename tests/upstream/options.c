@@ -13,7 +13,7 @@
 
 #include "window.h"
 
-enum kind { TEXT, NUMBER, YES_NO };
+enum kind { TEXT, NUMBER, YES_NO, WORD };
 
 struct row {
     const char *name;
@@ -21,7 +21,8 @@ struct row {
     size_t offset;
     const char *standard; /* NULL: not set */
     int64_t least, most;
-    const char *help;
+    const char
+        *help; /* of a WORD it starts with the words, the first of them being 0: "a|b|c: what" */
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -31,9 +32,14 @@ static const struct row rows[] = {
      "HOST:PORT to listen on; port 0 picks a free one"},
     {"port-file", TEXT, AT(port_file), NULL, 0, 0,
      "FILE that gets the port once it is open, and goes when the provider stops"},
-    {"rpm", NUMBER, AT(rpm), "500", 1, WINDOW_MAX_REQUESTS, "requests allowed in any window"},
-    {"tpm", NUMBER, AT(tpm), "30000", 1, WINDOW_MAX_TOKENS, "tokens allowed in any window"},
-    {"window-ms", NUMBER, AT(window_ms), "60000", 1, 86400000, "length of the rolling window"},
+    {"rpm", NUMBER, AT(rpm), "500", 1, WINDOW_MAX_REQUESTS, "requests allowed in a window"},
+    {"tpm", NUMBER, AT(tpm), "30000", 1, WINDOW_MAX_TOKENS, "tokens allowed in a window"},
+    {"window-ms", NUMBER, AT(window_ms), "60000", 1, 86400000, "length of the window"},
+    {"mode", WORD, AT(mode), "rolling", 0, 0,
+     "rolling|bucket|minute: any window, a bucket of the whole limit that fills evenly, windows of "
+     "the clock"},
+    {"count", WORD, AT(at_end), "start", 0, 0,
+     "start|end: tokens count when a call starts, by estimate, or when it ends, as it took"},
     {"settle", YES_NO, AT(settle), "yes", 0, 0,
      "correct a call's estimate to its actual tokens when it ends"},
     {"count-failed", YES_NO, AT(count_failed), "no", 0, 0,
@@ -54,8 +60,8 @@ static const struct row rows[] = {
 static void print_help(void)
 {
     printf("usage: strict-provider [--OPTION VALUE]...\n\n"
-           "An OpenAI-compatible provider that generates nothing but keeps its own rolling limits, "
-           "to the\n"
+           "An OpenAI-compatible provider that generates nothing but keeps limits of its own, to "
+           "the\n"
            "token, and answers 429 to whoever goes over them. GET /report says what it saw.\n\n");
     for (size_t i = 0; i < ROWS; i++) {
         printf("  --%-21s %s%s%s%s\n", rows[i].name, rows[i].help, rows[i].standard ? " [" : "",
@@ -96,6 +102,26 @@ static bool set_yes_no(const struct row *row, const char *value, void *field)
     return true;
 }
 
+static bool set_word(const struct row *row, const char *value, void *field)
+{
+    size_t len = strlen(value);
+    int64_t place = 0;
+    for (const char *word = row->help;; place++) {
+        size_t word_len = strcspn(word, "|:");
+        if (word_len == len && memcmp(word, value, len) == 0) {
+            memcpy(field, &place, sizeof(place));
+            return true;
+        }
+        if (word[word_len] != '|') {
+            break;
+        }
+        word += word_len + 1;
+    }
+    fprintf(stderr, "strict-provider: --%s takes one of %.*s, not '%s'\n", row->name,
+            (int)strcspn(row->help, ":"), row->help, value);
+    return false;
+}
+
 static bool set(struct options *opt, const struct row *row, const char *value)
 {
     void *field = (char *)opt + row->offset;
@@ -104,6 +130,8 @@ static bool set(struct options *opt, const struct row *row, const char *value)
         return set_number(row, value, field);
     case YES_NO:
         return set_yes_no(row, value, field);
+    case WORD:
+        return set_word(row, value, field);
     case TEXT:
         break;
     }

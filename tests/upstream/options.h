@@ -15,6 +15,8 @@ struct options {
     int64_t latency_ms, latency_per_token_us;
     int64_t seed;
     int64_t max_body, max_in_flight;
+    int64_t mode;   /* enum limiter_mode */
+    int64_t at_end; /* tokens are counted when a call ends */
     bool settle, count_failed, verbose;
 };
 

@@ -23,6 +23,9 @@ int64_t provider_now_us(void)
     return clock_us(CLOCK_MONOTONIC);
 }
 
+static const char *const mode_names[] = {
+    [LIMITER_ROLLING] = "rolling", [LIMITER_BUCKET] = "bucket", [LIMITER_MINUTE] = "minute"};
+
 void provider_init(struct provider *p, const struct options *opt, struct event_base *base)
 {
     int64_t window_us = opt->window_ms * 1000;
@@ -31,22 +34,30 @@ void provider_init(struct provider *p, const struct options *opt, struct event_b
     p->base = base;
     p->random = (uint64_t)opt->seed;
     p->next_number = 1;
-    window_init(&p->window, opt->rpm, opt->tpm, window_us);
-    report_init(&p->report, window_us);
+    int64_t epoch_offset_us = clock_us(CLOCK_REALTIME) - clock_us(CLOCK_MONOTONIC);
+    limiter_init(&p->limiter, &(struct limiter_config){.mode = (enum limiter_mode)opt->mode,
+                                                       .at_end = opt->at_end,
+                                                       .max_requests = opt->rpm,
+                                                       .max_tokens = opt->tpm,
+                                                       .span_us = window_us,
+                                                       .epoch_offset_us = epoch_offset_us});
+    report_init(&p->report, window_us, epoch_offset_us);
     p->limits = (struct report_limits){
         .rpm = opt->rpm,
         .tpm = opt->tpm,
         .window_us = window_us,
+        .mode = mode_names[opt->mode],
+        .count = opt->at_end ? "end" : "start",
         .settle = opt->settle,
         .count_failed = opt->count_failed,
-        .epoch_offset_us = clock_us(CLOCK_REALTIME) - clock_us(CLOCK_MONOTONIC),
+        .epoch_offset_us = epoch_offset_us,
     };
 }
 
 void provider_close(struct provider *p)
 {
     calls_drop(p);
-    window_close(&p->window);
+    limiter_close(&p->limiter);
     report_close(&p->report);
 }
 
@@ -54,7 +65,7 @@ void provider_reset(struct provider *p)
 {
     p->generation++;
     p->random = (uint64_t)p->opt->seed;
-    window_clear(&p->window);
+    limiter_clear(&p->limiter);
     report_clear(&p->report);
     log_event("info", "reset", "in_flight=%" PRIu64, p->report.in_flight);
 }

@@ -2,7 +2,7 @@
  * The state that the parts of the strict provider share. One thread, one event base.
  *
  *     main.c      options, listening, signals
- *     http.c      a request comes in: route, check, ask the window
+ *     http.c      a request comes in: route, check, ask the limiter
  *     calls.c     an admitted call waits for its time and ends, in one of many ways
  *     answer.c    an answer goes out, with the headers that every answer has
  */
@@ -11,9 +11,9 @@
 
 #include <stdint.h>
 
+#include "limiter.h"
 #include "options.h"
 #include "report.h"
-#include "window.h"
 
 struct call;
 struct event_base;
@@ -21,7 +21,7 @@ struct event_base;
 struct provider {
     const struct options *opt;
     struct event_base *base;
-    struct window window;
+    struct limiter limiter;
     struct report report;
     struct report_limits limits;
     uint64_t random;      /* state of the generator of lengths */

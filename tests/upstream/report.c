@@ -1,6 +1,6 @@
 /*
  * Counters and the one place that puts names to them. Everything is flat, so that a shell script can pick out a number,
- * except `failures`, which lists only by name what happened to calls that the limits did not refuse.
+ * except `failures`, which lists only by name what happened to calls that the limits did not refuse, and `per_second`.
  */
 #include "report.h"
 
@@ -16,24 +16,34 @@ static const char *const failure_names[] = {
 #undef REPORT_NAME
 };
 
-void report_init(struct report *r, int64_t window_us)
+void report_init(struct report *r, int64_t window_us, int64_t epoch_offset_us)
 {
     memset(r, 0, sizeof(*r));
     peak_init(&r->peak, window_us);
+    peak_init(&r->ends, window_us);
+    series_init(&r->series, epoch_offset_us);
 }
 
 void report_close(struct report *r)
 {
     peak_close(&r->peak);
+    peak_close(&r->ends);
+    series_close(&r->series);
 }
 
 void report_clear(struct report *r)
 {
     struct peak peak = r->peak;
+    struct peak ends = r->ends;
+    struct series series = r->series;
     uint64_t in_flight = r->in_flight;
     peak_clear(&peak);
+    peak_clear(&ends);
+    series_clear(&series);
     memset(r, 0, sizeof(*r));
     r->peak = peak;
+    r->ends = ends;
+    r->series = series;
     r->in_flight = r->max_in_flight = in_flight;
 }
 
@@ -44,6 +54,37 @@ void report_arrival(struct report *r, int64_t now_us)
     }
     r->last_us = now_us;
     r->requests++;
+    series_at(&r->series, now_us)->requests++;
+}
+
+void report_granted(struct report *r, int64_t now_us, int64_t tokens)
+{
+    r->granted++;
+    r->estimated_tokens += tokens;
+    series_at(&r->series, now_us)->granted++;
+}
+
+void report_counted(struct report *r, int64_t at_us, int64_t tokens)
+{
+    r->counted_tokens += tokens;
+    series_at(&r->series, at_us)->tokens += tokens;
+}
+
+void report_used(struct report *r, int64_t now_us, int64_t input, int64_t output)
+{
+    r->input_tokens += input;
+    r->output_tokens += output;
+    series_at(&r->series, now_us)->used += input + output;
+}
+
+void report_over_limit(struct report *r, int64_t now_us, bool by_requests)
+{
+    if (by_requests) {
+        r->refused_requests++;
+    } else {
+        r->refused_tokens++;
+    }
+    series_at(&r->series, now_us)->status_429++;
 }
 
 static void put_int(struct json_object *o, const char *name, int64_t n)
@@ -99,6 +140,17 @@ static void put_failures(struct json_object *o, const struct report *r)
     json_object_object_add(o, "failures", failures);
 }
 
+/* Only one of the two was ever told of tokens. */
+static int64_t max_tokens_in_window(const struct report *r)
+{
+    return r->peak.max_tokens > r->ends.max_tokens ? r->peak.max_tokens : r->ends.max_tokens;
+}
+
+static void put_string(struct json_object *o, const char *name, const char *s)
+{
+    json_object_object_add(o, name, json_object_new_string(s));
+}
+
 char *report_json(const struct report *r, const struct report_limits *limits)
 {
     struct json_object *o = json_object_new_object();
@@ -115,16 +167,22 @@ char *report_json(const struct report *r, const struct report_limits *limits)
     put_count(o, "status_429", r->refused_requests + r->refused_tokens);
     put_count(o, "status_429_requests", r->refused_requests);
     put_count(o, "status_429_tokens", r->refused_tokens);
+    put_count(o, "status_429_at_end", r->refused_at_end);
+    put_int(o, "wasted_tokens", r->wasted_tokens);
     put_failures(o, r);
     put_int(o, "max_requests_in_window", r->peak.max_requests);
-    put_int(o, "max_tokens_in_window", r->peak.max_tokens);
-    put_bool(o, "peaks_complete", !r->peak.incomplete);
+    put_int(o, "max_tokens_in_window", max_tokens_in_window(r));
+    put_bool(o, "peaks_complete", !r->peak.incomplete && !r->ends.incomplete);
     put_int(o, "rpm", limits->rpm);
     put_int(o, "tpm", limits->tpm);
     put_int(o, "window_ms", limits->window_us / 1000);
+    put_string(o, "mode", limits->mode);
+    put_string(o, "count", limits->count);
     put_bool(o, "settle", limits->settle);
     put_bool(o, "count_failed", limits->count_failed);
     put_traffic(o, r, limits);
+    put_bool(o, "per_second_cut", r->series.cut);
+    json_object_object_add(o, "per_second", series_json(&r->series));
     const char *s = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
     char *copy = s ? strdup(s) : NULL;
     json_object_put(o);

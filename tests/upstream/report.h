@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "peak.h"
+#include "series.h"
 
 /* Why a call got no answer worth having, other than the provider's own limits. */
 #define REPORT_FAILURES(X)                                                                         \
@@ -46,18 +47,24 @@ struct report {
     int64_t output_tokens;
     uint64_t in_flight, max_in_flight;
     int64_t first_us, last_us; /* of the first and last request; both 0 before there was one */
-    struct peak peak;
+    uint64_t
+        refused_at_end; /* of refused_tokens: calls that were made, and were over when they ended */
+    int64_t wasted_tokens; /* that those took; neither counted nor among input and output */
+    struct peak peak;      /* of what was counted at the start: requests, and tokens if they are */
+    struct peak ends;      /* of tokens counted at the end; else unused */
+    struct series series;
 };
 
 /* What the report is held against. */
 struct report_limits {
     int64_t rpm, tpm, window_us;
+    const char *mode, *count; /* static words */
     bool settle, count_failed;
     int64_t
         epoch_offset_us; /* added to a time of the monotonic clock it gives that of the calendar */
 };
 
-void report_init(struct report *r, int64_t window_us);
+void report_init(struct report *r, int64_t window_us, int64_t epoch_offset_us);
 void report_close(struct report *r);
 
 /* Back to nothing seen. Calls in flight stay in flight; the owner sees to it that their end is not counted. */
@@ -65,6 +72,18 @@ void report_clear(struct report *r);
 
 /* A request came in. */
 void report_arrival(struct report *r, int64_t now_us);
+
+/* A call passed the limits; tokens is what it was estimated at. */
+void report_granted(struct report *r, int64_t now_us, int64_t tokens);
+
+/* The limits counted so many tokens of a call, or gave them back (less than 0); in the second in which they counted. */
+void report_counted(struct report *r, int64_t at_us, int64_t tokens);
+
+/* A call ended having really used so much. */
+void report_used(struct report *r, int64_t now_us, int64_t input, int64_t output);
+
+/* A call was answered 429 by the limits. */
+void report_over_limit(struct report *r, int64_t now_us, bool by_requests);
 
 /* One line of JSON, to be released with free(); NULL without memory. */
 char *report_json(const struct report *r, const struct report_limits *limits);

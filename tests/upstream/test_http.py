@@ -196,6 +196,57 @@ class StrictProviderTest(unittest.TestCase):
         self.assertEqual((answer.status, answer.json["error"]["type"]), (429, "tokens"))
         self.assertIsNone(answer.headers["Retry-After"])
 
+    def test_a_bucket_fills_evenly(self):
+        p = self.start("--mode", "bucket", "--tpm", "300", "--latency-ms", "0", "--settle", "no")
+        self.assertEqual(p.call(body(max_tokens=290)).status, 200)
+        answer = p.call(body(max_tokens=20))  # 30 tokens: a tenth of the minute
+        self.assertEqual((answer.status, answer.json["error"]["type"]), (429, "tokens"))
+        self.assertTrue(5000 < int(answer.headers["retry-after-ms"]) <= 6000)
+        self.assertEqual(p.stop()["mode"], "bucket")
+
+    def test_a_minute_is_one_of_the_clock(self):
+        p = self.start("--mode", "minute", "--rpm", "1", "--window-ms", "86400000")
+        self.assertEqual(p.call(body()).status, 200)
+        answer = p.call(body())
+        self.assertEqual((answer.status, answer.json["error"]["type"]), (429, "requests"))
+        midnight_ms = 86400000 - time.time() * 1000 % 86400000
+        self.assertAlmostEqual(int(answer.headers["retry-after-ms"]), midnight_ms, delta=5000)
+
+    def test_counting_at_the_end(self):
+        for mode in ("rolling", "bucket", "minute"):
+            p = self.start("--mode", mode, "--count", "end", "--tpm", "300", "--latency-ms", "300",
+                           "--window-ms", "3600000")
+            statuses = []
+            calls = [threading.Thread(target=lambda: statuses.append(
+                p.call(body(output=190, max_tokens=5000)).status)) for _ in range(2)]
+            for call in calls:
+                call.start()
+            for call in calls:
+                call.join()
+            self.assertEqual(sorted(statuses), [200, 429])  # both admitted, the second over at its end
+            self.assertEqual(p.call(body(output=90)).status, 200)
+            answer = p.call(body(output=1))
+            self.assertEqual((answer.status, answer.json["error"]["type"]), (429, "tokens"))
+            self.assertEqual(p.call(body(output=400, max_tokens=400)).status, 429)
+            report = p.stop()
+            self.assertEqual((report["count"], report["granted"]), ("end", 3))
+            self.assertEqual((report["status_429_tokens"], report["status_429_at_end"]), (3, 1))
+            self.assertEqual((report["counted_tokens"], report["wasted_tokens"]), (300, 200))
+            self.assertEqual((report["tokens"], report["max_tokens_in_window"]), (300, 300))
+
+    def test_per_second_adds_up(self):
+        p = self.start("--tpm", "300", "--latency-ms", "1")
+        before = int(time.time())
+        for _ in range(3):
+            p.call(body(output=50))
+        report = p.stop()
+        seconds = report["per_second"]
+        for field, total in (("tokens", "counted_tokens"), ("used", "tokens"), ("granted", "granted"),
+                             ("requests", "requests"), ("status_429", "status_429")):
+            self.assertEqual(sum(one[field] for one in seconds), report[total], field)
+        self.assertTrue(before <= seconds[0]["second"] <= before + DEADLINE_S)
+        self.assertFalse(report["per_second_cut"])
+
     def test_refused_calls_count_only_where_asked(self):
         for option, expected in (("no", 200), ("yes", 429)):
             p = self.start("--tpm", "300", "--rpm", "3", "--count-failed", option)
@@ -376,7 +427,7 @@ class StrictProviderTest(unittest.TestCase):
             self.assertEqual(p.stop()["window_ms"], 1000)
             self.assertEqual(os.listdir(folder), [])
         wrong = (["--rpm", "0"], ["--rpm"], ["--none", "1"], ["x"], ["--settle", "maybe"],
-                 ["--listen", "nowhere"], ["--tpm", "1e3"])
+                 ["--listen", "nowhere"], ["--tpm", "1e3"], ["--mode", "roll"], ["--count", ""])
         for options in wrong:
             done = subprocess.run([PROGRAM, *options], capture_output=True, timeout=DEADLINE_S,
                                   check=False)
