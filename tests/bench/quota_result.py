@@ -6,6 +6,9 @@ run. What the clients say stands beside it.
 import dataclasses
 
 
+WORDS = {"rolling": "rolling window", "bucket": "token bucket", "minute": "fixed minutes"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Mode:
     name: str
@@ -15,10 +18,9 @@ class Mode:
     with_ration: bool = True
 
     @property
-    def words(self):
-        if not self.with_ration:
-            return f"backoff alone ({self.limiting})"
-        return f"{self.limiting}, counts at the {self.count}"
+    def title(self):
+        who = "Ration" if self.with_ration else "Backoff alone"
+        return f"{who}: {WORDS[self.limiting]}, counted at the {self.count} of a call"
 
 
 MODES = (
@@ -35,12 +37,17 @@ class Result:
     mode: Mode
     provider: dict  # its report
     clients: dict  # of the replay
-    quota_used: float
+    windows: list  # the share of the quota used in each window of the steady state
     per_second: list  # tokens that the provider counted, from its first second on
+    refused_per_second: list  # 429s
 
     @property
     def provider_429s(self):
         return self.provider["status_429"]
+
+    @property
+    def quota_used(self):
+        return sum(self.windows) / len(self.windows)
 
     @property
     def ok(self):
@@ -49,73 +56,78 @@ class Result:
         return self.provider_429s == 0 and self.quota_used >= self.mode.bar and self.clients["all"]["errors"] == 0
 
 
-def per_second(report):
-    """Tokens counted in each second since the first request."""
+def per_second(report, field="tokens"):
+    """A field of each second since the first request."""
     first = report["first_ms"] // 1000
-    counted = {row["second"] - first: row["tokens"] for row in report["per_second"]}
-    return [counted.get(second, 0) for second in range(max(counted, default=-1) + 1)]
+    found = {row["second"] - first: row[field] for row in report["per_second"]}
+    return [found.get(second, 0) for second in range(max(found, default=-1) + 1)]
 
 
 def share_of_last_window(report, plan):
     if not report["requests"]:
         return 0
-    series = per_second(report)
+    done = per_second(report)[:-1]  # the second that is being counted is left out
+    return sum(done[-round(plan.window) :]) / plan.tpm
+
+
+def windows_of(series, plan):
+    """The share of the quota used in each window that lies in the steady state, which is from the end of the warm-up until
+    requests stop arriving; they begin a second apart. A run that ended early has nothing in its last seconds.
+
+    All of them, because where the one interval of a sum begins and ends decides about half a percent: traffic that once had a
+    lull has it again in every window, as what is given free then is what was used a window before."""
     window = round(plan.window)
-    done = series[:-1][-window:]  # the second that is being counted is left out
-    return sum(done) / plan.tpm
-
-
-def share_used(series, plan):
-    """Of the steady state: from the end of the warm-up until requests stop arriving. Seconds that are not whole are left out,
-    and a run that ended early has zeros where nothing was counted."""
-    begin, end = int(plan.warm) + 1, int(plan.seconds)
-    steady = [series[second] if second < len(series) else 0 for second in range(begin, end)]
-    return sum(steady) / (plan.tpm * len(steady) / plan.window)
+    seconds = series + [0] * (int(plan.seconds) - len(series))
+    begins = range(int(plan.warm), int(plan.seconds) - window + 1)
+    return [sum(seconds[begin : begin + window]) / (plan.tpm * window / plan.window) for begin in begins]
 
 
 def judge(mode, plan, report, clients):
-    series = per_second(report)
-    return Result(mode, report, clients, share_used(series, plan), series)
+    counted = per_second(report)
+    return Result(mode, report, clients, windows_of(counted, plan), counted, per_second(report, "status_429"))
 
 
 # ---- For people ----
 
-COLUMNS = ("", "429s", "quota used", "bar", "most in a window", "answered", "gave up", "sent", "wasted", "")
+COLUMNS = ("", "429s", "quota used", "bar", "least - most", "answered", "of tokens", "gave up", "sent", "wasted", "")
 
 
-def table_row(result, plan):
+def table_row(result):
     clients = result.clients["all"]
     sent = result.provider["requests"]
-    most = result.provider["max_tokens_in_window"] / plan.tpm
     return (
-        result.mode.words,
+        result.mode.name,
         f"{result.provider_429s:,}",
         f"{result.quota_used * 100:.1f} %",
         f"{result.mode.bar * 100:.0f} %" if result.mode.bar else "",
-        f"{most * 100:.1f} %",
+        f"{min(result.windows) * 100:.1f} - {max(result.windows) * 100:.1f} %",
         f"{clients['granted']:,}",
+        f"{clients['tokens'] / max(1, clients['granted']):,.0f}",
         f"{clients['denied']:,}",
         f"{sent:,}",
-        f"{100 * result.provider_429s / sent if sent else 0:.0f} %",
+        f"{100 * result.provider_429s / max(1, sent):.0f} %",
         "" if not result.mode.with_ration else "ok" if result.ok else "MISSED",
     )
 
 
 def table(results, plan, patience, audit):
-    rows = [COLUMNS] + [table_row(result, plan) for result in results]
+    rows = [COLUMNS] + [table_row(result) for result in results]
     widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
     lines = [""]
     for row in rows:
         cells = [cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))]
         lines.append("  ".join(cells).rstrip())
+    lines.append("")
+    lines += [f"{result.mode.name:<12} {result.mode.title}" for result in results]
     lines += [
         "",
-        f"Quota used: of what the provider allowed in the {plan.seconds - plan.warm:g} s after the warm-up, by its own count"
-        f" ({plan.windows:g} windows",
-        f"of {plan.window:g} s). Load {plan.load:g}x: most calls must give up, after {patience:g} s of patience, with Ration and"
-        " without. A call asks for",
-        "its prompt and an answer of the next power of two of what it will be (max_tokens); what it did not use is given",
-        "back. Sent: what reached the provider; wasted: the share of it that was answered 429.",
+        f"Quota used: by the provider's own count, in windows of {plan.window:g} s (its minute) of the {plan.seconds - plan.warm:g} s"
+        " after the warm-up: the mean of",
+        f"all of them, and the least and the most in one. Load {plan.load:g}x: most calls must give up, after {patience:g} s of"
+        " patience, with Ration",
+        "and without. A call asks for its prompt and, as max_tokens, the next power of two of its answer; what it did not use is",
+        "given back. Of tokens: the mean of the calls that were answered. Sent: what reached the provider; wasted: the share of it",
+        "that it answered 429.",
     ]
     late = max(result.clients["late_ms"] for result in results)
     if late > 1000:
@@ -143,13 +155,17 @@ def entry(result, plan):
         "quota_used": round(result.quota_used, 4),
         "bar": result.mode.bar or None,
         "ok": result.ok,
-        "most_in_window": round(result.provider["max_tokens_in_window"] / plan.tpm, 4),
+        "least_in_window": round(min(result.windows), 4),
+        "most_in_window": round(max(result.windows), 4),
+        "most_in_any_window": round(result.provider["max_tokens_in_window"] / plan.tpm, 4),
         "sent": result.provider["requests"],
         "answered": clients["granted"],
         "gave_up": clients["denied"],
         "errors": clients["errors"],
         "wasted_calls": result.provider_429s,
+        "tokens_answered": clients["tokens"],
         "tokens_per_second": result.per_second,
+        "refused_per_second": result.refused_per_second,
     }
 
 
