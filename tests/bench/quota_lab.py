@@ -53,7 +53,7 @@ class Provider(Program):
         port_file = folder / f"{name}.port"
         command = [build / "strict-provider", "--listen", "127.0.0.1:0", "--port-file", port_file]
         command += ["--rpm", plan.rpm, "--tpm", plan.tpm, "--window-ms", round(plan.window * 1000)]
-        command += ["--mode", mode.limiting, "--count", mode.count]
+        command += ["--mode", mode.limiting, "--count", mode.count, "--count-failed", "yes" if mode.refused_count else "no"]
         command += ["--latency-ms", LEAST_CALL_MS, "--latency-per-token-us", plan.call_us_per_token]
         super().__init__(name, folder, command)
         wait_until(lambda: self.check_alive() or port_file.exists() and port_file.read_text().strip(), f"{name} to listen")

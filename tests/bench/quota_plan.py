@@ -12,6 +12,7 @@ import datetime
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 LEAST_CALL_MS = 1000
 MOST_CALL_MS = 10_000
+TOKENS_A_REQUEST = 200  # as gpt-4o in usage tier 4: 2,000,000 tokens and 10,000 requests a minute
 
 
 class Unusable(Exception):
@@ -34,7 +35,7 @@ class Plan:
     load: float  # demand after the warm-up / quota
     lowest: float  # the same in the window that has the least
     tpm: int  # tokens allowed in one window
-    rpm: int  # requests allowed in one window: more than the tokens let through
+    rpm: int  # requests allowed in one window
     warm_speed: float
     speed: float
     call_us_per_token: int  # so that the longest answer takes MOST_CALL_MS
@@ -125,7 +126,7 @@ def make(path, window, seconds, load):
         load=load,
         lowest=0,
         tpm=tpm,
-        rpm=max(10, round(3 * tpm * len(rows) / total)),
+        rpm=max(10, tpm // TOKENS_A_REQUEST),
         warm_speed=warm_span / window,
         speed=(span - warm_span) / (seconds - window),
         call_us_per_token=max(1, (MOST_CALL_MS - LEAST_CALL_MS) * 1000 // max(1, max(row.output for row in rows))),

@@ -16,11 +16,13 @@ class Mode:
     count: str
     bar: float  # least share of the quota; 0: none
     with_ration: bool = True
+    refused_count: bool = False  # a refused call counts as a request
 
     @property
     def title(self):
         who = "Ration" if self.with_ration else "Backoff alone"
-        return f"{who}: {WORDS[self.limiting]}, counted at the {self.count} of a call"
+        more = ", refused calls count" if self.refused_count else ""
+        return f"{who}: {WORDS[self.limiting]}, counted at the {self.count} of a call{more}"
 
 
 MODES = (
@@ -29,6 +31,8 @@ MODES = (
     Mode("minute", "minute", "start", 0.97),
     Mode("rolling-end", "rolling", "end", 0.85),
     Mode("backoff", "rolling", "start", 0, with_ration=False),
+    # OpenAI counts what it refuses against the requests; clients that are never refused do not notice.
+    Mode("backoff-openai", "rolling", "start", 0, with_ration=False, refused_count=True),
 )
 
 
@@ -118,7 +122,7 @@ def table(results, plan, patience, audit):
         cells = [cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))]
         lines.append("  ".join(cells).rstrip())
     lines.append("")
-    lines += [f"{result.mode.name:<12} {result.mode.title}" for result in results]
+    lines += [f"{result.mode.name:<14} {result.mode.title}" for result in results]
     lines += [
         "",
         f"Quota used: by the provider's own count, in windows of {plan.window:g} s (its minute) of the {plan.seconds - plan.warm:g} s"
@@ -170,10 +174,11 @@ def entry(result, plan):
 
 
 def document(results, plan, audit, load):
-    alone = [result for result in results if not result.mode.with_ration]
+    alone = {result.mode.refused_count: entry(result, plan) for result in results if not result.mode.with_ration}
     return {
         "modes": [entry(result, plan) for result in results if result.mode.with_ration],
-        "baseline": entry(alone[0], plan) if alone else None,
+        "baseline": alone.get(False),
+        "baseline_refused_count": alone.get(True),
         "books_balance": audit[1],
         "load_average": round(load, 2),
         "plan": dataclasses.asdict(plan),

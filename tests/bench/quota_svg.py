@@ -4,7 +4,7 @@ from xml.sax.saxutils import escape
 
 LEFT, RIGHT, TOP, BOTTOM = 70, 24, 96, 34
 WIDTH = 960
-ABOVE, BELOW, GAP = 84, 30, 34  # of a strip: tokens, 429s, and the title of the next
+ABOVE, BELOW, GAP = 84, 30, 32  # of a strip: tokens; 429s, where there are any; the title of the next
 EACH, MEAN, REFUSED, QUOTA, INK, FAINT = "#a9c9e8", "#1f5f9e", "#d43d2a", "#222222", "#333333", "#f1f1ee"
 
 
@@ -24,8 +24,12 @@ class Picture:
         highest = max([self.quota] + [n for result in results for n in result.per_second])
         self.most = min(1.05 * highest, 4 * self.quota)
         self.most_refused = max([1] + [n for result in results for n in result.refused_per_second])
-        self.height = TOP + len(results) * (ABOVE + BELOW + GAP) - GAP + BOTTOM
+        self.height = TOP + sum(self.height_of(result) for result in results) - GAP + BOTTOM
         self.parts = []
+
+    @staticmethod
+    def height_of(result):
+        return ABOVE + GAP + (BELOW if result.provider_429s else 0)
 
     def x(self, second):
         return LEFT + (WIDTH - LEFT - RIGHT) * second / self.seconds
@@ -63,7 +67,7 @@ class Picture:
         )
         x = LEFT
         for colour, words, step in (
-            (EACH, "tokens counted in each second", 205), (MEAN, "mean of the last window", 175), (REFUSED, "calls refused (429), downwards", 205),
+            (EACH, "tokens counted in each second", 230), (MEAN, "mean of the last window", 190), (REFUSED, "calls refused (429), downwards", 240),
         ):
             self.parts.append(f'<rect x="{x}" y="58" width="12" height="9" fill="{colour}"/>')
             self.text(x + 17, 67, words)
@@ -99,8 +103,10 @@ class Picture:
 
     def draw(self):
         self.head()
-        for n, result in enumerate(self.results):
-            self.strip(result, TOP + n * (ABOVE + BELOW + GAP))
+        top = TOP
+        for result in self.results:
+            self.strip(result, top)
+            top += self.height_of(result)
         self.axis(self.height - 10)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self.height}" width="{WIDTH}" height="{self.height}"'
