@@ -40,7 +40,7 @@ def parse(args):
     parser.add_argument("--window", metavar="S", type=float, default=40, help="what stands for a minute (default 40 s)")
     parser.add_argument("--seconds", metavar="S", type=float, default=200, help="of the whole replay (default 200)")
     parser.add_argument("--load", metavar="X", type=float, default=3, help="the demand, as so many quotas (default 3)")
-    parser.add_argument("--patience", metavar="S", type=float, default=5, help="how long a call sits out denials (default 5 s)")
+    parser.add_argument("--patience", metavar="S", type=float, default=2, help="how long a call sits out denials (default 2 s)")
     parser.add_argument("--threads", metavar="N", type=int, default=64, help="of each client process (default 64)")
     parser.add_argument("--build", metavar="DIR", help="run the programs that are there; builds nothing")
     parser.add_argument("--keep", action="store_true", help="keep the logs, and say where they are")
@@ -168,7 +168,8 @@ def main(args):
         return 2
     load = os.getloadavg()[1]
     print(quota_result.table(results, plan, options.patience, audit))
-    svg = pathlib.Path(options.svg or (pathlib.Path(options.json).with_suffix(".svg") if options.json else options.build / "quota.svg"))
+    beside = pathlib.Path(options.json).with_suffix(".svg") if options.json else options.build / "quota.svg"
+    svg = pathlib.Path(options.svg or beside)
     svg.write_text(quota_svg.picture(results, plan), encoding="utf-8")
     print(f"in {time.monotonic() - begin:.0f} s (load average {load:.1f} on {os.cpu_count()} cores); the picture is {svg}")
     if options.json:

@@ -12,6 +12,7 @@ import datetime
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 LEAST_CALL_MS = 1000
 MOST_CALL_MS = 10_000
+SLOTS, SLACK_MS = 120, 250  # of a rolling limit of rationd
 TOKENS_A_REQUEST = 200  # as gpt-4o in usage tier 4: 2,000,000 tokens and 10,000 requests a minute
 
 
@@ -39,6 +40,8 @@ class Plan:
     warm_speed: float
     speed: float
     call_us_per_token: int  # so that the longest answer takes MOST_CALL_MS
+    possible_start: float = 0  # what share of the quota rationd can let through at most, where it counts at the start
+    possible_end: float = 0  # and at the end
 
     @property
     def warm(self):
@@ -104,6 +107,31 @@ def lowest_load(rows, plan):
     return (least or 0) / plan.tpm
 
 
+def max_tokens(output):
+    """What `ration replay` asks for."""
+    most = 16
+    while most < output:
+        most *= 2
+    return most
+
+
+def possible(rows, plan):
+    """What a rolling limit of slots can give out, counted at the start and at the end.
+
+    What a slot was charged comes free when the slot has ended, and a window and the slack have passed: then it is charged to the
+    slot of that moment, so that all goes round once in `turn` windows. While a call runs, what it will not use of its estimate
+    is not to be had by others, and where it counts at the end, all of its estimate is not."""
+    slot_ms = plan.window * 1000 / SLOTS
+    turn = (SLOTS + 1 + SLACK_MS // slot_ms) / SLOTS
+    total = sum(row.tokens for row in rows)
+    unused = whole = 0
+    for row in rows:
+        lasts = (LEAST_CALL_MS / 1000 + row.output * plan.call_us_per_token / 1e6) / plan.window
+        unused += (max_tokens(row.output) - row.output) * lasts
+        whole += (row.tokens - row.output + max_tokens(row.output)) * lasts
+    return 1 / (turn + unused / total), 1 / (turn + whole / total)
+
+
 def make(path, window, seconds, load):
     rows = read(path)
     span = rows[-1].at
@@ -132,4 +160,5 @@ def make(path, window, seconds, load):
         call_us_per_token=max(1, (MOST_CALL_MS - LEAST_CALL_MS) * 1000 // max(1, max(row.output for row in rows))),
     )
     plan.lowest = lowest_load(rows, plan)
+    plan.possible_start, plan.possible_end = possible(rows, plan)
     return plan

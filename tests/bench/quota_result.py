@@ -93,10 +93,14 @@ def judge(mode, plan, report, clients):
 
 # ---- For people ----
 
-COLUMNS = ("", "429s", "quota used", "bar", "least - most", "answered", "of tokens", "gave up", "sent", "wasted", "")
+COLUMNS = ("", "429s", "quota used", "bar", "possible", "least - most", "answered", "of tokens", "gave up", "sent", "wasted", "")
 
 
-def table_row(result):
+def possible(mode, plan):
+    return plan.possible_end if mode.count == "end" else plan.possible_start
+
+
+def table_row(result, plan):
     clients = result.clients["all"]
     sent = result.provider["requests"]
     return (
@@ -104,6 +108,7 @@ def table_row(result):
         f"{result.provider_429s:,}",
         f"{result.quota_used * 100:.1f} %",
         f"{result.mode.bar * 100:.0f} %" if result.mode.bar else "",
+        f"{possible(result.mode, plan) * 100:.1f} %" if result.mode.with_ration else "",
         f"{min(result.windows) * 100:.1f} - {max(result.windows) * 100:.1f} %",
         f"{clients['granted']:,}",
         f"{clients['tokens'] / max(1, clients['granted']):,.0f}",
@@ -115,7 +120,7 @@ def table_row(result):
 
 
 def table(results, plan, patience, audit):
-    rows = [COLUMNS] + [table_row(result) for result in results]
+    rows = [COLUMNS] + [table_row(result, plan) for result in results]
     widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
     lines = [""]
     for row in rows:
@@ -125,13 +130,13 @@ def table(results, plan, patience, audit):
     lines += [f"{result.mode.name:<14} {result.mode.title}" for result in results]
     lines += [
         "",
-        f"Quota used: by the provider's own count, in windows of {plan.window:g} s (its minute) of the {plan.seconds - plan.warm:g} s"
-        " after the warm-up: the mean of",
-        f"all of them, and the least and the most in one. Load {plan.load:g}x: most calls must give up, after {patience:g} s of"
-        " patience, with Ration",
-        "and without. A call asks for its prompt and, as max_tokens, the next power of two of its answer; what it did not use is",
-        "given back. Of tokens: the mean of the calls that were answered. Sent: what reached the provider; wasted: the share of it",
-        "that it answered 429.",
+        f"Quota used: by the provider's own count, the mean of all windows of {plan.window:g} s (its minute) of the"
+        f" {plan.seconds - plan.warm:g} s after the warm-up,",
+        "and the least and the most in one. Possible: what rationd's slots, its slack and the estimates of running calls leave.",
+        f"Load {plan.load:g}x: most calls must give up, after {patience:g} s of patience, with Ration and without. A call asks for its"
+        " prompt and,",
+        "as max_tokens, the next power of two of its answer; what it did not use is given back. Of tokens: the mean of the calls",
+        "that were answered. Sent: what reached the provider; wasted: the share of it that it answered 429.",
     ]
     late = max(result.clients["late_ms"] for result in results)
     if late > 1000:
@@ -158,6 +163,7 @@ def entry(result, plan):
         "provider_429s": result.provider_429s,
         "quota_used": round(result.quota_used, 4),
         "bar": result.mode.bar or None,
+        "possible": round(possible(result.mode, plan), 4) if result.mode.with_ration else None,
         "ok": result.ok,
         "least_in_window": round(min(result.windows), 4),
         "most_in_window": round(max(result.windows), 4),

@@ -67,7 +67,9 @@ class Picture:
         )
         x = LEFT
         for colour, words, step in (
-            (EACH, "tokens counted in each second", 230), (MEAN, "mean of the last window", 190), (REFUSED, "calls refused (429), downwards", 240),
+            (EACH, "tokens counted in each second", 230),
+            (MEAN, "mean of the last window", 190),
+            (REFUSED, "calls refused (429), downwards", 240),
         ):
             self.parts.append(f'<rect x="{x}" y="58" width="12" height="9" fill="{colour}"/>')
             self.text(x + 17, 67, words)

@@ -89,8 +89,8 @@ def run_quota(*args):
 def test_a_short_run_has_a_table_a_document_and_a_picture(lab):
     """Too short for the bars, as windows of 2 s lose an eighth to the slack: the verdict says so."""
     path = lab.folder / "quota.json"
-    done = run_quota("--trace", TRACE, "--modes", "rolling,backoff", "--window", 2, "--seconds", 6, "--patience", 1, "--threads", 16,
-                     "--json", path)  # fmt: skip
+    done = run_quota("--trace", TRACE, "--modes", "rolling,backoff", "--window", 2, "--seconds", 6, "--patience", 1,
+                     "--threads", 16, "--json", path)  # fmt: skip
     assert done.returncode in (0, 1), done
     document = json.loads(path.read_text())
     (mode,), alone = document["modes"], document["baseline"]
