@@ -77,7 +77,7 @@ def test_the_warm_up_runs_at_its_own_speed(lab):
     assert out["all"]["granted"] == seen["completed"] == 100
     assert seen["elapsed_ms"] >= 3600
     second = {row["second"] - seen["first_ms"] // 1000: row["requests"] for row in seen["per_second"]}
-    assert second[0] + second[1] <= 20 + 1, "ten a second while it warms up"
+    assert second[0] + second.get(1, 0) <= 20 + 1, "ten a second while it warms up"
     assert sum(second.values()) - sum(second.get(n, 0) for n in range(3)) >= 70
 
 
