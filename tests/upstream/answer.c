@@ -16,7 +16,6 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 
-#include "completion.h"
 #include "provider.h"
 
 const char *answer_duration(char *out, size_t size, int64_t us)
@@ -49,37 +48,31 @@ const char *answer_duration(char *out, size_t size, int64_t us)
     return out;
 }
 
-static void add_number(struct evkeyvalq *headers, const char *name, int64_t n)
+static const struct shape *shape_for(struct evhttp_request *req)
 {
-    char digits[24];
-    snprintf(digits, sizeof(digits), "%" PRId64, n);
-    evhttp_add_header(headers, name, digits);
+    const struct shape *shape = shape_of(req, NULL);
+    return shape ? shape : &shape_openai_chat;
 }
 
-void answer_add_wait(struct evhttp_request *req, int64_t wait_us)
+/* error is NULL where all is well. */
+static void add_limits(struct provider *p, struct evhttp_request *req,
+                       const struct answer_error *error)
 {
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
-    add_number(headers, "Retry-After", wait_us / 1000000 + (wait_us % 1000000 != 0));
-    add_number(headers, "retry-after-ms", wait_us / 1000 + (wait_us % 1000 != 0));
+    struct limits_now now = {.rpm = p->opt->rpm,
+                             .tpm = p->opt->tpm,
+                             .wall_us = provider_now_us() + p->limits.epoch_offset_us,
+                             .number = p->next_number++};
+    limiter_look(&p->limiter, provider_now_us(), &now.view);
+    if (error && error->reset_us > 0) {
+        now.view.requests_left = 0;
+        now.view.requests_reset_us = error->reset_us;
+    }
+    shape_for(req)->limits(evhttp_request_get_output_headers(req), &now);
 }
 
-static void add_standing_headers(struct provider *p, struct evhttp_request *req)
+static void add_type(struct evhttp_request *req, const char *type)
 {
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
-    struct window_view view;
-    char value[64];
-    limiter_look(&p->limiter, provider_now_us(), &view);
-    evhttp_add_header(headers, "Content-Type", "application/json");
-    snprintf(value, sizeof(value), "req_strict%010" PRIu64, p->next_number++);
-    evhttp_add_header(headers, "x-request-id", value);
-    add_number(headers, "x-ratelimit-limit-requests", p->opt->rpm);
-    add_number(headers, "x-ratelimit-remaining-requests", view.requests_left);
-    evhttp_add_header(headers, "x-ratelimit-reset-requests",
-                      answer_duration(value, sizeof(value), view.requests_reset_us));
-    add_number(headers, "x-ratelimit-limit-tokens", p->opt->tpm);
-    add_number(headers, "x-ratelimit-remaining-tokens", view.tokens_left);
-    evhttp_add_header(headers, "x-ratelimit-reset-tokens",
-                      answer_duration(value, sizeof(value), view.tokens_reset_us));
+    evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", type);
 }
 
 static const char *reason(int status)
@@ -91,50 +84,91 @@ static const char *reason(int status)
         return "Bad Request";
     case 401:
         return "Unauthorized";
+    case 403:
+        return "Forbidden";
     case 404:
         return "Not Found";
     case 405:
         return "Method Not Allowed";
     case 413:
         return "Content Too Large";
+    case 422:
+        return "Unprocessable Content";
     case 429:
         return "Too Many Requests";
+    case 502:
+        return "Bad Gateway";
     case 503:
         return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
+    case 529:
+        return "Overloaded";
     default:
         return "Internal Server Error";
     }
 }
 
-static void send_bytes(struct provider *p, struct evhttp_request *req, int status, const char *s,
-                       size_t len)
+static void send_bytes(struct provider *p, struct evhttp_request *req, int status,
+                       const struct answer_error *error, const char *s, size_t len)
 {
-    add_standing_headers(p, req);
+    add_type(req, "application/json");
+    add_limits(p, req, error);
     evbuffer_add(evhttp_request_get_output_buffer(req), s, len);
     evhttp_send_reply(req, status, reason(status), NULL);
 }
 
 void answer_json(struct provider *p, struct evhttp_request *req, int status, const char *json)
 {
-    send_bytes(p, req, status, json, strlen(json));
+    send_bytes(p, req, status, NULL, json, strlen(json));
 }
 
 void answer_error(struct provider *p, struct evhttp_request *req, const struct answer_error *error)
 {
-    char *json = completion_error(error->message, error->type, error->param, error->code);
-    answer_json(p, req, error->status, json ? json : "{}");
+    const struct shape *shape = shape_for(req);
+    if (error->wait_us > 0) {
+        shape->wait(evhttp_request_get_output_headers(req), error->wait_us);
+    }
+    char *json = shape->error(error);
+    send_bytes(p, req, error->status, error, json ? json : "{}", json ? strlen(json) : 2);
     free(json);
+}
+
+static void announce(struct evhttp_request *req, size_t len)
+{
+    shape_add_number(evhttp_request_get_output_headers(req), "Content-Length", (int64_t)len);
 }
 
 void answer_truncated(struct provider *p, struct evhttp_request *req, const char *json)
 {
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
-    add_number(headers, "Content-Length", (int64_t)strlen(json));
-    evhttp_add_header(headers, "Connection", "close");
-    send_bytes(p, req, 200, json, strlen(json) / 2);
+    announce(req, strlen(json));
+    evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
+    send_bytes(p, req, 200, NULL, json, strlen(json) / 2);
 }
 
 void answer_broken(struct provider *p, struct evhttp_request *req, const char *json)
 {
-    send_bytes(p, req, 200, json, strlen(json) / 2);
+    send_bytes(p, req, 200, NULL, json, strlen(json) / 2);
+}
+
+void answer_half(struct provider *p, struct evhttp_request *req, const char *json)
+{
+    struct evbuffer *half = evbuffer_new();
+    announce(req, strlen(json));
+    add_type(req, "application/json");
+    add_limits(p, req, NULL);
+    evhttp_send_reply_start(req, 200, reason(200));
+    if (half) {
+        evbuffer_add(half, json, strlen(json) / 2);
+        evhttp_send_reply_chunk(req, half);
+        evbuffer_free(half);
+    }
+}
+
+void answer_stream(struct provider *p, struct evhttp_request *req)
+{
+    add_type(req, "text/event-stream; charset=utf-8");
+    evhttp_add_header(evhttp_request_get_output_headers(req), "Cache-Control", "no-cache");
+    add_limits(p, req, NULL);
+    evhttp_send_reply_start(req, 200, reason(200));
 }

@@ -1,6 +1,6 @@
 /*
- * Sending answers. Every answer that this module sends carries x-request-id and the six x-ratelimit-* headers, as they
- * stand at the moment of sending.
+ * Sending answers, in the shape that the request's path asks for (control paths: OpenAI's). Every answer carries the headers
+ * of limits that its shape has, as they stand at the moment of sending.
  */
 #ifndef UPSTREAM_ANSWER_H
 #define UPSTREAM_ANSWER_H
@@ -9,17 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shape.h"
+
 struct evhttp_request;
 struct provider;
-
-/* An error to be told: type, param and code as OpenAI's clients know them; param and code may be NULL. */
-struct answer_error {
-    int status;
-    const char *type;
-    const char *param;
-    const char *code;
-    const char *message;
-};
 
 /* Each of these ends the request: it belongs to libevent afterwards. `json` is borrowed. */
 void answer_json(struct provider *p, struct evhttp_request *req, int status, const char *json);
@@ -31,8 +24,11 @@ void answer_truncated(struct provider *p, struct evhttp_request *req, const char
 /* Announces half of json as the whole, so that only a parser can tell. */
 void answer_broken(struct provider *p, struct evhttp_request *req, const char *json);
 
-/* Adds Retry-After, in whole seconds rounded up, and retry-after-ms to an answer that is yet to be sent. */
-void answer_add_wait(struct evhttp_request *req, int64_t wait_us);
+/* These do not end it. Announces all of json, and sends half of it. */
+void answer_half(struct provider *p, struct evhttp_request *req, const char *json);
+
+/* Sends the head of a stream of events; evhttp_send_reply_chunk() goes on. */
+void answer_stream(struct provider *p, struct evhttp_request *req);
 
 /* A duration as Go prints it, rounded up to a millisecond: 17ms, 1s, 1.5s, 6m0s, 1h0m0s. Returns out. */
 const char *answer_duration(char *out, size_t size, int64_t us);

@@ -1,18 +1,21 @@
 /*
  * The life of an admitted call:
  *
- *     call_begin > (latency) > on_due > settled in limiter, peak and report > answered, or failed as it asked to > freed
+ *     call_begin > (latency) > on_due > settled (settle.c) > answered, or failed as it was to > freed
+ *     call_begin > on_due > a part of a stream (stream.c) > on_due > ... > settled > the end of the stream > freed
  *
  * A client may leave meanwhile. evhttp reads nothing from a connection whose request is being handled, so it would not
  * notice; an event of our own does. It is edge-triggered and asks poll() what has happened: level-triggered it would spin
  * on a client that has pipelined its next request, and EV_CLOSED alone misses a connection that was reset. (Where the
  * kernel has no edge-triggered events, the loss is seen when the answer is written.) The connection is freed at once, but
  * the call goes on to its time and is charged, because a provider has done the work by then whether or not somebody
- * listens. Only a call that hangs ends with its client, and keeps the estimate, since nobody ever learns what it used. A
- * client that shuts down only its sending side counts as gone.
+ * listens. A stream ends with its client, having used what it sent, because that is when generating stops. A call that
+ * hangs ends with its client too, and keeps the estimate, since nobody ever learns what it used. A client that shuts down
+ * only its sending side counts as gone.
  *
- * Until the call ends evhttp has nothing to do on the connection, neither to read nor to write, so it never frees the
- * request behind our back.
+ * Until a part of the answer has been sent evhttp has nothing to do on the connection, neither to read nor to write, so it
+ * never frees the request behind our back. From then on it may find out first that the client has left. It then leaves us
+ * the request, without a connection, and on_closed() hears of it before the socket is closed.
  */
 #include "calls.h"
 
@@ -24,66 +27,16 @@
 
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <event2/event_struct.h>
 #include <event2/http.h>
 
 #include "answer.h"
+#include "call.h"
 #include "log.h"
 #include "provider.h"
 #include "refuse.h"
 
-struct call {
-    struct provider *provider;
-    struct call *prev, *next;   /* in provider->calls */
-    struct evhttp_request *req; /* NULL once the client has gone */
-    struct event due;           /* never added to a call that hangs */
-    struct event stirred;       /* something has happened on the connection */
-    bool watching;              /* stirred is added */
-    enum fault fault;
-    struct completion asked;
-    struct usage use; /* what it will have used, drawn when it began */
-    struct admission admission;
-    enum window_answer over; /* counted at the end: why that did not fit, else WINDOW_ADMITTED */
-    uint64_t generation;     /* of the provider when it began */
-};
-
-static const struct {
-    const char *name;
-    enum fault fault;
-    enum report_failure failure;
-} faults[] = {
-    {"400", FAULT_400, REPORT_FAULT_400},       {"429", FAULT_429, REPORT_FAULT_429},
-    {"500", FAULT_500, REPORT_FAULT_500},       {"503", FAULT_503, REPORT_FAULT_503},
-    {"reset", FAULT_RESET, REPORT_FAULT_RESET}, {"truncate", FAULT_TRUNCATE, REPORT_FAULT_TRUNCATE},
-    {"hang", FAULT_HANG, REPORT_FAULT_HANG},    {"badjson", FAULT_BADJSON, REPORT_FAULT_BADJSON},
-};
-
-#define FAULTS (sizeof(faults) / sizeof(faults[0]))
-
-bool fault_parse(const char *name, enum fault *fault)
-{
-    if (name == NULL) {
-        *fault = FAULT_NONE;
-        return true;
-    }
-    for (size_t i = 0; i < FAULTS; i++) {
-        if (strcmp(name, faults[i].name) == 0) {
-            *fault = faults[i].fault;
-            return true;
-        }
-    }
-    return false;
-}
-
-enum report_failure fault_failure(enum fault fault)
-{
-    for (size_t i = 0; i < FAULTS; i++) {
-        if (faults[i].fault == fault) {
-            return faults[i].failure;
-        }
-    }
-    return REPORT_BAD_REQUEST;
-}
+/* From half of an answer to the reset: long enough for it to have been sent. */
+#define HALF_US 20000
 
 /* ---- The end of a call ---- */
 
@@ -115,6 +68,7 @@ static void call_free(struct call *call)
 static void drop_connection(struct call *call, bool reset)
 {
     struct evhttp_connection *conn = evhttp_request_get_connection(call->req);
+    evhttp_connection_set_closecb(conn, NULL, NULL);
     if (reset) {
         /* Without lingering, close() sends RST: the client's read fails instead of ending. */
         struct linger hard = {.l_onoff = 1, .l_linger = 0};
@@ -126,117 +80,188 @@ static void drop_connection(struct call *call, bool reset)
     evhttp_connection_free(conn); /* and its request */
 }
 
-/* Lowers what was counted at the start to what the call really used. */
-static void settle_estimate(struct call *call, int64_t now_us, int64_t actual)
+struct reply call_reply(const struct call *call)
 {
-    struct provider *p = call->provider;
-    const struct admission *admission = &call->admission;
-    if (!p->opt->settle) {
-        return;
-    }
-    int64_t back =
-        limiter_settle(&p->limiter, now_us, admission->ticket, admission->estimate, actual);
-    report_counted(&p->report, admission->at_us, -back);
-    peak_settle(&p->report.peak, admission->number, actual);
+    return (struct reply){.asked = &call->asked,
+                          .use = &call->use,
+                          .number = call->number,
+                          .created_s = call->created_s,
+                          .with_usage = call->fault.kind != FAULT_NO_USAGE &&
+                                        (!call->asked.stream || call->asked.stream_usage),
+                          .piece = call->sent,
+                          .pieces = call->pieces};
 }
 
-/* Counts at the end what the call really used; false when that does not fit any more. */
-static bool count_actual(struct call *call, int64_t now_us, int64_t actual)
+static bool ends_with_client(const struct call *call)
+{
+    return call->asked.stream || call->begun || call->fault.kind == FAULT_HANG ||
+           call->fault.kind == FAULT_STALL;
+}
+
+/* The client has gone, and with it a call that was sending to it or would never end. */
+static void end_without_client(struct call *call)
+{
+    if (call->fault.kind != FAULT_HANG && call->fault.kind != FAULT_STALL) {
+        stream_cut(call);
+        call_settle(call);
+    }
+    call_free(call);
+}
+
+/* evhttp has lost the connection while it was sending, and is about to close it. */
+static void on_closed(struct evhttp_connection *conn, void *arg)
+{
+    struct call *call = arg;
+    struct evhttp_request *req = call->req;
+    (void)conn;
+    stop_watching(call);
+    call->req = NULL;
+    if (evhttp_request_get_connection(req) == NULL) {
+        evhttp_request_free(req);
+    }
+    end_without_client(call);
+}
+
+/* ---- An answer in one piece ---- */
+
+/* False when the call goes on: half of the answer has been sent, and what follows it has its own time. */
+static bool answer_body(struct call *call, const char *json)
 {
     struct provider *p = call->provider;
-    call->over = limiter_end(&p->limiter, now_us, actual);
-    if (call->over != WINDOW_ADMITTED) {
-        p->report.refused_at_end++;
-        p->report.wasted_tokens += actual;
+    switch (call->fault.kind) {
+    case FAULT_TRUNCATE:
+        answer_truncated(p, call->req, json);
+        return true;
+    case FAULT_BADJSON:
+        answer_broken(p, call->req, json);
+        return true;
+    case FAULT_RESET_BODY:
+    case FAULT_STALL:
+        call->begun = true;
+        answer_half(p, call->req, json);
         return false;
-    }
-    report_counted(&p->report, now_us, actual);
-    peak_admit(&p->report.ends, now_us, actual);
-    return true;
-}
-
-/* Books what the call used. Calls from before a reset belong to nobody's report. */
-static void settle(struct call *call)
-{
-    struct provider *p = call->provider;
-    struct usage *use = &call->use;
-    int64_t now_us = provider_now_us();
-    if (call->generation != p->generation) {
-        return;
-    }
-    if (call->fault == FAULT_500 || call->fault == FAULT_503) {
-        memset(use, 0, sizeof(*use));
-    }
-    int64_t actual = use->prompt_tokens + use->completion_tokens;
-    if (!p->opt->at_end) {
-        settle_estimate(call, now_us, actual);
-    } else if (!count_actual(call, now_us, actual)) {
-        if (call->req == NULL) {
-            report_over_limit(&p->report, now_us, false); /* there is nobody to tell it to */
-        }
-        return;
-    }
-    report_used(&p->report, now_us, use->prompt_tokens, use->completion_tokens);
-    if (call->fault != FAULT_NONE) {
-        return; /* reported as such when it began */
-    }
-    if (call->req == NULL) {
-        p->report.failures[REPORT_CLIENT_GONE]++;
-    } else {
-        p->report.completed++;
+    default:
+        answer_json(p, call->req, 200, json);
+        return true;
     }
 }
 
-static void answer_usage(struct call *call)
+static bool answer_whole(struct call *call)
 {
-    struct provider *p = call->provider;
-    char *json = completion_answer(&call->asked, &call->use, p->next_number, (int64_t)time(NULL));
+    struct reply reply = call_reply(call);
+    char *json = call->asked.shape->answer(&reply);
     if (json == NULL) {
         log_event("error", "no_memory", "what=answer");
         drop_connection(call, true);
+        return true;
+    }
+    bool done = answer_body(call, json);
+    free(json);
+    return done;
+}
+
+static bool wait_for(struct call *call, int64_t us)
+{
+    struct timeval wait = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
+    return event_add(&call->due, &wait) == 0;
+}
+
+/* From here on evhttp writes, and may find the client gone. */
+static void listen_for_close(struct call *call)
+{
+    evhttp_connection_set_closecb(evhttp_request_get_connection(call->req), on_closed, call);
+}
+
+/* Sends half of an answer whose other half never comes. */
+static void on_half_sent(struct call *call)
+{
+    listen_for_close(call);
+    if (call->fault.kind == FAULT_RESET_BODY && !wait_for(call, HALF_US)) {
+        drop_connection(call, true);
+        call_free(call);
+    }
+}
+
+static void finish_whole(struct call *call)
+{
+    if (call->begun) {
+        drop_connection(call, true);
+        call_free(call);
         return;
     }
-    if (call->fault == FAULT_TRUNCATE) {
-        answer_truncated(p, call->req, json);
-    } else if (call->fault == FAULT_BADJSON) {
-        answer_broken(p, call->req, json);
-    } else {
-        answer_json(p, call->req, 200, json);
+    if (call->fault.kind != FAULT_STALL) {
+        call_settle(call);
     }
-    free(json);
+    if (call->req == NULL) {
+        call_free(call);
+        return;
+    }
+    if (call->over != WINDOW_ADMITTED) {
+        stop_watching(call);
+        refuse_over_limit(call->provider, call->req,
+                          call->use.prompt_tokens + call->use.completion_tokens, call->over);
+    } else if (call->fault.kind == FAULT_ERROR) {
+        stop_watching(call);
+        fault_answer(call->provider, call->req, &call->fault);
+    } else if (call->fault.kind == FAULT_RESET) {
+        drop_connection(call, true);
+    } else if (!answer_whole(call)) {
+        on_half_sent(call);
+        return;
+    }
+    call_free(call);
+}
+
+/* ---- An answer in many ---- */
+
+static void finish_stream(struct call *call)
+{
+    struct evhttp_request *req = call->req;
+    stop_watching(call);
+    evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
+    evhttp_send_reply_end(req);
+    call_free(call);
+}
+
+static void step_stream(struct call *call)
+{
+    bool first = !call->begun;
+    enum stream_then then = stream_step(call);
+    if (first) {
+        listen_for_close(call);
+    }
+    switch (then) {
+    case STREAM_THEN_WAIT:
+        if (wait_for(call, call->step_us)) {
+            return;
+        }
+        drop_connection(call, true);
+        break;
+    case STREAM_THEN_HANG:
+        return;
+    case STREAM_THEN_DROP:
+    case STREAM_THEN_RESET:
+        stream_cut(call);
+        call_settle(call);
+        drop_connection(call, then == STREAM_THEN_RESET);
+        break;
+    case STREAM_THEN_DONE:
+        finish_stream(call);
+        return;
+    }
+    call_free(call);
 }
 
 static void on_due(evutil_socket_t fd, short what, void *arg)
 {
-    static const struct answer_error failed = {
-        500, "server_error", NULL, NULL, "The call failed, because its x-fault asked for it."};
-    static const struct answer_error busy = {
-        503, "server_error", NULL, "overloaded",
-        "The provider says that it is overloaded, because x-fault asked for it."};
     struct call *call = arg;
     (void)fd;
     (void)what;
-    settle(call);
-    stop_watching(call);
-    if (call->req != NULL && call->over != WINDOW_ADMITTED) {
-        refuse_over_limit(call->provider, call->req,
-                          call->use.prompt_tokens + call->use.completion_tokens, call->over);
-    } else if (call->req != NULL) {
-        switch (call->fault) {
-        case FAULT_500:
-            answer_error(call->provider, call->req, &failed);
-            break;
-        case FAULT_503:
-            answer_error(call->provider, call->req, &busy);
-            break;
-        case FAULT_RESET:
-            drop_connection(call, true);
-            break;
-        default:
-            answer_usage(call);
-        }
+    if (call->asked.stream && call->fault.kind != FAULT_ERROR && call->fault.kind != FAULT_RESET) {
+        step_stream(call);
+    } else {
+        finish_whole(call);
     }
-    call_free(call);
 }
 
 static void on_stirred(evutil_socket_t fd, short what, void *arg)
@@ -248,8 +273,8 @@ static void on_stirred(evutil_socket_t fd, short what, void *arg)
         return; /* the next request has come, and may wait */
     }
     drop_connection(call, false);
-    if (call->fault == FAULT_HANG) {
-        call_free(call);
+    if (ends_with_client(call)) {
+        end_without_client(call);
     }
 }
 
@@ -284,8 +309,22 @@ static void link_call(struct call *call)
     }
 }
 
+static void fill_in(struct call *call, const struct completion *asked)
+{
+    struct provider *p = call->provider;
+    call->asked = *asked;
+    call->number = p->next_number;
+    call->created_s = (int64_t)time(NULL);
+    call->generation = p->generation;
+    completion_use(asked, &p->lengths, &p->random, &call->use);
+    call->pieces = asked->stream ? stream_pieces(call->use.completion_tokens) : 0;
+    int64_t us =
+        p->opt->latency_ms * 1000 + p->opt->latency_per_token_us * call->use.completion_tokens;
+    call->step_us = us / (call->pieces + 1);
+}
+
 bool call_begin(struct provider *p, struct evhttp_request *req, const struct completion *asked,
-                enum fault fault, const struct admission *admission)
+                const struct fault *fault, const struct admission *admission)
 {
     struct call *call = calloc(1, sizeof(*call));
     if (call == NULL) {
@@ -293,20 +332,13 @@ bool call_begin(struct provider *p, struct evhttp_request *req, const struct com
     }
     call->provider = p;
     call->req = req;
-    call->fault = fault;
-    call->asked = *asked;
+    call->fault = *fault;
     call->admission = *admission;
-    call->generation = p->generation;
-    completion_use(asked, &p->random, &call->use);
+    fill_in(call, asked);
     evtimer_assign(&call->due, p->base, on_due, call);
-    if (fault != FAULT_HANG) {
-        int64_t us =
-            p->opt->latency_ms * 1000 + p->opt->latency_per_token_us * call->use.completion_tokens;
-        struct timeval wait = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
-        if (event_add(&call->due, &wait) < 0) {
-            free(call);
-            return false;
-        }
+    if (fault->kind != FAULT_HANG && !wait_for(call, call->step_us)) {
+        free(call);
+        return false;
     }
     link_call(call);
     watch(call);
@@ -317,6 +349,9 @@ void calls_drop(struct provider *p)
 {
     for (struct call *call = p->calls, *next; call; call = next) {
         next = call->next;
+        if (call->begun) {
+            evhttp_connection_set_closecb(evhttp_request_get_connection(call->req), NULL, NULL);
+        }
         call_free(call);
     }
 }

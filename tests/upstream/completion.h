@@ -1,16 +1,18 @@
 /*
- * What a chat completion request asks for, how many tokens it takes, and the answer to it.
+ * What a call asks for, in whichever shape it came, and how many tokens it takes.
  *
  * Nothing is generated: lengths are made up as a provider's would come out, or said by the request itself, so that a
  * recorded trace can be replayed with its real lengths:
  *
- *     "metadata": {"input_tokens": "456", "output_tokens": "123", "cached_tokens": "0", "reasoning_tokens": "0"}
+ *     "metadata": {"input_tokens": "456", "output_tokens": "123", "cached_tokens": "0", "reasoning_tokens": "0",
+ *                  "cache_write_tokens": "0"}
  *
- * each a string, as the API wants metadata to be, or a plain number, and each optional.
+ * each a string, as OpenAI wants metadata to be, or a plain number, and each optional.
  */
 #ifndef UPSTREAM_COMPLETION_H
 #define UPSTREAM_COMPLETION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,45 +20,51 @@
 #define COMPLETION_MAX_CHOICES 128
 #define COMPLETION_MAX_TOKENS  1000000000 /* of one choice, or of the prompt */
 #define COMPLETION_DEFAULT_OUTPUT                                                                  \
-    1024                        /* of one choice, where the request does not say max_tokens */
+    1024 /* of one choice, where the request does not say how long it may be */
 #define COMPLETION_MAX_DEPTH 32 /* of the JSON */
 
+struct lengths;
+struct shape;
+
 struct completion {
+    const struct shape *shape;
     char model[COMPLETION_MAX_MODEL + 1];
+    bool stream;
+    bool
+        stream_usage; /* a stream is to tell its usage: always, but in OpenAI's chat only when asked */
     int64_t choices;    /* n */
     int64_t max_output; /* of one choice */
     int64_t
         prompt_tokens; /* characters of all contents / 4, rounded up, or metadata.input_tokens */
     int64_t output_tokens; /* wanted by metadata.output_tokens; -1: draw it */
     int64_t cached_tokens;
+    int64_t cache_write_tokens;
     int64_t reasoning_tokens;
 };
 
 /* What one call really used, over all of its choices. */
 struct usage {
-    int64_t prompt_tokens;
-    int64_t completion_tokens;
+    int64_t prompt_tokens;     /* all of them, read from a cache and written to it included */
+    int64_t completion_tokens; /* all of them, reasoning included */
     int64_t cached_tokens;
+    int64_t cache_write_tokens;
     int64_t reasoning_tokens;
 };
 
-/* Reads a request. 0, or -1 with *why set to static words that say what is wrong and how to put it right, and *param to
- * the field that they are about (NULL: the body as a whole). */
+/* Reads a body into *c, of which shape, model ("" where the body names it) and stream are as the path said. 0, or -1 with
+ * *why set to static words that say what is wrong and how to put it right, and *param to the field that they are about
+ * (NULL: the body as a whole). */
 int completion_parse(struct completion *c, const char *body, size_t len, const char **why,
                      const char **param);
 
 /* What the provider counts when the call starts: the prompt and the most that all choices may answer. */
 int64_t completion_estimate(const struct completion *c);
 
-/* What the call will have used. Draws from *random where the request does not say; never more than the estimate.
- * Between a fifth and the whole of max_tokens, short answers more often than long ones. */
-void completion_use(const struct completion *c, uint64_t *random, struct usage *use);
+/* What the call will have used. Draws from *random where the request does not say; never more than the estimate. */
+void completion_use(const struct completion *c, const struct lengths *lengths, uint64_t *random,
+                    struct usage *use);
 
-/* The answer's JSON, to be released with free(); NULL without memory. */
-char *completion_answer(const struct completion *c, const struct usage *use, uint64_t number,
-                        int64_t created_s);
-
-/* An error in OpenAI's shape, to be released with free(); NULL without memory. param and code may be NULL. */
-char *completion_error(const char *message, const char *type, const char *param, const char *code);
+/* The answer was cut off at its most. */
+bool completion_was_cut(const struct completion *c, const struct usage *use);
 
 #endif

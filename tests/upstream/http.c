@@ -2,7 +2,7 @@
  * A call is checked in the order in which a provider would: who asks, what it asks, whether it fits the limits. The first
  * "no" is the answer; only a call that passes all of it is counted.
  *
- *     route > authorization > x-fault > room for one more > body > x-fault 400, 429 > limiter > calls.c
+ *     route > authorization > room for one more > fault > body > faults of the client's kind > limiter > calls.c
  *
  * Bodies up to twice --max-body are read and refused with an error in the API's shape; beyond that evhttp itself answers
  * 413 and closes, so that memory has a bound in any case.
@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <event2/buffer.h>
 #include <event2/http.h>
@@ -33,51 +32,56 @@
     (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |     \
      EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH)
 
-/* ---- POST /v1/chat/completions ---- */
+/* ---- Calls ---- */
 
-static bool authorized(struct evhttp_request *req)
+static void refuse_with(struct provider *p, struct evhttp_request *req, enum report_failure failure,
+                        int status, const char *code, const char *message)
 {
-    const char *value = evhttp_find_header(evhttp_request_get_input_headers(req), "Authorization");
-    return value && strncasecmp(value, "Bearer ", 7) == 0 && value[7 + strspn(value + 7, " ")];
+    struct answer_error error = {.status = status, .code = code, .message = message};
+    refuse(p, req, failure, &error);
 }
 
-static bool check_caller(struct provider *p, struct evhttp_request *req, enum fault *fault)
+static bool check_caller(struct provider *p, struct evhttp_request *req, const struct shape *shape)
 {
-    static const struct answer_error no_key = {
-        401, "invalid_request_error", NULL, "invalid_api_key",
-        "There is no API key: send the header `Authorization: Bearer KEY`; any key will do."};
-    static const struct answer_error no_room = {
-        503, "server_error", NULL, "overloaded",
-        "Too many calls wait for their answer; --max-in-flight is how many may."};
-    if (!authorized(req)) {
-        refuse(p, req, REPORT_UNAUTHORIZED, &no_key);
+    const char *objection = shape->objection ? shape->objection(req) : NULL;
+    if (!shape->authorized(req)) {
+        refuse_with(p, req, REPORT_UNAUTHORIZED, 401, "invalid_api_key", shape->no_key);
         return false;
     }
-    const char *name = evhttp_find_header(evhttp_request_get_input_headers(req), "x-fault");
-    if (!fault_parse(name, fault)) {
-        refuse_malformed(
-            p, req, "x-fault must be one of 400, 429, 500, 503, reset, truncate, hang, badjson",
-            NULL);
+    if (objection) {
+        refuse_malformed(p, req, objection, NULL);
         return false;
     }
     if (p->report.in_flight >= (uint64_t)p->opt->max_in_flight) {
-        refuse(p, req, REPORT_OVERLOADED, &no_room);
+        refuse_with(p, req, REPORT_OVERLOADED, 503, "overloaded",
+                    "Too many calls wait for their answer; --max-in-flight is how many may.");
         return false;
     }
     return true;
 }
 
+static bool find_fault(struct provider *p, struct evhttp_request *req, struct fault *fault)
+{
+    const char *name = evhttp_find_header(evhttp_request_get_input_headers(req), "x-fault");
+    if (faults_next(&p->faults, name, fault)) {
+        return true;
+    }
+    char message[512];
+    snprintf(message, sizeof(message), "x-fault must be one of %s", fault_names);
+    refuse_malformed(p, req, message, NULL);
+    return false;
+}
+
 static bool read_body(struct provider *p, struct evhttp_request *req, struct completion *asked)
 {
-    static const struct answer_error too_large = {
-        413, "invalid_request_error", NULL, NULL,
-        "The body is larger than --max-body; metadata.input_tokens can stand for a long prompt."};
     struct evbuffer *in = evhttp_request_get_input_buffer(req);
     size_t len = evbuffer_get_length(in);
     const char *why;
     const char *param;
     if (len > (size_t)p->opt->max_body) {
-        refuse(p, req, REPORT_TOO_LARGE_BODY, &too_large);
+        refuse_with(p, req, REPORT_TOO_LARGE_BODY, 413, NULL,
+                    "The body is larger than --max-body; metadata.input_tokens can stand for a "
+                    "long prompt.");
         return false;
     }
     const char *body = len ? (const char *)evbuffer_pullup(in, -1) : "";
@@ -89,36 +93,14 @@ static bool read_body(struct provider *p, struct evhttp_request *req, struct com
     return true;
 }
 
-/* The faults that happen instead of asking the limits. */
-static bool early_fault(struct provider *p, struct evhttp_request *req, enum fault fault)
-{
-    static const struct answer_error bad = {400, "invalid_request_error", NULL, NULL,
-                                            "Refused, because x-fault asked for it."};
-    static const struct answer_error limited = {
-        429, "requests", NULL, "rate_limit_exceeded",
-        "Refused as over a limit, because x-fault asked for it. Try again in 1s."};
-    if (fault == FAULT_400) {
-        refuse(p, req, REPORT_FAULT_400, &bad);
-        return true;
-    }
-    if (fault == FAULT_429) {
-        answer_add_wait(req, 1000000);
-        refuse(p, req, REPORT_FAULT_429, &limited);
-        return true;
-    }
-    return false;
-}
-
 static void out_of_memory(struct provider *p, struct evhttp_request *req)
 {
-    static const struct answer_error error = {500, "server_error", NULL, NULL,
-                                              "The provider has run out of memory."};
     log_event("error", "no_memory", "what=call");
-    refuse(p, req, REPORT_OVERLOADED, &error);
+    refuse_with(p, req, REPORT_OVERLOADED, 500, NULL, "The provider has run out of memory.");
 }
 
 static void admit(struct provider *p, struct evhttp_request *req, const struct completion *asked,
-                  enum fault fault)
+                  const struct fault *fault)
 {
     int64_t now_us = provider_now_us();
     int64_t tokens = completion_estimate(asked);
@@ -139,24 +121,30 @@ static void admit(struct provider *p, struct evhttp_request *req, const struct c
                                   peak_admit(&p->report.peak, now_us, counted)};
     if (p->opt->verbose) {
         char model[COMPLETION_MAX_MODEL + 8];
-        log_event("info", "granted", "model=%s tokens=%" PRId64 " fault=%d",
-                  log_quote(model, sizeof(model), asked->model), tokens, (int)fault);
+        log_event("info", "granted", "shape=%s model=%s tokens=%" PRId64 " fault=%d",
+                  asked->shape->name, log_quote(model, sizeof(model), asked->model), tokens,
+                  (int)fault->kind);
     }
-    if (fault != FAULT_NONE) {
-        p->report.failures[fault_failure(fault)]++;
+    if (fault->kind != FAULT_NONE) {
+        p->report.failures[fault->failure]++;
     }
     if (!call_begin(p, req, asked, fault, &admission)) {
         out_of_memory(p, req); /* what was counted stays so: strict, rather than generous */
     }
 }
 
-static void on_completion(struct provider *p, struct evhttp_request *req)
+static void on_call(struct provider *p, struct evhttp_request *req, struct completion *asked)
 {
-    enum fault fault;
-    struct completion asked;
+    struct fault fault;
     report_arrival(&p->report, provider_now_us());
-    if (check_caller(p, req, &fault) && read_body(p, req, &asked) && !early_fault(p, req, fault)) {
-        admit(p, req, &asked, fault);
+    if (!check_caller(p, req, asked->shape) || !find_fault(p, req, &fault) ||
+        !read_body(p, req, asked)) {
+        return;
+    }
+    if (fault_is_early(&fault)) {
+        fault_answer(p, req, &fault);
+    } else {
+        admit(p, req, asked, &fault);
     }
 }
 
@@ -180,40 +168,75 @@ static void on_healthz(struct provider *p, struct evhttp_request *req)
     answer_json(p, req, 200, "{\"status\":\"ok\"}");
 }
 
+static void on_faults(struct provider *p, struct evhttp_request *req)
+{
+    struct evbuffer *in = evhttp_request_get_input_buffer(req);
+    size_t len = evbuffer_get_length(in);
+    const char *why =
+        faults_queue(&p->faults, len ? (const char *)evbuffer_pullup(in, -1) : "", len);
+    struct answer_error error = {.status = 400, .param = "fault", .message = why};
+    if (why) {
+        answer_error(p, req, &error);
+    } else {
+        answer_json(p, req, 200, "{\"status\":\"queued\"}");
+    }
+}
+
+static void on_faults_clear(struct provider *p, struct evhttp_request *req)
+{
+    faults_clear(&p->faults);
+    answer_json(p, req, 200, "{\"status\":\"cleared\"}");
+}
+
 static const struct {
     const char *path;
     enum evhttp_cmd_type method;
-    const char *wrong_method;
     void (*handle)(struct provider *p, struct evhttp_request *req);
 } routes[] = {
-    {"/v1/chat/completions", EVHTTP_REQ_POST, "This path takes POST.", on_completion},
-    {"/report", EVHTTP_REQ_GET, "This path takes GET.", on_report},
-    {"/reset", EVHTTP_REQ_POST, "This path takes POST.", on_reset},
-    {"/healthz", EVHTTP_REQ_GET, "This path takes GET.", on_healthz},
+    {"/report", EVHTTP_REQ_GET, on_report},   {"/reset", EVHTTP_REQ_POST, on_reset},
+    {"/faults", EVHTTP_REQ_POST, on_faults},  {"/faults", EVHTTP_REQ_DELETE, on_faults_clear},
+    {"/healthz", EVHTTP_REQ_GET, on_healthz},
 };
 
-static void on_request(struct evhttp_request *req, void *arg)
+static void on_control(struct provider *p, struct evhttp_request *req, const char *path)
 {
-    struct provider *p = arg;
-    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
-    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-        if (path == NULL || strcmp(path, routes[i].path) != 0) {
+    struct answer_error unknown = {
+        .status = 404,
+        .code = "unknown_url",
+        .message = "There is no such path here: POST /v1/chat/completions, /v1/responses, "
+                   "/v1/messages, /v1beta/models/{model}:generateContent, "
+                   "/openai/deployments/{name}/chat/completions, GET /report, POST /reset, POST "
+                   "and DELETE /faults, GET /healthz."};
+    struct answer_error method = {.status = 405,
+                                  .code = "method_not_supported",
+                                  .message = "This path does not take that method."};
+    bool known = false;
+    for (size_t i = 0; path && i < sizeof(routes) / sizeof(routes[0]); i++) {
+        if (strcmp(path, routes[i].path) != 0) {
             continue;
         }
         if (evhttp_request_get_command(req) == routes[i].method) {
             routes[i].handle(p, req);
             return;
         }
-        struct answer_error error = {405, "invalid_request_error", NULL, "method_not_supported",
-                                     routes[i].wrong_method};
-        answer_error(p, req, &error);
-        return;
+        known = true;
     }
-    static const struct answer_error unknown = {
-        404, "invalid_request_error", NULL, "unknown_url",
-        "There is no such path here: POST /v1/chat/completions, GET /report, POST /reset, GET "
-        "/healthz."};
-    answer_error(p, req, &unknown);
+    answer_error(p, req, known ? &method : &unknown);
+}
+
+static void on_request(struct evhttp_request *req, void *arg)
+{
+    struct provider *p = arg;
+    struct completion asked;
+    if (shape_of(req, &asked) == NULL) {
+        on_control(p, req, evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req)));
+    } else if (evhttp_request_get_command(req) == EVHTTP_REQ_POST) {
+        on_call(p, req, &asked);
+    } else {
+        struct answer_error error = {
+            .status = 405, .code = "method_not_supported", .message = "This path takes POST."};
+        answer_error(p, req, &error);
+    }
 }
 
 struct evhttp *http_new(struct provider *p, struct evconnlistener *listener)

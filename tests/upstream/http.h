@@ -1,9 +1,10 @@
 /*
  * What comes in over HTTP.
  *
- *     POST /v1/chat/completions   the API
+ *     POST the paths of shape.h   the APIs
  *     GET  /report                what was seen so far
- *     POST /reset                 forget it, and everything counted
+ *     POST /reset                 forget it, and everything counted, and the faults put up
+ *     POST /faults                a fault for the next calls; DELETE: none for them
  *     GET  /healthz               {"status":"ok"}
  */
 #ifndef UPSTREAM_HTTP_H

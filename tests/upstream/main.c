@@ -183,7 +183,11 @@ static int serve(const struct options *opt, struct event_base *base, const struc
         fprintf(stderr, "strict-provider: cannot listen on %s: %s\n", opt->listen, strerror(errno));
         goto out_signals;
     }
-    provider_init(&provider, opt, base);
+    if (provider_init(&provider, opt, base) < 0) {
+        status = 2;
+        evconnlistener_free(listener);
+        goto out_signals;
+    }
     http = http_new(&provider, listener);
     if (http == NULL || !terminate || !interrupt || event_add(terminate, NULL) < 0 ||
         event_add(interrupt, NULL) < 0) {

@@ -49,6 +49,10 @@ static const struct row rows[] = {
      "and that each token of output adds"},
     {"seed", NUMBER, AT(seed), "1", 0, INT64_MAX,
      "of the lengths of answers; the same seed and requests give the same lengths"},
+    {"lengths", TEXT, AT(lengths), NULL, 0, 0,
+     "FILE of TIMESTAMP,ContextTokens,GeneratedTokens to draw the lengths of answers from"},
+    {"fault", TEXT, AT(fault), NULL, 0, 0,
+     "NAME[@SHARE],... of faults that calls meet, such as 429:20@0.05,500@0.01"},
     {"max-body", NUMBER, AT(max_body), "1048576", 1024, 268435456, "bytes of one request's body"},
     {"max-in-flight", NUMBER, AT(max_in_flight), "20000", 1, 1000000,
      "calls that may wait for their answer at once; more are answered 503"},
@@ -60,7 +64,8 @@ static const struct row rows[] = {
 static void print_help(void)
 {
     printf("usage: strict-provider [--OPTION VALUE]...\n\n"
-           "An OpenAI-compatible provider that generates nothing but keeps limits of its own, to "
+           "A provider in the shapes of OpenAI, Azure, Anthropic and Gemini that generates nothing "
+           "but keeps limits of its own, to "
            "the\n"
            "token, and answers 429 to whoever goes over them. GET /report says what it saw.\n\n");
     for (size_t i = 0; i < ROWS; i++) {

@@ -10,6 +10,8 @@
 struct options {
     const char *listen;    /* borrows from argv, as all strings here */
     const char *port_file; /* NULL: none */
+    const char *fault;     /* NULL: none */
+    const char *lengths;   /* NULL: made up */
     int64_t rpm, tpm;
     int64_t window_ms;
     int64_t latency_ms, latency_per_token_us;

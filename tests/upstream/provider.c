@@ -26,7 +26,7 @@ int64_t provider_now_us(void)
 static const char *const mode_names[] = {
     [LIMITER_ROLLING] = "rolling", [LIMITER_BUCKET] = "bucket", [LIMITER_MINUTE] = "minute"};
 
-void provider_init(struct provider *p, const struct options *opt, struct event_base *base)
+int provider_init(struct provider *p, const struct options *opt, struct event_base *base)
 {
     int64_t window_us = opt->window_ms * 1000;
     memset(p, 0, sizeof(*p));
@@ -34,6 +34,10 @@ void provider_init(struct provider *p, const struct options *opt, struct event_b
     p->base = base;
     p->random = (uint64_t)opt->seed;
     p->next_number = 1;
+    if (faults_init(&p->faults, opt->fault, (uint64_t)opt->seed) < 0 ||
+        (opt->lengths && lengths_read(&p->lengths, opt->lengths) < 0)) {
+        return -1;
+    }
     int64_t epoch_offset_us = clock_us(CLOCK_REALTIME) - clock_us(CLOCK_MONOTONIC);
     limiter_init(&p->limiter, &(struct limiter_config){.mode = (enum limiter_mode)opt->mode,
                                                        .at_end = opt->at_end,
@@ -52,6 +56,7 @@ void provider_init(struct provider *p, const struct options *opt, struct event_b
         .count_failed = opt->count_failed,
         .epoch_offset_us = epoch_offset_us,
     };
+    return 0;
 }
 
 void provider_close(struct provider *p)
@@ -59,6 +64,7 @@ void provider_close(struct provider *p)
     calls_drop(p);
     limiter_close(&p->limiter);
     report_close(&p->report);
+    lengths_close(&p->lengths);
 }
 
 void provider_reset(struct provider *p)
@@ -66,6 +72,7 @@ void provider_reset(struct provider *p)
     p->generation++;
     p->random = (uint64_t)p->opt->seed;
     limiter_clear(&p->limiter);
+    faults_clear(&p->faults);
     report_clear(&p->report);
     log_event("info", "reset", "in_flight=%" PRIu64, p->report.in_flight);
 }

@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+#include "faults.h"
+#include "lengths.h"
 #include "limiter.h"
 #include "options.h"
 #include "report.h"
@@ -22,6 +24,8 @@ struct provider {
     const struct options *opt;
     struct event_base *base;
     struct limiter limiter;
+    struct lengths lengths;
+    struct faults faults;
     struct report report;
     struct report_limits limits;
     uint64_t random;      /* state of the generator of lengths */
@@ -33,7 +37,8 @@ struct provider {
 /* CLOCK_MONOTONIC in microseconds. */
 int64_t provider_now_us(void);
 
-void provider_init(struct provider *p, const struct options *opt, struct event_base *base);
+/* 0, or -1 with what is wrong with the options on stderr; there is nothing to close then. */
+int provider_init(struct provider *p, const struct options *opt, struct event_base *base);
 
 /* Ends the calls in flight without an answer; after it the HTTP server may be freed. */
 void provider_close(struct provider *p);

@@ -26,13 +26,12 @@ void refuse(struct provider *p, struct evhttp_request *req, enum report_failure 
 void refuse_malformed(struct provider *p, struct evhttp_request *req, const char *message,
                       const char *param)
 {
-    struct answer_error error = {400, "invalid_request_error", param, NULL, message};
+    struct answer_error error = {.status = 400, .param = param, .message = message};
     refuse(p, req, REPORT_BAD_REQUEST, &error);
 }
 
-/* What to say, and the header that says it to programs. */
-static void say_wait(struct provider *p, struct evhttp_request *req, int64_t tokens,
-                     bool by_requests, int64_t wait_us, char *message, size_t size)
+static void say_wait(struct provider *p, int64_t tokens, bool by_requests, int64_t wait_us,
+                     char *message, size_t size)
 {
     struct window_view view;
     char wait[32];
@@ -45,7 +44,6 @@ static void say_wait(struct provider *p, struct evhttp_request *req, int64_t tok
     }
     limiter_look(&p->limiter, provider_now_us(), &view);
     int64_t limit = by_requests ? p->opt->rpm : p->opt->tpm;
-    answer_add_wait(req, wait_us);
     snprintf(message, size,
              "Over the limit of %s per window: limit %" PRId64 ", counted %" PRId64
              ", this call %" PRId64 ". Try again in %s.",
@@ -64,14 +62,17 @@ void refuse_over_limit(struct provider *p, struct evhttp_request *req, int64_t t
         limiter_count_refused(&p->limiter, now_us);
     }
     int64_t wait_us = limiter_wait_us(&p->limiter, now_us, tokens);
-    say_wait(p, req, tokens, by_requests, wait_us, message, sizeof(message));
+    say_wait(p, tokens, by_requests, wait_us, message, sizeof(message));
     report_over_limit(&p->report, now_us, by_requests);
     if (p->opt->verbose) {
         log_event("info", "over_limit", "type=%s tokens=%" PRId64 " wait_ms=%" PRId64,
                   by_requests ? "requests" : "tokens", tokens,
                   wait_us < 0 ? -1 : (wait_us + 999) / 1000);
     }
-    struct answer_error error = {429, by_requests ? "requests" : "tokens", NULL,
-                                 "rate_limit_exceeded", message};
+    struct answer_error error = {.status = 429,
+                                 .type = by_requests ? "requests" : "tokens",
+                                 .code = "rate_limit_exceeded",
+                                 .message = message,
+                                 .wait_us = wait_us == 0 ? 1 : wait_us};
     answer_error(p, req, &error);
 }

@@ -18,9 +18,20 @@
     X(TOO_LARGE_BODY, "too_large_body")                                                            \
     X(OVERLOADED, "overloaded")                                                                    \
     X(FAULT_400, "fault_400")                                                                      \
+    X(FAULT_401, "fault_401")                                                                      \
+    X(FAULT_403, "fault_403")                                                                      \
+    X(FAULT_404, "fault_404")                                                                      \
+    X(FAULT_422, "fault_422")                                                                      \
     X(FAULT_429, "fault_429")                                                                      \
+    X(FAULT_QUOTA, "fault_quota")                                                                  \
     X(FAULT_500, "fault_500")                                                                      \
+    X(FAULT_502, "fault_502")                                                                      \
     X(FAULT_503, "fault_503")                                                                      \
+    X(FAULT_504, "fault_504")                                                                      \
+    X(FAULT_529, "fault_529")                                                                      \
+    X(FAULT_RESET_BODY, "fault_reset_body")                                                        \
+    X(FAULT_STALL, "fault_stall")                                                                  \
+    X(FAULT_NOUSAGE, "fault_nousage")                                                              \
     X(FAULT_RESET, "fault_reset")                                                                  \
     X(FAULT_TRUNCATE, "fault_truncate")                                                            \
     X(FAULT_HANG, "fault_hang")                                                                    \

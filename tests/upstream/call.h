@@ -1,0 +1,64 @@
+/*
+ * One call in flight, as calls.c, settle.c and stream.c share it.
+ */
+#ifndef UPSTREAM_CALL_H
+#define UPSTREAM_CALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <event2/event_struct.h>
+
+#include "calls.h"
+#include "shape.h"
+#include "window.h"
+
+struct call {
+    struct provider *provider;
+    struct call *prev, *next;   /* in provider->calls */
+    struct evhttp_request *req; /* NULL once the client has gone */
+    struct event due;     /* the answer's time, or the next piece's; not added while it hangs */
+    struct event stirred; /* something has happened on the connection */
+    bool watching;        /* stirred is added */
+    bool settled;         /* in the books */
+    bool begun;           /* a part of the answer has been sent */
+    struct fault fault;
+    struct completion asked;
+    struct usage use; /* what it will have used, drawn when it began */
+    struct admission admission;
+    enum window_answer over; /* counted at the end: why that did not fit, else WINDOW_ADMITTED */
+    uint64_t generation;     /* of the provider when it began */
+    uint64_t number;         /* of its answer */
+    int64_t created_s;
+    int64_t pieces, sent; /* of a stream: how many there are, how many have gone out */
+    int64_t step_us;      /* from one to the next */
+};
+
+/* What the shape is to make an answer of. */
+struct reply call_reply(const struct call *call);
+
+/* Books what the call used, once; call->over says when that did not fit any more. */
+void call_settle(struct call *call);
+
+/* What the answer to a call says that was over at its end. */
+void call_over_error(const struct call *call, struct answer_error *error);
+
+/* What to do after a step of a stream. */
+enum stream_then {
+    STREAM_THEN_WAIT, /* for the next piece */
+    STREAM_THEN_HANG, /* until the client goes */
+    STREAM_THEN_DROP, /* end the connection */
+    STREAM_THEN_RESET,
+    STREAM_THEN_DONE, /* answered in full: the request is libevent's */
+};
+
+/* Sends the next part of a call that streams. */
+enum stream_then stream_step(struct call *call);
+
+/* How many pieces, for answers of so many tokens. */
+int64_t stream_pieces(int64_t tokens);
+
+/* The client has left in the middle: the call has used only what it sent. */
+void stream_cut(struct call *call);
+
+#endif

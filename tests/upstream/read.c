@@ -1,0 +1,128 @@
+/*
+ * Characters are Unicode characters, as the estimate of characters / 4 wants them: bytes that do not continue one. The
+ * tokener has made sure that all text is UTF-8.
+ */
+#include "read.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <json-c/json.h>
+
+int read_complain(struct complaint *c, const char *param, const char *why)
+{
+    c->why = why;
+    c->param = param;
+    return -1;
+}
+
+static int64_t characters(struct json_object *string)
+{
+    const char *s = json_object_get_string(string);
+    int len = json_object_get_string_len(string);
+    int64_t n = 0;
+    for (int i = 0; i < len; i++) {
+        n += ((unsigned char)s[i] & 0xc0) != 0x80;
+    }
+    return n;
+}
+
+int read_content(struct json_object *content, const char *param, int64_t *n, struct complaint *bad)
+{
+    if (content == NULL) {
+        return 0;
+    }
+    if (json_object_is_type(content, json_type_string)) {
+        *n += characters(content);
+        return 0;
+    }
+    if (!json_object_is_type(content, json_type_array)) {
+        return read_complain(bad, param, "a content must be a string or an array of parts");
+    }
+    for (size_t i = 0; i < json_object_array_length(content); i++) {
+        struct json_object *part = json_object_array_get_idx(content, i);
+        struct json_object *text;
+        if (!json_object_is_type(part, json_type_object)) {
+            return read_complain(bad, param, "a part of a content must be an object");
+        }
+        if (json_object_object_get_ex(part, "text", &text) &&
+            json_object_is_type(text, json_type_string)) {
+            *n += characters(text);
+        }
+    }
+    return 0;
+}
+
+int read_messages(struct json_object *root, const char *name, int64_t *n, struct complaint *bad)
+{
+    struct json_object *messages;
+    if (!json_object_object_get_ex(root, name, &messages) ||
+        !json_object_is_type(messages, json_type_array) || json_object_array_length(messages) < 1) {
+        return read_complain(bad, name, "there must be an array of at least one message");
+    }
+    for (size_t i = 0; i < json_object_array_length(messages); i++) {
+        struct json_object *message = json_object_array_get_idx(messages, i);
+        struct json_object *role;
+        struct json_object *content = NULL;
+        if (!json_object_is_type(message, json_type_object) ||
+            !json_object_object_get_ex(message, "role", &role) ||
+            !json_object_is_type(role, json_type_string)) {
+            return read_complain(bad, name, "each message must be an object with a role");
+        }
+        json_object_object_get_ex(message, "content", &content);
+        if (read_content(content, name, n, bad) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+bool read_true(struct json_object *object, const char *name)
+{
+    struct json_object *field;
+    return json_object_object_get_ex(object, name, &field) && json_object_get_boolean(field);
+}
+
+static bool whole_of_text(const char *s, int64_t *n)
+{
+    char *end;
+    errno = 0;
+    *n = strtoll(s, &end, 10);
+    return errno == 0 && end != s && *end == '\0';
+}
+
+bool read_whole(struct json_object *object, const char *name, bool or_text, int64_t least,
+                int64_t most, int64_t *value)
+{
+    struct json_object *field;
+    int64_t n;
+    if (!json_object_object_get_ex(object, name, &field) || field == NULL) {
+        return true;
+    }
+    if (json_object_is_type(field, json_type_int)) {
+        n = json_object_get_int64(field);
+    } else if (!or_text || !json_object_is_type(field, json_type_string) ||
+               !whole_of_text(json_object_get_string(field), &n)) {
+        return false;
+    }
+    if (n < least || n > most) {
+        return false;
+    }
+    *value = n;
+    return true;
+}
+
+int read_model(struct json_object *root, char *model, int size, struct complaint *bad)
+{
+    struct json_object *field;
+    if (!json_object_object_get_ex(root, "model", &field) ||
+        !json_object_is_type(field, json_type_string) || json_object_get_string_len(field) < 1) {
+        return read_complain(bad, "model", "model must be given, as a string");
+    }
+    if (json_object_get_string_len(field) >= size) {
+        return read_complain(bad, "model", "the name of the model is longer than 128 bytes");
+    }
+    snprintf(model, (size_t)size, "%s", json_object_get_string(field));
+    return 0;
+}

@@ -1,0 +1,293 @@
+"""The shapes in which the strict provider asks and answers, and their streams: python3 test_shapes.py PATH/TO/strict-provider
+
+Where each shape is documented is at the head of the shape_*.c files.
+"""
+
+import json
+import threading
+import time
+
+from harness import DEADLINE_S, Answer, ProviderTest, main
+
+BEARER = {"Authorization": "Bearer any"}
+TOLD = {"output_tokens": 30, "cached_tokens": 4, "cache_write_tokens": 2, "reasoning_tokens": 5}
+TEXT = "x" * 80  # 20 tokens
+MESSAGES = [{"role": "user", "content": TEXT}]
+CONTENTS = [{"role": "user", "parts": [{"text": TEXT}]}]
+
+# path, headers, body, the path that streams, and what a streaming body has in addition
+SHAPES = {
+    "chat": ("/v1/chat/completions", BEARER, {"model": "m", "messages": MESSAGES, "max_tokens": 100},
+             None, {"stream": True, "stream_options": {"include_usage": True}}),
+    "groq": ("/openai/v1/chat/completions", BEARER,
+             {"model": "m", "messages": MESSAGES, "max_completion_tokens": 100},
+             None, {"stream": True, "stream_options": {"include_usage": True}}),
+    "azure": ("/openai/deployments/d1/chat/completions?api-version=2024-10-21", {"api-key": "any"},
+              {"messages": MESSAGES, "max_tokens": 100},
+              None, {"stream": True, "stream_options": {"include_usage": True}}),
+    "responses": ("/v1/responses", BEARER, {"model": "m", "input": TEXT, "max_output_tokens": 100},
+                  None, {"stream": True}),
+    "anthropic": ("/v1/messages", {"x-api-key": "any", "anthropic-version": "2023-06-01"},
+                  {"model": "m", "messages": MESSAGES, "max_tokens": 100}, None, {"stream": True}),
+    "gemini": ("/v1beta/models/g:generateContent", {"x-goog-api-key": "any"},
+               {"contents": CONTENTS, "generationConfig": {"maxOutputTokens": 100}},
+               "/v1beta/models/g:streamGenerateContent?alt=sse", {}),
+}
+
+
+def call(provider, shape, stream=False, headers=None, told=None, **more):
+    path, mine, body, stream_path, streaming = SHAPES[shape]
+    request = dict(body, metadata=TOLD if told is None else told, **more)
+    if stream:
+        request.update(streaming)
+        path = stream_path or path
+    return provider.ask("POST", path, json.dumps(request),
+                        **{**(mine if headers is None else headers), "Content-Type": "application/json"})
+
+
+def events(raw):
+    """The events of a stream as pairs of a name (None where there is none) and the data."""
+    found = []
+    for block in raw.decode().replace("\r\n", "\n").split("\n\n"):
+        lines = [line.split(": ", 1) for line in block.split("\n") if line]
+        if lines:
+            fields = dict(lines)
+            data = fields["data"]
+            found.append((fields.get("event"), data if data == "[DONE]" else json.loads(data)))
+    return found
+
+
+class ShapesTest(ProviderTest):
+    def usage(self, shape, answer):
+        """Input and output, checked field by field."""
+        if shape in ("chat", "groq", "azure"):
+            self.assertEqual(answer["usage"], {
+                "prompt_tokens": 20, "completion_tokens": 30, "total_tokens": 50,
+                "prompt_tokens_details": {"cached_tokens": 4},
+                "completion_tokens_details": {"reasoning_tokens": 5}})
+        elif shape == "responses":
+            self.assertEqual(answer["usage"], {
+                "input_tokens": 20, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 30,
+                "output_tokens_details": {"reasoning_tokens": 5}, "total_tokens": 50})
+        elif shape == "anthropic":
+            self.assertEqual(answer["usage"], {
+                "input_tokens": 14, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 4,
+                "output_tokens": 30})
+        else:
+            self.assertEqual(answer["usageMetadata"], {
+                "promptTokenCount": 20, "cachedContentTokenCount": 4, "candidatesTokenCount": 25,
+                "thoughtsTokenCount": 5, "totalTokenCount": 50})
+
+    def test_usage_of_whole_answers(self):
+        p = self.start("--tpm", "100000")
+        for shape in SHAPES:
+            answer = call(p, shape)
+            self.assertEqual((shape, answer.status), (shape, 200))
+            self.usage(shape, answer.json)
+        report = p.stop()
+        self.assertEqual((report["tokens"], report["completed"]), (50 * len(SHAPES), len(SHAPES)))
+        self.assertEqual(report["estimated_tokens"], 120 * len(SHAPES))
+
+    def test_answers_say_something(self):
+        p = self.start("--tpm", "100000")
+        self.assertTrue(call(p, "chat").json["choices"][0]["message"]["content"])
+        answer = call(p, "responses").json
+        self.assertEqual((answer["object"], answer["status"]), ("response", "completed"))
+        self.assertTrue(answer["output"][0]["content"][0]["text"])
+        answer = call(p, "anthropic").json
+        self.assertEqual((answer["type"], answer["stop_reason"]), ("message", "end_turn"))
+        self.assertTrue(answer["content"][0]["text"])
+        answer = call(p, "gemini").json
+        self.assertEqual(answer["candidates"][0]["finishReason"], "STOP")
+        self.assertTrue(answer["candidates"][0]["content"]["parts"][0]["text"])
+        cut = {"output_tokens": 1000}
+        self.assertEqual(call(p, "chat", told=cut).json["choices"][0]["finish_reason"], "length")
+        self.assertEqual(call(p, "responses", told=cut).json["status"], "incomplete")
+        self.assertEqual(call(p, "anthropic", told=cut).json["stop_reason"], "max_tokens")
+        self.assertEqual(call(p, "gemini", told=cut).json["candidates"][0]["finishReason"], "MAX_TOKENS")
+
+    def test_streams(self):
+        p = self.start("--tpm", "100000", "--latency-ms", "40")
+        names = {}
+        for shape in SHAPES:
+            answer = call(p, shape, stream=True)
+            self.assertEqual((shape, answer.status), (shape, 200))
+            self.assertTrue(answer.headers["Content-Type"].startswith("text/event-stream"))
+            seen = events(answer.raw)
+            names[shape] = [name for name, _ in seen]
+            if shape in ("chat", "groq", "azure"):
+                self.assertEqual(seen[-1][1], "[DONE]")
+                self.assertEqual(seen[-2][1]["choices"], [])
+                self.usage(shape, seen[-2][1])
+                self.assertEqual(seen[-3][1]["choices"][0]["finish_reason"], "stop")
+                self.assertTrue(all(data["usage"] is None for _, data in seen[:-2]))
+            elif shape == "responses":
+                self.usage(shape, seen[-1][1]["response"])
+                self.assertEqual([data["sequence_number"] for _, data in seen], list(range(len(seen))))
+                self.assertTrue(all(name == data["type"] for name, data in seen))
+            elif shape == "anthropic":
+                start = dict(seen)["message_start"]["message"]["usage"]
+                self.assertEqual((start["input_tokens"], start["cache_creation_input_tokens"],
+                                  start["cache_read_input_tokens"]), (14, 2, 4))
+                self.assertEqual(dict(seen)["message_delta"]["usage"]["output_tokens"], 30)
+            else:
+                totals = [data["usageMetadata"]["totalTokenCount"] for _, data in seen]
+                self.assertEqual(totals, sorted(totals))
+                self.usage(shape, seen[-1][1])
+                self.assertIn(b"\r\n\r\n", answer.raw)
+        self.assertEqual(names["anthropic"], ["message_start", "content_block_start", "ping"] +
+                         ["content_block_delta"] * 20 +
+                         ["content_block_stop", "message_delta", "message_stop"])
+        self.assertEqual((names["responses"][0], names["responses"][-1]),
+                         ("response.created", "response.completed"))
+        report = p.stop()
+        self.assertEqual((report["tokens"], report["completed"]), (50 * len(SHAPES), len(SHAPES)))
+
+    def test_chat_streams_tell_usage_only_where_asked(self):
+        p = self.start()
+        answer = call(p, "chat", stream=True, stream_options=None)
+        self.assertNotIn(b'"stream_options"', answer.raw)
+        path, headers, body, _, _ = SHAPES["chat"]
+        seen = events(p.ask("POST", path, json.dumps(dict(body, stream=True)), **headers).raw)
+        self.assertTrue(all("usage" not in data for _, data in seen[:-1]))
+        self.assertEqual(seen[-1][1], "[DONE]")
+
+    def test_a_stream_is_spread_over_its_time(self):
+        p = self.start("--latency-ms", "600")
+        path, headers, body, _, streaming = SHAPES["anthropic"]
+        connection = p.connect()
+        start = time.monotonic()
+        connection.request("POST", path, json.dumps(dict(body, **streaming, metadata=TOLD)), headers)
+        response = connection.getresponse()
+        response.read(20)
+        self.assertLess(time.monotonic() - start, 0.5)
+        response.read()
+        self.assertGreater(time.monotonic() - start, 0.59)
+        connection.close()
+
+    def test_a_stream_whose_client_leaves_used_what_it_sent(self):
+        for count in ("start", "end"):
+            p = self.start("--latency-ms", "4000", "--count", count)
+            path, headers, body, _, streaming = SHAPES["anthropic"]
+            for how in ("before", "within"):
+                connection = p.connect()
+                connection.request("POST", path,
+                                   json.dumps(dict(body, **streaming, metadata={"output_tokens": 40})),
+                                   headers)
+                p.wait_for(lambda r: r["in_flight"] == 1)
+                if how == "within":
+                    response = connection.getresponse()
+                    while b"content_block_delta" not in response.readline():
+                        pass
+                    response.close()
+                connection.close()
+                p.wait_for(lambda r: r["in_flight"] == 0)
+            report = p.stop()
+            self.assertEqual((report["failures"]["client_gone"], report["completed"]), (2, 0))
+            self.assertTrue(40 + 2 <= report["tokens"] < 40 + 30, report["tokens"])
+            self.assertEqual(report["counted_tokens"], report["tokens"])
+
+    def test_keys_are_asked_for(self):
+        p = self.start()
+        for shape in SHAPES:
+            headers = {"anthropic-version": "2023-06-01"} if shape == "anthropic" else {}
+            answer = call(p, shape, headers=headers)
+            self.assertEqual((shape, answer.status), (shape, 401))
+            error = answer.json["error"]
+            self.assertTrue(error["message"])
+            if shape == "anthropic":
+                self.assertEqual((answer.json["type"], error["type"]), ("error", "authentication_error"))
+            elif shape == "gemini":
+                self.assertEqual((error["code"], error["status"]), (401, "UNAUTHENTICATED"))
+            elif shape == "azure":
+                self.assertEqual(error["code"], "401")
+            else:
+                self.assertEqual(error["code"], "invalid_api_key")
+        self.assertEqual(p.report()["failures"]["unauthorized"], len(SHAPES))
+
+    def test_what_else_a_request_must_have(self):
+        p = self.start()
+        self.assertEqual(call(p, "anthropic", headers={"x-api-key": "a"}).status, 400)
+        self.assertEqual(call(p, "anthropic", max_tokens=None).status, 400)
+        self.assertEqual(call(p, "responses", input=None).status, 400)
+        self.assertEqual(call(p, "gemini", contents=[]).status, 400)
+        self.assertEqual(call(p, "gemini", contents=["x"]).status, 400)
+        self.assertEqual(call(p, "gemini", generationConfig={"maxOutputTokens": 0}).status, 400)
+        _, headers, body, _, _ = SHAPES["azure"]
+        answer = p.ask("POST", "/openai/deployments/d1/chat/completions", json.dumps(body), **headers)
+        self.assertEqual(answer.status, 400)
+        answer = p.ask("POST", "/v1beta/models/g:streamGenerateContent", "{}", **SHAPES["gemini"][1])
+        self.assertEqual(answer.status, 400)
+        for path in ("/v1beta/models/:generateContent", "/v1beta/models/a/b:generateContent",
+                     "/openai/deployments/" + "d" * 200 + "/chat/completions"):
+            self.assertEqual(p.ask("POST", path, "{}", **BEARER).status, 404)
+        self.assertEqual(p.ask("GET", "/v1/messages").status, 405)
+
+    def test_limits_are_told_in_each_shape(self):
+        for shape in SHAPES:
+            p = self.start("--rpm", "1", "--tpm", "30000", "--window-ms", "60000")
+            now = time.time()
+            answer = call(p, shape)
+            headers = answer.headers
+            refused = call(p, shape)
+            self.assertEqual((shape, refused.status), (shape, 429))
+            if shape == "gemini":
+                self.assertFalse([name for name in headers if "ratelimit" in name.lower()])
+                self.assertIsNone(refused.headers["Retry-After"])
+                error = refused.json["error"]
+                self.assertEqual(error["status"], "RESOURCE_EXHAUSTED")
+                details = {one["@type"].rsplit(".", 1)[1]: one for one in error["details"]}
+                self.assertIn("PerMinute", details["QuotaFailure"]["violations"][0]["quotaId"])
+                self.assertRegex(details["RetryInfo"]["retryDelay"], r"^(60|59(\.\d+)?)s$")
+            elif shape == "anthropic":
+                self.assertEqual(headers["anthropic-ratelimit-requests-limit"], "1")
+                self.assertEqual(headers["anthropic-ratelimit-requests-remaining"], "0")
+                for which in ("tokens", "input-tokens", "output-tokens"):
+                    self.assertEqual(headers[f"anthropic-ratelimit-{which}-remaining"], "30000")
+                stamp = headers["anthropic-ratelimit-requests-reset"]
+                reset = time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+                self.assertAlmostEqual(reset, now + 60, delta=DEADLINE_S)
+                self.assertEqual(refused.headers["retry-after"], "60")
+                self.assertEqual(refused.json["error"]["type"], "rate_limit_error")
+            else:
+                self.assertEqual(headers["x-ratelimit-limit-tokens"], "30000")
+                self.assertEqual(headers["x-ratelimit-remaining-tokens"], "29950")
+                self.assertEqual(headers["x-ratelimit-remaining-requests"], "0")
+                self.assertRegex(headers["x-ratelimit-reset-requests"],
+                                 r"^(60|59)$" if shape == "azure" else r"^(1m0s|59(\.\d+)?s)$")
+                self.assertEqual(refused.headers["Retry-After"], "60")
+                self.assertLessEqual(int(refused.headers["retry-after-ms"]), 60000)
+                self.assertEqual(refused.json["error"]["code"],
+                                 "429" if shape == "azure" else "rate_limit_exceeded")
+                self.assertEqual("x-ms-retry-after-ms" in refused.headers, shape == "azure")
+            p.stop()
+
+    def test_a_stream_that_is_over_at_its_end_says_so_in_an_event(self):
+        for shape in SHAPES:
+            p = self.start("--count", "end", "--tpm", "60", "--latency-ms", "300", "--window-ms", "3600000")
+            answers = []
+            calls = [threading.Thread(target=lambda: answers.append(call(p, shape, stream=True)))
+                     for _ in range(2)]
+            for one in calls:
+                one.start()
+            for one in calls:
+                one.join()
+            self.assertEqual([answer.status for answer in answers], [200, 200])
+            ends = sorted("Over the limit" in json.dumps(events(answer.raw)[-1]) for answer in answers)
+            self.assertEqual(ends, [False, True], shape)
+            report = p.stop()
+            self.assertEqual((report["status_429_at_end"], report["status_429"]), (1, 1))
+            self.assertEqual((report["completed"], report["tokens"]), (1, 50))
+
+    def test_a_connection_serves_after_a_stream(self):
+        p = self.start("--tpm", "100000")
+        connection = p.connect()
+        path, headers, body, _, streaming = SHAPES["chat"]
+        for more in (streaming, {}, streaming):
+            connection.request("POST", path, json.dumps(dict(body, **more)), headers)
+            self.assertEqual(Answer(connection.getresponse()).status, 200)
+        connection.close()
+
+
+if __name__ == "__main__":
+    main()
