@@ -86,11 +86,11 @@ class Replay(Program):
         super().__init__(name, folder, command)
 
     def has_ended(self):
-        """Status 1 is that there were 429s, which is what is to be found out."""
+        """Status 1 is that there were 429s, which is what is to be found out, and 2 that some calls met an error, which the
+        table tells; but without a result it has not been run."""
         status = self.child.poll()
-        if status is not None and status not in (0, 1):
-            error = json.loads(self.json_path.read_text())["first_error"] if self.json_path.exists() else ""
-            raise Failed(f"{self.name} ended with status {status}: {error or self.log()[-400:].strip()}")
+        if status is not None and (status not in (0, 1, 2) or not self.json_path.exists()):
+            raise Failed(f"{self.name} ended with status {status}: {self.log()[-400:].strip()}")
         return status is not None
 
     def result(self):
