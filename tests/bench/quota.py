@@ -124,10 +124,11 @@ def wait_for_replays(setup, plan):
     progress.end()
 
 
-def run(options, plan):
+def run(options, plan, rows):
     """The results of the modes, the baseline's, and the audit's line and verdict."""
     setup = quota_lab.Setup(options.build)
     try:
+        quota_plan.write(rows, setup.trace)
         setup.start_servers(options.modes, plan)
         setup.start_replays(options.modes, plan, options.patience, options.threads)
         wait_for_replays(setup, plan)
@@ -160,9 +161,10 @@ def main(args):
     quota_lab.environment()
     begin = time.monotonic()
     try:
-        plan = quota_plan.make(options.trace, options.window, options.seconds, options.load)
+        rows = quota_plan.read(options.trace)
+        plan = quota_plan.make(options.trace, rows, options.window, options.seconds, options.load)
         explain(plan, options)
-        results, audit = run(options, plan)
+        results, audit = run(options, plan, rows)
     except (quota_plan.Unusable, Failed, OSError) as error:
         print(f"tests/bench/quota.sh: {error}", file=sys.stderr)
         return 2

@@ -73,9 +73,11 @@ class Provider(Program):
 class Replay(Program):
     """Sixteen client processes, which are one program's children and live as long as it does."""
 
-    def __init__(self, name, folder, build, mode, plan, url, servers, patience, threads):
+    def __init__(self, name, setup, mode, plan, patience, threads):
+        folder, url, servers = setup.folder, setup.providers[mode.name].url, setup.servers
         self.json_path = folder / f"{name}.json"
-        command = [build / "ration", "replay", "--trace", plan.trace, "--url", url, "--hosts", HOSTS, "--threads", threads]
+        command = [setup.build / "ration", "replay", "--trace", setup.trace, "--url", url]
+        command += ["--hosts", HOSTS, "--threads", threads]
         command += ["--speed", f"{plan.speed:.6f}", "--warm-up", plan.warm, "--warm-up-speed", f"{plan.warm_speed:.6f}"]
         command += ["--wait-max", patience, "--call-timeout", CALL_TIMEOUT_MS, "--json", self.json_path]
         if mode.with_ration:
@@ -103,6 +105,7 @@ class Setup:
     def __init__(self, build):
         self.build = build
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ration-quota-"))
+        self.trace = self.folder / "trace.csv"
         self.redis = None
         self.servers = []
         self.providers = {}
@@ -120,10 +123,7 @@ class Setup:
 
     def start_replays(self, modes, plan, patience, threads):
         for mode in modes:
-            self.replays[mode.name] = Replay(
-                f"replay-{mode.name}", self.folder, self.build, mode, plan, self.providers[mode.name].url, self.servers,
-                patience, threads,
-            )
+            self.replays[mode.name] = Replay(f"replay-{mode.name}", self, mode, plan, patience, threads)
 
     def check_alive(self):
         for program in [self.redis, *self.servers, *self.providers.values()]:

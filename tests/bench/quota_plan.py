@@ -8,8 +8,10 @@ would say so, one way or the other.
 import csv
 import dataclasses
 import datetime
+import re
 
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:?\d\d)?")
 LEAST_CALL_MS = 1000
 MOST_CALL_MS = 10_000
 SLOTS, SLACK_MS = 120, 250  # of a rolling limit of rationd
@@ -54,22 +56,28 @@ class Plan:
 
 
 def seconds_of(text):
-    """A time of the trace. Its fraction may have more digits than datetime takes."""
-    whole, _, fraction = text.replace("T", " ").partition(".")
-    moment = datetime.datetime.strptime(whole, "%Y-%m-%d %H:%M:%S").replace(tzinfo=datetime.timezone.utc)
-    return moment.timestamp() + (float(f"0.{fraction}") if fraction else 0)
+    """A time of the trace: its fraction may have more digits than datetime takes, and a zone may follow."""
+    found = TIME.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"'{text}' is no time such as 2023-11-16 18:15:46.68")
+    day, clock, fraction, zone = found.groups()
+    zone = zone.replace("Z", "+00:00") if zone else "+00:00"
+    moment = datetime.datetime.strptime(f"{day} {clock} {zone}", "%Y-%m-%d %H:%M:%S %z")
+    return moment.timestamp() + (float(fraction) if fraction else 0)
 
 
 def read(path):
     rows = []
     try:
-        with open(path, newline="", encoding="ascii") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not set(COLUMNS) <= set(reader.fieldnames or ()):
                 raise Unusable(f"{path}: the first line must name the columns {', '.join(COLUMNS)}")
             for number, line in enumerate(reader, 2):
                 try:
                     context, output = int(line["ContextTokens"]), int(line["GeneratedTokens"])
+                    if context < 0 or output < 0:
+                        raise ValueError("tokens below 0")
                     rows.append(Row(seconds_of(line["TIMESTAMP"]), context + output, output))
                 except (TypeError, ValueError) as error:
                     raise Unusable(f"{path}, line {number}: {error}") from None
@@ -77,10 +85,20 @@ def read(path):
         raise Unusable(f"{path}: {error}") from None
     if not rows:
         raise Unusable(f"{path}: there is no request in it")
-    first = rows[0].at
+    first = min(row.at for row in rows)
     for row in rows:
         row.at -= first
     return sorted(rows, key=lambda row: row.at)
+
+
+def write(rows, path):
+    """The trace as `ration replay` wants it: these columns and no others, in order of time."""
+    begin = datetime.datetime(2000, 1, 1)
+    with open(path, "w", encoding="ascii") as file:
+        print(",".join(COLUMNS), file=file)
+        for row in rows:
+            at = begin + datetime.timedelta(seconds=row.at)
+            print(f"{at:%Y-%m-%d %H:%M:%S.%f},{row.tokens - row.output},{row.output}", file=file)
 
 
 def warm_up_of(rows, tokens):
@@ -132,8 +150,8 @@ def possible(rows, plan):
     return 1 / (turn + unused / total), 1 / (turn + whole / total)
 
 
-def make(path, window, seconds, load):
-    rows = read(path)
+def make(path, rows, window, seconds, load):
+    """`path` is for messages."""
     span = rows[-1].at
     total = sum(row.tokens for row in rows)
     tpm = max(1, round(total / (1 + load * (seconds - window) / window)))

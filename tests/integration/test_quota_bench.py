@@ -118,16 +118,31 @@ def test_what_cannot_be_run_is_status_2(lab):
 
 def test_the_plan_is_the_load_that_was_asked_for():
     quota_plan, _ = quota_modules()
-    plan = quota_plan.make(TRACE, 20, 120, 3)
-    total = sum(row.tokens for row in quota_plan.read(TRACE))
+    rows = quota_plan.read(TRACE)
+    plan = quota_plan.make(TRACE, rows, 20, 120, 3)
+    total = sum(row.tokens for row in rows)
     assert total == pytest.approx(plan.tpm * (1 + 3 * plan.windows), rel=0.001)
     assert plan.warm_speed < plan.speed and 1 < plan.lowest <= 3
 
 
 def test_every_window_of_the_steady_state_is_judged():
     quota_plan, quota_result = quota_modules()
-    plan = quota_plan.make(TRACE, 10, 40, 3)
+    plan = quota_plan.make(TRACE, quota_plan.read(TRACE), 10, 40, 3)
     flat = [plan.tpm // 10] * 45
     assert quota_result.windows_of(flat, plan) == pytest.approx([1] * 21, rel=0.001)
     ended_early = quota_result.windows_of(flat[:30], plan)
     assert ended_early[-1] == 0 and ended_early[10] == pytest.approx(1, rel=0.001)
+
+
+def test_a_trace_may_have_other_columns_and_zones(lab):
+    quota_plan, _ = quota_modules()
+    trace = lab.folder / "trace.csv"
+    trace.write_text("id,GeneratedTokens,TIMESTAMP,ContextTokens\n"
+                     "2,7,2024-05-10 01:00:02.1234567+01:00,70\n1,5,2024-05-10T00:00:01Z,50\n")  # fmt: skip
+    rows = quota_plan.read(trace)
+    assert [(row.tokens, row.output) for row in rows] == [(55, 5), (77, 7)]
+    quota_plan.write(rows, trace)
+    again = quota_plan.read(trace)
+    assert [row.at for row in again] == pytest.approx([row.at for row in rows], abs=1e-6)
+    assert again[1].at == pytest.approx(1.1234567, abs=1e-6)
+    assert trace.read_text().splitlines()[0] == ",".join(quota_plan.COLUMNS)
