@@ -146,6 +146,8 @@ int ration_acquire(ration *r, const char *pool, const char *tenant,
     command_arg(&cmd, id);
     if (options->dry_run)
         command_arg(&cmd, "DRYRUN");
+    if (options->learned)
+        command_arg(&cmd, "LEARNED");
     return exchange_grant(r, &cmd, "ACQUIRE", id, options->wait_ms, grant);
 }
 

@@ -213,14 +213,28 @@ static int receive(struct conn *conn, int64_t deadline_ms, struct reply **out, c
     }
 }
 
-int conn_exchange(struct conn *conn, const struct command *cmd, int64_t deadline_ms,
-                  struct reply **out, char *why, size_t why_size)
+int conn_send(struct conn *conn, const struct command *cmd, int64_t deadline_ms, char *why,
+              size_t why_size)
 {
     int err = send_all(conn->fd, cmd->buf + cmd->start, cmd->len - cmd->start, deadline_ms, why,
                        why_size);
-    if (err == 0)
-        err = receive(conn, deadline_ms, out, why, why_size);
     if (err < 0)
         conn_close(conn);
     return err;
+}
+
+int conn_receive(struct conn *conn, int64_t deadline_ms, struct reply **out, char *why,
+                 size_t why_size)
+{
+    int err = receive(conn, deadline_ms, out, why, why_size);
+    if (err < 0)
+        conn_close(conn);
+    return err;
+}
+
+int conn_exchange(struct conn *conn, const struct command *cmd, int64_t deadline_ms,
+                  struct reply **out, char *why, size_t why_size)
+{
+    int err = conn_send(conn, cmd, deadline_ms, why, why_size);
+    return err < 0 ? err : conn_receive(conn, deadline_ms, out, why, why_size);
 }

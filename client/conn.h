@@ -37,4 +37,10 @@ int conn_open(struct conn *conn, const struct addr *addr, int64_t deadline_ms, c
 int conn_exchange(struct conn *conn, const struct command *cmd, int64_t deadline_ms,
                   struct reply **out, char *why, size_t why_size);
 
+/* The two halves of that, for a reply that is fetched later. Whoever has sent must receive before the next exchange. */
+int conn_send(struct conn *conn, const struct command *cmd, int64_t deadline_ms, char *why,
+              size_t why_size);
+int conn_receive(struct conn *conn, int64_t deadline_ms, struct reply **out, char *why,
+                 size_t why_size);
+
 #endif

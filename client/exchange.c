@@ -148,17 +148,10 @@ static int give_up(ration *r, const struct attempt *a)
     return handle_fail(r, a->err, "%s: %s", server, a->why);
 }
 
-int handle_exchange(ration *r, struct command *cmd, uint32_t wait_ms, struct reply **out)
+int handle_exchange_until(ration *r, const struct command *cmd, int64_t deadline_ms,
+                          uint32_t wait_ms, struct reply **out)
 {
-    if (command_finish(cmd) < 0)
-        return handle_fail(r, RATION_EINVALID,
-                           "the command is larger than the %d bytes that a server takes",
-                           RATION_MAX_REQUEST_BYTES);
-    struct attempt a = {
-        .deadline_ms = clock_ms() + r->timeout_ms + wait_ms,
-        .wait_ms = wait_ms,
-        .pause_ms = FIRST_PAUSE_MS,
-    };
+    struct attempt a = {.deadline_ms = deadline_ms, .wait_ms = wait_ms, .pause_ms = FIRST_PAUSE_MS};
     struct reply *reply = NULL;
     for (;;) {
         bool final = false;
@@ -174,4 +167,17 @@ int handle_exchange(ration *r, struct command *cmd, uint32_t wait_ms, struct rep
         return fail_with_reply(r, reply);
     *out = reply;
     return 0;
+}
+
+int handle_exchange(ration *r, struct command *cmd, uint32_t wait_ms, struct reply **out)
+{
+    if (command_finish(cmd) < 0)
+        return handle_fail(r, RATION_EINVALID,
+                           "the command is larger than the %d bytes that a server takes",
+                           RATION_MAX_REQUEST_BYTES);
+    int64_t now_ms = clock_ms();
+    int64_t deadline_ms = now_ms + r->timeout_ms + wait_ms;
+    if (r->owed.bytes)
+        handle_collect(r, now_ms + (r->timeout_ms + 1) / 2);
+    return handle_exchange_until(r, cmd, deadline_ms, wait_ms, out);
 }

@@ -6,7 +6,9 @@
  */
 #include "handle.h"
 
-#include "http.h"
+#include "clock.h"
+#include "drive.h"
+#include "profile.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -104,8 +106,13 @@ void ration_close(ration *r)
 {
     if (!r)
         return;
+    if (r->owed.bytes)
+        handle_collect(r, clock_ms() + r->timeout_ms);
+    owed_forget(&r->owed);
     conn_close(&r->conn);
-    http_free(r->http);
+    drive_free(r->drive);
+    profiles_close(r->profiles);
+    free(r->profiles_file);
     explicit_bzero(r->secret, sizeof(r->secret));
     free(r);
 }

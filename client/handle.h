@@ -14,14 +14,28 @@
 
 #define ERRMSG_BYTES 512
 
-struct http;
+/* A command that was sent and is kept until its reply has come; see owed.c. */
+struct owed {
+    char *bytes; /* finished; NULL: nothing is owed */
+    size_t len;
+    char *
+        plainer; /* the same for a server that does not know its newer words; NULL: there are none in it */
+    size_t plainer_len;
+    bool in_flight; /* its reply is the next thing to come over the connection */
+};
+
+struct drive;
+struct profiles;
 
 struct ration {
     struct addr_list servers;
     size_t current; /* the server in use, or tried next */
     struct conn conn;
     struct id_maker ids;
-    struct http *http; /* made by the first ration_call(); NULL before */
+    struct drive *drive;       /* made by the first ration_call(); NULL before */
+    struct profiles *profiles; /* likewise, and made anew where another file is named */
+    char *profiles_file;       /* they were read from; NULL: only the embedded ones */
+    struct owed owed;          /* a settlement whose reply has not been read */
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
     char tenant[RATION_MAX_TENANT_BYTES + 1]; /* user of AUTH */
@@ -41,6 +55,35 @@ int handle_fail(ration *r, int err, const char *format, ...) __attribute__((form
  * asked to wait, on top of the handle's deadline.
  */
 int handle_exchange(ration *r, struct command *cmd, uint32_t wait_ms, struct reply **out);
+
+/* The same for a command that is finished, until a deadline of clock_ms() in place of the handle's. `wait_ms` of it are the
+ * server's. Does not look at what is owed. */
+int handle_exchange_until(ration *r, const struct command *cmd, int64_t deadline_ms,
+                          uint32_t wait_ms, struct reply **out);
+
+/*
+ * Sends a command whose answer changes nothing for the caller, and leaves its reply to the next exchange, so that nobody
+ * waits for it. Where that cannot be done it is exchanged at once. plainer (NULL: none) is what a server is sent that
+ * answers ERR. Both are finished here. Errors: as handle_exchange().
+ */
+int handle_post(ration *r, struct command *cmd, struct command *plainer);
+
+/* Fetches the reply that is owed, sending the command again where it was lost; what does not work until the deadline
+ * remains owed. The message stays as it is. */
+void handle_collect(ration *r, int64_t deadline_ms);
+
+/* REPORT and CANCEL by handle_post(), plainer where they have words that older servers do not know. */
+int settle_post_report(ration *r, const char *id, const struct ration_amounts *used,
+                       const struct ration_report_options *options);
+int settle_post_cancel(ration *r, const char *id, bool failed);
+
+/* Words that servers of version 0.1.0 answer ERR to. */
+bool settle_has_newer_words(const struct ration_report_options *options);
+struct ration_report_options
+settle_without_newer_words(const struct ration_report_options *options);
+
+/* Frees it; nothing is owed any more. */
+void owed_forget(struct owed *owed);
 
 /* The message for a reply that is not what the command promises. Frees `reply`, which may be NULL. */
 int handle_bad_reply(ration *r, const char *verb, struct reply *reply);

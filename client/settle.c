@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define SEEN_ARGS 7 /* REMAINING unit n LIMIT n PER n */
+
 void ration_report_options_init(struct ration_report_options *options)
 {
     memset(options, 0, sizeof(*options));
@@ -43,6 +45,25 @@ static int exchange_settled(ration *r, struct command *cmd, const char *verb,
     return RATION_OK;
 }
 
+/* A word of the wire: printable, without space. */
+static bool is_word(const char *text)
+{
+    size_t len = strnlen(text, RATION_MAX_REASON_BYTES + 1);
+    if (len < 1 || len > RATION_MAX_REASON_BYTES)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] <= ' ' || text[i] > '~')
+            return false;
+    }
+    return true;
+}
+
+static bool seen_is_valid(const struct ration_seen *seen)
+{
+    return (unsigned)seen->unit < RATION_UNIT_COUNT && seen->per_ms >= 0 && seen->limit >= 0 &&
+           seen->limit <= RATION_MAX_AMOUNT && seen->remaining <= RATION_MAX_AMOUNT;
+}
+
 static int check_report(ration *r, const struct ration_report_options *options)
 {
     if (options->http_status != 0 && (options->http_status < 100 || options->http_status > 599))
@@ -50,6 +71,74 @@ static int check_report(ration *r, const struct ration_report_options *options)
                            options->http_status);
     if (options->retry_after_ms < 0)
         return handle_fail(r, RATION_EINVALID, "retry_after_ms is below zero");
+    if (options->exhausted && !is_word(options->exhausted))
+        return handle_fail(r, RATION_EINVALID,
+                           "exhausted must be 1 - %d printable characters without space",
+                           RATION_MAX_REASON_BYTES);
+    for (size_t i = 0; i < options->n_seen; i++) {
+        if (!seen_is_valid(&options->seen[i]))
+            return handle_fail(r, RATION_EINVALID,
+                               "seen[%zu] has an unknown unit, or an amount out of range", i);
+    }
+    return 0;
+}
+
+/* What the provider said is left, of as many limits as one report may tell of and has room for. */
+static void add_seen(struct command *cmd, const struct ration_report_options *options)
+{
+    static const char *const names[] = {
+#define UNIT_NAME(upper, name) name,
+        RATION_UNITS(UNIT_NAME)
+#undef UNIT_NAME
+    };
+    size_t told = 0;
+    for (size_t i = 0; i < options->n_seen && told < RATION_MAX_SEEN; i++) {
+        const struct ration_seen *seen = &options->seen[i];
+        if (seen->remaining < 0 || cmd->argc + SEEN_ARGS > RATION_MAX_ARGS)
+            continue;
+        told++;
+        command_arg(cmd, "REMAINING");
+        command_option(cmd, names[seen->unit], seen->remaining);
+        if (seen->limit > 0)
+            command_option(cmd, "LIMIT", seen->limit);
+        if (seen->per_ms > 0)
+            command_option(cmd, "PER", seen->per_ms);
+    }
+}
+
+static void add_options(struct command *cmd, const struct ration_report_options *options)
+{
+    if (options->http_status > 0)
+        command_option(cmd, "STATUS", options->http_status);
+    if (options->retry_after_ms > 0)
+        command_option(cmd, "RETRY_AFTER", options->retry_after_ms);
+    if (options->partial)
+        command_arg(cmd, "PARTIAL");
+    if (options->failed)
+        command_arg(cmd, "FAILED");
+    if (options->exhausted) {
+        command_arg(cmd, "EXHAUSTED");
+        command_arg(cmd, options->exhausted);
+    }
+    add_seen(cmd, options);
+}
+
+/* Builds the command of a report. Errors: RATION_EINVALID, with the message set. */
+static int make_report(ration *r, struct command *cmd, const char *id,
+                       const struct ration_amounts *used,
+                       const struct ration_report_options *options)
+{
+    if (!id || !id_is_valid(id))
+        return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
+    int err = check_report(r, options);
+    if (err < 0)
+        return err;
+    command_init(cmd, "REPORT");
+    command_arg(cmd, id);
+    if (used && command_amounts(cmd, used, false) < 0)
+        return handle_fail(r, RATION_EINVALID, "an amount is neither 1 - %lld nor RATION_ZERO",
+                           (long long)RATION_MAX_COST);
+    add_options(cmd, options);
     return 0;
 }
 
@@ -57,37 +146,77 @@ int ration_report(ration *r, const char *id, const struct ration_amounts *used,
                   const struct ration_report_options *options, enum ration_settled *settled)
 {
     struct ration_report_options defaults = {0};
-    if (!options)
-        options = &defaults;
+    struct command cmd;
     handle_begin(r);
+    int err = make_report(r, &cmd, id, used, options ? options : &defaults);
+    return err < 0 ? err : exchange_settled(r, &cmd, "REPORT", settled);
+}
+
+static int make_cancel(ration *r, struct command *cmd, const char *id, bool failed)
+{
     if (!id || !id_is_valid(id))
         return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
-    int err = check_report(r, options);
-    if (err < 0)
-        return err;
+    command_init(cmd, "CANCEL");
+    command_arg(cmd, id);
+    if (failed)
+        command_arg(cmd, "FAILED");
+    return 0;
+}
 
+static int cancel(ration *r, const char *id, bool failed, enum ration_settled *settled)
+{
     struct command cmd;
-    command_init(&cmd, "REPORT");
-    command_arg(&cmd, id);
-    if (used && command_amounts(&cmd, used, false) < 0)
-        return handle_fail(r, RATION_EINVALID, "an amount is neither 1 - %lld nor RATION_ZERO",
-                           (long long)RATION_MAX_COST);
-    if (options->http_status > 0)
-        command_option(&cmd, "STATUS", options->http_status);
-    if (options->retry_after_ms > 0)
-        command_option(&cmd, "RETRY_AFTER", options->retry_after_ms);
-    if (options->partial)
-        command_arg(&cmd, "PARTIAL");
-    return exchange_settled(r, &cmd, "REPORT", settled);
+    handle_begin(r);
+    int err = make_cancel(r, &cmd, id, failed);
+    return err < 0 ? err : exchange_settled(r, &cmd, "CANCEL", settled);
 }
 
 int ration_cancel(ration *r, const char *id, enum ration_settled *settled)
 {
-    handle_begin(r);
-    if (!id || !id_is_valid(id))
-        return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
+    return cancel(r, id, false, settled);
+}
+
+int ration_cancel_failed(ration *r, const char *id, enum ration_settled *settled)
+{
+    return cancel(r, id, true, settled);
+}
+
+/* ---- Without waiting ---- */
+
+bool settle_has_newer_words(const struct ration_report_options *options)
+{
+    return options->failed || options->exhausted || options->n_seen > 0;
+}
+
+struct ration_report_options settle_without_newer_words(const struct ration_report_options *options)
+{
+    struct ration_report_options older = *options;
+    older.failed = 0;
+    older.exhausted = NULL;
+    older.n_seen = 0;
+    return older;
+}
+
+int settle_post_cancel(ration *r, const char *id, bool failed)
+{
     struct command cmd;
-    command_init(&cmd, "CANCEL");
-    command_arg(&cmd, id);
-    return exchange_settled(r, &cmd, "CANCEL", settled);
+    struct command plainer;
+    int err = make_cancel(r, &cmd, id, failed);
+    if (err == 0 && failed)
+        err = make_cancel(r, &plainer, id, false);
+    return err < 0 ? err : handle_post(r, &cmd, failed ? &plainer : NULL);
+}
+
+int settle_post_report(ration *r, const char *id, const struct ration_amounts *used,
+                       const struct ration_report_options *options)
+{
+    struct command cmd;
+    struct command plainer;
+    bool newer = settle_has_newer_words(options);
+    int err = make_report(r, &cmd, id, used, options);
+    if (err == 0 && newer) {
+        struct ration_report_options older = settle_without_newer_words(options);
+        err = make_report(r, &plainer, id, used, &older);
+    }
+    return err < 0 ? err : handle_post(r, &cmd, newer ? &plainer : NULL);
 }

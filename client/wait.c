@@ -81,7 +81,8 @@ static const char *read_unit(const char *s, int64_t *unit_us)
     static const struct {
         const char *name;
         int64_t us;
-    } units[] = {{"ms", 1000}, {"us", 1}, {"h", 3600000000}, {"m", 60000000}, {"s", 1000000}};
+    } units[] = {{"ms", 1000},      {"us", 1},       {"\xc2\xb5s", 1},
+                 {"h", 3600000000}, {"m", 60000000}, {"s", 1000000}};
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         size_t len = strlen(units[i].name);
         if (strncmp(s, units[i].name, len) == 0) {

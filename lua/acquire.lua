@@ -110,6 +110,13 @@ do
     -- Answers: outcome, how many of the o.n are granted, and for the others the bucket, the limit and the wait.
     function acquire(now)
         local cost, had, r = o.cost, 0, nil
+        if o.estimates then
+            if not know.learned_cost then
+                know.open_learned()
+            end
+            know.learned_cost(cost)
+        end
+        local known = know.of[o[1]]
         if o.again then
             r = record_get(o.slice, o.nonce)
             if r then
@@ -123,6 +130,9 @@ do
             end
         end
         local fit = how_many_fit(cost, o.n - had)
+        if known and fit > 0 then
+            fit = know.room(known, fit, r, now)
+        end
         if fit > 0 and not o.dry then
             if r then
                 fit = join(r, fit, now)
@@ -131,6 +141,9 @@ do
                 grant_all(cost, fit, class, deadline, now)
                 record_write_new(fit, deadline, class, now)
                 o.slice.names = o.names
+                if known then
+                    know.granted(known, deadline)
+                end
             end
         end
         local granted = had + fit
@@ -138,6 +151,9 @@ do
             return GRANTED, granted
         end
         local at_bucket, at_limit, wait = why_not(cost, now)
+        if known then
+            at_bucket, at_limit, wait = know.refusal(known, at_bucket, at_limit, wait, now)
+        end
         if wait == 0 then
             wait = 1 -- all would fit, but not into this group any more, or not without writing (a dry run of several)
         end

@@ -1,7 +1,11 @@
 -- The batch: read everything, decide in memory, write at the end. An operation that is refused leaves no trace.
 
 local function answer(outcome, granted, at_bucket, at_limit, wait)
-    return pack_bytes('<I1I1I1I1i8', outcome, granted or 0, at_bucket or 0, at_limit or 0, wait or 0)
+    local packed = pack_bytes('<I1I1I1I1i8', outcome, granted or 0, at_bucket or 0, at_limit or 0, wait or 0)
+    if at_limit == CLOSED then
+        packed = packed .. pack_bytes('<I1c0', #know.of[o[1]].reason, know.of[o[1]].reason)
+    end
+    return packed
 end
 
 local function peek(now)
@@ -30,6 +34,11 @@ local function decide_op(now)
         return answer(renew(now))
     elseif kind == PEEK then
         return peek(now)
+    elseif kind >= OPEN_POOL then
+        if not know.operate then
+            know.open()
+        end
+        return know.operate(now)
     end
     if not settle then
         settle_open()
@@ -74,8 +83,8 @@ local function fetch_records(input, at, n, slices)
 end
 
 local function decide(input)
-    local version, wants_records, n_sets, n_buckets, n_ops, at = unpack_bytes('<I1I1I2I2I2', input)
-    if version ~= 2 then
+    local version, wants_records, n_sets, n_buckets, n_estimates, n_ops, at = unpack_bytes('<I1I1I2I2I2I2', input)
+    if version ~= 3 then
         return redis.error_reply('ERR this server speaks another version of the script: ' .. version)
     end
     local sets, keys_from, any_holds
@@ -84,6 +93,10 @@ local function decide(input)
         holds_open()
     end
     keys_from, at = read_buckets(input, at, n_buckets, sets)
+    know.estimates_from, keys_from = keys_from, keys_from + n_estimates
+    for i = 1, #know.keys do
+        key_of[n_buckets + i] = know.keys[i] -- read together with the levels
+    end
 
     local time = redis_call('TIME')
     local clock = time[1] * 1000 + floor(time[2] / 1000)
@@ -103,6 +116,14 @@ local function decide(input)
     for b = 1, n_buckets do
         bucket_open(b, raw[b], now)
     end
+    for i = 1, #know.buckets do
+        if raw[n_buckets + i] then
+            if not know.read then
+                know.open()
+            end
+            know.read(know.buckets[i], raw[n_buckets + i], now)
+        end
+    end
     local slices = open_slices(keys_from, clock)
     if wants_records == 1 then
         fetch_records(input, at, n_ops, slices)
@@ -114,6 +135,12 @@ local function decide(input)
         answers[i + 1] = decide_op(now)
     end
 
+    if know.write then
+        know.write(now)
+    end
+    if know.learned_write then
+        know.learned_write(now)
+    end
     for b = 1, n_buckets do
         if dirty[b] then
             bucket_write(b, now)

@@ -5,8 +5,8 @@
 -- one table, `o`, is filled with each operation in turn.
 
 local BUCKET, ROLLING, CALENDAR, CONCURRENT = 0, 1, 2, 3
-local ACQUIRE, REPORT, RENEW, CANCEL, PEEK = 1, 2, 3, 4, 5
-local GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, CLOSE_POOL = 1, 2, 3, 4, 5, 6, 7 -- and 8: show a pool
+local GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED, SHOWN = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 local UNITS = 6 -- requests, tokens, input_tokens, output_tokens, usd, concurrent
 local BOOKED = 5 -- of those, the ones that the books count
 
@@ -16,6 +16,14 @@ local SLOTS = 120 -- slots of a rolling limit's period
 -- Columns of a bucket.
 local set_of, key_of, slots_of, books_of, first_of = {}, {}, {}, {}, {} -- its states are first_of[b] + 1, + 2, ...
 local last_of, keep_of, dirty, changed = {}, {}, {}, {}
+
+-- What is known of pools (knowledge.lua) and what was learned (learned.lua), data and functions. It is one table, and the
+-- functions are made when first wanted, because each local that a function captures costs every run of the script.
+--   buckets, keys   which buckets have such a key, and the keys, in one order
+--   breaker         of a bucket: when its circuit opens
+--   of              of a bucket: what is known, where anything is
+--   estimates_from  the first of the estimates' keys is KEYS[estimates_from]
+local know = { buckets = {}, keys = {}, breaker = {}, of = {} }
 
 -- Columns of a state: one limit of one bucket.
 local states = 0
@@ -61,18 +69,44 @@ local function read_buckets(input, at, n, sets)
         set, flags, at = unpack_bytes('<I2I1', input, at)
         set = sets[set + 1]
         set_of[b], key_of[b], first_of[b] = set, KEYS[key], states
-        books_of[b] = flags >= 2
+        books_of[b] = floor(flags / 2) % 2 == 1
         states = states + #set
         key = key + 1
         if flags % 2 == 1 then
             slots_of[b] = { key = KEYS[key], value = {}, touched = {}, dead = {} }
             key = key + 1
         end
+        if flags >= 4 then
+            know.buckets[#know.buckets + 1], know.keys[#know.keys + 1] = b, KEYS[key]
+            local breaker = {}
+            breaker.share, breaker.at_least, breaker.window, breaker.cool, at = unpack_bytes('<I4I4I4I4', input, at)
+            know.breaker[b], key = breaker, key + 1
+        end
     end
     return key, at
 end
 
 local o = { cost = {} }
+
+-- What a report says beside what was used (`news`, of knowledge.lua), and which key has the estimates (learned.lua).
+local function read_more(input, at, flags)
+    if floor(flags / 64) % 2 == 1 then
+        local which
+        which, at = unpack_bytes('<I2', input, at)
+        o.estimates = KEYS[know.estimates_from + which]
+    end
+    if flags >= 128 then
+        local n
+        o.news = {}
+        o.news.failed, o.news.pause, o.news.reason, n, at = unpack_bytes('<I1I4I1c0I1', input, at)
+        for i = 1, n do
+            local seen = {}
+            seen.unit, seen.per, seen.limit, seen.remaining, at = unpack_bytes('<I1I6I6I6', input, at)
+            o.news[i] = seen
+        end
+    end
+    return at
+end
 
 local function read_op(input, at, slices)
     local cost = o.cost
@@ -84,7 +118,7 @@ local function read_op(input, at, slices)
         o[i] = o[i] + 1
     end
     o.slice = slices[slice + 1]
-    o.names, o.token = nil, nil
+    o.names, o.token, o.estimates, o.news, o.most = nil, nil, nil, nil, 0
     o.again, o.dry, o.partial, o.split_unknown = false, false, false, false
     if flags > 0 then
         o.again = flags % 2 == 1
@@ -96,6 +130,9 @@ local function read_op(input, at, slices)
         end
         if floor(flags / 32) % 2 == 1 then
             o.token, at = unpack_bytes('<c8', input, at)
+        end
+        if flags >= 64 then
+            at = read_more(input, at, flags)
         end
     end
     return at

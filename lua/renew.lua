@@ -61,6 +61,9 @@ local function renew_open() -- when the first renewal comes
         move_holds(r, deadline, class)
         move_books(r, deadline)
         r.deadline, r.class, r.token = deadline, class, o.token or ''
+        if know.of[o[1]] then
+            know.renewed(know.of[o[1]], deadline)
+        end
         if cost[1] + cost[2] + cost[3] + cost[4] + cost[5] + cost[UNITS] > 0 then
             charge_all(cost, 1, class, deadline, now)
             for i = 1, o.targets do

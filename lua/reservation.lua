@@ -2,7 +2,8 @@
 --
 -- A record stands for reservations that were granted as one (`states` has a letter for each member):
 --     o outstanding   s settled   l settled late   c cancelled   m moved: a renewed member has a record of its own
--- Packed as msgpack: check, states, deadline, class, split_unknown, token, parts, each {time (before the deadline), the six
+-- Packed as msgpack: check, states, deadline, class, split_unknown + 2 * the most output that it may have (where less was
+-- charged, as learned; else 0), token, parts, each {time (before the deadline), the six
 -- estimates}. The first part is what was granted, the others what was added since. When no member is outstanding any more
 -- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
@@ -29,8 +30,9 @@ local function records_open()
     local function record_unpack(slice, nonce, raw)
         local packed = { cmsgpack.unpack(raw) }
         local r = { slice = slice, nonce = nonce, check = packed[1], states = packed[2], token = '', parts = {} }
-        r.deadline, r.class, r.split_unknown = packed[3], packed[4], packed[5] == 1
+        r.deadline, r.class = packed[3], packed[4]
         if r.deadline then
+            r.split_unknown, r.most = packed[5] % 2 == 1, floor(packed[5] / 2)
             r.token = packed[6]
             for at = 7, #packed, 7 do
                 r.parts[#r.parts + 1] = {
@@ -46,7 +48,7 @@ local function records_open()
         if not string.find(r.states, '[om]') then
             return cmsgpack.pack(r.check, r.states)
         end
-        local packed = { r.check, r.states, r.deadline, r.class, r.split_unknown and 1 or 0, r.token }
+        local packed = { r.check, r.states, r.deadline, r.class, (r.split_unknown and 1 or 0) + 2 * r.most, r.token }
         for i = 1, #r.parts do
             local part = r.parts[i]
             packed[#packed + 1] = r.deadline - part[1]
@@ -76,7 +78,7 @@ local function records_open()
     end
 
     local function record_new(slice, nonce, check)
-        return { slice = slice, nonce = nonce, check = check, states = '', token = '', parts = {} }
+        return { slice = slice, nonce = nonce, check = check, states = '', token = '', most = 0, parts = {} }
     end
 
     function member_state(r, member)
@@ -106,7 +108,8 @@ local function records_open()
             return r
         end
         local own = record_new(o.slice, o.nonce .. string.char(member), r.check)
-        own.states, own.deadline, own.class, own.split_unknown = 'o', r.deadline, r.class, r.split_unknown
+        own.states, own.deadline, own.class = 'o', r.deadline, r.class
+        own.split_unknown, own.most = r.split_unknown, r.most
         for i = 1, #r.parts do
             own.parts[i] = { unpack(r.parts[i]) }
         end

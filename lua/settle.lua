@@ -102,6 +102,12 @@ local function settle_open() -- when the first report or cancel comes
         local estimate = record_estimate(r)
         local use = cancelled and NOTHING_USED or actual_use(r, estimate)
         use[6] = 0
+        if o.news or know.of[o[1]] then
+            if not know.report then
+                know.open()
+            end
+            know.report(r, use, now)
+        end
         for i = 1, o.targets do
             local b = o[i]
             local set, base = set_of[b], first_of[b]
@@ -116,6 +122,13 @@ local function settle_open() -- when the first report or cancel comes
             dirty[b] = true
         end
         member_mark(r, member, late and 'l' or cancelled and 'c' or 's')
+        if o.estimates and r.most > 0 and #r.parts == 1 then
+            if not know.learned_teach then
+                know.open_learned()
+            end
+            know.learned_teach(r.most, use[4])
+            return late and LATE or SETTLED, 0, 1, 0, estimate[4] - use[4] -- how wrong it was
+        end
         return late and LATE or SETTLED
     end
 end

@@ -21,7 +21,7 @@ do
     function record_write_new(n, deadline, class, now)
         local slice, cost = o.slice, o.cost
         local raw = cmsgpack.pack(o.check, n == 1 and 'o' or string.rep('o', n), deadline, class,
-            o.split_unknown and 1 or 0, '', deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
+            (o.split_unknown and 1 or 0) + 2 * o.most, '', deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
         slice.raw[o.nonce], slice.records[o.nonce], slice.dirty[o.nonce] = raw, nil, nil
         local fields = slice.fields
         fields[#fields + 1] = o.nonce

@@ -16,7 +16,7 @@
 #include "words.h"
 #include "worker.h"
 
-#define LABEL_BYTES (RATION_MAX_ID_BYTES + 64)
+#define LABEL_BYTES (RATION_MAX_ID_BYTES + RATION_MAX_REASON_BYTES + 64)
 
 static bool is_asking(const struct op *op)
 {
@@ -26,6 +26,27 @@ static bool is_asking(const struct op *op)
 static bool allowed_without_store(const struct op *op)
 {
     return op->outcome == OP_UNAVAILABLE && is_asking(op) && op->config->on_outage == OUTAGE_ALLOW;
+}
+
+static bool pool_refused(const struct op *op)
+{
+    return op->limited_limit >= OP_LIMITED_CLOSED;
+}
+
+/* How wrong learned estimates are: the error is (over + under) / actual. */
+static void count_estimate(struct worker_counters *counters, const struct op *op)
+{
+    if (!op->was_learned)
+        return;
+    int64_t actual = op->stated & 1u << RATION_UNIT_OUTPUT_TOKENS
+                         ? op->amounts[RATION_UNIT_OUTPUT_TOKENS]
+                         : op->amounts[RATION_UNIT_TOKENS] - op->amounts[RATION_UNIT_INPUT_TOKENS];
+    counters->estimates_learned++;
+    counters->estimates_actual_tokens += actual > 0 ? (uint64_t)actual : 0;
+    if (op->over_tokens > 0)
+        counters->estimates_over_tokens += (uint64_t)op->over_tokens;
+    else
+        counters->estimates_under_tokens += (uint64_t)-op->over_tokens;
 }
 
 void answer_count(const struct request *r)
@@ -39,13 +60,16 @@ void answer_count(const struct request *r)
     case OP_DENIED:
         counters->denied++;
         counters->denied_never += op->retry_after_ms == RATION_RETRY_NEVER;
+        counters->denied_pool += pool_refused(op);
         break;
     case OP_LATE:
         counters->late++;
         counters->settled++;
+        count_estimate(counters, op);
         break;
     case OP_SETTLED:
         counters->settled++;
+        count_estimate(counters, op);
         break;
     case OP_DUPLICATE:
         counters->duplicate++;
@@ -68,12 +92,31 @@ static size_t write_scope(const struct op *op, enum policy_scope scope, char *to
                            op->policy.pool->name);
 }
 
+/* "paused", "circuit" or "closed:<reason>"; returns the length. */
+static size_t write_pool_refusal(const struct op *op, char *to)
+{
+    switch ((enum op_refusal)op->limited_limit) {
+    case OP_LIMITED_PAUSED:
+        return (size_t)sprintf(to, RATION_LIMITED_PAUSED);
+    case OP_LIMITED_CIRCUIT:
+        return (size_t)sprintf(to, RATION_LIMITED_CIRCUIT);
+    case OP_LIMITED_CLOSED:
+        break;
+    }
+    return (size_t)sprintf(to, RATION_LIMITED_CLOSED "%s", op->reason);
+}
+
 static void write_limited_by(struct buf *out, const struct op *op)
 {
     char label[LABEL_BYTES];
     const struct policy_bucket *bucket = &op->policy.buckets[op->limited_bucket];
     size_t n = write_scope(op, bucket->scope, label);
     label[n++] = ' ';
+    if (pool_refused(op)) {
+        n += write_pool_refusal(op, label + n);
+        resp_bulk(out, label, n);
+        return;
+    }
     int more = limit_label(&bucket->set->limits[op->limited_limit], label + n, sizeof label - n);
     resp_bulk(out, label, n + (more > 0 ? (size_t)more : 0));
 }
@@ -137,6 +180,31 @@ static void write_rows(struct request *r, struct buf *out)
             write_row(r, out, &policy->buckets[i], &policy->buckets[i].set->limits[j], row++);
 }
 
+static void write_pool(struct request *r, struct buf *out)
+{
+    static const char *const states[] = {RATION_POOL_OPEN, RATION_POOL_PAUSED, RATION_POOL_CIRCUIT,
+                                         RATION_POOL_PROBING, RATION_POOL_CLOSED};
+    const struct op_shown *shown = &r->op.shown;
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = {{"until_ms", shown->until_ms},
+                   {"failures", shown->failures},
+                   {"reports", shown->reports},
+                   {"cool_down_ms", shown->cool_down_ms}};
+    resp_map(out, r->resp, 7);
+    resp_text(out, "pool");
+    resp_text(out, r->op.policy.pool->name);
+    resp_text(out, "state");
+    resp_text(out, shown->state < sizeof states / sizeof states[0] ? states[shown->state] : "");
+    resp_text(out, "reason");
+    resp_text(out, r->op.reason);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        resp_text(out, numbers[i].name);
+        resp_integer(out, numbers[i].value);
+    }
+}
+
 static void write_error(struct request *r, struct buf *out, const char *text)
 {
     resp_error(out, text);
@@ -152,6 +220,8 @@ static void write_unavailable(struct request *r, struct buf *out)
     const char *then = "send it again later, with the same id so that nothing is charged twice";
     if (r->op.kind == OP_PEEK)
         then = "look again later";
+    else if (r->op.kind > OP_PEEK)
+        then = "say it again later";
     else if (is_asking(&r->op) && r->op.config->on_outage == OUTAGE_LOCAL)
         then = "on_outage is \"local\", which this version answers as \"deny\"";
     else if (is_asking(&r->op))
@@ -199,6 +269,9 @@ void answer_write(struct request *r, struct buf *out)
         break;
     case OP_PEEKED:
         write_rows(r, out);
+        break;
+    case OP_SHOWN:
+        write_pool(r, out);
         break;
     case OP_NOSUCH:
         write_error(r, out,

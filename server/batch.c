@@ -100,7 +100,7 @@ static enum lane_queue queue_of(const struct batcher *b, const struct op *op)
 {
     if (op->kind == OP_ACQUIRE)
         return (enum lane_queue)(QUEUE_ACQUIRE_0 + op->priority);
-    if (op->kind == OP_PEEK)
+    if (op->kind >= OP_PEEK)
         return QUEUE_PEEK;
     return batcher_acquire_waits(b, op) ? QUEUE_AFTER : QUEUE_SETTLE;
 }
@@ -139,7 +139,7 @@ void batch_submit(struct batcher *b, struct op *op)
         b->sweeping = true;
         event_add(b->sweep, &soon);
     }
-    if (op->id.free_form && op->kind != OP_ACQUIRE && op->kind != OP_PEEK)
+    if (op->id.free_form && op->kind != OP_ACQUIRE && op->kind < OP_PEEK)
         batcher_look_up(b, op);
     else
         batcher_enqueue(b, op);

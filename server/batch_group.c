@@ -15,7 +15,8 @@ static bool may_group(const struct op *op)
 static bool same_question(const struct op *a, const struct op *b)
 {
     return a->config == b->config && a->priority == b->priority && a->ttl_ms == b->ttl_ms &&
-           a->stated == b->stated && memcmp(a->amounts, b->amounts, sizeof a->amounts) == 0 &&
+           a->stated == b->stated && a->learned == b->learned &&
+           memcmp(a->amounts, b->amounts, sizeof a->amounts) == 0 &&
            id_is_for(&a->id, b->id.tenant, b->id.tenant_bytes, b->id.pool, b->id.pool_bytes);
 }
 

@@ -15,16 +15,18 @@
 
 #include "zone.h"
 
-enum { SCRIPT_VERSION = 2, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16 };
+enum { SCRIPT_VERSION = 3, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16, ANSWER_SHOWN = 12 };
 enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2 };
-enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_BOOKS = 2 };
+enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_BOOKS = 2, BUCKET_KNOWS = 4 };
 enum {
     OP_AGAIN = 1,
     OP_DRY = 2,
     OP_PARTIAL = 4,
     OP_SPLIT_UNKNOWN = 8,
     OP_NAMES = 16,
-    OP_TOKEN = 32
+    OP_TOKEN = 32,
+    OP_ESTIMATES = 64,
+    OP_NEWS = 128
 };
 
 /* Open addressing over what this batch has met so far; places are numbered from 1, 0 is empty. */
@@ -41,13 +43,13 @@ struct packer {
     bool failed;        /* out of memory */
     bool wants_records; /* some operation is not a plain acquire */
     struct bytes sets, buckets, ops;
-    size_t n_sets, n_buckets, n_slices, n_ops;
+    size_t n_sets, n_buckets, n_estimates, n_slices, n_ops;
     const struct limit_set *set[BATCH_MAX_OPS * POLICY_MAX_BUCKETS];
     struct {
         size_t key; /* index into the batch's keys */
         uint64_t hash;
-    } bucket[BATCH_MAX_OPS * POLICY_MAX_BUCKETS], slice[BATCH_MAX_OPS];
-    struct seen sets_seen, buckets_seen, slices_seen;
+    } bucket[BATCH_MAX_OPS * POLICY_MAX_BUCKETS], estimate[BATCH_MAX_OPS], slice[BATCH_MAX_OPS];
+    struct seen sets_seen, buckets_seen, estimates_seen, slices_seen;
 };
 
 /* ---- bytes ------------------------------------------------------------------------------------------------- */
@@ -207,9 +209,22 @@ static size_t find_set(struct packer *p, const struct limit_set *set)
 
 /* ---- buckets and slices ------------------------------------------------------------------------------------ */
 
-static size_t find_bucket(struct packer *p, const struct policy_bucket *bucket,
+/* What is known of a pool, and when its circuit opens. */
+static void put_knowledge(struct packer *p, const struct config_breaker *breaker, char *key,
+                          size_t n)
+{
+    key[sizeof "ration:{" - 1 + strlen(p->batch->domain) + 2] = 'k';
+    put_key(p, key, n);
+    put_int(p, &p->buckets, breaker->failures_ppm, 4);
+    put_int(p, &p->buckets, breaker->at_least, 4);
+    put_int(p, &p->buckets, breaker->window_ms, 4);
+    put_int(p, &p->buckets, breaker->cool_down_ms, 4);
+}
+
+static size_t find_bucket(struct packer *p, const struct policy *policy, size_t which,
                           const struct id *names)
 {
+    const struct policy_bucket *bucket = &policy->buckets[which];
     char key[512];
     size_t n = bucket_key(p->batch->domain, bucket->scope, names, key, sizeof key - 2);
     uint64_t hash = fnv1a(FNV_BASIS, key, n);
@@ -223,19 +238,42 @@ static size_t find_bucket(struct packer *p, const struct policy_bucket *bucket,
     p->buckets_seen.place[at] = (uint16_t)(i + 1);
     p->bucket[i].hash = hash;
     p->bucket[i].key = put_key(p, key, n);
-    bool books = bucket->scope == SCOPE_POOL;
-    bool slots = books || limit_set_has_slots(bucket->set);
+    bool pool = bucket->scope == SCOPE_POOL;
+    bool slots = pool || limit_set_has_slots(bucket->set);
     if (slots) {
-        key[n++] = ':';
-        key[n++] = 's';
-        put_key(p, key, n);
+        memcpy(key + n, ":s", 2);
+        put_key(p, key, n + 2);
     }
     put_int(p, &p->buckets, (int64_t)find_set(p, bucket->set), 2);
-    put_int(p, &p->buckets, (slots ? BUCKET_HAS_SLOTS : 0) | (books ? BUCKET_HAS_BOOKS : 0), 1);
+    put_int(p, &p->buckets,
+            (slots ? BUCKET_HAS_SLOTS : 0) | (pool ? BUCKET_HAS_BOOKS | BUCKET_KNOWS : 0), 1);
+    if (pool)
+        put_knowledge(p, &policy->pool->breaker, key, n);
     return i;
 }
 
-/* Slices come after all buckets in KEYS, so they are found in a second pass. */
+/* After the buckets in KEYS come the estimates, so they are found in a second pass. */
+static size_t find_estimate(struct packer *p, const struct id *names)
+{
+    char key[512];
+    int n = snprintf(key, sizeof key, "ration:{%s}:e:%.*s@%.*s", p->batch->domain,
+                     names->tenant_bytes, names->tenant, names->pool_bytes, names->pool);
+    assert(n > 0 && (size_t)n < sizeof key);
+    uint64_t hash = fnv1a(FNV_BASIS, key, (size_t)n);
+    size_t at = hash % PLACES;
+    for (; p->estimates_seen.place[at]; at = (at + 1) % PLACES) {
+        size_t i = p->estimates_seen.place[at] - 1u;
+        if (p->estimate[i].hash == hash && same_key(p, p->estimate[i].key, key, (size_t)n))
+            return i;
+    }
+    size_t i = p->n_estimates++;
+    p->estimates_seen.place[at] = (uint16_t)(i + 1);
+    p->estimate[i].hash = hash;
+    p->estimate[i].key = put_key(p, key, (size_t)n);
+    return i;
+}
+
+/* Slices come last in KEYS, so they are found in a third pass. */
 static size_t find_slice(struct packer *p, const struct id *id)
 {
     char key[512];
@@ -265,15 +303,39 @@ static const struct op *group_leader(const struct batch *batch, const struct bat
     return NULL;
 }
 
+static bool has_news(const struct op *op)
+{
+    return op->news.failed || op->news.pause_ms > 0 || op->news.n_seen > 0 || op->reason[0] != '\0';
+}
+
 static int op_flags(const struct packer *p, const struct op *op, bool names)
 {
     return (p->batch->again || op->own_id ? OP_AGAIN : 0) | (op->dry_run ? OP_DRY : 0) |
            (op->partial ? OP_PARTIAL : 0) | (op->split_unknown ? OP_SPLIT_UNKNOWN : 0) |
-           (names ? OP_NAMES : 0) | (op->has_token ? OP_TOKEN : 0);
+           (names ? OP_NAMES : 0) | (op->has_token ? OP_TOKEN : 0) |
+           (op->learned ? OP_ESTIMATES : 0) | (has_news(op) ? OP_NEWS : 0);
+}
+
+static void put_news(struct packer *p, const struct op *op)
+{
+    struct bytes *to = &p->ops;
+    const struct op_news *news = &op->news;
+    size_t n = strlen(op->reason);
+    put_int(p, to, news->failed, 1);
+    put_int(p, to, news->pause_ms, 4);
+    put_int(p, to, (int64_t)n, 1);
+    put(p, to, op->reason, n);
+    put_int(p, to, news->n_seen, 1);
+    for (size_t i = 0; i < news->n_seen; i++) {
+        put_int(p, to, news->seen[i].unit, 1);
+        put_int(p, to, news->seen[i].per_ms, 6);
+        put_int(p, to, news->seen[i].limit, 6);
+        put_int(p, to, news->seen[i].remaining, 6);
+    }
 }
 
 static void put_op(struct packer *p, const struct op *op, size_t n,
-                   const size_t targets[POLICY_MAX_BUCKETS], size_t slice)
+                   const size_t targets[POLICY_MAX_BUCKETS], size_t estimate, size_t slice)
 {
     struct bytes *to = &p->ops;
     bool names = op->kind == OP_ACQUIRE && op->id.free_form;
@@ -305,23 +367,37 @@ static void put_op(struct packer *p, const struct op *op, size_t n,
     }
     if (op->has_token)
         put(p, to, op->token, sizeof op->token);
+    if (op->learned)
+        put_int(p, to, (int64_t)estimate, 2);
+    if (flags & OP_NEWS)
+        put_news(p, op);
     p->n_ops++;
+}
+
+static bool has_slice(const struct op *op)
+{
+    return op->kind < OP_PEEK;
 }
 
 static void pack_groups(struct packer *p)
 {
     struct batch *b = p->batch;
-    size_t targets[BATCH_MAX_OPS][POLICY_MAX_BUCKETS] = {{0}};
+    size_t targets[BATCH_MAX_OPS][POLICY_MAX_BUCKETS] = {{0}}, estimates[BATCH_MAX_OPS] = {0};
     for (size_t g = 0; g < b->n_groups; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
         for (size_t i = 0; op && i < op->policy.n; i++)
-            targets[g][i] = find_bucket(p, &op->policy.buckets[i], &op->id);
+            targets[g][i] = find_bucket(p, &op->policy, i, &op->id);
+    }
+    for (size_t g = 0; g < b->n_groups; g++) {
+        const struct op *op = group_leader(b, &b->groups[g]);
+        if (op && op->learned)
+            estimates[g] = find_estimate(p, &op->id);
     }
     for (size_t g = 0; g < b->n_groups; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
         if (op)
-            put_op(p, op, b->groups[g].n, targets[g],
-                   op->kind == OP_PEEK ? UINT16_MAX : find_slice(p, &op->id));
+            put_op(p, op, b->groups[g].n, targets[g], estimates[g],
+                   has_slice(op) ? find_slice(p, &op->id) : UINT16_MAX);
     }
 }
 
@@ -337,9 +413,10 @@ int batch_pack(struct batch *batch, int64_t store_now_ms)
     p->now_ms = store_now_ms;
     p->failed = p->wants_records = false;
     p->sets.n = p->buckets.n = p->ops.n = 0;
-    p->n_sets = p->n_buckets = p->n_slices = p->n_ops = 0;
+    p->n_sets = p->n_buckets = p->n_estimates = p->n_slices = p->n_ops = 0;
     memset(&p->sets_seen, 0, sizeof p->sets_seen);
     memset(&p->buckets_seen, 0, sizeof p->buckets_seen);
+    memset(&p->estimates_seen, 0, sizeof p->estimates_seen);
     memset(&p->slices_seen, 0, sizeof p->slices_seen);
     batch->argument.n = batch->key_text.n = batch->n_keys = 0;
 
@@ -349,6 +426,7 @@ int batch_pack(struct batch *batch, int64_t store_now_ms)
     put_int(p, to, p->wants_records, 1);
     put_int(p, to, (int64_t)p->n_sets, 2);
     put_int(p, to, (int64_t)p->n_buckets, 2);
+    put_int(p, to, (int64_t)p->n_estimates, 2);
     put_int(p, to, (int64_t)p->n_ops, 2);
     put(p, to, p->sets.data, p->sets.n);
     put(p, to, p->buckets.data, p->buckets.n);
@@ -375,9 +453,38 @@ static void answer_op(struct op *op, const char *data, bool granted, int64_t lag
         op->outcome = OP_DENIED;
     op->limited_bucket = (uint8_t)data[2];
     op->limited_limit = (uint8_t)data[3];
+    op->was_learned = (op->outcome == OP_SETTLED || op->outcome == OP_LATE) && data[2] == 1;
+    op->over_tokens = op->was_learned ? get_int(data + 4, 8) : 0;
     op->retry_after_ms = op->outcome == OP_DENIED ? get_int(data + 4, 8) : 0;
     if (op->retry_after_ms > 0)
         op->retry_after_ms += lag_ms;
+}
+
+/* What follows an answer about a pool that is closed, or shown. Gives its length; SIZE_MAX: it is cut short. */
+static size_t answer_pool(const struct batch *batch, const struct batch_group *group,
+                          const char *answer, size_t n)
+{
+    bool shown = (unsigned char)answer[0] == OP_SHOWN;
+    if (!shown && (unsigned char)answer[3] != OP_LIMITED_CLOSED)
+        return 0;
+    const char *tail = answer + ANSWER_OP + (shown ? ANSWER_SHOWN : 0);
+    size_t before = ANSWER_OP + (shown ? ANSWER_SHOWN : 0) + 1;
+    size_t length = n < before ? 0 : (unsigned char)*tail;
+    if (n < before + length || length > RATION_MAX_REASON_BYTES)
+        return SIZE_MAX;
+    for (size_t i = 0; i < group->n; i++) {
+        struct op *op = batch->ops[group->first + i];
+        if (!op)
+            continue;
+        memcpy(op->reason, tail + 1, length);
+        op->reason[length] = '\0';
+        if (shown)
+            op->shown =
+                (struct op_shown){(uint8_t)answer[2], (uint32_t)get_int(answer + 12, 4),
+                                  (uint32_t)get_int(answer + 16, 4),
+                                  (uint32_t)get_int(answer + 20, 4), get_int(answer + 4, 8)};
+    }
+    return before + length - ANSWER_OP;
 }
 
 /* Copies the rows, for alignment; several looks of one batch share the scratch, so pointers are set afterwards. */
@@ -411,7 +518,10 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
             return BATCH_UNREADABLE;
         const char *answer = data + at;
         size_t granted = (unsigned char)answer[1];
-        at += ANSWER_OP;
+        size_t tail = answer_pool(batch, group, answer, n - at);
+        if (tail == SIZE_MAX)
+            return BATCH_UNREADABLE;
+        at += ANSWER_OP + tail;
         if ((unsigned char)answer[0] == OP_PEEKED) {
             if (n - at < granted * ANSWER_ROW)
                 return BATCH_UNREADABLE;

@@ -12,7 +12,8 @@
 #include "op.h"
 
 #define BATCH_MAX_OPS  256
-#define BATCH_MAX_KEYS (BATCH_MAX_OPS * (2 * POLICY_MAX_BUCKETS + 1))
+/* Two of each bucket, what is known of the pool, the estimates, the slice. */
+#define BATCH_MAX_KEYS (BATCH_MAX_OPS * (2 * POLICY_MAX_BUCKETS + 3))
 
 /* Bytes that grow; emptied, not freed, between batches. */
 struct bytes {

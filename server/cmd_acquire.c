@@ -1,4 +1,4 @@
-/* ACQUIRE pool tenant [unit n]... [PRIORITY p] [WAIT ms] [TTL ms] [ID id] [DRYRUN] */
+/* ACQUIRE pool tenant [unit n]... [PRIORITY p] [WAIT ms] [TTL ms] [ID id] [DRYRUN] [LEARNED] */
 #include "clock.h"
 #include "command.h"
 #include "config.h"
@@ -8,7 +8,7 @@
 
 #define OPTIONS                                                                                    \
     (WORD_BIT(WORD_PRIORITY) | WORD_BIT(WORD_WAIT) | WORD_BIT(WORD_TTL) | WORD_BIT(WORD_ID) |      \
-     WORD_BIT(WORD_DRYRUN))
+     WORD_BIT(WORD_DRYRUN) | WORD_BIT(WORD_LEARNED))
 #define ALL_UNITS ((1u << RATION_UNIT_COUNT) - 1)
 
 /* A caller may step back, but not ahead of its tier. */
@@ -58,6 +58,20 @@ static bool set_id(struct request *r, const struct words *words, const struct ar
     return true;
 }
 
+/* Only the most that a call may answer can be learned from; where the caller asks for it, it must be there. */
+static bool set_learned(struct request *r, const struct words *words)
+{
+    struct op *op = &r->op;
+    bool stated = op->stated & 1u << RATION_UNIT_OUTPUT_TOKENS;
+    if ((words->seen & WORD_BIT(WORD_LEARNED)) && !stated) {
+        request_usage(r, "LEARNED needs output_tokens: the most that the call may answer");
+        return false;
+    }
+    op->learned = stated && ((words->seen & WORD_BIT(WORD_LEARNED)) ||
+                             op->policy.pool->estimates == ESTIMATES_LEARNED);
+    return true;
+}
+
 void cmd_acquire(struct request *r, const struct arg *args, size_t n)
 {
     const struct arg *pool = &args[1], *tenant = &args[2];
@@ -72,7 +86,7 @@ void cmd_acquire(struct request *r, const struct arg *args, size_t n)
     }
     request_op_init(r, OP_ACQUIRE);
     if (!names_resolve(r, pool, tenant) || !set_priority(r, &words, tenant) ||
-        !set_id(r, &words, pool, tenant) || !words_to_op(r, &words))
+        !set_id(r, &words, pool, tenant) || !words_to_op(r, &words) || !set_learned(r, &words))
         return;
     op->dry_run = words.seen & WORD_BIT(WORD_DRYRUN);
     request_submit(r);

@@ -1,17 +1,59 @@
 /*
- * REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL]
- * CANCEL id
+ * REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL] [FAILED] [EXHAUSTED reason]
+ *           [REMAINING unit n [LIMIT n] [PER ms]]...
+ * CANCEL id [FAILED]
  *
- * STATUS and RETRY_AFTER are what the provider answered. They are checked, so that a client's mistake shows, and not
- * yet acted upon.
+ * What the provider answered becomes news for the script, which has never heard of HTTP: did the call fail, how long is
+ * the pool to pause, is it to be closed. The script acts upon it when the report settles, and only then, so that a
+ * report that is sent twice tells nothing twice.
  */
+#include <string.h>
+
 #include "command.h"
 #include "names.h"
 #include "words.h"
 
-#define OPTIONS (WORD_BIT(WORD_STATUS) | WORD_BIT(WORD_RETRY_AFTER) | WORD_BIT(WORD_PARTIAL))
+#define OPTIONS                                                                                    \
+    (WORD_BIT(WORD_STATUS) | WORD_BIT(WORD_RETRY_AFTER) | WORD_BIT(WORD_PARTIAL) |                 \
+     WORD_BIT(WORD_FAILED) | WORD_BIT(WORD_EXHAUSTED) | WORD_BIT(WORD_REMAINING))
 /* A call's slot is freed by the report itself. */
 #define REPORTED_UNITS (((1u << RATION_UNIT_COUNT) - 1) & ~(1u << RATION_UNIT_CONCURRENT))
+
+enum { TOO_MANY = 429, UNAVAILABLE = 503, OVERLOADED = 529, SERVER_ERROR = 500 };
+enum { PAUSE_UNSAID_MS = 1000, PAUSE_LONGEST_MS = 86400000 };
+
+static uint32_t pause_of(const struct words *words)
+{
+    int64_t status = words->values[WORD_STATUS];
+    bool said = words->seen & WORD_BIT(WORD_RETRY_AFTER);
+    if (status != TOO_MANY && !(said && (status == UNAVAILABLE || status == OVERLOADED)))
+        return 0;
+    int64_t ms = said ? words->values[WORD_RETRY_AFTER] : PAUSE_UNSAID_MS;
+    return (uint32_t)(ms < PAUSE_LONGEST_MS ? ms : PAUSE_LONGEST_MS);
+}
+
+static void set_news(struct op *op, const struct words *words)
+{
+    op->news.failed =
+        (words->seen & WORD_BIT(WORD_FAILED)) || words->values[WORD_STATUS] >= SERVER_ERROR;
+    op->news.pause_ms = pause_of(words);
+    if (words->seen & WORD_BIT(WORD_EXHAUSTED)) {
+        memcpy(op->reason, words->reason.p, words->reason.n);
+        op->reason[words->reason.n] = '\0';
+    }
+    op->news.n_seen = (uint8_t)words->n_seen;
+    memcpy(op->news.seen, words->seen_limits, words->n_seen * sizeof words->seen_limits[0]);
+}
+
+/* A call teaches how much is answered when it went well and says so. */
+static bool teaches(const struct op *op, const struct words *words)
+{
+    enum { TOTAL = 1u << RATION_UNIT_TOKENS, INPUT = 1u << RATION_UNIT_INPUT_TOKENS };
+    bool output = op->stated & 1u << RATION_UNIT_OUTPUT_TOKENS;
+    int64_t status = words->values[WORD_STATUS];
+    return !op->partial && !op->news.failed && (status == 0 || (status >= 200 && status < 300)) &&
+           (output || (op->stated & (TOTAL | INPUT)) == (TOTAL | INPUT));
+}
 
 void cmd_report(struct request *r, const struct arg *args, size_t n)
 {
@@ -22,13 +64,19 @@ void cmd_report(struct request *r, const struct arg *args, size_t n)
     if (!names_resolve_id(r, &args[1]) || !words_to_op(r, &words))
         return;
     r->op.partial = words.seen & WORD_BIT(WORD_PARTIAL);
+    set_news(&r->op, &words);
+    r->op.learned = teaches(&r->op, &words);
     request_submit(r);
 }
 
 void cmd_cancel(struct request *r, const struct arg *args, size_t n)
 {
-    (void)n;
+    struct words words;
+    if (!words_read(r, args, 2, n, WORD_BIT(WORD_FAILED), 0, &words))
+        return;
     request_op_init(r, OP_CANCEL);
-    if (names_resolve_id(r, &args[1]))
-        request_submit(r);
+    if (!names_resolve_id(r, &args[1]))
+        return;
+    r->op.news.failed = words.seen & WORD_BIT(WORD_FAILED);
+    request_submit(r);
 }

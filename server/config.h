@@ -41,9 +41,22 @@ struct config_in_pool {
     struct limit_set *limits;
 };
 
+/* When a pool's circuit opens, and for how long. */
+struct config_breaker {
+    uint32_t failures_ppm; /* the share of reports, in millionths; 0: never */
+    uint32_t at_least;     /* reports in the window before it is judged */
+    uint32_t window_ms;
+    uint32_t cool_down_ms;
+};
+
+enum config_estimates { ESTIMATES_STATED, ESTIMATES_LEARNED };
+
 struct config_pool {
     char *name;
     char *domain;
+    struct config_breaker breaker;
+    enum config_estimates
+        estimates; /* LEARNED: as if every ACQUIRE that states output_tokens said so */
     struct limit_set *limits;
 };
 

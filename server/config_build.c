@@ -141,6 +141,23 @@ static struct limit_set *read_pool_limits(const struct section *section)
     return all;
 }
 
+/* Absent: the defaults. null: the circuit never opens. */
+static void read_breaker(const struct section *pool, struct config_breaker *out)
+{
+    struct config_place at = section_place(pool, "breaker");
+    struct section section = {.reader = pool->reader, .pattern = "pools.<name>.breaker"};
+    struct json_object *value;
+    if (section_find(pool, "breaker", &value) && value == NULL)
+        return;
+    value = section_container(pool, "breaker");
+    if (value != NULL)
+        section_open(&section, pool->reader, &at, value, "pools.<name>.breaker");
+    out->failures_ppm = section_fraction(&section, "failures");
+    out->at_least = (uint32_t)section_integer(&section, "at_least");
+    out->window_ms = (uint32_t)section_integer(&section, "window_ms");
+    out->cool_down_ms = (uint32_t)section_integer(&section, "cool_down_ms");
+}
+
 static void read_pool(struct reader *reader, const struct config_place *at,
                       struct json_object *value)
 {
@@ -151,6 +168,8 @@ static void read_pool(struct reader *reader, const struct config_place *at,
     section_open(&section, reader, at, value, "pools.<name>");
     pool->name = config_copy(config, at->key, strlen(at->key));
     pool->domain = read_domain(&section);
+    pool->estimates = (enum config_estimates)section_word(&section, "estimates");
+    read_breaker(&section, &pool->breaker);
     int64_t parts[RATION_PRIORITIES];
     read_hold_back(&section, parts);
     pool->limits = read_pool_limits(&section);

@@ -110,6 +110,7 @@ enum setting_type {
     SETTING_ADDRESS,
     SETTING_URL,
     SETTING_SECRET, /* {"file": path} or {"env": NAME} */
+    SETTING_FRACTION,
     SETTING_FRACTIONS,
     SETTING_LIMITS,
 };
@@ -162,6 +163,8 @@ bool section_has(const struct section *section, const char *key);
 
 /* The setting's value, or its default where it is absent or wrong. */
 int64_t section_integer(const struct section *section, const char *key);
+/* In millionths. */
+uint32_t section_fraction(const struct section *section, const char *key);
 bool section_boolean(const struct section *section, const char *key);
 /* The index into the row's words. */
 unsigned section_word(const struct section *section, const char *key);

@@ -43,6 +43,18 @@ static const struct setting table[] = {
      .help = "pools of one domain share one slot of a cluster"},
     {"pools.<name>", "hold_back", SETTING_FRACTIONS, "[0, 0, 0]", RELOAD,
      .help = "the share kept back from priority 0, 1 and 2, to nine decimals"},
+    {"pools.<name>", "estimates", SETTING_WORD, "stated", .words = "stated|learned", RELOAD,
+     .help = "learned: output_tokens is always the most a call may answer, as if it said LEARNED"},
+    {"pools.<name>", "breaker", SETTING_OBJECT, "", RELOAD, .nullable = true,
+     .help = "when calls fail, none are let through for a while but one to try; null: never"},
+    {"pools.<name>.breaker", "failures", SETTING_FRACTION, "0.5", RELOAD,
+     .help = "the share of reports (STATUS 5xx or FAILED) that opens it"},
+    {"pools.<name>.breaker", "at_least", SETTING_INTEGER, "20", .min = 1, .max = 1000000, RELOAD,
+     .help = "reports in the window before it is judged"},
+    {"pools.<name>.breaker", "window_ms", SETTING_INTEGER, "30000", .min = 100, .max = 3600000,
+     RELOAD, .help = "how far back reports are counted, in quarters; from the first failure on"},
+    {"pools.<name>.breaker", "cool_down_ms", SETTING_INTEGER, "5000", .min = 10, .max = 3600000,
+     RELOAD, .help = "until one call is let through; doubled each time it fails, up to 8 times"},
 
     {"", "tiers", SETTING_MAP, "", RELOAD, .help = "what tenants pay for, by name"},
     {"tiers.<name>", "priority", SETTING_INTEGER, "1", .min = 0, .max = RATION_PRIORITIES - 1,
@@ -181,7 +193,7 @@ const char *config_setting_remedy(const struct setting *row, char *buf, size_t c
     switch (row->type) {
     case SETTING_OBJECT:
     case SETTING_MAP:
-        snprintf(buf, cap, "use {...}");
+        snprintf(buf, cap, "use {...}%s", or_null);
         break;
     case SETTING_INTEGER:
         snprintf(buf, cap, "use an integer from %lld to %lld", (long long)row->min,
@@ -199,6 +211,9 @@ const char *config_setting_remedy(const struct setting *row, char *buf, size_t c
         break;
     case SETTING_SECRET:
         snprintf(buf, cap, "use {\"file\": \"/path\"} or {\"env\": \"NAME\"}");
+        break;
+    case SETTING_FRACTION:
+        snprintf(buf, cap, "use a number above 0, at most 1, such as %s", row->fallback);
         break;
     case SETTING_FRACTIONS:
         snprintf(buf, cap,
@@ -315,6 +330,28 @@ int64_t section_integer(const struct section *section, const char *key)
     return fallback;
 }
 
+uint32_t section_fraction(const struct section *section, const char *key)
+{
+    enum { MILLION = 1000000 };
+    const struct setting *row = row_of(section, key);
+    uint32_t fallback = (uint32_t)(strtod(row->fallback, NULL) * MILLION + 0.5);
+    struct json_object *value;
+    if (!section_find(section, key, &value))
+        return fallback;
+    if (!json_object_is_type(value, json_type_double) &&
+        !json_object_is_type(value, json_type_int)) {
+        wrong_type(section, row, "a number", value);
+        return fallback;
+    }
+    double share = json_object_get_double(value);
+    if (share > 0 && share <= 1) /* not a number compares false */
+        return share * MILLION < 1 ? 1 : (uint32_t)(share * MILLION + 0.5);
+    char remedy[256];
+    section_problem(section, key, "%s is not a share; %s", json_object_to_json_string(value),
+                    config_setting_remedy(row, remedy, sizeof remedy));
+    return fallback;
+}
+
 bool section_boolean(const struct section *section, const char *key)
 {
     const struct setting *row = row_of(section, key);
@@ -391,17 +428,12 @@ struct json_object *section_container(const struct section *section, const char 
 /* ---- Help ------------------------------------------------------------------------------------------------------- */
 
 static const char *const type_names[] = {
-    [SETTING_OBJECT] = "object",
-    [SETTING_MAP] = "map",
-    [SETTING_INTEGER] = "integer",
-    [SETTING_BOOLEAN] = "boolean",
-    [SETTING_STRING] = "string",
-    [SETTING_WORD] = "word",
-    [SETTING_NAME] = "name",
-    [SETTING_ADDRESS] = "host:port",
-    [SETTING_URL] = "url",
-    [SETTING_SECRET] = "secret",
-    [SETTING_FRACTIONS] = "3 numbers",
+    [SETTING_OBJECT] = "object",   [SETTING_MAP] = "map",
+    [SETTING_INTEGER] = "integer", [SETTING_BOOLEAN] = "boolean",
+    [SETTING_STRING] = "string",   [SETTING_WORD] = "word",
+    [SETTING_NAME] = "name",       [SETTING_ADDRESS] = "host:port",
+    [SETTING_URL] = "url",         [SETTING_SECRET] = "secret",
+    [SETTING_FRACTION] = "number", [SETTING_FRACTIONS] = "3 numbers",
     [SETTING_LIMITS] = "limits",
 };
 
@@ -414,7 +446,7 @@ static size_t describe_row(const struct setting *row, char *buf, size_t cap)
         snprintf(range, sizeof range, "%lld-%lld", (long long)row->min, (long long)row->max);
     else if (row->type == SETTING_WORD)
         snprintf(range, sizeof range, "%s", row->words);
-    int n = snprintf(buf, cap, "%-25s %-9s %-15s %-16s %-8s %s\n",
+    int n = snprintf(buf, cap, "%-33s %-9s %-15s %-16s %-8s %s\n",
                      config_setting_path(row, path, sizeof path), type_names[row->type],
                      row->fallback[0] != '\0' ? row->fallback : "-", range,
                      row->reloadable ? "reload" : "restart", row->help);
@@ -427,7 +459,7 @@ static size_t describe_row(const struct setting *row, char *buf, size_t cap)
 char *config_describe(void)
 {
     static const char head[] =
-        "setting                   type      default         range            "
+        "setting                           type      default         range            "
         "change   what it is\n";
     size_t cap = sizeof head + ROWS * ROW_BYTES;
     char *text = malloc(cap);

@@ -18,7 +18,7 @@ string(REGEX REPLACE "(................................)" "\\1\n" hex "${hex}")
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${hex}")
 get_filename_component(file_name "${INPUT}" NAME)
 file(WRITE "${OUTPUT}"
-"/* Made from ${file_name} when rationd was built. */
+"/* Made from ${file_name} when Ration was built. */
 extern const char ${NAME}[];
 extern const unsigned long ${NAME}_size;
 const unsigned long ${NAME}_size = ${size};

@@ -1,5 +1,5 @@
 /*
- * An operation: one ACQUIRE, REPORT, RENEW, CANCEL or PEEK on its way to the store and back.
+ * An operation: one ACQUIRE, REPORT, RENEW, CANCEL, PEEK or POOL on its way to the store and back.
  *
  * The command fills in what was asked, the batch carries it, the script decides, and `done` is called exactly once,
  * from the event loop, never from inside batch_submit(). The operation is owned by who submitted it; from submit to
@@ -16,7 +16,16 @@
 #include "id.h"
 #include "policy.h"
 
-enum op_kind { OP_ACQUIRE = 1, OP_REPORT = 2, OP_RENEW = 3, OP_CANCEL = 4, OP_PEEK = 5 };
+enum op_kind {
+    OP_ACQUIRE = 1,
+    OP_REPORT = 2,
+    OP_RENEW = 3,
+    OP_CANCEL = 4,
+    OP_PEEK = 5,
+    OP_POOL_OPEN = 6,
+    OP_POOL_CLOSE = 7,
+    OP_POOL_GET = 8
+};
 
 enum op_outcome {
     OP_PENDING = 0,
@@ -30,6 +39,7 @@ enum op_outcome {
     OP_NOSUCH = 7,  /* no such reservation */
     OP_FOREIGN = 8, /* the id is taken by a reservation of another tenant or pool */
     OP_ENDED = 9,   /* RENEW of a reservation that was reported, cancelled or has expired */
+    OP_SHOWN = 10,  /* the state of a pool */
     /* the server's own */
     OP_UNAVAILABLE = 32, /* the store did not answer before the deadline */
     OP_NOPERM = 33,      /* the reservation is another tenant's */
@@ -41,6 +51,31 @@ enum op_outcome {
 struct op_row {
     int64_t remaining;
     int64_t reset_ms;
+};
+
+/* In the place of the limit that refuses: it is the pool itself. The numbers are the script's. */
+enum op_refusal { OP_LIMITED_CLOSED = 253, OP_LIMITED_CIRCUIT = 254, OP_LIMITED_PAUSED = 255 };
+
+/* What the provider's headers said of one limit. */
+struct op_seen {
+    uint8_t unit;
+    int64_t per_ms, limit; /* 0: not said */
+    int64_t remaining;
+};
+
+/* What a report says of the provider. */
+struct op_news {
+    bool failed;
+    uint32_t pause_ms; /* 0: it did not say to wait */
+    uint8_t n_seen;
+    struct op_seen seen[RATION_MAX_SEEN];
+};
+
+/* A pool as POOL shows it. */
+struct op_shown {
+    uint8_t state; /* open, paused, circuit, probing, closed */
+    uint32_t failures, reports, cool_down_ms;
+    int64_t until_ms;
 };
 
 struct op;
@@ -59,20 +94,28 @@ struct op {
     bool own_id;      /* the caller chose the id: it may have been sent before */
     bool dry_run;
     bool partial;
-    bool has_token; /* RENEW: `token` tells a repeated addition */
+    bool learned;        /* ACQUIRE: charge what was learned. REPORT: learn from it */
+    struct op_news news; /* REPORT, CANCEL */
+    bool has_token;      /* RENEW: `token` tells a repeated addition */
     unsigned char token[8];
     uint32_t ttl_ms;
     uint8_t stated;     /* bit 1 << unit: that unit was stated */
     bool split_unknown; /* only `tokens` was stated, so input and output stand for all of it */
     int64_t amounts[RATION_UNIT_COUNT];
+    char reason[RATION_MAX_REASON_BYTES +
+                1]; /* why the pool is (to be) closed; "": it is not. An answer, too */
 
     /* ---- the answer ------------------------------------------------------------------------------------------ */
     enum op_outcome outcome;
     uint8_t limited_bucket; /* denied: policy.buckets[limited_bucket].set->limits[limited_limit] */
     uint8_t limited_limit;
     int64_t retry_after_ms; /* denied: n or RATION_RETRY_NEVER */
-    struct op_row *rows;    /* PEEKED: borrowed until done returns */
-    const char *trouble;    /* OP_REFUSED: borrowed until done returns */
+    struct op_shown shown;  /* SHOWN */
+    bool
+        was_learned; /* SETTLED, LATE: its estimate was learned, and by so much more than was used: */
+    int64_t over_tokens;
+    struct op_row *rows; /* PEEKED: borrowed until done returns */
+    const char *trouble; /* OP_REFUSED: borrowed until done returns */
 
     op_done_fn *done;
     void *arg;

@@ -18,7 +18,7 @@ static const char *const unit_names[] = {
 #undef UNIT_NAME
 };
 
-enum option_value { TAKES_NOTHING, TAKES_NUMBER, TAKES_TEXT };
+enum option_value { TAKES_NOTHING, TAKES_NUMBER, TAKES_TEXT, TAKES_MORE };
 
 static const struct option {
     const char *word;
@@ -35,6 +35,10 @@ static const struct option {
     [WORD_STATUS] = {"STATUS", TAKES_NUMBER, 100, 599, " (an HTTP status)"},
     [WORD_RETRY_AFTER] = {"RETRY_AFTER", TAKES_NUMBER, 0, RATION_MAX_AMOUNT, " ms"},
     [WORD_PARTIAL] = {"PARTIAL", TAKES_NOTHING, 0, 0, ""},
+    [WORD_FAILED] = {"FAILED", TAKES_NOTHING, 0, 0, ""},
+    [WORD_EXHAUSTED] = {"EXHAUSTED", TAKES_TEXT, 0, 0, ""},
+    [WORD_REMAINING] = {"REMAINING", TAKES_MORE, 0, 0, ""},
+    [WORD_LEARNED] = {"LEARNED", TAKES_NOTHING, 0, 0, ""},
 };
 
 const char *unit_name(enum ration_unit unit)
@@ -114,7 +118,9 @@ static bool read_option(struct request *r, const struct arg *args, size_t i, siz
     if (!need_value(r, option->word, i + 1 < n))
         return false;
     if (option->takes == TAKES_TEXT) {
-        out->id = args[i + 1];
+        if (which == WORD_EXHAUSTED && !words_reason_ok(r, option->word, &args[i + 1]))
+            return false;
+        *(which == WORD_ID ? &out->id : &out->reason) = args[i + 1];
         return true;
     }
     if (word_number(&args[i + 1], option->min, option->max, &out->values[which]))
@@ -125,6 +131,53 @@ static bool read_option(struct request *r, const struct arg *args, size_t i, siz
     return false;
 }
 
+/* Reads LIMIT n and PER ms behind a REMAINING. Gives how many arguments that was; -1 when it has been answered. */
+static int read_seen_options(struct request *r, const struct arg *args, size_t i, size_t n,
+                             struct op_seen *seen)
+{
+    char shown[RESP_SHOW_BYTES];
+    size_t from = i;
+    for (; i < n; i += 2) {
+        bool limit = word_is(&args[i], "LIMIT");
+        if (!limit && !word_is(&args[i], "PER"))
+            break;
+        int64_t *to = limit ? &seen->limit : &seen->per_ms;
+        if (i + 1 == n || *to != 0 || !word_number(&args[i + 1], 1, RATION_MAX_AMOUNT, to)) {
+            request_usage(r, "%s of REMAINING needs one whole number from 1 to %lld%s, not '%s'",
+                          limit ? "LIMIT" : "PER", (long long)RATION_MAX_AMOUNT, limit ? "" : " ms",
+                          i + 1 == n ? "" : resp_show(shown, args[i + 1].p, args[i + 1].n));
+            return -1;
+        }
+    }
+    return (int)(i - from);
+}
+
+/* REMAINING unit n [LIMIT n] [PER ms]: as read_seen_options. */
+static int read_remaining(struct request *r, const struct arg *args, size_t i, size_t n,
+                          struct words *out)
+{
+    unsigned unit = 0;
+    if (out->n_seen == RATION_MAX_SEEN) {
+        request_usage(r, "REMAINING is there more than %d times", RATION_MAX_SEEN);
+        return -1;
+    }
+    while (unit < RATION_UNIT_CONCURRENT && !(i + 1 < n && word_is(&args[i + 1], unit_names[unit])))
+        unit++;
+    struct op_seen *seen = &out->seen_limits[out->n_seen];
+    *seen = (struct op_seen){.unit = (uint8_t)unit};
+    if (unit == RATION_UNIT_CONCURRENT || i + 2 >= n ||
+        !word_number(&args[i + 2], 0, RATION_MAX_AMOUNT, &seen->remaining)) {
+        request_usage(r,
+                      "REMAINING needs a unit (requests, tokens, input_tokens, output_tokens, usd) "
+                      "and a whole number from 0 to %lld",
+                      (long long)RATION_MAX_AMOUNT);
+        return -1;
+    }
+    out->n_seen++;
+    int more = read_seen_options(r, args, i + 3, n, seen);
+    return more < 0 ? -1 : 3 + more;
+}
+
 static bool unknown_word(struct request *r, const struct arg *arg)
 {
     char shown[RESP_SHOW_BYTES];
@@ -133,6 +186,19 @@ static bool unknown_word(struct request *r, const struct arg *arg)
                   "output_tokens, usd, concurrent)",
                   resp_show(shown, arg->p, arg->n));
     return false;
+}
+
+bool words_reason_ok(struct request *r, const char *word, const struct arg *arg)
+{
+    bool ok = arg->n >= 1 && arg->n <= RATION_MAX_REASON_BYTES;
+    for (size_t i = 0; i < arg->n && ok; i++)
+        ok = arg->p[i] > 0x20 && arg->p[i] < 0x7f;
+    if (!ok)
+        request_usage(r,
+                      "%s needs a reason: 1 to %d bytes of printable ASCII without space, such as "
+                      "insufficient_quota",
+                      word, RATION_MAX_REASON_BYTES);
+    return ok;
 }
 
 bool words_read(struct request *r, const struct arg *args, size_t from, size_t n, unsigned options,
@@ -154,6 +220,13 @@ bool words_read(struct request *r, const struct arg *args, size_t from, size_t n
             which++;
         if (which == WORD_OPTION_COUNT)
             return unknown_word(r, &args[i]);
+        if (which == WORD_REMAINING) {
+            int read = read_remaining(r, args, i, n, out);
+            if (read < 0)
+                return false;
+            i += (size_t)read;
+            continue;
+        }
         if (!read_option(r, args, i, n, which, out))
             return false;
         i += options_known[which].takes == TAKES_NOTHING ? 1 : 2;

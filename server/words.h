@@ -22,6 +22,10 @@ enum word_option {
     WORD_STATUS,
     WORD_RETRY_AFTER,
     WORD_PARTIAL,
+    WORD_FAILED,
+    WORD_EXHAUSTED,
+    WORD_REMAINING,
+    WORD_LEARNED,
     WORD_OPTION_COUNT
 };
 
@@ -33,6 +37,9 @@ struct words {
     int64_t amounts[RATION_UNIT_COUNT]; /* 0 where not stated */
     int64_t values[WORD_OPTION_COUNT];  /* of the options that take a number */
     struct arg id;                      /* of ID: as written */
+    struct arg reason;                  /* of EXHAUSTED */
+    size_t n_seen;                      /* REMAINING */
+    struct op_seen seen_limits[RATION_MAX_SEEN];
 };
 
 /*
@@ -48,6 +55,8 @@ bool words_to_op(struct request *request, const struct words *words);
 
 /* Is the argument this word (upper case), in any case of letters? */
 bool word_is(const struct arg *arg, const char *word);
+/* Is it a reason for a pool to be closed: 1-64 bytes of printable ASCII without space? If not, the request is answered. */
+bool words_reason_ok(struct request *request, const char *word, const struct arg *arg);
 /* A whole number of decimal digits from min to max; no sign, no point, no exponent. */
 bool word_number(const struct arg *arg, int64_t min, int64_t max, int64_t *out);
 

@@ -28,9 +28,14 @@ struct crew;
     X(granted, "acquires and renewals granted")                                                    \
     X(denied, "acquires and renewals denied")                                                      \
     X(denied_never, "of those, such as can never fit")                                             \
+    X(denied_pool, "of those, such as the pool's pause, circuit or closing refused")               \
     X(settled, "reports and cancels charged")                                                      \
     X(late, "of those, late ones")                                                                 \
     X(duplicate, "reports and cancels that came again")                                            \
+    X(estimates_learned, "reports that judged a learned estimate")                                 \
+    X(estimates_actual_tokens, "output tokens that they reported")                                 \
+    X(estimates_over_tokens, "output tokens charged beyond what was used")                         \
+    X(estimates_under_tokens, "output tokens used beyond what was charged")                        \
     X(allowed_without_store, "acquires granted because the store was away and on_outage is allow")
 
 struct worker_counters {

@@ -78,19 +78,20 @@ static void call_with_ration(struct replay_caller *caller, const struct trace_ro
     call.estimate.output_tokens = max_tokens;
     call.timeout_ms = (uint32_t)replay->call_timeout_ms;
     call.max_wait_ms = (uint32_t)(replay->wait_max_s * 1000);
+    call.retry.tries = 1; /* what the provider refuses is to show in the report */
     int err = ration_call(caller->r, replay->pool, tenant, &call, &answer);
     if (err == RATION_EDENIED) {
         out->how = REPLAY_GIVEN_UP;
     } else if (err == RATION_OK || answer.http_status == 429) {
         out->how = REPLAY_ANSWERED;
-        out->tries = 1;
+        out->tries = answer.tries;
         out->status_429 = answer.http_status == 429;
         if (answer.used_known && answer.used.tokens > 0)
             out->tokens = answer.used.tokens;
     } else {
         const char *why = ration_errmsg(caller->r);
         out->how = REPLAY_FAILED;
-        out->tries = 1;
+        out->tries = answer.tries;
         snprintf(out->why, sizeof(out->why), "%s", why[0] ? why : ration_strerror(err));
     }
     ration_response_free(&answer);

@@ -1,7 +1,8 @@
 /*
  * What the subcommands of `ration` share: the exit codes, the options that all of them take, and opening a handle with
  * words that help when it fails. The tool uses the public header of the library and nothing behind it, but for `bench`,
- * which makes its own connections and borrows the library's parsing of addresses and its clock.
+ * which makes its own connections and borrows the library's parsing of addresses and its clock, and `presets`, which shows
+ * the library's provider profiles.
  */
 #ifndef RATION_TOOL_H
 #define RATION_TOOL_H
@@ -54,7 +55,10 @@ int cmd_renew(int argc, char **argv, struct tool *tool);
 int cmd_cancel(int argc, char **argv, struct tool *tool);
 int cmd_peek(int argc, char **argv, struct tool *tool);
 int cmd_audit(int argc, char **argv, struct tool *tool);
+int cmd_presets(int argc, char **argv, struct tool *tool);
+int cmd_pool(int argc, char **argv, struct tool *tool);
 int cmd_ping(int argc, char **argv, struct tool *tool);
+int cmd_call(int argc, char **argv, struct tool *tool);
 int cmd_exec(int argc, char **argv, struct tool *tool);
 int cmd_replay(int argc, char **argv, struct tool *tool);
 int cmd_bench(int argc, char **argv, struct tool *tool);

@@ -70,6 +70,8 @@ enum ration_unit {
 #define RATION_MAX_TTL_MS        3600000        /* one hour; a longer call renews */
 #define RATION_DEFAULT_TTL_MS    60000
 #define RATION_MAX_WAIT_MS       600000         /* of WAIT */
+#define RATION_MAX_REASON_BYTES  64             /* why a pool is closed: printable ASCII without space */
+#define RATION_MAX_SEEN          6              /* REMAINING of one report */
 #define RATION_PRIORITIES        3              /* 0 real time, 1 standard, 2 background */
 /* clang-format on */
 
@@ -95,12 +97,30 @@ enum ration_unit {
 #define RATION_ID_NONCE_BYTES 8
 #define RATION_ID_MAX_MEMBERS 256
 
+/* ---- What hosts tell each other through reports -----------------------------------------------------------------
+ *
+ *     REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL] [FAILED] [EXHAUSTED reason]
+ *               [REMAINING unit n [LIMIT n] [PER ms]]...
+ *     CANCEL id [FAILED]
+ *
+ *     STATUS 429           the pool is paused for everybody for RETRY_AFTER ms (at most a day), or 1000 without it;
+ *                          503 and 529 pause it if they come with one
+ *     STATUS 5xx, FAILED   (FAILED: no status came) the call counts as failed for the pool's circuit breaker
+ *     EXHAUSTED reason     no wait will help: the pool is closed until an operator says POOL OPEN pool
+ *     REMAINING unit n     what the provider's headers say is left of a limit; LIMIT and PER say of which. Our level
+ *                          comes down to theirs, never up; what is in flight is accounted for
+ *
+ *     ACQUIRE ... LEARNED  output_tokens is the most that the call may answer; what such calls of this tenant to this
+ *                          pool answered before says how much of it is charged
+ */
+
 /* ---- Replies ---------------------------------------------------------------------------------------------------
  *
  * Named fields are a map in RESP3 and a flat name, value array in RESP2, always in the order given here.
  *
  *     ACQUIRE, RENEW            status id retry_after_ms limited_by mode
  *     REPORT, CANCEL            status
+ *     POOL                      pool state reason until_ms failures reports cool_down_ms
  *     PEEK                      an array of rows: scope unit per limit remaining reset_ms
  *     AUDIT                     an array of rows: pool unit granted reported outstanding expired cancelled used scanned
  *                               balanced
@@ -116,6 +136,18 @@ enum ration_unit {
 #define RATION_STATUS_SETTLED   "settled"   /* the report was charged */
 #define RATION_STATUS_LATE      "late"      /* charged, after the reservation had expired */
 #define RATION_STATUS_DUPLICATE "duplicate" /* reported before; nothing was changed */
+
+/* What refuses an acquire beside the limits stands in limited_by after the pool: "pool:openai/gpt-4o paused". */
+#define RATION_LIMITED_PAUSED  "paused"  /* the provider said when to come back */
+#define RATION_LIMITED_CIRCUIT "circuit" /* too many calls failed; retry_after_ms is the next chance of a probe */
+#define RATION_LIMITED_CLOSED  "closed:" /* and the reason; until an operator says POOL OPEN */
+
+/* The state of a pool, in the reply to POOL. until_ms is how long it lasts: 0 of an open pool, -1 of a closed one. */
+#define RATION_POOL_OPEN    "open"
+#define RATION_POOL_PAUSED  "paused"
+#define RATION_POOL_CIRCUIT "circuit" /* the circuit is open; once until_ms is 0, the next acquire is the probe */
+#define RATION_POOL_PROBING "probing" /* the probe is out; until_ms is when it would expire */
+#define RATION_POOL_CLOSED  "closed"
 
 #define RATION_MODE_EXACT "exact" /* the store decided */
 #define RATION_MODE_LEASE "lease"

@@ -72,7 +72,8 @@ extern "C" {
     X(-13, BUSY, "the server's queue is full")                                                     \
     X(-14, DENIED, "the call was denied by a limit and not sent")                                  \
     X(-15, UPSTREAM, "the provider could not be reached or did not answer")                        \
-    X(-16, UNSUPPORTED, "not supported by this version of the server or the library")
+    X(-16, UNSUPPORTED, "not supported by this version of the server or the library")              \
+    X(-17, ABORTED, "the caller ended the stream")
 
 #define RATION_OK 0
 enum ration_err {
@@ -111,7 +112,8 @@ RATION_API void ration_options_init(struct ration_options *options);
  */
 RATION_API int ration_open(const struct ration_options *options, ration **out);
 
-/* Closes the connection and frees the handle; NULL is allowed. Reservations stay as they are. */
+/* Closes the connection and frees the handle; NULL is allowed. Reservations stay as they are. Where ration_call() has left
+ * a report whose acknowledgement has not come, it is waited for, or the report sent again, within timeout_ms. */
 RATION_API void ration_close(ration *r);
 
 /* What the handle's last failed call had to say: never NULL, "" after a success, valid until the next call. */
@@ -141,6 +143,8 @@ struct ration_acquire_options {
     uint32_t wait_ms;  /* how long the server may park the request, 0 - RATION_MAX_WAIT_MS; 0: answer at once */
     const char *id;    /* an id of the caller's own making (see protocol.h), NULL: the library makes one */
     int dry_run;       /* 1: only say what the answer would be; nothing is reserved */
+    int learned;       /* 1: output_tokens is the most that it may answer, and the server charges what calls like this
+                          have used of that. Not for a provider that counts the most itself (OpenAI, Azure) */
 };
 
 RATION_API void ration_acquire_options_init(struct ration_acquire_options *options);
@@ -168,10 +172,23 @@ RATION_API int ration_acquire(ration *r, const char *pool, const char *tenant,
 
 /* ---- Report -------------------------------------------------------------------------------------------------- */
 
+/* What the provider lets know of one of its limits, as its headers say it. */
+struct ration_seen {
+    enum ration_unit unit; /* what it counts */
+    int64_t per_ms;    /* its period; 0: not said */
+    int64_t limit;     /* what it holds at the most; 0: not said */
+    int64_t remaining; /* what it says is left of it */
+};
+
 struct ration_report_options {
     int http_status;        /* what the provider answered, 100-599; 0: not known */
     int64_t retry_after_ms; /* how long the provider said to wait; 0: it did not */
     int partial;            /* 1: the answer was cut short; charges the larger of `used` and the input estimate */
+    int failed;             /* 1: no answer came (time-out, connection broke): counts as a failure of the provider */
+    const char *exhausted;  /* the provider's word for a quota that no wait refills ("insufficient_quota"), 1-64 printable
+                               ASCII characters without space: closes the pool until an operator opens it; NULL: none */
+    const struct ration_seen *seen; /* borrowed: what its headers said, n_seen of them; as many as fit are sent */
+    size_t n_seen;
 };
 
 RATION_API void ration_report_options_init(struct ration_report_options *options);
@@ -191,6 +208,9 @@ RATION_API int ration_report(ration *r, const char *id, const struct ration_amou
 
 /* Gives everything back: the call was never sent. Errors as ration_report. */
 RATION_API int ration_cancel(ration *r, const char *id, enum ration_settled *settled);
+
+/* The same where it was the provider that could not be reached: counts as a failure of it for its circuit breaker. */
+RATION_API int ration_cancel_failed(ration *r, const char *id, enum ration_settled *settled);
 
 /*
  * Lets a reservation live ttl_ms longer from now (0: the server's default) and, where `more` is not NULL, adds to its
@@ -237,7 +257,97 @@ struct ration_audit_row {
 RATION_API int ration_audit(ration *r, const char *pool, struct ration_audit_row **rows, size_t *n);
 RATION_API void ration_audit_free(struct ration_audit_row *rows);
 
+/* What is known of a pool, on every host. */
+struct ration_pool_state {
+    char state[16];      /* "open", "paused", "circuit", "probing" or "closed": RATION_POOL_... of protocol.h */
+    char reason[RATION_MAX_REASON_BYTES + 1]; /* why it is closed, else "" */
+    int64_t until_ms;    /* how long the state lasts; 0: open; -1: until an operator opens it */
+    int64_t failures;    /* calls that failed, of those that the circuit breaker counts now */
+    int64_t reports;     /* all that it counts now */
+    int64_t cool_down_ms;
+};
+
+enum ration_pool_action { RATION_POOL_SHOW, RATION_POOL_DO_OPEN, RATION_POOL_DO_CLOSE };
+
+/*
+ * Shows a pool, closes it for everybody (reason: 1-64 printable ASCII bytes without space; NULL: "operator"), or opens it and
+ * forgets its pause and its failures. For the operator's credential. *out is the state afterwards; NULL allowed.
+ */
+RATION_API int ration_pool(ration *r, const char *pool, enum ration_pool_action action, const char *reason,
+                           struct ration_pool_state *out);
+
 /* ---- The call itself ----------------------------------------------------------------------------------------- */
+
+/* How a try ended. Codes are added, never renumbered. */
+#define RATION_OUTCOMES(X)                                                                         \
+    X(ANSWERED, "answered")       /* 2xx */                                                        \
+    X(LIMITED, "limited")         /* 429: over a limit of the provider's */                        \
+    X(EXHAUSTED, "exhausted")     /* a quota or spend that no wait refills; never retried */       \
+    X(OVERLOADED, "overloaded")   /* 529, 503 */                                                   \
+    X(FAILED, "failed")           /* 500, 502, 504 and other 5xx; an error told in a stream */     \
+    X(TIMED_OUT, "timed_out")     /* no answer, or no end of it, within timeout_ms */              \
+    X(UNREACHED, "unreached")     /* connection failure: refused, reset, broken off, TLS */        \
+    X(REFUSED, "refused")         /* 400, 401, 403, 404, 422 and other 4xx; never retried */
+
+enum ration_outcome {
+#define RATION_OUTCOME_ENUM(upper, name) RATION_##upper,
+    RATION_OUTCOMES(RATION_OUTCOME_ENUM)
+#undef RATION_OUTCOME_ENUM
+};
+
+/* Its name, as above; never NULL, lives for ever. Example: puts(ration_outcome_name(RATION_TIMED_OUT)); */
+RATION_API const char *ration_outcome_name(int outcome);
+
+/* The classes of failure that are retried unless told otherwise: bits 1u << RATION_LIMITED and so on. RATION_EXHAUSTED
+ * and RATION_REFUSED are never retried, whatever is asked for. */
+#define RATION_RETRIED                                                                             \
+    (1u << RATION_LIMITED | 1u << RATION_OVERLOADED | 1u << RATION_FAILED |                        \
+     1u << RATION_TIMED_OUT | 1u << RATION_UNREACHED)
+
+/*
+ * Which failures of a provider are sat out, and how. Start from ration_retry_init(), which ration_call_options_init()
+ * calls: the defaults are in brackets.
+ *
+ *     outcome                              wait before the next try
+ *     LIMITED, OVERLOADED, FAILED          as long as the provider said; else min_ms x multiplier ^ (tries - 1), at most
+ *                                          max_ms, and as much as `jitter` of it more or less
+ *     TIMED_OUT                            timed_out_ms x tries
+ *     UNREACHED                            unreached_ms x tries
+ *     EXHAUSTED, REFUSED                   never retried
+ *
+ * A wait that the provider names is never shortened, not even to max_ms: where it does not fit into the deadline, the
+ * call fails at once with retry_after_ms. A retry is a new acquire, which may have to wait for the limits too; what the
+ * failed try used is reported before. Once a piece of a stream has been given to the caller nothing is retried.
+ *
+ *     call.retry.tries = 3;
+ *     call.retry.max_ms = 10000;
+ *     call.retry.classes &= ~(1u << RATION_TIMED_OUT);
+ */
+struct ration_retry {
+    uint32_t tries;        /* in all, 1 - 100 [5]; 1: no retry */
+    uint32_t min_ms;       /* 1 - 3600000 [1000] */
+    uint32_t max_ms;       /* min_ms - 3600000 [60000] */
+    double multiplier;     /* 1 - 10 [2] */
+    double jitter;         /* 0 - 1 [0.25] */
+    uint32_t timed_out_ms; /* 0 - 3600000 [5000] */
+    uint32_t unreached_ms; /* 0 - 3600000 [3000] */
+    uint32_t deadline_ms;  /* of the whole call, waits and tries together, 1 - 86400000; [0]: timeout_ms + max_wait_ms +
+                              five minutes. The last try's timeout is cut to what is left */
+    unsigned classes;      /* bits of enum ration_outcome [RATION_RETRIED] */
+};
+
+RATION_API void ration_retry_init(struct ration_retry *retry);
+
+/*
+ * One event of a streamed answer, as it arrives.
+ * name    "" where the provider does not name its events
+ * data    as it came, NUL-terminated, `bytes` without the NUL: JSON, or OpenAI's "[DONE]"
+ * text    what the event adds to the answer's text, or NULL
+ * All are valid during the call only. Non-zero ends the stream: ration_call() closes the connection, settles what is
+ * known to have been used, and returns RATION_EABORTED. The handle must not be used in here.
+ */
+typedef int (*ration_stream_fn)(void *arg, const char *name, const char *data, size_t bytes,
+                                const char *text);
 
 /*
  * What ration_call() needs to know. Start from ration_call_options_init(). Fields are added at the end, and `size`
@@ -245,33 +355,46 @@ RATION_API void ration_audit_free(struct ration_audit_row *rows);
  */
 struct ration_call_options {
     size_t size;              /* set by ration_call_options_init */
-    const char *provider;     /* a provider profile: "openai" (default) */
+    const char *provider;     /* a provider profile: "openai" (default), "anthropic", "gemini", ... */
     const char *url;          /* base URL of the provider; default: the profile's own */
     const char *api_key;      /* sent as the profile says; default: the environment variable that the profile names */
     const char *body;         /* the request as JSON, borrowed */
     size_t body_bytes;        /* 0: strlen(body) */
     struct ration_amounts estimate; /* what is not stated is estimated: characters / 4 + the most it may answer */
-    struct ration_acquire_options acquire;
-    uint32_t timeout_ms;      /* of the HTTP exchange, 1-3600000, default 120000 */
-    uint32_t max_wait_ms;     /* how long to sit out denials before giving up; 0 (default): not at all */
+    struct ration_acquire_options acquire; /* ttl_ms 0: timeout_ms and 5 s, at most a minute; it is renewed while the call
+                                 runs, at each half of its life */
+    uint32_t timeout_ms;      /* of one HTTP exchange, 1-3600000, default 120000 */
+    uint32_t max_wait_ms;     /* how long to sit out denials before giving up; 0 (default): not at all. A denial that
+                                 meets a retry is sat out within retry.deadline_ms */
+    const char *model;        /* where the URL names it (Gemini, Azure's deployments); default: the body's "model" */
+    const char *profiles;     /* a file with profiles of your own, over the library's; default: the environment's
+                                 RATION_PROFILES, else none. Read when it is first named, then kept */
+    struct ration_retry retry;
+    int fail_fast;            /* 1: somebody is waiting. No denial and no failure is sat out: the call fails at once, and
+                                 retry_after_ms says when to come back */
+    ration_stream_fn stream;  /* gets the events of a streamed answer; NULL (default): they are collected in the body */
+    void *stream_arg;         /* its first argument */
 };
 
 RATION_API void ration_call_options_init(struct ration_call_options *options);
 
 /* What came of it. Freed by ration_response_free(), which is allowed on a zeroed or already freed struct. */
 struct ration_response {
-    int http_status;            /* 0: no answer came */
-    char *body;                 /* gives the answer as it came, NUL-terminated; NULL when none came */
+    int http_status;            /* of the last try; 0: no answer came */
+    char *body;                 /* gives the answer as it came, NUL-terminated; NULL when none came, or `stream` took it */
     size_t body_bytes;
     struct ration_grant grant;  /* the last answer of the server */
-    struct ration_amounts used; /* as the provider reported it; RATION_ZERO where nothing was used */
+    struct ration_amounts used; /* as the provider counts what it reported; RATION_ZERO where nothing was used */
     int used_known;             /* 1: the answer said what was used; 0: the estimate stands */
-    int64_t retry_after_ms;     /* how long the provider, or a limit, says to wait; 0: nothing said */
-    uint64_t upstream_us;       /* microseconds that the HTTP exchange took */
+    int64_t retry_after_ms;     /* of a failure or denial: when to come back; 0: nothing is known of that */
+    uint64_t upstream_us;       /* microseconds that the HTTP exchange of the last try took */
+    uint32_t tries;             /* HTTP exchanges; 0: nothing was sent */
+    int outcome;                /* enum ration_outcome of the last try; RATION_ANSWERED where there was none */
+    uint64_t waited_ms;         /* spent between tries and in sitting out denials */
 };
 
 /*
- * Asks, calls the provider, reads what was used, and reports it.
+ * Asks, calls the provider, sits out what can be sat out, reads what was used, and reports it.
  *
  *     struct ration_call_options call;
  *     struct ration_response answer = {0};
@@ -281,12 +404,33 @@ struct ration_response {
  *         puts(answer.body);
  *     ration_response_free(&answer);
  *
+ * Streamed, each piece as it arrives:
+ *
+ *     static int print(void *arg, const char *name, const char *data, size_t bytes, const char *text)
+ *     {
+ *         return text && fputs(text, arg) == EOF;
+ *     }
+ *     ...
+ *     call.provider = "anthropic";
+ *     call.body = "{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":100,\"stream\":true,\"messages\":[...]}";
+ *     call.stream = print;
+ *     call.stream_arg = stdout;
+ *
+ * What is to be sent is decided by the body's "stream"; a stream is asked for its usage where the provider wants to be
+ * asked, so its last events may be one more than the body asked for.
+ *
+ * The report is sent before ration_call() returns, but its acknowledgement is left to the next operation of the handle, or
+ * to ration_close(); one that was lost is then sent again.
+ *
  * RATION_OK means that the provider answered with a 2xx. Otherwise, out is still filled as far as it went:
- *   RATION_EDENIED     a limit refused; nothing was sent; out->grant says which limit and how long to wait
- *   RATION_EUPSTREAM   the provider answered with an error (http_status, body), timed out, or could not be reached.
- *                      What it may have counted stays charged: a call that was never sent is cancelled, an error answer
- *                      keeps its request and gives its tokens back, an answer that was cut short is settled as partial
- *   the others         as ration_acquire
+ *   RATION_EDENIED     a limit refused; nothing was sent; out->grant says which limit, retry_after_ms how long to wait
+ *   RATION_EUPSTREAM   the provider answered with an error (http_status, body), timed out, broke off, or could not be
+ *                      reached, and the tries are used up, or there is no retrying it: outcome says which, and
+ *                      retry_after_ms when to come back. What it may have counted stays charged: a call that was never
+ *                      sent is cancelled, an error answer keeps its request and gives its tokens back, an answer that was
+ *                      cut short is settled as partial
+ *   RATION_EABORTED    `stream` returned non-zero; settled as partial
+ *   the others         as ration_acquire; what was sent before has been settled
  */
 RATION_API int ration_call(ration *r, const char *pool, const char *tenant,
                            const struct ration_call_options *options, struct ration_response *out);

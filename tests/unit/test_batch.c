@@ -201,11 +201,12 @@ static void test_a_lone_operation_leaves_at_once(void **state)
     assert_int_equal(played.evals, 0); /* never from inside */
     turn();
     assert_int_equal(played.evals, 1);
-    assert_int_equal(played.n_keys, 4);
+    assert_int_equal(played.n_keys, 5);
     assert_string_equal(played.keys[0], "ration:{default}:p:p");
     assert_string_equal(played.keys[1], "ration:{default}:p:p:s");
-    assert_string_equal(played.keys[2], "ration:{default}:t:acme");
-    assert_memory_equal(played.keys[3], "ration:{default}:r:", 19);
+    assert_string_equal(played.keys[2], "ration:{default}:k:p");
+    assert_string_equal(played.keys[3], "ration:{default}:t:acme");
+    assert_memory_equal(played.keys[4], "ration:{default}:r:", 19);
     struct answer a = answer_head(0);
     answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
     reply(STORE_OK, a.bytes, a.n);
@@ -395,9 +396,9 @@ static void test_a_stale_calendar_is_packed_again_with_the_stores_time(void **st
     struct answer stale = answer_head(1);
     reply(STORE_OK, stale.bytes, stale.n);
     assert_int_equal(played.evals, 2);
-    /* version, counts, n limits, then the limit up to its bounds: 2 + 6 + 1 + 3 + 5 * 8 + 6 + 4 + 3 */
+    /* version, counts, n limits, then the limit up to its bounds: 2 + 8 + 1 + 3 + 5 * 8 + 6 + 4 + 3 */
     int64_t begins = 0;
-    memcpy(&begins, played.argument + 65, 6);
+    memcpy(&begins, played.argument + 67, 6);
     assert_true(begins <= 1795000000000 && 1795000000000 - begins < 86400000);
     struct answer a = answer_head(0);
     answer_op(&a, OP_GRANTED, 1, 0, 0, 0);

@@ -131,6 +131,35 @@ static int do_call(ration *r)
     return err;
 }
 
+/* A stream, and before it an error that is retried, so that each kind of settlement is owed once. */
+static int on_event(void *arg, const char *name, const char *data, size_t bytes, const char *text)
+{
+    (void)arg;
+    (void)name;
+    (void)data;
+    (void)bytes;
+    (void)text;
+    return 0;
+}
+
+static int do_stream(ration *r)
+{
+    struct ration_call_options options;
+    struct ration_response answer;
+    ration_call_options_init(&options);
+    options.url = url;
+    options.body = "{\"stream\":true,\"messages\":[{\"content\":\"Hi\"}]}";
+    options.stream = on_event;
+    options.retry.min_ms = options.retry.max_ms = 1;
+    options.retry.unreached_ms = 1;
+    peer_answer(peer, "POST", HTTP_EVENTS);
+    peer_answer_once(peer, "POST", HTTP_529);
+    int err = ration_call(r, "p", "t", &options, &answer);
+    ration_response_free(&answer);
+    peer_answer(peer, "POST", HTTP_ANSWER);
+    return err;
+}
+
 static int do_resolve(ration *r)
 {
     (void)r;
@@ -184,9 +213,9 @@ static void every_operation_survives(void **state)
         const char *name;
         int (*operation)(ration *);
     } operations[] = {
-        {"acquire", do_acquire}, {"renew", do_renew},     {"report", do_report},
-        {"cancel", do_cancel},   {"peek", do_peek},       {"audit", do_audit},
-        {"call", do_call},       {"resolve", do_resolve},
+        {"acquire", do_acquire}, {"renew", do_renew},   {"report", do_report},
+        {"cancel", do_cancel},   {"peek", do_peek},     {"audit", do_audit},
+        {"call", do_call},       {"stream", do_stream}, {"resolve", do_resolve},
     };
     for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
         unsigned fresh = walk(operations[i].name, operations[i].operation, true);

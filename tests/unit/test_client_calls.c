@@ -91,12 +91,13 @@ static void acquire_sends_what_is_stated(void **state)
     options.wait_ms = 10;
     options.id = "order-1";
     options.dry_run = 1;
+    options.learned = 1;
     const struct ration_amounts estimate = {
         .tokens = 500, .output_tokens = RATION_ZERO, .concurrent = 1};
     assert_int_equal(ration_acquire(r, "p", "t", &estimate, &options, &grant), RATION_OK);
     assert_string_equal(last_of(one, "ACQUIRE"),
                         "ACQUIRE p t tokens 500 output_tokens 0 concurrent 1 PRIORITY 2 WAIT 10 "
-                        "TTL 5000 ID order-1 DRYRUN");
+                        "TTL 5000 ID order-1 DRYRUN LEARNED");
     assert_int_equal(grant.granted, 1);
     assert_string_equal(grant.id, "me");
     assert_string_equal(grant.mode, "exact");

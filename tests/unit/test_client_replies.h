@@ -32,6 +32,23 @@
 #define HTTP_429_MS                                                                                \
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After-Ms: 1234\r\nRetry-After: 2\r\n"                 \
     "Content-Length: 2\r\n\r\n{}"
+/* The error is as OpenAI's and Anthropic's references of error codes show it, the headers as their rate limit guides do. */
+#define HTTP_EXHAUSTED                                                                             \
+    "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 61\r\n\r\n"                                 \
+    "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no credit\"}}"
+#define HTTP_EVENTS                                                                                \
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 92\r\n\r\n"             \
+    "data: {\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}\n\n"     \
+    "data: [DONE]\n\n"
+#define HTTP_529 "HTTP/1.1 529 Overloaded\r\nContent-Length: 2\r\n\r\n{}"
+#define HTTP_400 "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}"
+#define HTTP_429_SHORT                                                                             \
+    "HTTP/1.1 429 Too Many Requests\r\nRetry-After-Ms: 30\r\nContent-Length: 2\r\n\r\n{}"
+#define HTTP_SEEN                                                                                  \
+    "HTTP/1.1 200 OK\r\nx-ratelimit-limit-requests: 500\r\nx-ratelimit-remaining-requests: "       \
+    "499\r\n"                                                                                      \
+    "x-ratelimit-remaining-tokens: 29000\r\nContent-Length: 74\r\n\r\n"                            \
+    "{\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}     "
 #define HTTP_CUT "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{\"usage\":"
 
 #endif

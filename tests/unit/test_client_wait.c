@@ -31,6 +31,8 @@ static void reads_each_form(void **state)
         {"37s", 37000},
         {"3.123456789s", 3124},
         {"250us", 1},
+        {"1.5\xc2\xb5s", 1}, /* with the micro sign, as Go writes it */
+        {"3.5s", 3500},
         {"86399", 86399000},
         {"99999999999999999999", WAIT_MAX_MS},
         {"100h", WAIT_MAX_MS},

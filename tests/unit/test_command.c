@@ -162,6 +162,33 @@ static void test_report(void **state)
     assert_int_equal(op->amounts[RATION_UNIT_TOKENS], 5);
     assert_true(op->stated & 1 << RATION_UNIT_TOKENS);
     answer(OP_LATE, "$4\r\nlate\r\n");
+    op =
+        submitted("REPORT " ID " input_tokens 2 output_tokens 3 STATUS 529 RETRY_AFTER 5 EXHAUSTED "
+                  "no_money REMAINING requests 7 remaining tokens 8 per 60000 limit 9");
+    assert_true(op->news.failed);
+    assert_false(op->learned);
+    assert_int_equal(op->news.pause_ms, 5);
+    assert_string_equal(op->reason, "no_money");
+    assert_int_equal(op->news.n_seen, 2);
+    assert_int_equal(op->news.seen[1].unit, RATION_UNIT_TOKENS);
+    assert_int_equal(op->news.seen[1].per_ms, 60000);
+    assert_int_equal(op->news.seen[1].limit, 9);
+    assert_int_equal(op->news.seen[1].remaining, 8);
+    answer(OP_SETTLED, "settled");
+    op = submitted("REPORT " ID " output_tokens 3 STATUS 429");
+    assert_int_equal(op->news.pause_ms, 1000);
+    assert_false(op->news.failed);
+    answer(OP_SETTLED, "settled");
+    op = submitted("REPORT " ID " output_tokens 3 STATUS 503");
+    assert_int_equal(op->news.pause_ms, 0);
+    answer(OP_SETTLED, "settled");
+    op = submitted("REPORT " ID " output_tokens 3 STATUS 200 RETRY_AFTER 5");
+    assert_int_equal(op->news.pause_ms, 0);
+    assert_true(op->learned);
+    answer(OP_SETTLED, "settled");
+    op = submitted("CANCEL " ID " FAILED");
+    assert_true(op->news.failed);
+    answer(OP_SETTLED, "settled");
     submitted("CANCEL " ID);
     answer(OP_DUPLICATE, "$9\r\nduplicate\r\n");
     submitted("CANCEL " ID);
@@ -177,7 +204,15 @@ static void test_report(void **state)
     expect("REPORT " ID " concurrent 1", "concurrent cannot be stated here");
     expect("REPORT " ID " STATUS 600", "STATUS needs a whole number from 100 to 599");
     expect("REPORT \"a b\"", "printable ASCII without spaces");
-    expect("CANCEL a b", "it takes 1 argument, not 2");
+    expect("CANCEL a b", "'b' is neither an option nor a unit");
+    expect("CANCEL a FAILED FAILED", "more than 2 arguments");
+    expect("REPORT " ID " EXHAUSTED", "EXHAUSTED needs a value after it");
+    expect("REPORT " ID " EXHAUSTED 'no money'", "printable ASCII without space");
+    expect("REPORT " ID " REMAINING tokens", "REMAINING needs a unit");
+    expect("REPORT " ID " REMAINING concurrent 1", "REMAINING needs a unit");
+    expect("REPORT " ID " LIMIT 5", "'LIMIT' is neither an option nor a unit");
+    expect("REPORT " ID " REMAINING tokens 5 PER", "PER of REMAINING needs one whole number");
+    expect("REPORT " ID " REMAINING tokens 5 LIMIT 6 LIMIT 6", "LIMIT of REMAINING needs one");
     assert_int_equal(n_submitted, 0);
 }
 
@@ -244,7 +279,7 @@ static void test_small_ones(void **state)
     expect("TENANT LIST 0", "*2\r\n$1\r\n0\r\n*2\r\n");
     expect("TENANT LIST x", "a cursor is 0");
     expect("TENANT SET acme TIER pro", "-ERR TENANT SET is not supported by this version");
-    expect("COMMAND COUNT", ":18\r\n");
+    expect("COMMAND COUNT", ":19\r\n");
     expect("COMMAND INFO acquire nope", "*2\r\n*6\r\n$7\r\nacquire\r\n:-3\r\n");
     expect("COMMAND DOCS", "Asks whether a call may be made now");
     expect("AUTH x", "no credential is configured");

@@ -136,6 +136,9 @@ static void every_setting_is_checked(void **state)
         } else if (strcmp(row->section, "<secret>") == 0) {
             snprintf(text, sizeof text, "{'auth': {'operator': {'%s': [7]}}}", row->key);
             snprintf(path, sizeof path, "auth.operator.%s: ", row->key);
+        } else if (strcmp(row->section, "pools.<name>.breaker") == 0) {
+            snprintf(text, sizeof text, "{'pools': {'x': {'breaker': {'%s': [7]}}}}", row->key);
+            snprintf(path, sizeof path, "pools.x.breaker.%s: ", row->key);
         } else if (strchr(row->section, '<') != NULL) {
             snprintf(text, sizeof text, "{'%.*s': {'x': {'%s': 7.5}}}",
                      (int)strcspn(row->section, "."), row->section, row->key);

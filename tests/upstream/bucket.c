@@ -1,6 +1,6 @@
 /*
- * Filling is put off until somebody looks: level += capacity for each microsecond that has gone by, up to the brim. A gap
- * of one span or more fills it whatever the level was, which also bounds the product.
+ * Filling is put off until somebody looks: level += capacity for each microsecond that has gone by, up to the brim. The
+ * longest time that there is, of 2^64, times the largest limit, below 2^40, is far from the end of 128 bits.
  */
 #include "bucket.h"
 
@@ -38,11 +38,7 @@ static void fill(struct bucket *b, int64_t now_us)
     if (now_us <= b->now_us) {
         return;
     }
-    bucket_level gone_us = (bucket_level)now_us - b->now_us;
-    if (gone_us > b->span_us) {
-        gone_us = b->span_us;
-    }
-    add(b, gone_us * b->capacity);
+    add(b, ((bucket_level)now_us - b->now_us) * b->capacity);
     b->now_us = now_us;
 }
 

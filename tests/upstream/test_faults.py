@@ -138,6 +138,18 @@ class FaultsTest(ProviderTest):
                 connection.close()
                 p.wait_for(lambda r: r["in_flight"] == 0)
 
+    def test_a_call_is_in_the_books_once_also_if_its_client_leaves_before_the_reset(self):
+        p = self.start("--tpm", "100000", "--latency-ms", "1")
+        for seen in range(1, 6):
+            path, headers, body, _, _ = SHAPES["anthropic"]
+            connection = p.connect()
+            connection.request("POST", path, json.dumps(dict(body, metadata={"output_tokens": 30})),
+                               dict(headers, **{"x-fault": "reset-body"}))
+            connection.getresponse().close()
+            connection.close()
+            report = p.wait_for(lambda r: r["in_flight"] == 0)
+            self.assertEqual(report["tokens"], 50 * seen)
+
     def test_a_hung_stream_and_a_hung_call_end_with_their_client(self):
         p = self.start("--latency-ms", "20")
         for name in ("hang", "stall"):

@@ -4,9 +4,11 @@
 judged: a wait is right if the cost fits then and does not fit a millisecond earlier, with nobody else in between.
 """
 
+from knowledge import Knowledge
 from levels import KINDS
-from packing import (ACQUIRE, CALENDAR, CANCEL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, GRANTED, INPUT, LATE,
-                     NEVER, NOSUCH, OUTPUT, PEEK, PEEKED, RENEW, REPORT, SETTLED, TOKENS)
+from packing import (ACQUIRE, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, GRANTED,
+                     INPUT, IS_CLOSED, LATE, NEVER, NOSUCH, OPEN_POOL, OUTPUT, PEEK, PEEKED, RENEW, REPORT, SETTLED, SHOW_POOL,
+                     SHOWN, TOKENS)
 
 BOOKED = 5
 SECOND = 1024
@@ -87,7 +89,7 @@ class Record:
 
 class Model:
     def __init__(self):
-        self.buckets, self.slices, self.slice_needed = {}, {}, {}
+        self.buckets, self.slices, self.slice_needed, self.known = {}, {}, {}, {}
 
     # What the store forgets when a key expires: only what no longer matters.
 
@@ -97,6 +99,11 @@ class Model:
         for s in b.states if not limits_changed else ():
             left = s.total_at(expired_at + 1)
             assert left == 0, f"{key} expires while {left} are used of {s.limit}"
+
+    def forget_knowledge(self, key, expired_at):
+        known = self.known.pop(key)
+        known.refresh(expired_at)
+        assert not known.matters(expired_at), f"what {key} knows expires: {vars(known)}"
 
     def forget_slice(self, key, expired_at):
         assert expired_at >= self.slice_needed.pop(key), f"{key} expires before its reservations may be reported"
@@ -116,7 +123,10 @@ class Model:
         if stale:
             return []
         self.open_now = {b: self.open(b, buckets[b]) for b in names}
-        self.touched = []
+        self.touched, self.learned = [], False
+        for b in names:
+            if buckets[b].breaker is not None:
+                self.known.setdefault(b, Knowledge(buckets[b].breaker)).refresh(now)
         for o, answer in zip(ops, answers):
             self.decide(o, answer)
         written = [key for key, b in self.open_now.items() if b.dirty]
@@ -125,7 +135,7 @@ class Model:
         for r in self.touched:
             if "o" not in r.states and "m" not in r.states:
                 r.deadline = r.token = None  # only what tells a repeated report from a foreign one is kept
-        return written
+        return written + ["knowledge"] * self.learned
 
     def open(self, key, bucket):
         now, stored = self.now, self.buckets.get(key)
@@ -165,6 +175,8 @@ class Model:
     def decide(self, o, answer):
         if o.kind == PEEK:
             self.peek(o, answer)
+        elif o.kind in (OPEN_POOL, CLOSE_POOL, SHOW_POOL):
+            self.operate(o, answer)
         elif o.kind in (REPORT, CANCEL):
             assert (answer.outcome, answer.granted) == (self.settle(o), 0), f"{answer} for {o}"
         else:
@@ -187,7 +199,45 @@ class Model:
                 n = max(0, min(n, (s.limit.capacity - s.limit.kept_back[o.priority] - s.total) // c))
         return n
 
+    def known_of(self, o):
+        return self.known.get(o.buckets[0])
+
+    def operate(self, o, answer):
+        known = self.known_of(o)
+        if o.kind != SHOW_POOL:
+            known.operate(o.news.reason if o.news else None)
+            self.learned = True
+        state, until, failures, reports = known.shown(self.now)
+        assert (answer.outcome, answer.state, answer.wait, answer.failures, answer.reports, answer.reason) \
+            == (SHOWN, state, until, failures, reports, known.reason or ""), f"{answer}, not {known.shown(self.now)}"
+
     def judge_refusal(self, o, answer):
+        known = self.known_of(o)
+        what, wait = known and o.kind == ACQUIRE and known.refusal(self.now) or (None, 0)
+        if what == IS_CLOSED:
+            assert (answer.bucket, answer.limit, answer.wait, answer.reason) == (0, what, NEVER, known.reason), f"{answer} for {o}"
+        elif what and answer.limit == what:
+            self.judge_both(o, answer, wait)
+        else:
+            # No limit is named beside a pool that refuses, but one that will never do.
+            assert not what or answer.wait == NEVER, f"{answer}, not {what} {wait}, for {o}"
+            self.judge_limits(o, answer)
+
+    def judge_both(self, o, answer, wait):
+        """The pool and perhaps some limits refuse: the longest of all waits is the answer."""
+        refusing = []
+        for _, _, s in self.limits_of(o):
+            c, most = o.cost[s.limit.unit], s.limit.capacity - s.limit.kept_back[o.priority]
+            assert c <= most or c == 0, f"{answer}, not never, for {o}"
+            if c > 0 and s.total + c > most:
+                refusing.append((s, most - c))
+        assert answer.bucket == 0 and answer.wait >= wait, f"{answer} for {o}"
+        if answer.wait < FOREVER:
+            assert all(s.total_at(self.now + answer.wait) <= room for s, room in refusing), f"does not fit then: {answer} for {o}"
+        if answer.wait > wait:
+            assert any(s.total_at(self.now + answer.wait - 1) > room for s, room in refusing), f"fits earlier: {answer} for {o}"
+
+    def judge_limits(self, o, answer):
         now, refusing = self.now, []
         for i, j, s in self.limits_of(o):
             c = o.cost[s.limit.unit]
@@ -251,7 +301,13 @@ class Model:
             had = len(r.states) if r else 0
             if had >= o.n:
                 return GRANTED, o.n, False
-        fit = self.fit(o, o.n - had)
+        fit, known = self.fit(o, o.n - had), self.known_of(o)
+        if fit and known:
+            fit = known.room(fit, r is not None, self.now)
+        if not fit and known and not known.refusal(self.now) and self.fit(o, 1):
+            # The rest of a group is no probe: no wait is promised.
+            granted = had
+            return GRANTED if granted else DENIED, granted, False
         ended = r is not None and (r.deadline is None or r.deadline <= self.now or len(r.parts) > 1)
         sure = fit < o.n - had
         if fit and not o.dry and not ended:
@@ -262,6 +318,8 @@ class Model:
             if not r:
                 r = Record(o.check, deadline, k, o.split_unknown, [(self.now, o.cost)])
                 self.slices.setdefault(o.slice, {})[o.nonce] = r
+                if known:
+                    known.granted((o.slice, o.nonce), deadline)
             r.states += ["o"] * fit
             self.touched.append(r)
         elif fit:
@@ -307,6 +365,8 @@ class Model:
         self.book(o, r.deadline, r.estimate(), 1, -1)
         self.book(o, deadline, r.estimate(), 1)
         r.deadline, r.k, r.token = deadline, k, o.token
+        if self.known_of(o) and o.member == 0:
+            self.known_of(o).renewed((o.slice, o.nonce), deadline)
         if any(o.cost):
             self.charge_all(o, 1, deadline, k)
             self.book_grant(o, deadline, 1, 0)
@@ -327,6 +387,8 @@ class Model:
         if r.states[member] != "o":
             return (LATE if r.states[member] == "l" else SETTLED) if o.again else DUPLICATE
         cancelled, late = o.kind == CANCEL, self.now >= r.deadline
+        if self.known_of(o):
+            self.known_of(o).report(o, (o.slice, o.nonce) if o.member == 0 else None, self.now)
         estimate = r.estimate()
         use = (0,) * BOOKED if cancelled else actual_use(o, r.split_unknown, estimate)
         for _, _, s in self.limits_of(o):

@@ -14,10 +14,12 @@ LUA_DIR = pathlib.Path(os.environ.get("RATION_LUA_DIR") or pathlib.Path(__file__
 UNITS = ("requests", "tokens", "input_tokens", "output_tokens", "usd", "concurrent")
 REQUESTS, TOKENS, INPUT, OUTPUT, USD, IN_FLIGHT = range(6)
 BUCKET, ROLLING, CALENDAR, CONCURRENT = range(4)
-ACQUIRE, REPORT, RENEW, CANCEL, PEEK = range(1, 6)
-GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED = range(1, 10)
+ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, CLOSE_POOL, SHOW_POOL = range(1, 9)
+GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED, SHOWN = range(1, 11)
 AGAIN, DRY, PARTIAL, SPLIT_UNKNOWN = 1, 2, 4, 8
-HAS_NAMES, HAS_TOKEN = 16, 32
+HAS_NAMES, HAS_TOKEN, HAS_ESTIMATES, HAS_NEWS = 16, 32, 64, 128
+PAUSED, CIRCUIT, IS_CLOSED = 255, 254, 253  # in the place of the limit that refuses
+STATES = ("open", "paused", "circuit", "probing", "closed")
 NEVER = -1
 FOREVER = 2**50
 
@@ -85,18 +87,45 @@ class Limit:
                 f" settle {self.settle} kept back {self.kept_back})")
 
 
+class News:
+    """What a report says of the provider. `seen` are (unit, per or 0, limit or 0, remaining)."""
+
+    def __init__(self, failed=False, pause=0, reason="", seen=()):
+        self.failed, self.pause, self.reason, self.seen = failed, pause, reason, tuple(seen)
+
+    def pack(self):
+        packed = struct.pack("<BIB", self.failed, self.pause, len(self.reason)) + self.reason.encode() + bytes([len(self.seen)])
+        for unit, *numbers in self.seen:
+            packed += bytes([unit]) + b"".join(n.to_bytes(6, "little") for n in numbers)
+        return packed
+
+    def __repr__(self):
+        return f"News(failed {self.failed} pause {self.pause} reason {self.reason!r} seen {self.seen})"
+
+
+class Breaker:
+    """When a pool's circuit opens. share 0: never."""
+
+    def __init__(self, share=0, at_least=20, window=30000, cool=5000):
+        self.share, self.at_least, self.window, self.cool = share, at_least, window, cool
+
+    def pack(self):
+        return struct.pack("<IIII", round(self.share * 1000000), self.at_least, self.window, self.cool)
+
+
 class Op:
     """One operation. `buckets` are keys of buckets, `slice` is the key of a slice, cost has the six units."""
 
     __slots__ = ("kind", "buckets", "cost", "again", "dry", "partial", "split_unknown", "priority", "n", "stated", "slice",
-                 "member", "nonce", "check", "ttl", "names", "token")
+                 "member", "nonce", "check", "ttl", "names", "token", "estimates", "news")
 
     def __init__(self, kind, buckets, cost=(0, 0, 0, 0, 0, 0), again=False, dry=False, partial=False, split_unknown=False,
-                 priority=1, n=1, stated=0, slice=None, member=0, nonce=bytes(8), check=1, ttl=60000, names=None, token=None):
+                 priority=1, n=1, stated=0, slice=None, member=0, nonce=bytes(8), check=1, ttl=60000, names=None, token=None,
+                 estimates=None, news=None):
         self.kind, self.buckets, self.cost, self.again, self.dry = kind, buckets, cost, again, dry
         self.partial, self.split_unknown, self.priority, self.n, self.stated = partial, split_unknown, priority, n, stated
         self.slice, self.member, self.nonce, self.check, self.ttl = slice, member, nonce, check, ttl
-        self.names, self.token = names, token
+        self.names, self.token, self.estimates, self.news = names, token, estimates, news
 
     def change(self, **changes):
         copy = Op(self.kind, self.buckets)
@@ -104,10 +133,11 @@ class Op:
             setattr(copy, name, changes.get(name, getattr(self, name)))
         return copy
 
-    def pack(self, bucket_index, slice_index):
+    def pack(self, bucket_index, slice_index, estimate_index):
         which = [bucket_index[b] for b in self.buckets]
         flags = self.again | self.dry << 1 | self.partial << 2 | self.split_unknown << 3 \
-            | (self.names is not None) << 4 | (self.token is not None) << 5
+            | (self.names is not None) << 4 | (self.token is not None) << 5 | (self.estimates is not None) << 6 \
+            | (self.news is not None) << 7
         parts = [struct.pack("<6B4HB8s", self.kind, flags, self.priority, self.n, self.stated, len(which),
                              *(which + [0, 0])[:3], slice_index.get(self.slice, 0), self.member, self.nonce),
                  self.check.to_bytes(6, "little"), self.ttl.to_bytes(4, "little")]
@@ -116,6 +146,10 @@ class Op:
             parts += [struct.pack("<H", len(self.names)), self.names]
         if self.token is not None:
             parts.append(self.token)
+        if self.estimates is not None:
+            parts.append(struct.pack("<H", estimate_index[self.estimates]))
+        if self.news is not None:
+            parts.append(self.news.pack())
         return b"".join(parts)
 
     def __repr__(self):
@@ -123,10 +157,14 @@ class Op:
 
 
 class Bucket:
-    """Where a bucket is kept and which limits it has now."""
+    """Where a bucket is kept and which limits it has now. A pool's (with books) may have a breaker, and then knows things."""
 
-    def __init__(self, key, limits, books=False):
-        self.key, self.limits, self.books = key, list(limits), books
+    def __init__(self, key, limits, books=False, breaker=None):
+        self.key, self.limits, self.books, self.breaker = key, list(limits), books, breaker
+
+    @property
+    def knowledge_key(self):
+        return self.key + ":k"
 
     @property
     def slots_key(self):
@@ -141,32 +179,41 @@ def pack_batch(buckets, ops):
     """KEYS and the argument for a batch over these buckets (a dict by key): only those that an operation names are sent."""
     used = list(dict.fromkeys(b for o in ops for b in o.buckets))
     slices = list(dict.fromkeys(o.slice for o in ops if o.slice is not None))
+    estimates = list(dict.fromkeys(o.estimates for o in ops if o.estimates is not None))
     bucket_index = {b: i for i, b in enumerate(used)}
+    estimate_index = {e: i for i, e in enumerate(estimates)}
     slice_index = {s: i for i, s in enumerate(slices)}
     keys, sets, places = [], {}, []
     for name in used:
         b = buckets[name]
         packed = bytes([len(b.limits)]) + b"".join(l.pack() for l in b.limits)
-        places.append(struct.pack("<HB", sets.setdefault(packed, len(sets)), b.has_slots | b.books << 1))
+        places.append(struct.pack("<HB", sets.setdefault(packed, len(sets)), b.has_slots | b.books << 1 | (b.breaker is not None) << 2))
         keys.append(b.key)
         if b.has_slots:
             keys.append(b.slots_key)
+        if b.breaker is not None:
+            keys.append(b.knowledge_key)
+            places[-1] += b.breaker.pack()
     wants_records = any(o.kind != ACQUIRE or o.again for o in ops)
-    argument = struct.pack("<BBHHH", 2, wants_records, len(sets), len(used), len(ops)) + b"".join(sets) + b"".join(places) \
-        + b"".join(o.pack(bucket_index, slice_index) for o in ops)
-    return keys + slices, argument
+    argument = struct.pack("<BBHHHH", 3, wants_records, len(sets), len(used), len(estimates), len(ops)) + b"".join(sets) + b"".join(places) \
+        + b"".join(o.pack(bucket_index, slice_index, estimate_index) for o in ops)
+    return keys + estimates + slices, argument
 
 
 class Answer:
-    __slots__ = ("outcome", "granted", "bucket", "limit", "wait", "rows")
+    __slots__ = ("outcome", "granted", "bucket", "limit", "wait", "rows", "reason", "failures", "reports", "cool")
 
     def __init__(self, outcome, granted=0, bucket=0, limit=0, wait=0, rows=None):
         self.outcome, self.granted, self.bucket, self.limit, self.wait = outcome, granted, bucket, limit, wait
-        self.rows = rows
+        self.rows, self.reason, self.failures, self.reports, self.cool = rows, None, None, None, None
+
+    @property
+    def state(self):
+        return STATES[self.bucket]  # of a pool that is shown
 
     def __repr__(self):
         return (f"Answer(outcome {self.outcome} granted {self.granted} by {self.bucket}.{self.limit} wait {self.wait}"
-                f" rows {self.rows})")
+                f" rows {self.rows} reason {self.reason!r} failures {self.failures} of {self.reports})")
 
 
 def unpack_answer(data):
@@ -179,6 +226,12 @@ def unpack_answer(data):
         if a.outcome == PEEKED:
             a.rows = [struct.unpack_from("<qq", data, at + 16 * i) for i in range(a.granted)]
             at += 16 * a.granted
+        if a.outcome == SHOWN:
+            a.failures, a.reports, a.cool = struct.unpack_from("<III", data, at)
+            at += 12
+        if a.outcome == SHOWN or a.limit == IS_CLOSED:
+            a.reason = data[at + 1:at + 1 + data[at]].decode()
+            at += 1 + data[at]
         answers.append(a)
     return bool(stale), clock, now, answers
 

@@ -8,8 +8,9 @@ import random
 from collections import Counter
 
 from model import Model
-from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CONCURRENT, DENIED, GRANTED, IN_FLIGHT, NEVER, PEEK, RENEW, REPORT,
-                     ROLLING, USD, Bucket, Limit, Op, pack_batch, unpack_answer, unpack_books)
+from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, GRANTED, IN_FLIGHT, NEVER, OPEN_POOL, PEEK,
+                     RENEW, REPORT, ROLLING, SHOW_POOL, USD, Breaker, Bucket, Limit, News, Op, pack_batch, unpack_answer,
+                     unpack_books)
 
 BEGINNING = 2_300_000_000_000  # in 2042
 DAY = 86_400_000
@@ -31,15 +32,40 @@ class World:
         # Some worlds are refused most of the time, others hardly ever.
         self.amounts, self.shares = self.random.choice(
             ((AMOUNTS, (1, 5, 30, 200, 1000)), (AMOUNTS[4:], (30, 200, 2000)), (AMOUNTS[6:], (200, 3000, 50_000))))
+        # How the provider is: in most worlds calls fail now and then, in some mostly, in some never.
+        self.failing = self.random.choice((0, 0.05, 0.05, 0.3, 0.6))
         pools, tenants = self.random.randint(1, 3), self.random.randint(1, 5)
         self.buckets = {}
         for i in range(pools):
-            self.buckets[f"p{i}"] = Bucket(f"{{w}}p{i}", self.make_limits(True), books=True)
+            self.buckets[f"p{i}"] = Bucket(f"{{w}}p{i}", self.make_limits(True), books=True, breaker=self.make_breaker())
         for i in range(tenants):
             self.buckets[f"t{i}"] = Bucket(f"{{w}}t{i}", self.make_limits(False))
             if self.random.random() < 0.2:
                 self.buckets[f"i{i}"] = Bucket(f"{{w}}i{i}", self.make_limits(False))
         self.pairs = [[f"p{p}", f"t{t}"] + [f"i{t}"] * (f"i{t}" in self.buckets) for p in range(pools) for t in range(tenants)]
+
+    # What pools know.
+
+    def make_breaker(self):
+        r = self.random
+        if r.random() < 0.2:
+            return None if r.random() < 0.5 else Breaker()
+        return Breaker(r.choice((0.2, 0.5, 0.75, 1)), r.choice((1, 3, 20)), r.choice((100, 3001, 30_000, 3_600_000)),
+                       r.choice((10, 1000, 5000, 60_000)))
+
+    def make_news(self):
+        r = self.random
+        if r.random() > self.failing:
+            return None
+        return News(r.random() < 0.8, r.choice((0, 0, 0, 0, 1, 700, 20_000, 4_000_000_000 if r.random() < 0.02 else 0)),
+                    "no_money" if r.random() < 0.01 else "")
+
+    def make_operation(self):
+        name = self.random.choice([n for n in self.buckets if n[0] == "p"])
+        if self.buckets[name].breaker is None:
+            return Op(PEEK, [name])
+        kind = self.random.choices((OPEN_POOL, SHOW_POOL, CLOSE_POOL), (20, 20, 1))[0]
+        return Op(kind, [name], news=News(reason="operator") if kind == CLOSE_POOL else None)
 
     # Limits.
 
@@ -136,7 +162,8 @@ class World:
         r = self.random
         member = r.randrange(o.n)
         if r.random() < 0.15:
-            return Op(CANCEL, o.buckets, again=r.random() < 0.1, slice=o.slice, nonce=o.nonce, check=o.check, member=member)
+            return Op(CANCEL, o.buckets, again=r.random() < 0.1, slice=o.slice, nonce=o.nonce, check=o.check, member=member,
+                      news=self.make_news())
         cost = [0] * 6
         stated = r.randrange(32) & ~(r.random() < 0.9)
         for unit in range(5):
@@ -145,7 +172,7 @@ class World:
                 cost[unit] = r.choice((0, o.cost[unit], r.randint(0, most), r.randint(0, most)))
         check = o.check if r.random() < 0.98 else o.check ^ 1
         return Op(REPORT, o.buckets, tuple(cost), again=r.random() < 0.1, partial=r.random() < 0.1, stated=stated, slice=o.slice,
-                  nonce=o.nonce, check=check, member=member)
+                  nonce=o.nonce, check=check, member=member, news=self.make_news())
 
     def make_renew(self, o):
         r = self.random
@@ -164,6 +191,8 @@ class World:
             return o.change(again=True, check=check, n=min(255, o.n + more))
         if x < 0.06:
             return Op(PEEK, r.choice(self.pairs))
+        if x < 0.08:
+            return self.make_operation()
         if x < 0.5 and self.live:
             i = r.randrange(max(0, len(self.live) - r.choice((20, 60, 300))), len(self.live))
             o = self.live[i]
@@ -194,6 +223,8 @@ class World:
             if name in self.buckets:
                 self.model.forget_bucket(name, at, name in self.changed)
                 self.changed.discard(name)
+            elif key.endswith(":k"):
+                self.model.forget_knowledge(name[:-2], at)
             elif not key.endswith(":s"):
                 self.model.forget_slice(key, at)
 
@@ -237,7 +268,7 @@ class World:
         for o, a in zip(ops, answers):
             if o.kind == ACQUIRE and a.outcome == GRANTED and not o.dry:
                 self.live.append(o.change(n=a.granted))
-            if o.kind != PEEK and self.random.random() < 0.3:
+            if o.kind < PEEK and self.random.random() < 0.3:
                 self.sent.append(o)
         del self.sent[:-40]
         if len(self.live) > 300:

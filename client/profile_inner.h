@@ -1,0 +1,171 @@
+/*
+ * What the parts of the profiles share: a profile as it is after reading, and the places ("messages[].content") by which it
+ * finds something in a JSON document. All texts are borrowed from the set's tree.
+ *
+ *   profile.c          the set: opening, finding, closing
+ *   profile_file.c     from text to a tree: JSON, and "like"
+ *   profile_check.c    from a tree to struct profile: the table of keys, and what is wrong with a file
+ *   profile_place.c    places in a document
+ *   profile_url.c      where a call goes, and its headers
+ *   profile_request.c  what a request says of itself
+ *   profile_usage.c    what an answer used, and what of it counts
+ *   profile_error.c    what went wrong
+ *   profile_limits.c   what headers and errors tell of limits and waits
+ */
+#ifndef RATION_PROFILE_INNER_H
+#define RATION_PROFILE_INNER_H
+
+#include "profile.h"
+
+#define PROFILE_MAX_WORDS 8
+#define PROFILE_MAX_ROWS  8
+#define PROFILE_KEY_BYTES 64 /* of one member in a place, with the NUL */
+
+/* A list of places or names. */
+struct profile_words {
+    const char *at[PROFILE_MAX_WORDS];
+    size_t n;
+};
+
+struct profile_fixed_header {
+    const char *name;
+    const char *value;
+};
+
+struct profile_wait {
+    const char *header;
+    bool in_ms; /* "form": "ms" */
+};
+
+struct profile_limit {
+    int64_t unit; /* enum ration_unit */
+    int64_t per_ms;
+    const char *limit; /* names of headers; NULL: none tells it */
+    const char *remaining;
+    const char *reset;
+};
+
+/* What an id of a violated limit has in it: "PerDay". */
+struct profile_word_unit {
+    const char *word;
+    int64_t unit;
+};
+
+struct profile_word_period {
+    const char *word;
+    int64_t per_ms;
+};
+
+struct profile_violations {
+    const char *at;
+    const char *id;
+    const char *limit;
+    struct profile_word_unit units[PROFILE_MAX_ROWS];
+    size_t n_units;
+    struct profile_word_period periods[PROFILE_MAX_ROWS];
+    size_t n_periods;
+};
+
+/* The keys of profiles.json, where each is explained. */
+struct profile {
+    const char *name;
+    const char *source;
+    const char *checked;
+    const char *url; /* NULL: the caller names it */
+    const char *path;
+    const char *stream_path; /* NULL: path */
+    bool streams;
+    struct {
+        const char *header;
+        const char *prefix; /* NULL: none */
+        const char *variable;
+    } key;
+    struct profile_fixed_header headers[PROFILE_MAX_ROWS];
+    size_t n_headers;
+    struct {
+        struct profile_words text;
+        struct profile_words json;
+        struct profile_words max_output;
+        struct profile_words choices;
+        int64_t default_output;
+        const char *ask_usage;
+        struct profile_words drop;
+    } request;
+    struct {
+        struct profile_words at;
+        struct profile_words stream_at;
+        struct profile_words input;
+        struct profile_words output;
+        struct profile_words cached;
+        struct profile_words cache_writes;
+        struct profile_words reasoning;
+        bool absent_is_zero;
+    } usage;
+    struct {
+        bool cached_input;
+        bool cache_writes;
+        int64_t output;
+    } counts;
+    struct {
+        struct profile_words text;
+        struct profile_words text_events;
+        const char *not_text;
+        struct profile_words end_data;
+        struct profile_words end_events;
+        struct profile_words end_at;
+    } stream;
+    struct {
+        struct profile_words at;
+        struct profile_words message;
+        struct profile_words codes;
+        struct profile_words exhausted;
+        struct profile_words limited;
+        struct profile_words overloaded;
+        struct profile_words delay;
+        struct profile_violations violations;
+    } errors;
+    struct profile_wait waits[PROFILE_MAX_ROWS];
+    size_t n_waits;
+    struct profile_limit limits[PROFILE_MAX_SEEN];
+    size_t n_limits;
+};
+
+/* ---- profile_file.c ---- */
+
+/* Reads profiles from text; what is wrong goes into `why`. Gives the tree, to be freed by json_object_put(). */
+int profile_parse(const char *text, size_t n, json_object **out, char *why);
+
+/* The same from a file. */
+int profile_parse_file(const char *path, json_object **out, char *why);
+
+/* Gives the profile of that name in full, "like" followed. `file` may be NULL. */
+int profile_resolve(json_object *embedded, json_object *file, const char *name, json_object **out,
+                    char *why);
+
+/* ---- profile_check.c ---- */
+
+/* Fills in a profile from its tree, which it borrows from now on. RATION_EINVALID with `why`. */
+int profile_build(const char *name, json_object *tree, struct profile *out, char *why);
+
+/* ---- profile_place.c ---- */
+
+/* Whether a place is well formed. */
+bool profile_place_is_good(const char *place);
+
+/* Calls `visit` with each value that stands at `place` and is not null, until it returns false. */
+void profile_visit(json_object *root, const char *place,
+                   bool (*visit)(void *arg, json_object *value), void *arg);
+
+/* The first such value, or NULL. */
+json_object *profile_first(json_object *root, const char *place);
+
+/* The first that is a text, or NULL. Borrowed. */
+const char *profile_first_text(json_object *root, const char *place);
+
+/* The first that is a whole number, 0 - RATION_MAX_COST. False: it is not. */
+bool profile_first_count(json_object *root, const char *place, int64_t *out);
+
+/* Whether `text` is one of the words, letter by letter; NULL is none of them. */
+bool profile_has_word(const struct profile_words *words, const char *text);
+
+#endif

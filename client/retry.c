@@ -1,0 +1,121 @@
+/*
+ * The retry table.
+ *
+ * A wait that the provider told beats everything: waiting less than told only makes more 429s, and waiting more wastes
+ * quota. So it gets no jitter and no maximum; where it ends after the call's deadline there is no point in waiting at all.
+ * Computed waits of the exponential kind get jitter, so that the hosts which were refused together do not come back
+ * together; those of the linear kind are spread by the time-outs and connections themselves.
+ */
+#include "retry.h"
+
+#include "profile.h"
+
+#include <string.h>
+
+#define MAX_TRIES       100
+#define MAX_WAIT_MS     3600000
+#define MAX_DEADLINE_MS 86400000
+#define MAX_MULTIPLIER  10
+
+_Static_assert(RATION_ANSWERED == (int)PROFILE_ANSWERED && RATION_LIMITED == (int)PROFILE_LIMITED &&
+                   RATION_EXHAUSTED == (int)PROFILE_EXHAUSTED &&
+                   RATION_OVERLOADED == (int)PROFILE_OVERLOADED &&
+                   RATION_FAILED == (int)PROFILE_FAILED &&
+                   RATION_TIMED_OUT == (int)PROFILE_TIMED_OUT &&
+                   RATION_UNREACHED == (int)PROFILE_UNREACHED &&
+                   RATION_REFUSED == (int)PROFILE_REFUSED,
+               "the classes of a profile are the outcomes of a try");
+
+const char *ration_outcome_name(int outcome)
+{
+    switch (outcome) {
+#define OUTCOME_NAME(upper, name)                                                                  \
+    case RATION_##upper:                                                                           \
+        return name;
+        RATION_OUTCOMES(OUTCOME_NAME)
+#undef OUTCOME_NAME
+    default:
+        return "unknown";
+    }
+}
+
+void ration_retry_init(struct ration_retry *retry)
+{
+    *retry = (struct ration_retry){
+        .tries = 5,
+        .min_ms = 1000,
+        .max_ms = 60000,
+        .multiplier = 2,
+        .jitter = 0.25,
+        .timed_out_ms = 5000,
+        .unreached_ms = 3000,
+        .classes = RATION_RETRIED,
+    };
+}
+
+const char *retry_check(const struct ration_retry *retry)
+{
+    if (retry->tries < 1 || retry->tries > MAX_TRIES)
+        return "retry.tries must be 1 - 100";
+    if (retry->min_ms < 1 || retry->min_ms > MAX_WAIT_MS)
+        return "retry.min_ms must be 1 - 3600000";
+    if (retry->max_ms < retry->min_ms || retry->max_ms > MAX_WAIT_MS)
+        return "retry.max_ms must be min_ms - 3600000";
+    if (!(retry->multiplier >= 1 && retry->multiplier <= MAX_MULTIPLIER)) /* so that NaN fails */
+        return "retry.multiplier must be 1 - 10";
+    if (!(retry->jitter >= 0 && retry->jitter <= 1))
+        return "retry.jitter must be 0 - 1";
+    if (retry->timed_out_ms > MAX_WAIT_MS || retry->unreached_ms > MAX_WAIT_MS)
+        return "retry.timed_out_ms and retry.unreached_ms must be 0 - 3600000";
+    if (retry->deadline_ms > MAX_DEADLINE_MS)
+        return "retry.deadline_ms must be 0 - 86400000";
+    return NULL;
+}
+
+static bool may_be_retried(int outcome)
+{
+    return outcome > RATION_ANSWERED && outcome <= RATION_REFUSED && outcome != RATION_EXHAUSTED &&
+           outcome != RATION_REFUSED;
+}
+
+static int64_t exponential(const struct ration_retry *retry, const struct retry_case *c)
+{
+    double wait = retry->min_ms;
+    for (uint32_t i = 1; i < c->tries && wait < retry->max_ms; i++)
+        wait *= retry->multiplier;
+    if (wait > retry->max_ms)
+        wait = retry->max_ms;
+    return (int64_t)(wait * (1 + retry->jitter * (2 * c->random - 1)) + 0.5);
+}
+
+static int64_t wait_of(const struct ration_retry *retry, const struct retry_case *c)
+{
+    if (c->told)
+        return c->told_ms > 0 ? c->told_ms : 0;
+    if (c->outcome == RATION_TIMED_OUT)
+        return (int64_t)retry->timed_out_ms * c->tries;
+    if (c->outcome == RATION_UNREACHED)
+        return (int64_t)retry->unreached_ms * c->tries;
+    return exponential(retry, c);
+}
+
+void retry_decide(const struct ration_retry *retry, const struct retry_case *c,
+                  struct retry_plan *plan)
+{
+    memset(plan, 0, sizeof(*plan));
+    if (!may_be_retried(c->outcome)) {
+        plan->why = "no wait will help";
+        return;
+    }
+    plan->wait_ms = wait_of(retry, c);
+    if (!(retry->classes & 1u << c->outcome))
+        plan->why = "this class is not to be retried";
+    else if (c->cannot_be_undone)
+        plan->why = "a part of the answer has been passed on";
+    else if (c->tries >= retry->tries)
+        plan->why = "the tries are used up";
+    else if (plan->wait_ms >= c->left_ms)
+        plan->why = "the wait does not fit into the deadline";
+    else
+        plan->again = true;
+}

@@ -1,0 +1,36 @@
+/*
+ * Whether to try again, and when. Pure: no clock, no handle; what is random comes in as a number. The table that this
+ * keeps is in ration.h, at struct ration_retry.
+ */
+#ifndef RATION_RETRY_H
+#define RATION_RETRY_H
+
+#include <ration/ration.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* NULL, or what is wrong with the options in words, naming the field. */
+const char *retry_check(const struct ration_retry *retry);
+
+struct retry_case {
+    int outcome;           /* enum ration_outcome, not ANSWERED */
+    uint32_t tries;        /* that have been made, this one included: 1 for the first */
+    bool told;             /* the provider named a wait */
+    int64_t told_ms;       /* which; beats what would be computed */
+    int64_t left_ms;       /* until the call's deadline; a retry must begin before it */
+    bool cannot_be_undone; /* a piece of the answer has been given to the caller */
+    double random;         /* 0 <= random < 1 */
+};
+
+struct retry_plan {
+    bool again;
+    int64_t
+        wait_ms; /* before the next try; where there is none, how long a caller had better wait; 0: no wait will help */
+    const char *why; /* where there is no next try; lives for ever */
+};
+
+void retry_decide(const struct ration_retry *retry, const struct retry_case *c,
+                  struct retry_plan *plan);
+
+#endif

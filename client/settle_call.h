@@ -1,0 +1,45 @@
+/*
+ * How a try is settled: what of it counts, and what the server learns from it. settlement_of() is pure;
+ * sending it is one exchange with the server.
+ *
+ *     how the try ended                         settled as
+ *     never sent (no connection, TLS)           CANCEL FAILED
+ *     an error answer                           REPORT with no tokens, its STATUS, RETRY_AFTER and EXHAUSTED: the request
+ *                                               counts, its tokens do not
+ *     sent, and no answer came                  REPORT PARTIAL FAILED
+ *     an answer or stream that broke off, or    REPORT PARTIAL with what is known; of a stream whose usage did not come,
+ *     was ended by the caller                   the text that did / 4
+ *     a stream that ended without its usage     the same
+ *     a 2xx that does not say what it used      REPORT without amounts: the estimate stands
+ *     a 2xx that does                           REPORT with what of it counts with this provider
+ *
+ * What the provider's headers said is left of its limits goes along with each REPORT.
+ */
+#ifndef RATION_SETTLE_CALL_H
+#define RATION_SETTLE_CALL_H
+
+#include "upstream.h"
+
+#include <ration/ration.h>
+
+#include <stdbool.h>
+
+struct settlement {
+    bool cancel;                         /* nothing was sent */
+    bool used_told;                      /* `used` is to be reported; else all stays as estimated */
+    struct ration_amounts used;          /* as this provider counts it */
+    struct ration_report_options report; /* borrows from the answer */
+};
+
+/* answer   borrowed as long as the settlement is used
+ * estimate of the reservation: what it states decides what is given back of a call that failed */
+void settlement_of(const struct profile *profile, const struct upstream_answer *answer,
+                   const struct ration_amounts *estimate, struct settlement *out);
+
+/* Sends it and waits for the answer; the post leaves the reply to the next exchange of the handle, so that nobody waits for
+ * it (owed.c). A server that does not know the newer words (ERR) is told without them. Errors as ration_report(). */
+int settlement_send(ration *r, const char *id, const struct settlement *s,
+                    enum ration_settled *settled);
+int settlement_post(ration *r, const char *id, const struct settlement *s);
+
+#endif

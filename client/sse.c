@@ -1,0 +1,204 @@
+/*
+ * Bytes become lines, lines become fields, an empty line makes an event of them.
+ *
+ * Whole lines are read where they lie in what was fed; only what is left over at the end of a piece is copied. So a stream whose
+ * pieces are whole lines, as most are, copies nothing but its data.
+ *
+ * How it fails: a line or an event that grows past the bound, or no memory. Neither can be made good, because what
+ * belonged to the event is lost, so the parser stays with its error.
+ */
+#include "sse.h"
+
+#include <ration/ration.h>
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_ROOM   1024
+#define MAX_RETRY_MS 86400000
+
+void sse_init(struct sse *sse, sse_event_fn on_event, void *arg)
+{
+    memset(sse, 0, sizeof(*sse));
+    sse->on_event = on_event;
+    sse->arg = arg;
+    sse->retry_ms = -1;
+}
+
+void sse_close(struct sse *sse)
+{
+    free(sse->line.bytes);
+    free(sse->data.bytes);
+    sse->line = (struct sse_text){0};
+    sse->data = (struct sse_text){0};
+}
+
+const char *sse_words(int err)
+{
+    if (err == RATION_EPROTOCOL)
+        return "the stream has an event of more than 1 MiB; ask for shorter answers";
+    return ration_strerror(err);
+}
+
+/* Room for a NUL is always kept. */
+static int append(struct sse_text *text, const char *bytes, size_t n)
+{
+    if (n > SSE_MAX_EVENT_BYTES - text->n)
+        return RATION_EPROTOCOL;
+    if (text->n + n + 1 > text->room) {
+        size_t room = text->room ? text->room * 2 : FIRST_ROOM;
+        while (room < text->n + n + 1)
+            room *= 2;
+        char *grown = realloc(text->bytes, room);
+        if (!grown)
+            return RATION_ENOMEM;
+        text->bytes = grown;
+        text->room = room;
+    }
+    if (n > 0)
+        memcpy(text->bytes + text->n, bytes, n);
+    text->n += n;
+    text->bytes[text->n] = '\0';
+    return 0;
+}
+
+/* ---- Fields ---- */
+
+static void copy_name(char *to, const char *value, size_t n)
+{
+    n = n < SSE_MAX_NAME_BYTES ? n : SSE_MAX_NAME_BYTES - 1;
+    memcpy(to, value, n);
+    to[n] = '\0';
+}
+
+/* Digits only, or the field does not count. */
+static void read_retry(struct sse *sse, const char *value, size_t n)
+{
+    int64_t ms = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!isdigit((unsigned char)value[i]))
+            return;
+        ms = ms > MAX_RETRY_MS ? ms : ms * 10 + (value[i] - '0');
+    }
+    if (n > 0)
+        sse->retry_ms = ms > MAX_RETRY_MS ? MAX_RETRY_MS : ms;
+}
+
+static int read_data(struct sse *sse, const char *value, size_t n)
+{
+    int err = sse->has_data ? append(&sse->data, "\n", 1) : 0;
+    sse->has_data = true;
+    return err < 0 ? err : append(&sse->data, value, n);
+}
+
+static bool is_field(const char *name, const char *line, size_t n)
+{
+    return n == strlen(name) && memcmp(line, name, n) == 0;
+}
+
+static int read_field(struct sse *sse, const char *line, size_t n)
+{
+    const char *colon = memchr(line, ':', n);
+    size_t name = colon ? (size_t)(colon - line) : n;
+    const char *value = colon ? colon + 1 : line + n;
+    size_t len = (size_t)(line + n - value);
+    if (len > 0 && *value == ' ') {
+        value++;
+        len--;
+    }
+    if (is_field("data", line, name))
+        return read_data(sse, value, len);
+    if (is_field("event", line, name))
+        copy_name(sse->name, value, len);
+    else if (is_field("id", line, name) && !memchr(value, '\0', len))
+        copy_name(sse->id, value, len);
+    else if (is_field("retry", line, name))
+        read_retry(sse, value, len);
+    return 0; /* a comment has an empty name */
+}
+
+/* An empty line: what was gathered is an event, unless no data came. */
+static int dispatch(struct sse *sse)
+{
+    int err = 0;
+    if (sse->has_data)
+        err = sse->on_event(sse->arg, sse->name, sse->data.bytes, sse->data.n);
+    sse->data.n = 0;
+    sse->has_data = false;
+    sse->name[0] = '\0';
+    return err;
+}
+
+/* ---- Lines ---- */
+
+static int read_line(struct sse *sse, const char *line, size_t n)
+{
+    return n == 0 ? dispatch(sse) : read_field(sse, line, n);
+}
+
+/* A line whose end is here; its beginning may have been kept. */
+static int end_line(struct sse *sse, const char *rest, size_t n)
+{
+    if (sse->line.n == 0)
+        return n > SSE_MAX_EVENT_BYTES ? RATION_EPROTOCOL : read_line(sse, rest, n);
+    int err = append(&sse->line, rest, n);
+    if (err == 0)
+        err = read_line(sse, sse->line.bytes, sse->line.n);
+    sse->line.n = 0;
+    return err;
+}
+
+/* Skips a byte order mark at the very start, even one in pieces. What only began like one is put back into the line. */
+static int skip_mark(struct sse *sse, const char **bytes, size_t *n)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    while (*n > 0 && sse->mark < 3) {
+        if (**bytes != mark[sse->mark]) {
+            unsigned begun = sse->mark;
+            sse->mark = 3;
+            return begun ? append(&sse->line, mark, begun) : 0;
+        }
+        sse->mark++;
+        (*bytes)++;
+        (*n)--;
+    }
+    return 0;
+}
+
+static size_t find_end(const char *bytes, size_t n)
+{
+    const char *lf = memchr(bytes, '\n', n);
+    size_t end = lf ? (size_t)(lf - bytes) : n;
+    const char *cr = memchr(bytes, '\r', end);
+    return cr ? (size_t)(cr - bytes) : end;
+}
+
+static int feed(struct sse *sse, const char *bytes, size_t n)
+{
+    int err = skip_mark(sse, &bytes, &n);
+    while (err == 0 && n > 0) {
+        if (sse->after_cr && *bytes == '\n') {
+            sse->after_cr = false;
+            bytes++;
+            n--;
+            continue;
+        }
+        sse->after_cr = false;
+        size_t end = find_end(bytes, n);
+        if (end == n)
+            return append(&sse->line, bytes, n);
+        sse->after_cr = bytes[end] == '\r';
+        err = end_line(sse, bytes, end);
+        bytes += end + 1;
+        n -= end + 1;
+    }
+    return err;
+}
+
+int sse_feed(struct sse *sse, const char *bytes, size_t n)
+{
+    if (sse->failed == 0)
+        sse->failed = feed(sse, bytes, n);
+    return sse->failed;
+}

@@ -1,0 +1,341 @@
+/*
+ * `ration call`: ration_call() from the shell. stdout gets the answer and nothing else: its body, or with --stream its text
+ * as it arrives, or with --json what came of it for programs. Whatever went wrong goes to stderr, with when to come back.
+ *
+ * The exit status tells apart what a script does next: ask less or later (1), see to its own side (2), come back (3), or
+ * change the request or the account (4).
+ */
+#include "json_out.h"
+#include "options.h"
+#include "table.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXIT_PROVIDER  3
+#define EXIT_REFUSED   4
+#define MAX_BODY_BYTES (64u << 20)
+
+struct call {
+    const char *pool;
+    const char *tenant;
+    const char *provider;
+    const char *url;
+    const char *model;
+    const char *profiles;
+    const char *body_file;
+    const char *key_variable;
+    struct ration_amounts estimate;
+    int64_t priority;
+    int64_t ttl_ms;
+    int64_t wait_ms;
+    int64_t call_timeout_ms;
+    int64_t tries;
+    int64_t backoff_min_ms;
+    int64_t backoff_max_ms;
+    double wait_max_s;
+    double deadline_s;
+    bool fail_fast;
+    bool learned;
+    bool stream;
+    bool json; /* of the tool */
+};
+
+/* ---- The body ---- */
+
+static char *read_all(FILE *file, size_t *len)
+{
+    size_t capacity = 65536;
+    char *text = malloc(capacity);
+    *len = 0;
+    while (text && *len <= MAX_BODY_BYTES) {
+        size_t n = fread(text + *len, 1, capacity - *len - 1, file);
+        *len += n;
+        if (n == 0) {
+            text[*len] = '\0';
+            return text;
+        }
+        if (capacity - *len > 1)
+            continue;
+        capacity *= 2;
+        char *grown = realloc(text, capacity);
+        if (!grown)
+            break;
+        text = grown;
+    }
+    free(text);
+    return NULL;
+}
+
+/* NULL after saying why. */
+static char *read_body(const char *path)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    size_t len = 0;
+    FILE *file = is_stdin ? stdin : fopen(path, "re");
+    if (!file) {
+        fprintf(stderr, "ration: --body %s: %s\n", path, strerror(errno));
+        return NULL;
+    }
+    char *text = read_all(file, &len);
+    bool failed = ferror(file);
+    if (!is_stdin)
+        fclose(file);
+    if (!text || failed || len == 0) {
+        fprintf(stderr, "ration: --body %s: %s\n", path,
+                failed  ? "it cannot be read"
+                : !text ? "it is larger than 64 MiB"
+                        : "it is empty; a request is a JSON object");
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* Asks for a stream in the body, where it does not yet. Gives a new text for `text`, or `text` where it is no object: the
+ * library says what is wrong with it. */
+static char *ask_for_stream(char *text)
+{
+    json_object *body = json_tokener_parse(text);
+    char *changed = NULL;
+    if (json_object_is_type(body, json_type_object)) {
+        json_put_bool(body, "stream", true);
+        changed = strdup(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN |
+                                                                  JSON_C_TO_STRING_NOSLASHESCAPE));
+    }
+    json_object_put(body);
+    if (!changed)
+        return text;
+    free(text);
+    return changed;
+}
+
+/* ---- Showing ---- */
+
+static int on_event(void *arg, const char *name, const char *data, size_t bytes, const char *text)
+{
+    const struct call *c = arg;
+    (void)bytes;
+    if (c->json) {
+        json_object *o = json_object_new_object();
+        json_put_string(o, "event", name);
+        json_put_string(o, "data", data);
+        json_out_print(o);
+    } else if (text) {
+        fputs(text, stdout);
+    }
+    return fflush(stdout) == EOF; /* nobody reads any more: no reason to pay for the rest */
+}
+
+static void put_amount(json_object *o, const char *name, int64_t n)
+{
+    if (n != 0)
+        json_put_integer(o, name, n == RATION_ZERO ? 0 : n);
+}
+
+static json_object *used_json(const struct ration_amounts *used)
+{
+    json_object *o = json_object_new_object();
+    put_amount(o, "tokens", used->tokens);
+    put_amount(o, "input_tokens", used->input_tokens);
+    put_amount(o, "output_tokens", used->output_tokens);
+    return o;
+}
+
+/* The body as JSON where it is some, else as text. */
+static json_object *body_json(const struct ration_response *answer)
+{
+    if (!answer->body)
+        return NULL;
+    json_object *body = json_tokener_parse(answer->body);
+    return body ? body : json_object_new_string(answer->body);
+}
+
+static void print_json(const ration *r, int err, const struct ration_response *answer)
+{
+    json_object *o = json_object_new_object();
+    json_put_string(o, "result", err < 0 ? ration_strerror(err) : "answered");
+    json_put_string(o, "message", ration_errmsg(r));
+    json_put_string(o, "outcome",
+                    answer->tries ? ration_outcome_name(answer->outcome) : "not_sent");
+    json_put_integer(o, "http_status", answer->http_status);
+    json_put_integer(o, "tries", answer->tries);
+    json_put_integer(o, "waited_ms", (int64_t)answer->waited_ms);
+    json_put_integer(o, RATION_FIELD_RETRY_AFTER_MS, answer->retry_after_ms);
+    json_put_integer(o, "upstream_us", (int64_t)answer->upstream_us);
+    json_object_object_add(o, "used", used_json(&answer->used));
+    json_put_bool(o, "used_known", answer->used_known);
+    json_put_string(o, RATION_FIELD_ID, answer->grant.id);
+    json_put_string(o, RATION_FIELD_LIMITED_BY, answer->grant.limited_by);
+    json_put_string(o, RATION_FIELD_MODE, answer->grant.mode);
+    json_object_object_add(o, "body", body_json(answer));
+    json_out_print(o);
+}
+
+static void print_answer(const struct call *c, const struct ration_response *answer)
+{
+    bool wants_end = c->stream;
+    if (answer->body &&
+        answer->body_bytes > 0) { /* also where it came whole although asked to stream */
+        fwrite(answer->body, 1, answer->body_bytes, stdout);
+        wants_end = answer->body[answer->body_bytes - 1] != '\n';
+    }
+    if (wants_end)
+        putchar('\n');
+}
+
+static int fail_upstream(const ration *r, const struct ration_response *answer)
+{
+    char wait[32];
+    fprintf(stderr, "ration: %s\n", ration_errmsg(r));
+    if (answer->outcome == RATION_EXHAUSTED)
+        fprintf(stderr, "ration: no wait will help; see to the account, then open the pool\n");
+    else if (answer->retry_after_ms > 0) {
+        format_duration(answer->retry_after_ms, wait, sizeof(wait));
+        fprintf(stderr, "ration: come back in %s\n", wait);
+    }
+    return answer->outcome == RATION_EXHAUSTED || answer->outcome == RATION_REFUSED ? EXIT_REFUSED
+                                                                                    : EXIT_PROVIDER;
+}
+
+static int conclude(struct tool *tool, const struct call *c, const ration *r, int err,
+                    const struct ration_response *answer)
+{
+    if (tool->json)
+        print_json(r, err, answer);
+    else if (err == RATION_OK)
+        print_answer(c, answer);
+    if (fflush(stdout) == EOF && err == RATION_OK) {
+        fprintf(stderr, "ration: the answer could not be written: %s\n", strerror(errno));
+        return EXIT_WRONG;
+    }
+    if (err == RATION_OK)
+        return EXIT_GRANTED;
+    if (err == RATION_EDENIED)
+        return tool_denied(&answer->grant);
+    return err == RATION_EUPSTREAM ? fail_upstream(r, answer) : tool_fail(tool, r, err);
+}
+
+/* ---- The command ---- */
+
+static void set_options(const struct call *c, struct ration_call_options *o)
+{
+    ration_call_options_init(o);
+    o->provider = c->provider;
+    o->url = c->url;
+    o->model = c->model;
+    o->profiles = c->profiles;
+    o->estimate = c->estimate;
+    o->acquire.priority = (int32_t)c->priority;
+    o->acquire.ttl_ms = (uint32_t)c->ttl_ms;
+    o->acquire.wait_ms = (uint32_t)c->wait_ms;
+    o->acquire.learned = c->learned;
+    o->timeout_ms = (uint32_t)c->call_timeout_ms;
+    o->max_wait_ms = (uint32_t)(c->wait_max_s * 1000);
+    o->fail_fast = c->fail_fast;
+    o->retry.tries = (uint32_t)c->tries;
+    o->retry.min_ms = (uint32_t)c->backoff_min_ms;
+    o->retry.max_ms = (uint32_t)c->backoff_max_ms;
+    o->retry.deadline_ms = (uint32_t)(c->deadline_s * 1000);
+    if (c->key_variable) {
+        const char *key = getenv(c->key_variable);
+        o->api_key = key ? key : "";
+    }
+}
+
+static int run(struct tool *tool, struct call *c)
+{
+    struct ration_call_options options;
+    struct ration_response answer = {.http_status = 0};
+    ration *r = NULL;
+    set_options(c, &options);
+    char *body = read_body(c->body_file);
+    if (!body)
+        return EXIT_WRONG;
+    c->json = tool->json;
+    if (c->stream) {
+        body = ask_for_stream(body);
+        options.stream = on_event;
+        options.stream_arg = c;
+    }
+    options.body = body;
+    int code = tool_open(tool, NULL, &r);
+    if (code == EXIT_GRANTED) {
+        int err = ration_call(r, c->pool, c->tenant, &options, &answer);
+        code = conclude(tool, c, r, err, &answer);
+    }
+    ration_response_free(&answer);
+    ration_close(r);
+    free(body);
+    return code;
+}
+
+int cmd_call(int argc, char **argv, struct tool *tool)
+{
+    struct call c = {.priority = -1,
+                     .body_file = "-",
+                     .call_timeout_ms = 120000,
+                     .tries = 5,
+                     .backoff_min_ms = 1000,
+                     .backoff_max_ms = 60000};
+    const struct option_row rows[] = {
+        {"pool", OPTION_STRING, &c.pool, 0, 0, "POOL", "the pool, as openai/gpt-4o"},
+        {"tenant", OPTION_STRING, &c.tenant, 0, 0, "TENANT", "who is asking"},
+        {"provider", OPTION_STRING, &c.provider, 0, 0, "NAME",
+         "openai (default), anthropic, gemini, ...; 'ration presets' lists them"},
+        {"body", OPTION_STRING, &c.body_file, 0, 0, "FILE",
+         "the request as JSON; - is stdin (default)"},
+        {"stream", OPTION_FLAG, &c.stream, 0, 0, NULL, "ask for a stream, print text as it comes"},
+        {"url", OPTION_STRING, &c.url, 0, 0, "URL", "base URL; default: the provider's own"},
+        {"model", OPTION_STRING, &c.model, 0, 0, "MODEL",
+         "where the URL names it; default: the body's"},
+        {"profiles", OPTION_STRING, &c.profiles, 0, 0, "FILE", "provider profiles of your own"},
+        {"key-variable", OPTION_STRING, &c.key_variable, 0, 0, "NAME",
+         "the key is in this variable of the environment; default: as the provider's profile says"},
+        OPTION_UNITS(&c.estimate),
+        {"learned", OPTION_FLAG, &c.learned, 0, 0, NULL,
+         "charge the share of the most output that calls like this have used"},
+        {"priority", OPTION_INTEGER, &c.priority, 0, RATION_PRIORITIES - 1, "0-2",
+         "0 real time, 1 standard, 2 background; default: the tier's"},
+        {"ttl", OPTION_INTEGER, &c.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
+         "life of the reservation, which is renewed meanwhile; default: a minute"},
+        {"wait", OPTION_INTEGER, &c.wait_ms, 0, RATION_MAX_WAIT_MS, "MS",
+         "how long the server may park the request"},
+        {"wait-max", OPTION_DECIMAL, &c.wait_max_s, 0, 86400, "SECONDS",
+         "sit out a denial for up to so long"},
+        {"call-timeout", OPTION_INTEGER, &c.call_timeout_ms, 1, 3600000, "MS",
+         "of each try; default 120000"},
+        {"tries", OPTION_INTEGER, &c.tries, 1, 100, "N", "tries in all; default 5, 1: no retry"},
+        {"backoff-min", OPTION_INTEGER, &c.backoff_min_ms, 1, 3600000, "MS",
+         "the first wait, where the provider names none; default 1000"},
+        {"backoff-max", OPTION_INTEGER, &c.backoff_max_ms, 1, 3600000, "MS",
+         "the longest such wait; default 60000"},
+        {"deadline", OPTION_DECIMAL, &c.deadline_s, 0, 86400, "SECONDS",
+         "of tries and waits together; default: the time-out, --wait-max and five minutes"},
+        {"fail-fast", OPTION_FLAG, &c.fail_fast, 0, 0, NULL,
+         "sit nothing out: say at once when to come back"},
+    };
+    const struct command_line line = {
+        .name = "call",
+        .synopsis = "--pool POOL --tenant TENANT [--body FILE] [options]",
+        .about =
+            "Calls a provider under Ration: asks for the call's share of the quota, sends the "
+            "request, retries what can\n"
+            "be retried, reports what was used, and prints the answer.\n\n"
+            "  echo '{\"model\":\"gpt-4o\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\","
+            "\"content\":\"Hi\"}]}' |\n"
+            "      ration call --pool openai/gpt-4o --tenant acme --stream",
+        .exits = "0 answered, 1 denied by a limit and not sent, 2 an error on this side,\n"
+                 "3 the provider failed or could not be reached: come back later,\n"
+                 "4 the provider refused: another try would not help",
+        .rows = rows,
+        .n = sizeof(rows) / sizeof(rows[0])};
+    int at = options_parse(&line, tool, argc, argv);
+    if (at < 0)
+        return options_exit(at);
+    if (!tool_wants("call", "--pool", c.pool) || !tool_wants("call", "--tenant", c.tenant))
+        return EXIT_WRONG;
+    return run(tool, &c);
+}

@@ -1,0 +1,90 @@
+/* `ration pool`: what every host knows of a pool, and the operator's closing and opening of it. */
+#include "json_out.h"
+#include "options.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool find_action(const char *word, enum ration_pool_action *action)
+{
+    static const char *const words[] = {"show", "open", "close"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(words[i], word) == 0) {
+            *action = (enum ration_pool_action)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void print_json(const char *pool, const struct ration_pool_state *state)
+{
+    json_object *o = json_object_new_object();
+    json_put_string(o, "pool", pool);
+    json_put_string(o, "state", state->state);
+    json_put_string(o, "reason", state->reason);
+    json_put_integer(o, "until_ms", state->until_ms);
+    json_put_integer(o, "failures", state->failures);
+    json_put_integer(o, "reports", state->reports);
+    json_put_integer(o, "cool_down_ms", state->cool_down_ms);
+    json_out_print(o);
+}
+
+static void print_text(const char *pool, const struct ration_pool_state *state)
+{
+    printf("%s is %s", pool, state->state);
+    if (state->reason[0])
+        printf(": %s; 'ration pool open %s' ends it", state->reason, pool);
+    else if (state->until_ms > 0)
+        printf(" for %" PRId64 " ms", state->until_ms);
+    else if (strcmp(state->state, RATION_POOL_CIRCUIT) == 0)
+        printf("; the next call is let through to try");
+    if (state->reports > 0)
+        printf("; %" PRId64 " of the last %" PRId64 " calls failed", state->failures,
+               state->reports);
+    puts("");
+}
+
+int cmd_pool(int argc, char **argv, struct tool *tool)
+{
+    const struct command_line line = {
+        .name = "pool",
+        .synopsis = "show|open|close POOL [REASON] [options]",
+        .about = "Shows what every host knows of a pool: open; paused, because the provider said "
+                 "when to come back;\n"
+                 "circuit or probing, because too many calls failed; or closed, because no wait "
+                 "will help or an\n"
+                 "operator said so. 'close' closes it for everybody, and its calls are denied with "
+                 "the REASON (one word);\n"
+                 "'open' opens it again, and forgets pauses and failures.",
+        .exits = "0 it is open (after 'close': it is closed), 1 it is not, 2 an error",
+        .max_others = 3};
+    int at = options_parse(&line, tool, argc, argv);
+    if (at < 0)
+        return options_exit(at);
+    enum ration_pool_action action = RATION_POOL_SHOW;
+    if (argc - at < 2 || !find_action(argv[at], &action)) {
+        fprintf(stderr, "ration pool: say show, open or close, and the name of a pool; 'ration "
+                        "pool --help' says more\n");
+        return EXIT_WRONG;
+    }
+    const char *pool = argv[at + 1];
+    const char *reason = argc - at > 2 ? argv[at + 2] : NULL;
+    ration *r = NULL;
+    if (tool_open(tool, NULL, &r) != EXIT_GRANTED)
+        return EXIT_WRONG;
+    struct ration_pool_state state;
+    int err = ration_pool(r, pool, action, reason, &state);
+    int code = EXIT_WRONG;
+    if (err < 0) {
+        tool_fail(tool, r, err);
+    } else {
+        bool closed = strcmp(state.state, RATION_POOL_CLOSED) == 0;
+        bool open = strcmp(state.state, RATION_POOL_OPEN) == 0;
+        code = (action == RATION_POOL_DO_CLOSE ? closed : open) ? EXIT_GRANTED : EXIT_DENIED;
+        (tool->json ? print_json : print_text)(pool, &state);
+    }
+    ration_close(r);
+    return code;
+}

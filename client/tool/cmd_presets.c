@@ -1,0 +1,191 @@
+/*
+ * `ration presets`: the limits of providers that pools can name, and the profiles by which their APIs are called; both are data
+ * that was embedded when Ration was built, so no server is asked.
+ */
+#include "json_out.h"
+#include "options.h"
+#include "table.h"
+
+#include "../profile.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* server/presets.json, the same as in rationd */
+extern const char ration_presets_json[];
+
+static const char *text_of(json_object *object, const char *key)
+{
+    json_object *value = NULL;
+    json_object_object_get_ex(object, key, &value);
+    return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
+}
+
+static bool is_wanted(const char *name, const char *prefix)
+{
+    return !prefix || strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* ---- JSON: a list, each with its name first ---- */
+
+static void print_json(json_object *all, const char *prefix)
+{
+    json_object *list = json_object_new_array();
+    json_object_object_foreach(all, name, one)
+    {
+        if (!is_wanted(name, prefix))
+            continue;
+        json_object *row = json_object_new_object();
+        json_put_string(row, "name", name);
+        json_object_object_foreach(one, key, value)
+        {
+            json_object_object_add(row, key, json_object_get(value));
+        }
+        json_object_array_add(list, row);
+    }
+    json_out_print(list);
+}
+
+/* ---- Tables ---- */
+
+static void put_limit(struct table *table, json_object *limit)
+{
+    json_object *amount = NULL;
+    json_object *settle = NULL;
+    char text[128];
+    const char *per = text_of(limit, "per");
+    json_object_object_get_ex(limit, "amount", &amount);
+    bool kept =
+        json_object_object_get_ex(limit, "settle", &settle) && !json_object_get_boolean(settle);
+    table_count(table, json_object_get_int64(amount));
+    snprintf(text, sizeof(text), "%s %s %s%s%s", text_of(limit, "unit"),
+             per[0] >= '0' && per[0] <= '9' ? "per" : "a", per,
+             strcmp(text_of(limit, "counted"), "end") == 0 ? ", counted at the end" : "",
+             kept ? ", never given back" : "");
+    table_text(table, text);
+}
+
+/* One row a limit; what is said of the whole preset stands in its first row. */
+static void print_presets(json_object *all, const char *prefix)
+{
+    static const char *const heads[] = {"preset", ">limit", "of", "checked", "source", NULL};
+    struct table *table = table_new(heads);
+    json_object_object_foreach(all, name, preset)
+    {
+        json_object *limits = NULL;
+        json_object_object_get_ex(preset, "limits", &limits);
+        for (size_t i = 0; is_wanted(name, prefix) && i < json_object_array_length(limits); i++) {
+            table_text(table, i == 0 ? name : "");
+            put_limit(table, json_object_array_get_idx(limits, i));
+            table_text(table, i == 0 ? text_of(preset, "checked") : "");
+            table_text(table, i == 0 ? text_of(preset, "source") : "");
+        }
+    }
+    table_print(table, stdout, "");
+    table_free(table);
+}
+
+static void print_profiles(json_object *all, const char *prefix)
+{
+    static const char *const heads[] = {"profile", "goes to", "key from",
+                                        "checked", "source",  NULL};
+    struct table *table = table_new(heads);
+    json_object_object_foreach(all, name, profile)
+    {
+        char text[512];
+        json_object *key = NULL;
+        const char *url = text_of(profile, "url");
+        if (!is_wanted(name, prefix))
+            continue;
+        json_object_object_get_ex(profile, "key", &key);
+        snprintf(text, sizeof(text), "%s%s", url[0] ? url : "(your URL)", text_of(profile, "path"));
+        table_text(table, name);
+        table_text(table, text);
+        table_text(table, text_of(key, "variable"));
+        table_text(table, text_of(profile, "checked"));
+        table_text(table, text_of(profile, "source"));
+    }
+    table_print(table, stdout, "");
+    table_free(table);
+}
+
+static bool any_wanted(json_object *all, const char *prefix)
+{
+    json_object_object_foreach(all, name, one)
+    {
+        (void)one;
+        if (is_wanted(name, prefix))
+            return true;
+    }
+    return false;
+}
+
+static int show(json_object *all, bool of_profiles, const char *prefix, bool json)
+{
+    if (!any_wanted(all, prefix)) {
+        fprintf(stderr, "ration: no %s begins with '%s'; 'ration presets%s' lists them all\n",
+                of_profiles ? "profile's name" : "preset's name", prefix,
+                of_profiles ? " --profiles" : "");
+        return EXIT_WRONG;
+    }
+    if (json)
+        print_json(all, prefix);
+    else if (of_profiles)
+        print_profiles(all, prefix);
+    else
+        print_presets(all, prefix);
+    return EXIT_GRANTED;
+}
+
+static int show_profiles(const char *prefix, bool json)
+{
+    struct profiles *profiles = NULL;
+    char why[PROFILE_WHY_BYTES] = "";
+    if (profiles_open(NULL, &profiles, why) < 0) {
+        fprintf(stderr, "ration: %s\n", why);
+        return EXIT_WRONG;
+    }
+    int code = show(profiles_tree(profiles), true, prefix, json);
+    profiles_close(profiles);
+    return code;
+}
+
+static int show_presets(const char *prefix, bool json)
+{
+    json_object *presets = json_tokener_parse(ration_presets_json);
+    if (!presets) {
+        fprintf(stderr, "ration: out of memory for the presets\n");
+        return EXIT_WRONG;
+    }
+    int code = show(presets, false, prefix, json);
+    json_object_put(presets);
+    return code;
+}
+
+int cmd_presets(int argc, char **argv, struct tool *tool)
+{
+    bool of_profiles = false;
+    const struct option_row options[] = {
+        {"profiles", OPTION_FLAG, &of_profiles, 0, 0, NULL,
+         "the provider profiles, by which APIs are called"},
+    };
+    const struct command_line line = {
+        .name = "presets",
+        .synopsis = "[PREFIX] [options]",
+        .about =
+            "Lists the limits of providers, as published, with their source and the day they were "
+            "last checked\n(those whose name begins with PREFIX). Asks no server.\n\n"
+            "A pool of rationd's configuration names one:\n"
+            "  \"pools\": {\"openai/gpt-4o\": {\"preset\": \"openai/gpt-4o/tier1\"}}\n"
+            "Accounts differ: what the provider shows for yours goes into the pool's own "
+            "\"limits\".",
+        .exits = "0 listed, 2 an error, or nothing of that name",
+        .rows = options,
+        .n = sizeof(options) / sizeof(options[0]),
+        .max_others = 1};
+    int at = options_parse(&line, tool, argc, argv);
+    if (at < 0)
+        return options_exit(at);
+    const char *prefix = at < argc ? argv[at] : NULL;
+    return of_profiles ? show_profiles(prefix, tool->json) : show_presets(prefix, tool->json);
+}

@@ -1,0 +1,107 @@
+/*
+ * One HTTP exchange with a provider, on a libcurl easy handle of its own: from a request that the profile knows how to
+ * dress, to an answer that has been read: its class, what it used, what it told of limits and waits.
+ *
+ * It drives nothing itself. Between upstream_begin() and upstream_end() the easy handle is the caller's to run, with
+ * curl_easy_perform() or in a curl multi handle among others:
+ *
+ *     struct upstream *up = upstream_new();
+ *     if (upstream_begin(up, &request) == 0) {
+ *         curl_multi_add_handle(multi, upstream_easy(up));
+ *         ... when curl_multi_info_read() tells of CURLMSG_DONE:
+ *         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request.arg);
+ *         CURLcode code = message->data.result;
+ *         curl_multi_remove_handle(multi, upstream_easy(up));
+ *         upstream_end(up, code, &answer);
+ *         ...
+ *         upstream_answer_free(&answer);
+ *     }
+ *
+ * Nothing here knows the ration handle, and nothing is shared between two of them but the profiles: each may be used by
+ * another thread. An upstream is used again and again, for one exchange at a time; it keeps its connection (in a multi
+ * handle the multi keeps it).
+ */
+#ifndef RATION_UPSTREAM_H
+#define RATION_UPSTREAM_H
+
+#include "profile.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <curl/curl.h>
+
+#define UPSTREAM_MAX_ANSWER_BYTES (64u << 20)
+#define UPSTREAM_WHY_BYTES        256
+#define UPSTREAM_REASON_BYTES     (RATION_MAX_REASON_BYTES + 1)
+
+struct upstream;
+
+/* Everything is borrowed until upstream_end(). */
+struct upstream_request {
+    const struct profile *profile;
+    const char *url; /* by profile_url() */
+    const char *key; /* NULL or "": none is sent */
+    const char *body;
+    size_t body_bytes;
+    bool streamed;       /* as profile_read_request() says */
+    uint32_t timeout_ms; /* of the whole exchange */
+    ration_stream_fn
+        stream; /* gets the events of a streamed 2xx; NULL: the answer is collected as it comes */
+    void *stream_arg;
+    void *arg; /* the caller's own: CURLINFO_PRIVATE of the easy handle */
+};
+
+/* What came of it. */
+struct upstream_answer {
+    enum profile_class outcome; /* as enum ration_outcome */
+    int status;                 /* 0: no answer came */
+    char *body;                 /* gives, NUL-terminated; NULL: none, or the callback took it */
+    size_t body_bytes;
+    bool sent;      /* at least some of the request left this machine: the provider may count it */
+    bool complete;  /* the whole answer came; of a stream: to its end */
+    bool aborted;   /* by the caller's callback */
+    bool delivered; /* the caller's callback has been given at least one event */
+    bool no_memory; /* for the answer, here */
+    bool streamed;  /* a stream came */
+    struct profile_usage usage; /* .known: the provider told it all; else as far as it told */
+    int64_t text_characters;    /* of a stream: characters of text that came */
+    struct profile_hints hints; /* waits and limits that headers or the error's body told */
+    uint64_t took_us;
+    uint64_t first_us; /* until the first byte of the answer's body; 0: none came */
+    char reason
+        [UPSTREAM_REASON_BYTES]; /* EXHAUSTED: the provider's word for it, without spaces; else "" */
+    char why[UPSTREAM_WHY_BYTES]; /* what went wrong, in words; "" after an answer */
+};
+
+struct upstream *upstream_new(void);     /* NULL: out of memory, or libcurl could not be set up */
+void upstream_free(struct upstream *up); /* NULL is allowed; not in a multi handle any more */
+
+CURL *upstream_easy(struct upstream *up);
+
+/* Sets the easy handle up. Errors: RATION_ENOMEM, and then there is nothing to end. */
+int upstream_begin(struct upstream *up, const struct upstream_request *request);
+
+/* Reads what came. code: what curl_easy_perform() returned, or CURLMSG_DONE's result; CURLE_ABORTED_BY_CALLBACK for an
+ * exchange that the caller itself broke off. */
+void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *answer);
+
+void upstream_answer_free(
+    struct upstream_answer *answer); /* allowed on a zeroed or already freed struct */
+
+/*
+ * libcurl guards its writes against SIGPIPE only where it may touch signal handlers, which a library must not
+ * (CURLOPT_NOSIGNAL). Plain sockets are written with MSG_NOSIGNAL, but TLS libraries may use write(). So whoever runs the
+ * handles blocks SIGPIPE in its thread meanwhile, and takes away one that was raised. A program of its own, which ignores
+ * SIGPIPE, needs neither.
+ */
+struct upstream_quiet {
+    sigset_t before;
+    bool was_pending;
+};
+void upstream_quiet_begin(struct upstream_quiet *quiet);
+void upstream_quiet_end(const struct upstream_quiet *quiet);
+
+#endif

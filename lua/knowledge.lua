@@ -1,0 +1,273 @@
+-- What is known of a pool: what one host learned of the provider, and all hosts go by. It stands in a key of the pool's own,
+-- which is there only while there is something to know; nothing below is made before.
+--
+--   paused     the provider said when to come back
+--   closed     no wait will help (the account is out of money), or an operator said so; until an operator opens it
+--   circuit    too many of the calls of the last while failed. It stays open for a cool-down; then one acquire is granted, the
+--              probe, and its report decides: a success closes the circuit, a failure (or no report before the probe expires)
+--              opens it again for twice as long, up to eight times the configured cool-down
+--
+-- Counting begins with a failure, so that reports write nothing while all is well: what succeeded before the first failure
+-- of a window is not there to outweigh it. The window is kept in quarters: what counts came in the last three to four.
+--
+-- Packed: I1 format (1)  I1 flags (1 closed, 2 circuit open, 4 a probe is out, 8 levels are watched)  I6 paused until
+--         I6 circuit open until  I4 its cool-down (ms)  I6 the quarter  4 x (I4 reports  I4 failures), the latest first
+--         I1 length and the reason;  of a probe: I6 its deadline  I1 length and its name;  then levels_seen.lua
+
+local CLOSED = 253 -- in the place of a limit that refuses; as PAUSED and CIRCUIT below
+
+function know.open()
+    local floor, ceil, min, max, redis_call = math.floor, math.ceil, math.min, math.max, redis.call
+    local unpack_bytes, pack_bytes = struct.unpack, struct.pack
+    local CANCEL, OPEN_POOL, CLOSE_POOL, SHOWN = 4, 6, 7, 10
+    local PAUSED, CIRCUIT = 255, 254
+    local QUARTERS, SLOWEST = 4, 8
+    local LONGEST_PAUSE = 86400000
+    local CLOSED_FOR = 2 ^ 38 -- every key has an expiry: nearly nine years
+
+    know.open_seen()
+
+    local function knowledge_of(b)
+        local k = know.of[b]
+        if not k then
+            k = {
+                b = b, paused = 0, circuit = false, next = 0, cool = 0, quarter = 0, reason = false, probe = false,
+                probe_until = 0, all = { 0, 0, 0, 0 }, failed = { 0, 0, 0, 0 }, dirty = false,
+            }
+            know.of[b] = k
+        end
+        return k
+    end
+
+    local function quarter_width(b)
+        return ceil(know.breaker[b].window / QUARTERS)
+    end
+
+    -- Forgets the quarters that have passed; all of them when the window was configured anew.
+    local function turn_quarters(k, now)
+        local quarter = floor(now / quarter_width(k.b))
+        local passed = quarter - k.quarter
+        if passed ~= 0 then
+            for i = QUARTERS, 1, -1 do
+                local from = passed > 0 and i - passed or 0
+                k.all[i], k.failed[i] = from > 0 and k.all[from] or 0, from > 0 and k.failed[from] or 0
+            end
+            k.quarter = quarter
+        end
+    end
+
+    local function sum(counts)
+        return counts[1] + counts[2] + counts[3] + counts[4]
+    end
+
+    local function slower(k)
+        local cool = know.breaker[k.b].cool
+        return min(max(k.cool, cool) * 2, SLOWEST * cool)
+    end
+
+    local function open_circuit(k, from, cool)
+        k.circuit, k.next, k.cool, k.probe = true, from + cool, cool, false
+    end
+
+    function know.read(b, raw, now)
+        local k, flags, at = knowledge_of(b), nil, nil
+        local all, failed = k.all, k.failed
+        flags, k.paused, k.next, k.cool, k.quarter, all[1], failed[1], all[2], failed[2], all[3], failed[3], all[4],
+            failed[4], k.reason, at = unpack_bytes('<I1I6I6I4I6I4I4I4I4I4I4I4I4I1c0', raw, 2)
+        if flags % 2 == 0 then
+            k.reason = false
+        end
+        k.circuit = floor(flags / 2) % 2 == 1 and know.breaker[b].share > 0
+        if floor(flags / 4) % 2 == 1 then
+            k.probe_until, k.probe, at = unpack_bytes('<I6I1c0', raw, at)
+            if k.probe_until <= now then
+                open_circuit(k, k.probe_until, slower(k)) -- the probe was never reported
+            end
+        end
+        if floor(flags / 8) % 2 == 1 then
+            know.seen_read(k, raw, at, now)
+        end
+        turn_quarters(k, now)
+    end
+
+    local function expiry_of(k, now)
+        local expiry = k.paused
+        if k.reason then
+            expiry = now + CLOSED_FOR
+        end
+        if k.circuit then
+            -- Whoever comes later finds a circuit that is closed, instead of being the probe.
+            local cool = SLOWEST * know.breaker[k.b].cool
+            expiry = max(expiry, (k.probe and k.probe_until + slower(k) or k.next) + cool)
+        end
+        for i = 1, QUARTERS do
+            if k.all[i] > 0 then
+                expiry = max(expiry, (k.quarter - i + 1 + QUARTERS) * quarter_width(k.b))
+            end
+        end
+        return max(expiry, k.seen and k.seen.until_ms or 0)
+    end
+
+    local function write_one(k, now)
+        local key = k.key
+        local expiry = expiry_of(k, now)
+        if expiry <= now then
+            redis_call('DEL', key)
+            return
+        end
+        local flags = (k.reason and 1 or 0) + (k.circuit and 2 or 0) + (k.probe and 4 or 0) + (k.seen and 8 or 0)
+        local reason, all, failed = k.reason or '', k.all, k.failed
+        local packed = pack_bytes('<I1I1I6I6I4I6I4I4I4I4I4I4I4I4I1c0', 1, flags, k.paused, k.next, k.cool, k.quarter, all[1],
+            failed[1], all[2], failed[2], all[3], failed[3], all[4], failed[4], #reason, reason)
+        if k.probe then
+            packed = packed .. pack_bytes('<I6I1c0', k.probe_until, #k.probe, k.probe)
+        end
+        if k.seen then
+            packed = packed .. know.seen_pack(k.seen)
+        end
+        redis_call('SET', key, packed, 'PXAT', string.format('%d', expiry))
+    end
+
+    function know.write(now)
+        for i = 1, #know.buckets do
+            local k = know.of[know.buckets[i]]
+            if k and k.seen and dirty[k.b] then
+                know.seen_observe(k, now)
+            end
+            if k and k.dirty then
+                k.key = know.keys[i]
+                write_one(k, now)
+            end
+        end
+    end
+
+    -- Asking. How many of those that fit may have it; those who are again in a group that was granted in part are not probes.
+    function know.room(k, fit, again, now)
+        if k.reason or k.paused > now then
+            return 0
+        elseif not k.circuit then
+            return fit
+        end
+        return (k.probe or k.next > now or again) and 0 or 1
+    end
+
+    function know.granted(k, deadline)
+        if k.circuit then
+            k.probe, k.probe_until, k.dirty = o.slice.key .. o.nonce, deadline, true
+        end
+    end
+
+    -- The limits' answer, or the pool's own where it refuses: with the longer of the two waits.
+    function know.refusal(k, at_bucket, at_limit, wait, now)
+        if k.reason then
+            return 0, CLOSED, -1
+        elseif wait < 0 then
+            return at_bucket, at_limit, wait
+        end
+        local paused, circuit = k.paused - now, 0
+        if k.circuit then
+            circuit = (k.probe and k.probe_until + slower(k) or k.next) - now
+        end
+        if paused > 0 and paused >= circuit then
+            return 0, PAUSED, max(wait, paused)
+        elseif circuit > 0 then
+            return 0, CIRCUIT, max(wait, circuit)
+        end
+        return at_bucket, at_limit, wait
+    end
+
+    local function is_probe(k)
+        return k.probe and o.member == 0 and k.probe == o.slice.key .. o.nonce
+    end
+
+    function know.renewed(k, deadline)
+        if is_probe(k) then
+            k.probe_until, k.dirty = deadline, true
+        end
+    end
+
+    -- Reporting.
+    local function count_probe(k, failed, now)
+        if failed then
+            open_circuit(k, now, slower(k))
+        elseif o.kind == CANCEL then
+            k.probe, k.next = false, now -- it was never sent: somebody else is
+        else
+            k.circuit, k.probe, k.next, k.cool = false, false, 0, 0
+            k.all, k.failed = { 0, 0, 0, 0 }, { 0, 0, 0, 0 }
+        end
+        k.dirty = true
+    end
+
+    local function count(k, failed, now)
+        local breaker = know.breaker[k.b]
+        if breaker.share == 0 then
+            return
+        elseif k.circuit then
+            if is_probe(k) then
+                count_probe(k, failed, now)
+            end
+            return -- what was under way when it opened tells nothing new
+        elseif o.kind == CANCEL and not failed or not failed and sum(k.failed) == 0 then
+            return
+        end
+        turn_quarters(k, now)
+        k.all[1] = k.all[1] + 1
+        k.failed[1] = k.failed[1] + (failed and 1 or 0)
+        k.dirty = true
+        local all = sum(k.all)
+        if failed and all >= breaker.at_least and sum(k.failed) * 1000000 >= breaker.share * all then
+            open_circuit(k, now, breaker.cool)
+        end
+    end
+
+    -- Called once a reservation, when it is settled, before its estimate is corrected. `use` is what was really used.
+    function know.report(r, use, now)
+        local news = o.news
+        if not know.breaker[o[1]] then
+            return -- a bucket that knows nothing
+        end
+        local failed = news ~= nil and news.failed == 1
+        local k = knowledge_of(o[1])
+        count(k, failed, now)
+        if not news then
+            return
+        end
+        if news.pause > 0 and now + min(news.pause, LONGEST_PAUSE) > k.paused then
+            k.paused, k.dirty = now + min(news.pause, LONGEST_PAUSE), true
+        end
+        if news.reason ~= '' and not k.reason then
+            k.reason, k.dirty = news.reason, true
+        end
+        for i = 1, #news do
+            know.seen_report(k, news[i], r, use, now)
+        end
+    end
+
+    -- The operator: opening forgets the pause and the circuit too.
+    local function operate(k, now)
+        if o.kind == OPEN_POOL then
+            k.dirty = k.dirty or k.reason or k.paused > 0 or k.circuit or sum(k.all) > 0
+            k.reason, k.paused, k.circuit, k.probe, k.next, k.cool = false, 0, false, false, 0, 0
+            k.all, k.failed = { 0, 0, 0, 0 }, { 0, 0, 0, 0 }
+        elseif o.kind == CLOSE_POOL then
+            k.reason, k.dirty = o.news.reason, true
+        end
+    end
+
+    function know.operate(now)
+        local k = knowledge_of(o[1])
+        operate(k, now)
+        local state, ends, reason = 0, 0, k.reason or ''
+        if k.reason then
+            state, ends = 4, -1
+        elseif k.circuit and k.probe then
+            state, ends = 3, k.probe_until - now
+        elseif k.circuit and (k.next > now or k.paused <= now) then
+            state, ends = 2, max(0, k.next - now)
+        elseif k.paused > now then
+            state, ends = 1, k.paused - now
+        end
+        return pack_bytes('<I1I1I1I1i8I4I4I4I1c0', SHOWN, 0, state, 0, ends, sum(k.failed), sum(k.all), k.cool, #reason, reason)
+    end
+end

@@ -1,0 +1,158 @@
+-- What the provider's headers say is left, against what we think.
+--
+-- A header was written when its call was let in, so it knows that call and those that came before it, and none that came
+-- later. It is therefore held against our own level of that moment, not of now: whatever the provider counts beyond that
+-- somebody else has used, and it is charged to the limit, now. So what is in flight is not counted twice, and a pool that nobody
+-- else uses loses nothing. A level only ever comes down by this.
+--
+-- Our levels of the last minute are kept as the highest of each tick (500 ms), so that calls which overtake each other on
+-- their way do not look like somebody else's. A tick's level is kept less what had been charged here until then (`charged`):
+-- what one header has told is no news in the next. Watching begins with the first header and ends ten minutes after the last
+-- one. A call that was granted before it began is held against the highest level since, and what has come back meanwhile.
+--
+-- Packed, at the end of a pool's knowledge: I1 limits  I6 watched until  I6 first tick  of each limit: I3 sig  I6 charged,
+-- then for each tick in which the pool changed: I6 tick, of each limit: i6 its highest level - charged
+
+function know.open_seen()
+    local floor, ceil, max = math.floor, math.ceil, math.max
+    local unpack_bytes, pack_bytes = struct.unpack, struct.pack
+    local CALENDAR, CONCURRENT = 2, 3
+    local TICK, TRAVEL = 500, 250
+    local TICKS = 120
+    local WATCH = 600000
+    local ROUNDED, ROUNDED_FROM = 1000, 10000
+
+    local function entry_bytes(n)
+        return 6 + 6 * n
+    end
+
+    local function same_limits(seen, set)
+        for j = 1, #set do
+            if seen.sigs[j] ~= set[j].sig then
+                return false
+            end
+        end
+        return #seen.sigs == #set
+    end
+
+    function know.seen_read(k, raw, at, now)
+        local n, seen = nil, { sigs = {}, charged = {} }
+        n, seen.until_ms, seen.first, at = unpack_bytes('<I1I6I6', raw, at)
+        for j = 1, n do
+            seen.sigs[j], seen.charged[j], at = unpack_bytes('<I3I6', raw, at)
+        end
+        seen.ticks = string.sub(raw, at)
+        if seen.until_ms > now and same_limits(seen, set_of[k.b]) then
+            k.seen = seen
+        end
+    end
+
+    function know.seen_pack(seen)
+        local packed = pack_bytes('<I1I6I6', #seen.sigs, seen.until_ms, seen.first)
+        for j = 1, #seen.sigs do
+            packed = packed .. pack_bytes('<I3I6', seen.sigs[j], seen.charged[j])
+        end
+        return packed .. seen.ticks
+    end
+
+    -- Our levels as of now become those of the current tick, where they are higher.
+    function know.seen_observe(k, now)
+        local seen, base, n = k.seen, first_of[k.b], #k.seen.sigs
+        local tick, size = floor(now / TICK), entry_bytes(n)
+        local last = #seen.ticks - size + 1
+        local same = last > 0 and unpack_bytes('<I6', seen.ticks, last) == tick
+        local entry = pack_bytes('<I6', tick)
+        for j = 1, n do
+            local level = used[base + j] - seen.charged[j]
+            if same then
+                level = max(level, (unpack_bytes('<i6', seen.ticks, last + 6 * j)))
+            end
+            entry = entry .. pack_bytes('<i6', level)
+        end
+        local kept = same and string.sub(seen.ticks, 1, last - 1) or seen.ticks
+        if #kept >= TICKS * size then
+            kept = string.sub(kept, size + 1)
+            seen.first = max(seen.first, (unpack_bytes('<I6', kept)))
+        end
+        seen.ticks, k.dirty = kept .. entry, true
+    end
+
+    local function watch(k, now)
+        local seen, set = k.seen, set_of[k.b]
+        if not seen then
+            seen = { sigs = {}, charged = {}, ticks = '', until_ms = 0, first = floor(now / TICK) + 1 }
+            for j = 1, #set do
+                seen.sigs[j], seen.charged[j] = set[j].sig, 0
+            end
+            k.seen = seen
+        end
+        if seen.until_ms < now + WATCH / 2 then
+            seen.until_ms = now + WATCH
+        end
+        know.seen_observe(k, now)
+    end
+
+    -- The limit that the header speaks of: of its unit and period; where no period is said, of its amount, or the shortest.
+    local function find_limit(set, what)
+        local found
+        for j = 1, #set do
+            local limit = set[j]
+            if limit.unit == what.unit + 1 and limit.algorithm ~= CONCURRENT then
+                if what.per > 0 and what.per == limit.per or what.per == 0 and what.limit == limit.amount then
+                    return j
+                elseif what.per == 0 and (not found or limit.per < set[found].per) then
+                    found = j
+                end
+            end
+        end
+        return found
+    end
+
+    -- Our own highest level when the provider may have looked.
+    local function own_level(k, j, r, use, now)
+        local seen, s, limit = k.seen, first_of[k.b] + j, set_of[k.b][j]
+        local granted = r.parts[1][1]
+        local from, to = floor(granted / TICK), floor((granted + TRAVEL) / TICK)
+        local highest, size = used[s], entry_bytes(#seen.sigs)
+        local watched = from >= seen.first
+        if watched and not limit.at_end then
+            highest = r.parts[1][limit.unit + 1]
+        end
+        for at = #seen.ticks - size + 1, 1, -size do
+            local tick = unpack_bytes('<I6', seen.ticks, at)
+            if watched and tick < from then
+                break
+            elseif not watched or limit.at_end or tick <= to then
+                highest = max(highest, unpack_bytes('<i6', seen.ticks, at + 6 * j) + seen.charged[j])
+            end
+        end
+        if limit.at_end then
+            return highest + use[limit.unit] -- whether the header knew this call's answer is not known
+        elseif not watched and now - granted > TICK and limit.algorithm ~= CALENDAR then
+            highest = highest + ceil((now - granted) / limit.per * limit.amount)
+        end
+        return highest
+    end
+
+    function know.seen_report(k, what, r, use, now)
+        local set = set_of[k.b]
+        local j = find_limit(set, what)
+        watch(k, now)
+        if not j then
+            return
+        end
+        local limit, s = set[j], first_of[k.b] + j
+        if limit.algorithm == CALENDAR and r.parts[1][1] < calendar_start(limit, now) then
+            return -- it speaks of yesterday
+        end
+        local others = limit.capacity - what.remaining - own_level(k, j, r, use, now)
+        -- Some round what is left to a thousand.
+        local rounded = limit.unit >= 2 and limit.unit <= 4 and limit.capacity >= ROUNDED_FROM and what.remaining > 0
+            and what.remaining % ROUNDED == 0
+        if others > (rounded and ROUNDED or 0) then
+            limit_charge(s, others, now)
+            k.seen.charged[j] = k.seen.charged[j] + others
+            dirty[k.b], k.dirty = true, true
+        end
+    end
+end

@@ -1,0 +1,125 @@
+"""What a pool knows, by the rules of lua/README.md: pauses, closing, and the circuit breaker with every report it counts.
+
+`Knowledge` keeps all that happened and derives the rest: the script keeps four counters, this keeps the reports themselves.
+"""
+
+from packing import CANCEL, CIRCUIT, IS_CLOSED, NEVER, PAUSED
+
+LONGEST_PAUSE = 86_400_000
+SLOWEST = 8
+
+
+class Knowledge:
+    def __init__(self, breaker):
+        self.breaker, self.paused, self.reason, self.reports = breaker, 0, None, []
+        self.chance = self.probe = None  # when the circuit is open: when a probe may go; (its name, its deadline)
+        self.cool = 0
+
+    @property
+    def circuit(self):
+        return self.chance is not None
+
+    # The circuit.
+
+    def open(self, at, cool):
+        self.chance, self.cool, self.probe = at + cool, cool, None
+
+    def close(self):
+        self.chance, self.probe, self.cool, self.reports = None, None, 0, []
+
+    def slower(self):
+        return min(2 * max(self.cool, self.breaker.cool), SLOWEST * self.breaker.cool)
+
+    def refresh(self, now):
+        if self.probe and self.probe[1] <= now:
+            self.open(self.probe[1], self.slower())
+
+    def counted(self, now):
+        """The reports of this quarter of a window and of the three before it."""
+        quarter = -(-self.breaker.window // 4)
+        return [failed for at, failed in self.reports if at // quarter > now // quarter - 4]
+
+    # Asking.
+
+    def room(self, fit, again, now):
+        if self.reason is not None or self.paused > now:
+            return 0
+        if not self.circuit:
+            return fit
+        return 0 if self.probe or self.chance > now or again else 1
+
+    def refusal(self, now):
+        """(what refuses, how long); None: nothing does."""
+        if self.reason is not None:
+            return IS_CLOSED, NEVER
+        paused, circuit = self.paused - now, 0
+        if self.circuit:
+            circuit = (self.probe[1] + self.slower() if self.probe else self.chance) - now
+        if max(paused, circuit) <= 0:
+            return None
+        return (PAUSED, paused) if paused >= circuit else (CIRCUIT, circuit)
+
+    # Learning. Each gives whether anything is to be remembered.
+
+    def granted(self, name, deadline):
+        if self.circuit:
+            self.probe = name, deadline
+
+    def renewed(self, name, deadline):
+        if self.probe and self.probe[0] == name:
+            self.probe = name, deadline
+
+    def count(self, name, cancelled, failed, now):
+        if self.breaker.share == 0:
+            return
+        if self.circuit:
+            if self.probe and self.probe[0] == name:
+                if failed:
+                    self.open(now, self.slower())
+                elif cancelled:
+                    self.chance, self.probe = now, None
+                else:
+                    self.close()
+            return
+        if not failed and (cancelled or True not in self.counted(now)):
+            return
+        self.reports.append((now, failed))
+        counted = self.counted(now)
+        if failed and len(counted) >= self.breaker.at_least and sum(counted) >= self.breaker.share * len(counted):
+            self.open(now, self.breaker.cool)
+
+    def report(self, o, name, now):
+        news = o.news
+        self.count(name, o.kind == CANCEL, bool(news and news.failed), now)
+        if news and news.pause:
+            self.paused = max(self.paused, now + min(news.pause, LONGEST_PAUSE))
+        if news and news.reason and self.reason is None:
+            self.reason = news.reason
+
+    def operate(self, reason):
+        """None: open it."""
+        self.reason = reason
+        if reason is None:
+            self.paused = 0
+            self.close()
+
+    def shown(self, now):
+        """(state, until, failures, reports)"""
+        counted = self.counted(now)
+        return (*self.state(now), sum(counted), len(counted))
+
+    def state(self, now):
+        if self.reason is not None:
+            return "closed", NEVER
+        if self.probe:
+            return "probing", self.probe[1] - now
+        if self.circuit and (self.chance > now or self.paused <= now):
+            return "circuit", max(0, self.chance - now)
+        if self.paused > now:
+            return "paused", self.paused - now
+        return "open", 0
+
+    def matters(self, at):
+        """May it not be forgotten yet? An open circuit is, when nobody has come for eight cool-downs."""
+        return self.reason is not None or self.paused > at or True in self.counted(at) \
+            or self.circuit and (self.probe or self.chance + SLOWEST * self.breaker.cool > at)

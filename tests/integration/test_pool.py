@@ -1,0 +1,227 @@
+"""What one host learns of a provider all hosts know: two rationd on one store, with its clock in the test's hand."""
+import json
+import threading
+
+import pytest
+
+from configs import POOL, config, limit
+from test_traps_settle import World
+from wire import WireError, as_fields
+
+MANY = [limit("tokens", 1_000_000, "minute"), limit("requests", 100_000, "minute")]
+BREAKER = {"failures": 0.5, "at_least": 10, "window_ms": 8000, "cool_down_ms": 1000}
+
+
+@pytest.fixture
+def world(lab):
+    def make(**settings):
+        pool = {"limits": MANY, "breaker": BREAKER, **settings}
+        return World(lab, pools={POOL: pool, "other": {"limits": MANY}}, tier=[limit("tokens", 10**9, "minute")])
+
+    return make
+
+
+def acquire(w, *cost, wire=0, pool=POOL):
+    return w.wires[wire].fields("ACQUIRE", pool, "acme", *(cost or ("tokens", 1)))
+
+
+def denied(answer):
+    return answer["status"] == "denied" and (answer["limited_by"], answer["retry_after_ms"])
+
+
+def show(w, *words, wire=0):
+    return w.wires[wire].fields("POOL", *(words or ("GET", POOL)))
+
+
+def fail(w, n, *words, wire=0):
+    for id_ in [w.granted("tokens", 1) for _ in range(n)]:
+        assert w.status("REPORT", id_, *(words or ("FAILED",)), wire=wire) == "settled"
+
+
+PAUSES = (("STATUS 429 RETRY_AFTER 5000", 5000), ("STATUS 429", 1000), ("STATUS 429 RETRY_AFTER 0", 0), ("STATUS 503", 0),
+          ("STATUS 503 RETRY_AFTER 70", 70), ("STATUS 529 RETRY_AFTER 99999999999", 86_400_000),
+          ("STATUS 200 RETRY_AFTER 5000", 0), ("STATUS 500 RETRY_AFTER 5000", 0))  # fmt: skip
+
+
+@pytest.mark.parametrize("words, ms", PAUSES)
+def test_what_pauses_a_pool_and_for_how_long(world, words, ms):
+    w = world()
+    assert w.status("REPORT", w.granted("tokens", 1), *words.split()) == "settled"
+    answer = acquire(w, wire=1)
+    assert denied(answer) == (ms > 0 and (f"pool:{POOL} paused", ms))
+    assert acquire(w, wire=1, pool="other")["status"] == "granted"
+    if ms:
+        assert acquire(w, "tokens", 1, "DRYRUN")["status"] == "denied"
+        w.clock.advance(ms - 1)
+        assert denied(acquire(w)) == (f"pool:{POOL} paused", 1)
+        w.clock.advance(1)
+        assert acquire(w)["status"] == "granted"
+
+
+def test_a_pause_is_seen_by_every_host_and_a_duplicate_extends_nothing(world):
+    w = world()
+    first, second, late = [w.granted("tokens", 1, "TTL", 60_000) for _ in range(3)]
+    w.status("REPORT", first, "STATUS", 429, "RETRY_AFTER", 5000)
+    w.clock.advance(3000)
+    assert w.status("REPORT", first, "STATUS", 429, "RETRY_AFTER", 5000, wire=1) == "duplicate"
+    assert denied(acquire(w, wire=1)) == (f"pool:{POOL} paused", 2000)
+    digest = w.store.digest()
+    for wire in (0, 1):
+        assert acquire(w, wire=wire)["status"] == "denied"
+    assert w.store.digest() == digest
+    assert w.a.fields("RENEW", second, "tokens", 5)["status"] == "granted"
+    fields = show(w, wire=1)
+    assert list(fields) == ["pool", "state", "reason", "until_ms", "failures", "reports", "cool_down_ms"]
+    assert (fields["pool"], fields["state"], fields["until_ms"]) == (POOL, "paused", 2000)
+    assert "ration:{default}:k:" + POOL not in w.store.keys_without_expiry()
+    w.clock.advance(120_000)
+    assert w.status("REPORT", late, "STATUS", 429, "RETRY_AFTER", 700) == "late"
+    assert denied(acquire(w)) == (f"pool:{POOL} paused", 700)
+
+
+def test_a_pool_without_money_stays_closed_until_it_is_opened(world, lab):
+    w = world()
+    w.status("REPORT", w.granted("tokens", 1), "STATUS", 429, "EXHAUSTED", "insufficient_quota")
+    w.clock.advance(30 * 86_400_000)
+    assert denied(acquire(w, wire=1)) == (f"pool:{POOL} closed:insufficient_quota", -1)
+    for n in range(40):  # some as groups
+        w.b.send("ACQUIRE", POOL, "acme", "tokens", n // 10)
+    for _ in range(40):
+        assert denied(as_fields(w.b.read())) == (f"pool:{POOL} closed:insufficient_quota", -1)
+    assert show(w)["reason"] == "insufficient_quota"
+    w.store.restart()
+    assert denied(acquire(w)) == (f"pool:{POOL} closed:insufficient_quota", -1)
+
+    done = lab.tool(w.servers[0], "pool", "show", POOL)
+    assert done.returncode == 1 and f"{POOL} is closed: insufficient_quota; 'ration pool open {POOL}' ends it" in done.stdout
+    assert lab.tool(w.servers[1], "pool", "open", POOL).returncode == 0
+    assert acquire(w)["status"] == "granted"
+    done = lab.tool(w.servers[1], "pool", "close", POOL, "maintenance", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {"pool": POOL, "state": "closed", "reason": "maintenance", "until_ms": -1, "failures": 0,
+                                       "reports": 0, "cool_down_ms": 0}  # fmt: skip
+    assert denied(acquire(w)) == (f"pool:{POOL} closed:maintenance", -1)
+    assert show(w, "close", POOL)["reason"] == "operator"
+    assert lab.tool(w.servers[0], "pool", "shut", POOL).returncode == 2
+    assert lab.tool(w.servers[0], "pool", "show", "nopool").returncode == 2
+
+
+def test_the_circuit_opens_for_everybody_and_one_probe_closes_it(world):
+    w = world()
+    fail(w, 5, "STATUS", 500, wire=0)
+    fail(w, 4, wire=1)
+    assert acquire(w)["status"] == "granted"
+    assert w.status("CANCEL", w.granted("tokens", 1), "FAILED", wire=1) == "settled"
+    for wire in (0, 1):
+        assert denied(acquire(w, wire=wire)) == (f"pool:{POOL} circuit", 1000)
+    w.clock.advance(1000)
+
+    probes, lock = [], threading.Lock()
+
+    def crowd(server):
+        with server.wire() as wire:
+            for _ in range(40):
+                answer = as_fields(wire.call("ACQUIRE", POOL, "acme", "tokens", 1))
+                if answer["status"] == "granted":
+                    with lock:
+                        probes.append(answer["id"])
+                else:
+                    assert answer["limited_by"] == f"pool:{POOL} circuit"
+
+    threads = [threading.Thread(target=crowd, args=(server,)) for server in w.servers * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(probes) == 1
+    assert show(w)["state"] == "probing"
+    assert w.status("REPORT", probes[0], "STATUS", 502, wire=1) == "settled"
+    assert denied(acquire(w)) == (f"pool:{POOL} circuit", 2000)
+    assert show(w, wire=1)["cool_down_ms"] == 2000
+    w.clock.advance(2000)
+    probe = w.granted("tokens", 1, wire=1)
+    assert acquire(w)["status"] == "denied"
+    assert w.status("REPORT", probe, "tokens", 1, "STATUS", 429) == "settled"  # it answers again
+    assert w.status("REPORT", probe, "FAILED") == "duplicate"
+    assert denied(acquire(w)) == (f"pool:{POOL} paused", 1000)
+    w.clock.advance(1000)
+    assert acquire(w)["status"] == acquire(w)["status"] == "granted"
+
+
+def test_a_probe_that_nobody_reports_is_followed_by_another(world):
+    w = world()
+    fail(w, 10)
+    w.clock.advance(1000)
+    w.granted("tokens", 1, "TTL", 100)
+    wait = acquire(w)["retry_after_ms"]
+    assert 2100 <= wait <= 2200
+    w.clock.advance(wait - 1)
+    assert acquire(w)["status"] == "denied"
+    w.clock.advance(1)
+    assert w.granted("tokens", 1, "ID", "my-probe", wire=1) == "my-probe"
+    assert acquire(w)["status"] == "denied"
+    assert w.status("REPORT", "my-probe", "tokens", 1) == "settled"
+    assert acquire(w)["status"] == "granted"
+
+
+def test_the_breaker_may_be_switched_off(world):
+    w = world(breaker=None)
+    fail(w, 60, "STATUS", 500)
+    assert acquire(w)["status"] == "granted"
+    assert show(w)["failures"] == 0
+
+
+def test_headers_bring_a_level_down_on_every_host(world):
+    w = world()
+    assert w.status("REPORT", w.granted("tokens", 100), "REMAINING", "tokens", 400_000, "REMAINING", "requests", 90_000,
+                    "LIMIT", 100_000, "PER", 60_000) == "settled"  # fmt: skip
+    for wire in (0, 1):
+        assert w.remaining("tokens", wire=wire) == 400_000
+        assert w.remaining("requests", wire=wire) == 90_000
+    assert w.status("REPORT", w.granted("tokens", 100), "REMAINING", "tokens", 900_000) == "settled"
+    assert w.remaining("tokens") == 399_900
+    assert all(row["balanced"] for row in w.servers[0].audit(POOL).values())
+    assert acquire(w, "tokens", 399_901)["limited_by"] == f"pool:{POOL} tokens/minute"
+
+
+@pytest.mark.parametrize("setting", ["stated", "learned"])
+def test_estimates_learn(world, setting):
+    w = world(estimates=setting)
+    words = ("LEARNED",) if setting == "stated" else ()
+    for n in range(20):
+        id_ = w.granted("input_tokens", 10, "output_tokens", 1000, *words, wire=n % 2)
+        assert w.status("REPORT", id_, "input_tokens", 10, "output_tokens", 100, wire=1 - n % 2) == "settled"
+    before = w.remaining("tokens")
+    id_ = w.granted("input_tokens", 10, "output_tokens", 1000, *words)
+    charged = before - w.remaining("tokens")
+    assert 110 <= charged <= 129
+    before = w.remaining("tokens", "tenant")
+    assert w.status("REPORT", id_, "tokens", 510, "input_tokens", 10) == "settled"
+    assert before - w.remaining("tokens", "tenant") == 510 - charged
+    info = [server.info() for server in w.servers]
+    total = {name: sum(int(i[name]) for i in info) for name in info[0] if name.startswith("estimates_")}
+    assert total["estimates_learned"] == 21 and total["estimates_actual_tokens"] == 2500
+    assert total["estimates_over_tokens"] >= 8 * 900 and total["estimates_under_tokens"] == 510 - charged
+    if setting == "stated":
+        answer = w.a.call("ACQUIRE", POOL, "acme", "tokens", 5, "LEARNED")
+        assert isinstance(answer, WireError) and "LEARNED needs output_tokens" in answer
+        before = w.remaining("tokens")
+        w.granted("input_tokens", 10, "output_tokens", 1000)
+        assert before - w.remaining("tokens") == 1010
+
+
+def test_pools_are_the_operators(lab, monkeypatch):
+    store = lab.redis()
+    server = lab.ration(
+        config(store, auth={"operator": {"env": "OPERATOR"}}, tenants={"acme": {"tier": "all", "secret": {"env": "ACME"}}}),
+        env={"OPERATOR": "op-secret", "ACME": "acme-secret"},
+    )
+    with server.wire() as wire:
+        wire.call("AUTH", "acme", "acme-secret")
+        for verb in ("GET", "OPEN", "CLOSE"):
+            assert wire.call("POOL", verb, POOL).startswith("NOPERM")
+        wire.call("AUTH", "op-secret")
+        assert as_fields(wire.call("POOL", "GET", POOL))["state"] == "open"
+        assert "no pool" in wire.call("POOL", "GET", "nope")
+        assert "printable ASCII" in wire.call("POOL", "CLOSE", POOL, "no money")
+        assert "GET, OPEN or CLOSE" in wire.call("POOL", "SHUT", POOL)
