@@ -37,8 +37,8 @@ def parse(args):
     parser.add_argument("--json", metavar="FILE", help="write the result there as well")
     parser.add_argument("--svg", metavar="FILE", help="the picture (default: beside --json, else quota.svg in the build folder)")
     parser.add_argument("--modes", metavar="MODE,...", help=f"only these: {names}")
-    parser.add_argument("--window", metavar="S", type=float, default=40, help="what stands for a minute (default 40 s)")
-    parser.add_argument("--seconds", metavar="S", type=float, default=200, help="of the whole replay (default 200)")
+    parser.add_argument("--window", metavar="S", type=float, default=60, help="of the limits (default 60 s, a minute)")
+    parser.add_argument("--seconds", metavar="S", type=float, default=270, help="of the whole replay (default 270)")
     parser.add_argument("--load", metavar="X", type=float, default=3, help="the demand, as so many quotas (default 3)")
     parser.add_argument("--patience", metavar="S", type=float, default=2, help="how long a call sits out denials (default 2 s)")
     parser.add_argument("--threads", metavar="N", type=int, default=64, help="of each client process (default 64)")
@@ -70,9 +70,9 @@ def parse(args):
 
 def explain(plan, options):
     print(
-        f"{plan.rows} requests of {plan.trace} in {plan.seconds:g} s; a minute is {plan.window:g} s.\n"
-        f"The provider allows {plan.tpm:,} tokens in it. Load: {plan.load:g}x that once the first {plan.warm:g} s have passed"
-        f" (never less than {plan.lowest:.1f}x).\n"
+        f"{plan.rows} requests of {plan.trace} in {plan.seconds:g} s.\n"
+        f"The provider allows {plan.tpm:,} tokens in a window of {plan.window:g} s. Load: {plan.load:g}x that"
+        f" once the first {plan.warm:g} s have passed (never less than {plan.lowest:.1f}x).\n"
         f"{quota_lab.HOSTS} client processes, {quota_lab.SERVERS} servers, one Redis; all of"
         f" {', '.join(mode.name for mode in options.modes)} at the same time.",
         file=sys.stderr, flush=True,

@@ -5,7 +5,7 @@
 #
 # Installs what is missing, builds the preset release (not with --build DIR: runs what is there), starts a Redis, three
 # rationd and a strict provider for each mode on free ports, and replays a trace; quota.py does it, README.md says how to read
-# the table and the picture. Takes about four minutes. --help lists the options.
+# the table and the picture. Takes about five minutes. --help lists the options.
 #
 # Exit status: 0 every bar was met, 1 one was missed, 2 it could not be run.
 set -eu

@@ -33,7 +33,7 @@ class Row:
 class Plan:
     trace: str
     rows: int
-    window: float  # seconds that stand for the provider's minute
+    window: float  # seconds, of the provider's limits
     seconds: float  # of the whole replay
     load: float  # demand after the warm-up / quota
     lowest: float  # the same in the window that has the least

@@ -130,7 +130,7 @@ def table(results, plan, patience, audit):
     lines += [f"{result.mode.name:<14} {result.mode.title}" for result in results]
     lines += [
         "",
-        f"Quota used: by the provider's own count, the mean of all windows of {plan.window:g} s (its minute) of the"
+        f"Quota used: by the provider's own count, the mean of all windows of {plan.window:g} s of the"
         f" {plan.seconds - plan.warm:g} s after the warm-up,",
         "and the least and the most in one. Possible: what rationd's slots, its slack and the estimates of running calls leave.",
         f"Load {plan.load:g}x: most calls must give up, after {patience:g} s of patience, with Ration and without. A call asks for its"
@@ -144,8 +144,9 @@ def table(results, plan, patience, audit):
     if plan.lowest < 1.2:
         lines.append(f"The trace has a lull: in one window its load is only {plan.lowest:.2f}x the quota.")
     for result in results:
-        if result.clients["all"]["errors"]:
-            lines.append(f"{result.mode.name}: {result.clients['all']['errors']} calls met an error: {result.clients['first_error']}")
+        errors = result.clients["all"]["errors"]
+        if errors:
+            lines.append(f"{result.mode.name}: {errors} calls met an error, the first: {result.clients['first_error']}")
     if audit[0]:
         lines.append(f"Books: {audit[0]}")
     return "\n".join(lines)

@@ -63,7 +63,7 @@ class Picture:
         plan = self.plan
         self.text(LEFT, 26, "Tokens per second against the provider's quota", font_size="17", font_weight="bold")
         self.text(
-            LEFT, 46, f"{plan.rows:,} requests, {plan.load:g} times as much as the quota allows; a minute is {plan.window:g} s here"
+            LEFT, 46, f"{plan.rows:,} requests, {plan.load:g} times as much as the quota allows in windows of {plan.window:g} s"
         )
         x = LEFT
         for colour, words, step in (
