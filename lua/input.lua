@@ -5,8 +5,8 @@
 -- one table, `o`, is filled with each operation in turn.
 
 local BUCKET, ROLLING, CALENDAR, CONCURRENT = 0, 1, 2, 3
-local ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, CLOSE_POOL = 1, 2, 3, 4, 5, 6, 7 -- and 8: show a pool
-local GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED, SHOWN = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+local ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL = 1, 2, 3, 4, 5, 6 -- 7 closes and 8 shows a pool
+local GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local UNITS = 6 -- requests, tokens, input_tokens, output_tokens, usd, concurrent
 local BOOKED = 5 -- of those, the ones that the books count
 

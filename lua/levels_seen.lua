@@ -1,9 +1,11 @@
 -- What the provider's headers say is left, against what we think.
 --
--- A header was written when its call was let in, so it knows that call and those that came before it, and none that came
--- later. It is therefore held against our own level of that moment, not of now: whatever the provider counts beyond that
--- somebody else has used, and it is charged to the limit, now. So what is in flight is not counted twice, and a pool that nobody
--- else uses loses nothing. A level only ever comes down by this.
+-- What the provider counts beyond what we think is somebody else's use, and it is charged to the limit, now. But a header is
+-- old when its call is reported: it was written when the call was let in, or when it ended, nobody says which. Held against our
+-- level of now it would count what is in flight twice, or what was used and has come back since. So it is held against the highest
+-- level that we had between grant and report: what is beyond that is certainly not ours, and a pool that nobody else uses loses
+-- nothing. A header that knows clearly less (by a twentieth) than we had used a moment ago was written at the grant, and is
+-- held against our level of that time: so what was granted since is accounted for. A level only ever comes down by this.
 --
 -- Our levels of the last minute are kept as the highest of each tick (500 ms), so that calls which overtake each other on
 -- their way do not look like somebody else's. A tick's level is kept less what had been charged here until then (`charged`):
@@ -14,12 +16,13 @@
 -- then for each tick in which the pool changed: I6 tick, of each limit: i6 its highest level - charged
 
 function know.open_seen()
-    local floor, ceil, max = math.floor, math.ceil, math.max
+    local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
     local unpack_bytes, pack_bytes = struct.unpack, struct.pack
     local CALENDAR, CONCURRENT = 2, 3
     local TICK, TRAVEL = 500, 250
     local TICKS = 120
     local WATCH = 600000
+    local MARGIN = 20
     local ROUNDED, ROUNDED_FROM = 1000, 10000
 
     local function entry_bytes(n)
@@ -108,28 +111,36 @@ function know.open_seen()
         return found
     end
 
-    -- Our own highest level when the provider may have looked.
-    local function own_level(k, j, r, use, now)
+    -- Our own level when the provider looked; of two that are possible the higher.
+    local function own_level(k, j, counted, r, use, now)
         local seen, s, limit = k.seen, first_of[k.b] + j, set_of[k.b][j]
         local granted = r.parts[1][1]
         local from, to = floor(granted / TICK), floor((granted + TRAVEL) / TICK)
-        local highest, size = used[s], entry_bytes(#seen.sigs)
-        local watched = from >= seen.first
-        if watched and not limit.at_end then
-            highest = r.parts[1][limit.unit + 1]
-        end
+        local watched, size = from >= seen.first, entry_bytes(#seen.sigs)
+        local highest, at_grant, lately = used[s], r.parts[1][limit.unit + 1], 0
         for at = #seen.ticks - size + 1, 1, -size do
             local tick = unpack_bytes('<I6', seen.ticks, at)
             if watched and tick < from then
                 break
-            elseif not watched or limit.at_end or tick <= to then
-                highest = max(highest, unpack_bytes('<i6', seen.ticks, at + 6 * j) + seen.charged[j])
+            end
+            local level = unpack_bytes('<i6', seen.ticks, at + 6 * j) + seen.charged[j]
+            highest = max(highest, level)
+            if tick <= to then
+                at_grant = max(at_grant, level)
+            end
+            if lately == 0 and tick < floor((now - TRAVEL) / TICK) then
+                lately = level
             end
         end
         if limit.at_end then
             return highest + use[limit.unit] -- whether the header knew this call's answer is not known
-        elseif not watched and now - granted > TICK and limit.algorithm ~= CALENDAR then
-            highest = highest + ceil((now - granted) / limit.per * limit.amount)
+        elseif not watched then
+            if now - granted > TICK and limit.algorithm ~= CALENDAR then
+                highest = highest + ceil((now - granted) / limit.per * limit.amount)
+            end
+            return highest
+        elseif counted + limit.capacity / MARGIN < min(used[s], lately) then
+            return at_grant -- it knows too little to have been written just now
         end
         return highest
     end
@@ -145,7 +156,8 @@ function know.open_seen()
         if limit.algorithm == CALENDAR and r.parts[1][1] < calendar_start(limit, now) then
             return -- it speaks of yesterday
         end
-        local others = limit.capacity - what.remaining - own_level(k, j, r, use, now)
+        local counted = limit.capacity - what.remaining
+        local others = counted - own_level(k, j, counted, r, use, now)
         -- Some round what is left to a thousand.
         local rounded = limit.unit >= 2 and limit.unit <= 4 and limit.capacity >= ROUNDED_FROM and what.remaining > 0
             and what.remaining % ROUNDED == 0

@@ -241,7 +241,8 @@ static size_t find_bucket(struct packer *p, const struct policy *policy, size_t 
     bool pool = bucket->scope == SCOPE_POOL;
     bool slots = pool || limit_set_has_slots(bucket->set);
     if (slots) {
-        memcpy(key + n, ":s", 2);
+        key[n] = ':';
+        key[n + 1] = 's';
         put_key(p, key, n + 2);
     }
     put_int(p, &p->buckets, (int64_t)find_set(p, bucket->set), 2);

@@ -11,7 +11,7 @@
 
 #include "op.h"
 
-#define BATCH_MAX_OPS  256
+#define BATCH_MAX_OPS 256
 /* Two of each bucket, what is known of the pool, the estimates, the slice. */
 #define BATCH_MAX_KEYS (BATCH_MAX_OPS * (2 * POLICY_MAX_BUCKETS + 3))
 

@@ -46,7 +46,8 @@ bool command_may_act_for(struct request *request, const char *tenant, size_t n);
 bool command_is_tenant(const struct request *request);
 
 /* One a row, in cmd_*.c. */
-command_fn cmd_acquire, cmd_report, cmd_renew, cmd_cancel, cmd_peek, cmd_audit, cmd_pool, cmd_tenant;
+command_fn cmd_acquire, cmd_report, cmd_renew, cmd_cancel, cmd_peek, cmd_audit, cmd_pool,
+    cmd_tenant;
 command_fn cmd_auth, cmd_hello, cmd_ping, cmd_echo, cmd_info, cmd_command, cmd_client, cmd_config;
 command_fn cmd_select, cmd_reset, cmd_quit;
 

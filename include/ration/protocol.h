@@ -138,14 +138,16 @@ enum ration_unit {
 #define RATION_STATUS_DUPLICATE "duplicate" /* reported before; nothing was changed */
 
 /* What refuses an acquire beside the limits stands in limited_by after the pool: "pool:openai/gpt-4o paused". */
-#define RATION_LIMITED_PAUSED  "paused"  /* the provider said when to come back */
-#define RATION_LIMITED_CIRCUIT "circuit" /* too many calls failed; retry_after_ms is the next chance of a probe */
-#define RATION_LIMITED_CLOSED  "closed:" /* and the reason; until an operator says POOL OPEN */
+#define RATION_LIMITED_PAUSED "paused" /* the provider said when to come back */
+#define RATION_LIMITED_CIRCUIT                                                                     \
+    "circuit" /* too many calls failed; retry_after_ms is the next chance of a probe */
+#define RATION_LIMITED_CLOSED "closed:" /* and the reason; until an operator says POOL OPEN */
 
 /* The state of a pool, in the reply to POOL. until_ms is how long it lasts: 0 of an open pool, -1 of a closed one. */
-#define RATION_POOL_OPEN    "open"
-#define RATION_POOL_PAUSED  "paused"
-#define RATION_POOL_CIRCUIT "circuit" /* the circuit is open; once until_ms is 0, the next acquire is the probe */
+#define RATION_POOL_OPEN   "open"
+#define RATION_POOL_PAUSED "paused"
+#define RATION_POOL_CIRCUIT                                                                        \
+    "circuit" /* the circuit is open; once until_ms is 0, the next acquire is the probe */
 #define RATION_POOL_PROBING "probing" /* the probe is out; until_ms is when it would expire */
 #define RATION_POOL_CLOSED  "closed"
 

@@ -269,18 +269,49 @@ def test_a_level_comes_down_to_the_providers_and_never_up(clean_store, limit):
 
 
 def test_what_is_in_flight_is_accounted_for(pool):
+    """A header that knows less than is in flight was written when its call was let in: what has gone since is used as well."""
+    pool.call(cost=1, **seen(TOKENS, 9999))
+    pool.at += 1000
+    first, _ = pool.acquire(tokens=500)
+    pool.at += 1000
+    running = [pool.acquire(tokens=1000)[0] for _ in range(4)]
+    pool.at += 1000
+    pool.tell(first, **seen(TOKENS, 10_000 - 501 - 2000))  # others: 2000
+    assert pool.remaining("p") == [10_000 - 501 - 2000 - 4000]
+    # The others were granted before that was known; their headers tell the same once more.
+    pool.at += 1000
+    for i, o in enumerate(running):
+        pool.tell(o, **seen(TOKENS, 10_000 - 501 - 2000 - 1000 * (i + 1)))
+    assert pool.remaining("p") == [10_000 - 501 - 2000 - 4000]
+
+
+def test_a_header_that_may_be_of_now_counts_nothing_twice(pool):
     pool.call(cost=1, **seen(TOKENS, 9999))
     pool.at += 1000
     first, _ = pool.acquire(tokens=500)
     pool.at += 1000
     for _ in range(4):
-        pool.acquire(tokens=500)
+        pool.acquire(tokens=1000)
     pool.at += 1000
-    # When the first was let in others had used 3000; four more have gone since.
-    pool.tell(first, **seen(TOKENS, 10_000 - 501 - 3001))
-    assert pool.remaining("p") == [10_000 - 501 - 3001 - 2000]
-    # The others were granted before that was known; their headers tell the same once more.
-    assert pool.remaining("p") == [4498]
+    pool.tell(first, **seen(TOKENS, 3000))
+    assert pool.remaining("p") == [3000]
+
+
+def test_calls_that_overtake_each_other_are_nobody_elses(clean_store):
+    for begin in range(0, 500, 50):
+        clean_store.flushall()
+        pool = Pool(clean_store).pool(tokens(ROLLING, 10_000))
+        pool.call(cost=1, **seen(TOKENS, 9999))
+        pool.at += 2000 - pool.at % 500 + begin
+        burst = []
+        for _ in range(20):
+            burst += [pool.acquire(tokens=100)[0] for _ in range(3)]
+            pool.at += 10
+        pool.at += 3000
+        random.Random(begin).shuffle(burst)  # as they arrived
+        for i, o in enumerate(burst):
+            pool.tell(o, **seen(TOKENS, 10_000 - 1 - 100 * (i + 1)))
+        assert pool.remaining("p") == [10_000 - 1 - 6000]
 
 
 def test_one_discovery_counts_once(pool):
@@ -291,8 +322,10 @@ def test_one_discovery_counts_once(pool):
         calls.append(pool.acquire(tokens=100)[0])
         pool.at += 600
     for i, o in enumerate(calls):  # somebody else had used 2500 all the while
-        pool.tell(o, **seen(TOKENS, 10_000 - 1 - 100 * (i + 1) - 2500))
-        assert pool.remaining("p") == [10_000 - 1 - 1000 - 2500]
+        left = 10_000 - 1 - 100 * (i + 1) - 2500
+        pool.tell(o, **seen(TOKENS, left))
+        assert pool.remaining("p") == [left]
+    assert left == 10_000 - 1 - 1000 - 2500
 
 
 def test_headers_find_their_limit(clean_store):
@@ -367,8 +400,8 @@ class Crowd:
     """Calls that last 1 to 10 s and overtake each other on their way, three times the quota. `others` is the share of the quota
     that somebody else uses, unknown to us, since a minute before."""
 
-    def __init__(self, pool, amount, others=0.0, settles=False, headers=True):
-        self.pool, self.amount, self.others, self.headers = pool, amount, others, headers
+    def __init__(self, pool, amount, others=0.0, settles=False, headers=True, at_end=False):
+        self.pool, self.amount, self.others, self.headers, self.at_end = pool, amount, others, headers, at_end
         self.provider, self.random, self.events = Provider(amount, settles), random.Random(5), []
         self.served = self.refused = self.calls = 0
         for ms in range(-MINUTE, 0, 1000) if others else ():
@@ -386,6 +419,8 @@ class Crowd:
     def end(self, o, remaining):
         actual = self.random.randint(o.cost[TOKENS] // 2, o.cost[TOKENS])
         self.provider.end(o.nonce, actual)
+        if self.at_end:
+            remaining = self.amount - self.provider.used(self.pool.at)
         self.served += actual if self.provider.settles else o.cost[TOKENS]
         self.settle(o, actual, News(**seen(TOKENS, remaining)) if self.headers else None)
 
@@ -418,10 +453,11 @@ class Crowd:
         return self
 
 
-@pytest.mark.parametrize("settles", [False, True])
-def test_a_pool_at_full_load_loses_nothing_to_honest_headers(clean_store, settles):
+@pytest.mark.parametrize("settles, at_end", [(False, False), (True, False), (False, True), (True, True)])
+def test_a_pool_at_full_load_loses_nothing_to_honest_headers(clean_store, settles, at_end):
+    """`at_end`: the provider writes its headers when the call ends, not when it lets it in."""
     pool = Pool(clean_store).pool(tokens(ROLLING, 30_000, settle=settles))
-    crowd = Crowd(pool, 30_000, settles=settles).run(2 * MINUTE).run(2 * MINUTE)
+    crowd = Crowd(pool, 30_000, settles=settles, at_end=at_end).run(2 * MINUTE).run(2 * MINUTE)
     assert crowd.served >= 0.97 * 2 * 30_000, crowd.served
     assert crowd.refused == 0
 
@@ -510,3 +546,17 @@ def test_what_was_learned_is_settled_exactly_and_a_dry_run_charges_nothing(clean
     for member in (0, 1, 3):
         assert pool.one(pool.after(group, REPORT, output_tokens=0, member=member)).outcome == SETTLED
     assert pool.remaining("p") == [10**6 - 3100]
+
+
+def test_the_rest_of_a_group_costs_what_its_first_part_cost(clean_store):
+    pool = Pool(clean_store).pool(Limit(OUTPUT, BUCKET, 2500))
+    group, a = learning(pool, 1000, n=3)
+    assert a.granted == 2  # nothing is known: all of it is charged
+    pool.buckets["p"] = Bucket("{b}p", [Limit(OUTPUT, BUCKET, 10**6)], books=True, breaker=Breaker())
+    for _ in range(20):
+        teach(pool, 1000, 1)
+    assert pool.one(group.change(again=True)).granted == 3
+    used = 10**6 - pool.remaining("p")[0]
+    for member in range(3):
+        assert pool.one(pool.after(group, REPORT, output_tokens=0, member=member)).outcome == SETTLED
+    assert used - (10**6 - pool.remaining("p")[0]) == 3000

@@ -33,7 +33,7 @@ class World:
         self.amounts, self.shares = self.random.choice(
             ((AMOUNTS, (1, 5, 30, 200, 1000)), (AMOUNTS[4:], (30, 200, 2000)), (AMOUNTS[6:], (200, 3000, 50_000))))
         # How the provider is: in most worlds calls fail now and then, in some mostly, in some never.
-        self.failing = self.random.choice((0, 0.05, 0.05, 0.3, 0.6))
+        self.failing = self.random.choice((0, 0.05, 0.3, 0.3, 0.6))
         pools, tenants = self.random.randint(1, 3), self.random.randint(1, 5)
         self.buckets = {}
         for i in range(pools):
@@ -50,14 +50,14 @@ class World:
         r = self.random
         if r.random() < 0.2:
             return None if r.random() < 0.5 else Breaker()
-        return Breaker(r.choice((0.2, 0.5, 0.75, 1)), r.choice((1, 3, 20)), r.choice((100, 3001, 30_000, 3_600_000)),
+        return Breaker(r.choice((0.2, 0.5, 0.75, 1)), r.choice((1, 2, 6)), r.choice((1001, 30_000, 3_600_000)),
                        r.choice((10, 1000, 5000, 60_000)))
 
     def make_news(self):
         r = self.random
         if r.random() > self.failing:
             return None
-        return News(r.random() < 0.8, r.choice((0, 0, 0, 0, 1, 700, 20_000, 4_000_000_000 if r.random() < 0.02 else 0)),
+        return News(r.random() < 0.8, r.choice((0,) * 12 + (1, 700, 20_000, 4_000_000_000 if r.random() < 0.02 else 0)),
                     "no_money" if r.random() < 0.01 else "")
 
     def make_operation(self):
