@@ -1,4 +1,4 @@
-"""The picture: a strip for each mode, over the time of the run. Above its line what the provider counted in each second, and the
+"""The picture: a strip for each mode, over the time of the run. Above its line what the provider counted in each second and the
 mean over the window that ends there, against what the quota comes to; below it, downwards, the calls that it refused."""
 from xml.sax.saxutils import escape
 
