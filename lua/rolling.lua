@@ -102,16 +102,29 @@ do
         if excess <= 0 then
             return 0
         end
-        local first, fields = rolling_first(limit, now), {}
-        for slot = first, open_slot[s] - 1 do
-            fields[#fields + 1] = field_of(limit, slot)
-        end
-        slots_fetch(b, fields)
-        for slot = first, open_slot[s] do
-            excess = excess - (slot == open_slot[s] and in_slot[s] or slot_get(b, fields[slot - first + 1]))
-            if excess <= 0 then
-                return (slot + 1) * limit.width + limit.stay - now
+        -- Room mostly comes with the first slots that turn, so they are read a few at a time, then more.
+        local slot, chunk = rolling_first(limit, now), 8
+        while slot <= open_slot[s] do
+            local fields = {}
+            for n = slot, min(slot + chunk, open_slot[s]) - 1 do
+                fields[#fields + 1] = field_of(limit, n)
             end
+            slots_fetch(b, fields)
+            for i = 1, #fields do
+                excess = excess - slot_get(b, fields[i])
+                if excess <= 0 then
+                    return (slot + 1) * limit.width + limit.stay - now
+                end
+                slot = slot + 1
+            end
+            if slot == open_slot[s] then
+                excess = excess - in_slot[s]
+                if excess <= 0 then
+                    return (slot + 1) * limit.width + limit.stay - now
+                end
+                slot = slot + 1
+            end
+            chunk = chunk * 2
         end
         local holds = holds_between(s, now, now + 2 ^ 40)
         for i = 1, #holds do

@@ -96,10 +96,13 @@ static void add_snapshot(const struct parent *p, struct replay_snapshot *total)
             total->group[g].granted += s->group[g].granted;
             total->group[g].denied += s->group[g].denied;
             total->group[g].errors += s->group[g].errors;
+            total->group[g].tries += s->group[g].tries;
             total->group[g].status_429 += s->group[g].status_429;
             total->group[g].tokens += s->group[g].tokens;
         }
         total->late_ms = s->late_ms > total->late_ms ? s->late_ms : total->late_ms;
+        if (s->most_late_ms > total->most_late_ms)
+            total->most_late_ms = s->most_late_ms;
         total->done &= s->done;
         if (s->error[0] && !total->error[0])
             memcpy(total->error, s->error, sizeof(total->error));
@@ -261,7 +264,7 @@ static int run(struct replay *replay)
     return started ? verdict(replay, &total, &before, &after, written) : EXIT_WRONG;
 }
 
-static bool check(const struct replay *replay)
+static bool check(struct replay *replay)
 {
     if (!tool_wants("replay", "--trace", replay->trace_file))
         return false;
@@ -270,10 +273,12 @@ static bool check(const struct replay *replay)
                 replay->key_variable);
         return false;
     }
-    if (replay->speed <= 0) {
-        fprintf(stderr, "ration: --speed must be above 0\n");
+    if (replay->speed <= 0 || replay->warm_up_speed < 0) {
+        fprintf(stderr, "ration: --speed and --warm-up-speed must be above 0\n");
         return false;
     }
+    if (replay->warm_up_speed == 0)
+        replay->warm_up_speed = replay->speed;
     return true;
 }
 
@@ -317,6 +322,12 @@ int cmd_replay(int argc, char **argv, struct tool *tool)
          "sit out a denial for up to so long"},
         {"call-timeout", OPTION_INTEGER, &replay.call_timeout_ms, 1, 3600000, "MS",
          "of a call; default 30000"},
+        {"warm-up", OPTION_DECIMAL, &replay.warm_up_s, 0, 86400, "SECONDS",
+         "run the trace's begin at another speed for so long"},
+        {"warm-up-speed", OPTION_DECIMAL, &replay.warm_up_speed, 0, 100000, "FACTOR",
+         "that speed; default --speed"},
+        {"without-ration", OPTION_FLAG, &replay.without_ration, 0, 0, NULL,
+         "to compare: ask nobody, retry a 429 by exponential backoff with jitter"},
         {"key-variable", OPTION_STRING, &replay.key_variable, 0, 0, "NAME",
          "environment variable with the provider's key; default: a made-up key"},
         {"json", OPTION_STRING, &replay.json_file, 0, 0, "FILE", "also write the result as JSON"},
@@ -333,7 +344,8 @@ int cmd_replay(int argc, char **argv, struct tool *tool)
         return options_exit(at);
     int code = EXIT_WRONG;
     if (check(&replay) && replay_read_tenants(&replay) &&
-        replay_read_trace(replay.trace_file, &replay.trace) && server_answers(&replay))
+        replay_read_trace(replay.trace_file, &replay.trace) &&
+        (replay.without_ration || server_answers(&replay)))
         code = run(&replay);
     free(replay.trace.rows);
     return code;

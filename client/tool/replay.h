@@ -2,7 +2,9 @@
  * `ration replay`: recorded traffic, replayed against a provider by several processes that stand for hosts.
  *
  *     cmd_replay.c      options, starting the hosts, progress, the end      (the parent)
- *     replay_host.c     threads that make the calls, counters to the parent (each child)
+ *     replay_host.c     threads that take requests when they are due, counters to the parent (each child)
+ *     replay_call.c     a request becomes a call
+ *     replay_alone.c    the call without Ration: retry by backoff alone, to compare with
  *     replay_trace.c    reading the trace and the list of tenants
  *     replay_report.c   what the provider saw, the tables, the JSON file
  *
@@ -58,6 +60,9 @@ struct replay {
     double speed;
     double duration_s;
     double wait_max_s;
+    double warm_up_s;     /* so long the trace runs at warm_up_speed */
+    double warm_up_speed; /* then at `speed` */
+    bool without_ration;
     struct trace trace;
     struct replay_tenant tenants[REPLAY_MAX_TENANTS];
     size_t n_tenants;
@@ -69,8 +74,10 @@ struct replay {
 /* What became of the calls of one group of tenants. */
 struct replay_count {
     uint64_t arrivals; /* taken up; granted + denied + errors once they are done */
-    uint64_t granted;
-    uint64_t denied;
+    uint64_t granted;  /* without Ration: answered */
+    uint64_t denied;   /* without Ration: given up */
+    uint64_t
+        tries; /* what was sent to the provider; without Ration, often more than was taken up */
     uint64_t
         errors; /* no server or no provider could be reached, or an answer of it other than 2xx and 429 */
     uint64_t status_429;
@@ -81,8 +88,9 @@ struct replay_count {
 struct replay_snapshot {
     struct replay_count group[REPLAY_MAX_GROUPS];
     uint64_t late_ms; /* how far behind its time the last arrival was taken up */
-    int done;         /* 1: the last one */
-    char error[160];  /* the first error, in words */
+    uint64_t most_late_ms;
+    int done;        /* 1: the last one */
+    char error[160]; /* the first error, in words */
 };
 _Static_assert(sizeof(struct replay_snapshot) <= 4096, "a snapshot must fit into PIPE_BUF");
 
@@ -111,6 +119,34 @@ size_t replay_tenant_of(const struct replay *replay, size_t n);
 /* Runs one host to its end; never returns. `signals` are blocked, and any of them stops the host. */
 _Noreturn void replay_host_main(const struct replay *replay, size_t host, int pipe_fd,
                                 const sigset_t *signals);
+
+/* What became of one call. */
+struct replay_outcome {
+    enum {
+        REPLAY_ANSWERED,
+        REPLAY_GIVEN_UP, /* denied, or without Ration refused, for longer than its patience */
+        REPLAY_FAILED,
+    } how;
+    uint64_t tries;
+    uint64_t status_429;
+    int64_t tokens;
+    char why[160]; /* where it failed */
+};
+
+/* One thread's way to make calls; `number` tells the threads of all hosts apart. NULL after saying why. */
+struct replay_caller;
+struct replay_caller *replay_caller_new(const struct replay *replay, const char *servers,
+                                        size_t number);
+void replay_caller_free(struct replay_caller *caller);
+
+/* Makes the call for the n-th request of the trace, and all that it waits and tries again. */
+void replay_make_call(struct replay_caller *caller, size_t n, struct replay_outcome *out);
+
+/* The same without Ration, for replay_call.c. */
+struct alone;
+struct alone *alone_new(const struct replay *replay, size_t number);
+void alone_free(struct alone *alone);
+void alone_call(struct alone *alone, const char *body, struct replay_outcome *out);
 
 int64_t replay_now_ms(void);
 

@@ -10,7 +10,6 @@
  */
 #include "replay.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +31,12 @@ struct host {
     bool stop;
     size_t running; /* threads that have not ended */
     struct replay_snapshot count;
+};
+
+struct thread {
+    struct host *host;
+    size_t number; /* in its host */
+    pthread_t id;
 };
 
 int64_t replay_now_ms(void)
@@ -61,8 +66,12 @@ static void rotate_servers(const char *servers, size_t n, char *out, size_t size
 
 static int64_t due_ms(const struct replay *replay, size_t n)
 {
-    return replay->start_ms +
-           (int64_t)((double)replay->trace.rows[n].at_us / 1000.0 / replay->speed);
+    double at_ms = (double)replay->trace.rows[n].at_us / 1000.0;
+    double warm_up_ms = replay->warm_up_s * 1000;
+    double passed_ms = warm_up_ms * replay->warm_up_speed; /* of the trace, when it is warm */
+    double due = at_ms < passed_ms ? at_ms / replay->warm_up_speed
+                                   : warm_up_ms + (at_ms - passed_ms) / replay->speed;
+    return replay->start_ms + (int64_t)due;
 }
 
 static bool is_over(const struct host *host)
@@ -86,6 +95,8 @@ static bool take_request(struct host *host, size_t *n)
             *n = host->next;
             host->next += (size_t)host->replay->hosts;
             host->count.late_ms = (uint64_t)(now - due);
+            if (host->count.late_ms > host->count.most_late_ms)
+                host->count.most_late_ms = host->count.late_ms;
             host->count.group[host->replay->tenants[replay_tenant_of(host->replay, *n)].group]
                 .arrivals++;
             pthread_cond_signal(&host->turn);
@@ -109,87 +120,42 @@ static bool take_request(struct host *host, size_t *n)
 
 /* ---- Calling ---- */
 
-static int64_t max_tokens_for(int64_t output)
-{
-    int64_t cap = 16;
-    while (cap < output)
-        cap *= 2;
-    return cap;
-}
-
-/* The pool "openai/gpt-4o" is called with the model "gpt-4o". */
-static const char *model_of(const char *pool)
-{
-    const char *slash = strrchr(pool, '/');
-    return slash && slash[1] ? slash + 1 : pool;
-}
-
 static void note_error(struct host *host, const char *text)
 {
     if (!host->count.error[0])
         snprintf(host->count.error, sizeof(host->count.error), "%s", text);
 }
 
-static void count_call(struct host *host, const ration *r, size_t group, int err,
-                       const struct ration_response *answer)
+static void count_call(struct host *host, size_t group, const struct replay_outcome *outcome)
 {
     pthread_mutex_lock(&host->mutex);
     struct replay_count *count = &host->count.group[group];
-    if (err == RATION_EDENIED) {
-        count->denied++;
-    } else if (err == RATION_OK || answer->http_status == 429) {
-        count->granted++;
-        count->status_429 += answer->http_status == 429;
-        if (answer->used_known && answer->used.tokens > 0)
-            count->tokens += (uint64_t)answer->used.tokens;
-    } else {
-        count->errors++;
-        note_error(host, ration_errmsg(r)[0] ? ration_errmsg(r) : ration_strerror(err));
-    }
+    count->granted += outcome->how == REPLAY_ANSWERED;
+    count->denied += outcome->how == REPLAY_GIVEN_UP;
+    count->errors += outcome->how == REPLAY_FAILED;
+    count->tries += outcome->tries;
+    count->status_429 += outcome->status_429;
+    count->tokens += (uint64_t)outcome->tokens;
+    if (outcome->how == REPLAY_FAILED)
+        note_error(host, outcome->why);
     pthread_mutex_unlock(&host->mutex);
-}
-
-static void make_call(struct host *host, ration *r, size_t n)
-{
-    const struct replay *replay = host->replay;
-    const struct trace_row *row = &replay->trace.rows[n];
-    const struct replay_tenant *tenant = &replay->tenants[replay_tenant_of(replay, n)];
-    int64_t output =
-        row->output_tokens < replay->output_cap ? row->output_tokens : replay->output_cap;
-    int64_t max_tokens = max_tokens_for(output);
-    char body[512];
-    snprintf(body, sizeof(body),
-             "{\"model\":\"%s\",\"max_tokens\":%" PRId64
-             ",\"messages\":[{\"role\":\"user\",\"content\":\"replayed request %zu\"}],"
-             "\"metadata\":{\"input_tokens\":\"%" PRId32 "\",\"output_tokens\":\"%" PRId64 "\"}}",
-             model_of(replay->pool), max_tokens, n, row->input_tokens, output);
-
-    struct ration_call_options call;
-    struct ration_response answer = {0};
-    ration_call_options_init(&call);
-    call.url = replay->url;
-    call.body = body;
-    call.api_key = replay->key_variable ? getenv(replay->key_variable) : "replayed-traffic";
-    call.estimate.input_tokens = row->input_tokens > 0 ? row->input_tokens : RATION_ZERO;
-    call.estimate.output_tokens = max_tokens;
-    call.timeout_ms = (uint32_t)replay->call_timeout_ms;
-    call.max_wait_ms = (uint32_t)(replay->wait_max_s * 1000);
-    call.retry.tries = 1; /* what the provider refuses is to show in the report */
-    int err = ration_call(r, replay->pool, tenant->name, &call, &answer);
-    count_call(host, r, tenant->group, err, &answer);
-    ration_response_free(&answer);
 }
 
 static void *thread_main(void *arg)
 {
-    struct host *host = arg;
-    ration *r = NULL;
+    struct thread *thread = arg;
+    struct host *host = thread->host;
+    const struct replay *replay = host->replay;
+    struct replay_caller *caller = replay_caller_new(
+        replay, host->servers[0] ? host->servers : NULL, (host->index << 16) + thread->number);
     size_t n = 0;
-    if (tool_open(host->replay->tool, host->servers[0] ? host->servers : NULL, &r) ==
-        EXIT_GRANTED) {
-        while (take_request(host, &n))
-            make_call(host, r, n);
-        ration_close(r);
+    if (caller) {
+        struct replay_outcome outcome;
+        while (take_request(host, &n)) {
+            replay_make_call(caller, n, &outcome);
+            count_call(host, replay->tenants[replay_tenant_of(replay, n)].group, &outcome);
+        }
+        replay_caller_free(caller);
     } else {
         pthread_mutex_lock(&host->mutex);
         note_error(host, "a handle could not be opened");
@@ -205,14 +171,16 @@ static void *thread_main(void *arg)
 
 /* ---- The process ---- */
 
-static void start_threads(struct host *host, pthread_t *threads, size_t *started)
+static void start_threads(struct host *host, struct thread *threads, size_t *started)
 {
     *started = 0;
     for (int64_t i = 0; i < host->replay->threads; i++) {
         pthread_mutex_lock(&host->mutex);
         host->running++;
         pthread_mutex_unlock(&host->mutex);
-        if (pthread_create(&threads[*started], NULL, thread_main, host) == 0) {
+        struct thread *thread = &threads[*started];
+        *thread = (struct thread){.host = host, .number = *started};
+        if (pthread_create(&thread->id, NULL, thread_main, thread) == 0) {
             (*started)++;
             continue;
         }
@@ -270,7 +238,7 @@ _Noreturn void replay_host_main(const struct replay *replay, size_t index, int p
                                 const sigset_t *signals)
 {
     static struct host host;
-    static pthread_t threads[REPLAY_MAX_THREADS];
+    static struct thread threads[REPLAY_MAX_THREADS];
     size_t started = 0;
     sigset_t wake = *signals;
     sigaddset(&wake, SIGUSR1);
@@ -295,7 +263,7 @@ _Noreturn void replay_host_main(const struct replay *replay, size_t index, int p
             stop_host(&host);
     }
     for (size_t i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
+        pthread_join(threads[i].id, NULL);
     bool sent = send_snapshot(&host, pipe_fd, true);
     close(pipe_fd);
     exit(sent ? 0 : 1);

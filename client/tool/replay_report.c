@@ -18,7 +18,7 @@
 
 #include <curl/curl.h>
 
-#define MAX_REPORT_BYTES 65536
+#define MAX_REPORT_BYTES (4 << 20)
 #define REPORT_TIMEOUT   5000L
 
 struct page {
@@ -125,6 +125,7 @@ static void add(struct replay_count *sum, const struct replay_count *c)
     sum->granted += c->granted;
     sum->denied += c->denied;
     sum->errors += c->errors;
+    sum->tries += c->tries;
     sum->status_429 += c->status_429;
     sum->tokens += c->tokens;
 }
@@ -146,7 +147,9 @@ static void print_tiers(const struct replay *replay, const struct replay_snapsho
         put_row(table, replay->labels[i], &total->group[i]);
     struct replay_count sum = sum_of(replay, total);
     put_row(table, "all", &sum);
-    printf("\nWhat the callers met (denied: told when to come back; nothing was sent)\n\n");
+    printf(replay->without_ration
+               ? "\nWhat the callers met (denied: refused until their patience was over)\n\n"
+               : "\nWhat the callers met (denied: told when to come back; nothing was sent)\n\n");
     table_print(table, stdout, "  ");
     table_free(table);
 }
@@ -210,6 +213,7 @@ static json_object *count_json(const struct replay_count *c)
     json_put_integer(o, "granted", (int64_t)c->granted);
     json_put_integer(o, "denied", (int64_t)c->denied);
     json_put_integer(o, "errors", (int64_t)c->errors);
+    json_put_integer(o, "tries", (int64_t)c->tries);
     json_put_integer(o, "status_429", (int64_t)c->status_429);
     json_put_integer(o, "tokens", (int64_t)c->tokens);
     return o;
@@ -243,6 +247,8 @@ static json_object *replay_json(const struct replay *replay, const struct replay
         json_object_object_add(tiers, replay->labels[i], count_json(&total->group[i]));
     struct replay_count sum = sum_of(replay, total);
     json_put_integer(o, "elapsed_ms", elapsed_ms);
+    json_put_integer(o, "start_ms", replay->start_ms);
+    json_put_integer(o, "late_ms", (int64_t)total->most_late_ms);
     json_object_object_add(o, "tiers", tiers);
     json_object_object_add(o, "all", count_json(&sum));
     json_object_object_add(o, "upstream",

@@ -1,0 +1,173 @@
+/*
+ * A call as programs make it that have no Ration: send it, and when the provider answers 429 (or 5xx), wait and send it
+ * again, each wait drawn at random from a span that doubles with every try ("full jitter"). It is what
+ * `ration replay --without-ration` measures Ration against: backoff alone, so Retry-After is not read; connections are
+ * kept, and the patience is that of the calls with Ration.
+ *
+ * How it ends: answered, given up (the next try would begin after the patience is over), or an error that another try
+ * does not help against.
+ */
+#include "replay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <curl/curl.h>
+#include <json-c/json.h>
+
+#define BACKOFF_FIRST_MS 500
+#define BACKOFF_MOST_MS  60000
+#define MAX_ANSWER_BYTES 65536
+#define MAX_URL_BYTES    2048
+
+struct alone {
+    const struct replay *replay;
+    CURL *easy;
+    struct curl_slist *headers;
+    unsigned short seed[3]; /* of erand48() */
+    size_t len;
+    char answer[MAX_ANSWER_BYTES];
+};
+
+static size_t on_answer(char *data, size_t size, size_t n, void *arg)
+{
+    struct alone *alone = arg;
+    size_t len = size * n;
+    if (len >= sizeof(alone->answer) - alone->len)
+        return 0;
+    memcpy(alone->answer + alone->len, data, len);
+    alone->len += len;
+    alone->answer[alone->len] = '\0';
+    return len;
+}
+
+static bool add_header(struct alone *alone, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(alone->headers, line);
+    if (longer)
+        alone->headers = longer;
+    return longer != NULL;
+}
+
+static bool set_up(struct alone *alone)
+{
+    const struct replay *replay = alone->replay;
+    const char *key = replay->key_variable ? getenv(replay->key_variable) : "replayed-traffic";
+    char url[MAX_URL_BYTES];
+    char header[1024];
+    size_t len = strlen(replay->url);
+    while (len > 0 && replay->url[len - 1] == '/')
+        len--;
+    int n = snprintf(url, sizeof(url), "%.*s/v1/chat/completions", (int)len, replay->url);
+    int m = snprintf(header, sizeof(header), "Authorization: Bearer %s", key);
+    CURL *easy = alone->easy;
+    return len < sizeof(url) && n < (int)sizeof(url) && m < (int)sizeof(header) &&
+           add_header(alone, header) && add_header(alone, "Content-Type: application/json") &&
+           curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, alone->headers) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)replay->call_timeout_ms) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, alone) == CURLE_OK;
+}
+
+struct alone *alone_new(const struct replay *replay, size_t number)
+{
+    struct alone *alone = calloc(1, sizeof(*alone));
+    if (!alone)
+        return NULL;
+    alone->replay = replay;
+    alone->seed[0] = (unsigned short)number;
+    alone->seed[1] = (unsigned short)(number >> 16);
+    alone->easy = curl_easy_init();
+    if (alone->easy && set_up(alone))
+        return alone;
+    alone_free(alone);
+    return NULL;
+}
+
+void alone_free(struct alone *alone)
+{
+    if (!alone)
+        return;
+    curl_easy_cleanup(alone->easy);
+    curl_slist_free_all(alone->headers);
+    free(alone);
+}
+
+static int64_t tokens_of(const struct alone *alone)
+{
+    json_object *answer = json_tokener_parse(alone->answer);
+    json_object *usage = NULL;
+    json_object *total = NULL;
+    int64_t tokens = 0;
+    if (json_object_object_get_ex(answer, "usage", &usage) &&
+        json_object_object_get_ex(usage, "total_tokens", &total))
+        tokens = json_object_get_int64(total);
+    json_object_put(answer);
+    return tokens;
+}
+
+/* The status, 0 when there is none; `why` then says what happened. */
+static long send_once(struct alone *alone, const char *body, struct replay_outcome *out)
+{
+    long status = 0;
+    alone->len = 0;
+    alone->answer[0] = '\0';
+    curl_easy_setopt(alone->easy, CURLOPT_POSTFIELDS, body);
+    CURLcode code = curl_easy_perform(alone->easy);
+    if (code != CURLE_OK) {
+        snprintf(out->why, sizeof(out->why), "%s", curl_easy_strerror(code));
+        return 0;
+    }
+    curl_easy_getinfo(alone->easy, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+static int64_t next_wait_ms(struct alone *alone, unsigned tries)
+{
+    int64_t most = BACKOFF_FIRST_MS;
+    for (unsigned i = 1; i < tries && most < BACKOFF_MOST_MS; i++)
+        most *= 2;
+    most = most < BACKOFF_MOST_MS ? most : BACKOFF_MOST_MS;
+    return 1 + (int64_t)(erand48(alone->seed) * (double)most);
+}
+
+static void wait_until(int64_t at_ms)
+{
+    struct timespec ts = {.tv_sec = (time_t)(at_ms / 1000),
+                          .tv_nsec = (long)(at_ms % 1000) * 1000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR) {
+    }
+}
+
+void alone_call(struct alone *alone, const char *body, struct replay_outcome *out)
+{
+    int64_t give_up_ms = replay_now_ms() + (int64_t)(alone->replay->wait_max_s * 1000);
+    for (unsigned tries = 1;; tries++) {
+        long status = send_once(alone, body, out);
+        out->tries++;
+        if (status / 100 == 2) {
+            out->how = REPLAY_ANSWERED;
+            out->tokens = tokens_of(alone);
+            return;
+        }
+        out->status_429 += status == 429;
+        if (status != 429 && status / 100 != 5) {
+            out->how = REPLAY_FAILED;
+            if (status)
+                snprintf(out->why, sizeof(out->why), "the provider answered with status %ld",
+                         status);
+            return;
+        }
+        int64_t next_ms = replay_now_ms() + next_wait_ms(alone, tries);
+        if (next_ms > give_up_ms) {
+            out->how = REPLAY_GIVEN_UP;
+            return;
+        }
+        wait_until(next_ms);
+    }
+}
