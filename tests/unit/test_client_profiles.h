@@ -47,7 +47,8 @@ static inline json_object *json_of(const char *text)
     char *copy = strdup(text);
     assert_non_null(copy);
     for (char *s = copy; *s; s++)
-        *s = *s == '\'' ? '"' : *s;
+        if (*s == '\'')
+            *s = '"';
     json_object *value = json_tokener_parse(copy);
     free(copy);
     return value;

@@ -28,7 +28,8 @@ static int on_event(void *arg, const char *name, const char *data, size_t n)
     snprintf(log->text + used, sizeof(log->text) - used, "%s=%.*s;", name, n < 100 ? (int)n : 100,
              data);
     for (char *s = log->text; *s; s++)
-        *s = *s == '\n' ? '/' : *s;
+        if (*s == '\n')
+            *s = '/';
     log->events++;
     return log->answer;
 }
