@@ -62,14 +62,22 @@ local function quick(input)
     local clock = time[1] * 1000 + floor(time[2] / 1000)
     local now, raws, levels = clock, call('MGET', unpack(keys)), {}
 
+    local tenant_formats, pool_formats = {}, {} -- by the number of limits
+    local function formats_of(n)
+        tenant_formats[n] = HEAD .. rep(TENANT, n)
+        pool_formats[n] = HEAD .. rep(POOL, n) .. rep('I6', n) .. BOOKS
+    end
+
     local function read(b)
         local raw, set = raws[b], set_of[b]
         local n = #set
+        if not tenant_formats[n] then
+            formats_of(n)
+        end
         if is_pool[b] then
-            return raw and #raw >= 16 + 34 * n + BOOKS_BYTES
-                and { unpack_bytes(HEAD .. rep(POOL, n) .. rep('I6', n) .. BOOKS, raw) }
+            return raw and #raw >= 16 + 34 * n + BOOKS_BYTES and { unpack_bytes(pool_formats[n], raw) }
         elseif raw then
-            return #raw >= 16 + 21 * n and { unpack_bytes(HEAD .. rep(TENANT, n), raw) }
+            return #raw >= 16 + 21 * n and { unpack_bytes(tenant_formats[n], raw) }
         end
         local t = { FORMAT, n, clock, 0, 0 }
         for j = 1, n do
@@ -172,20 +180,26 @@ local function quick(input)
         return true
     end
 
-    local function charge_pool(t, set, cost, n)
-        local place = 5
+    local granted = {} -- by pool: what goes into its books
+
+    local function charge_pool(b, t, set, cost, n)
+        local place, sum = 5, granted[b]
         for j = 1, #set do
             local c = cost[set[j][1] + 1] * n
             t[place + 3], t[place + 6] = t[place + 3] + c, t[place + 6] + c
             place = place + 6
         end
-        place = place + #set -- the books: the latest second, what is outstanding in it, granted, outstanding
-        for u = 1, 6 do
-            local c = u == 6 and n or cost[u] * n
-            for entry = place + 1 + u, c > 0 and place + 13 + u or 0, 6 do
-                t[entry] = t[entry] + c
+        if not sum then
+            sum = { 0, 0, 0, 0, 0, 0 }
+            granted[b] = sum
+        end
+        for u = 1, 5 do
+            local c = cost[u]
+            if c > 0 then
+                sum[u] = sum[u] + c * n
             end
         end
+        sum[6] = sum[6] + n
     end
 
     local function add_low(list, since, u, r)
@@ -257,7 +271,7 @@ local function quick(input)
         for k = 1, targets do
             local b = which[k] + 1
             if is_pool[b] then
-                charge_pool(levels[b], set_of[b], cost, n)
+                charge_pool(b, levels[b], set_of[b], cost, n)
                 charged[b] = gone > (charged[b] or 0) and gone or charged[b] -- until when it is kept
             else
                 charge_tenant(levels[b], set_of[b], cost, n)
@@ -299,8 +313,14 @@ local function quick(input)
                 longest = counts
             end
         end
-        local hot = 5 + 7 * n + BOOKS_FIELDS
-        write(b, kept, longest, HEAD .. rep(POOL, n) .. rep('I6', n) .. BOOKS, hot, sub(raws[b], t[hot + 1]))
+        local books, hot = 5 + 7 * n, 5 + 7 * n + BOOKS_FIELDS
+        for u = 1, 6 do
+            -- The latest second stands first; then what is outstanding in it, all that was granted, all that is outstanding.
+            for place = books + 1 + u, books + 13 + u, 6 do
+                t[place] = t[place] + granted[b][u]
+            end
+        end
+        write(b, kept, longest, pool_formats[n], hot, sub(raws[b], t[hot + 1]))
     end
 
     local function write_tenant(b, t, set, kept)
@@ -312,7 +332,7 @@ local function quick(input)
             t[place + 2], tail = #list / LOW_BYTES * 4, tail .. list
             place = place + 5
         end
-        write(b, kept, ceil(longest) + 1, HEAD .. rep(TENANT, n), 5 + 5 * n, tail)
+        write(b, kept, ceil(longest) + 1, tenant_formats[n], 5 + 5 * n, tail)
     end
 
     for b = 1, n_buckets do
