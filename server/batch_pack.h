@@ -13,7 +13,7 @@
 
 /* What a batch costs the store goes with its groups, so their number bounds how long others wait for it; what is equal may be
  * many more. */
-#define BATCH_MAX_GROUPS 256
+#define BATCH_MAX_GROUPS 128
 #define BATCH_MAX_OPS    2048
 /* Two of each bucket, what is known of the pool, the estimates, the slice. */
 #define BATCH_MAX_KEYS (BATCH_MAX_GROUPS * (2 * POLICY_MAX_BUCKETS + 3))

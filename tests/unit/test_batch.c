@@ -513,8 +513,8 @@ static void submit_and_answer(size_t n, bool own_id, const size_t groups[], size
 static void test_more_groups_than_a_batch_holds_are_several_batches(void **state)
 {
     (void)state;
-    const size_t groups[] = {BATCH_MAX_GROUPS, 300 - BATCH_MAX_GROUPS};
-    submit_and_answer(300, true, groups, 2);
+    const size_t groups[] = {BATCH_MAX_GROUPS, BATCH_MAX_GROUPS, 5};
+    submit_and_answer(2 * BATCH_MAX_GROUPS + 5, true, groups, 3);
 }
 
 static void test_many_equal_acquires_are_one_batch_of_few_groups(void **state)
