@@ -1,6 +1,6 @@
 -- quick: the batch that a healthy service sees most, decided without making any of the functions that follow, which is most of
 -- what a small batch costs: acquires that all fit, over pools of rolling limits and tenants of token buckets, while no slot turns,
--- nothing is held, and nothing is known against a pool.
+-- nothing is held, and no pool is paused, closed or suspect.
 --
 -- It is the same decision, with the same bytes in the store, and the same tests hold it against the same model. It writes only
 -- once all is decided; whatever it meets that is not of this kind makes it return nothing, and the batch is decided from the
@@ -40,7 +40,7 @@ local function quick(input)
     end
 
     -- Pools have three keys (levels, slots, what is known), tenants one.
-    local set_of, keys, is_pool, n_pools, key = {}, {}, {}, 0, 1
+    local set_of, keys, is_pool, known_at, window_of, n_known, key = {}, {}, {}, {}, {}, n_buckets, 1
     for b = 1, n_buckets do
         local which, flags
         which, flags, at = unpack_bytes('<I2I1', input, at)
@@ -49,8 +49,8 @@ local function quick(input)
         if #set == 0 or flags > 0 and flags ~= POOL_FLAGS or set[1][2] ~= (flags > 0 and ROLLING or BUCKET) then
             return
         elseif flags > 0 then
-            n_pools = n_pools + 1
-            keys[n_buckets + n_pools] = KEYS[key + 2]
+            n_known = n_known + 1
+            known_at[b], keys[n_known], window_of[b] = n_known, KEYS[key + 2], unpack_bytes('<I4', input, at + 8)
             at, key = at + 16, key + 3 -- behind the circuit breaker's settings
         else
             key = key + 1
@@ -87,11 +87,6 @@ local function quick(input)
         return t
     end
 
-    for i = n_buckets + 1, n_buckets + n_pools do
-        if raws[i] then
-            return
-        end
-    end
     for b = 1, n_buckets do
         local t = read(b)
         if not t or t[2] ~= #set_of[b] then
@@ -159,9 +154,40 @@ local function quick(input)
         return true
     end
 
+    -- Of what is known of a pool: only our levels that headers are held against (levels_seen.lua) may be there.
+    local seen = {}
+    local KNOWN = '<I1I1I6I6I4I6I4I4I4I4I4I4I4I4I1'
+
+    local function read_seen(b, set, raw)
+        local t = { unpack_bytes(KNOWN, raw) }
+        for i = 7, 15 do -- reports and failures that the circuit breaker counts, and the reason's length
+            if t[i] > 0 then
+                return false
+            end
+        end
+        local n, ends, first, from = unpack_bytes('<I1I6I6', raw, t[16])
+        if t[2] ~= 8 or t[3] > now or n ~= #set or ends <= now or window_of[b] == 0 then
+            return false
+        end
+        local charged = {}
+        for j = 1, n do
+            local sig
+            sig, charged[j], from = unpack_bytes('<I3I6', raw, from)
+            if sig ~= set[j][11] then
+                return false
+            end
+        end
+        seen[b] = { head = t, ends = ends, first = first, charged = charged, ticks = sub(raw, from) }
+        return true
+    end
+
     for b = 1, n_buckets do
         local t, set = levels[b], set_of[b]
-        if is_pool[b] and not is_quiet(t, set) or not is_pool[b] and not refill(t, set, raws[b]) then
+        if not is_pool[b] then
+            if not refill(t, set, raws[b]) then
+                return
+            end
+        elseif not is_quiet(t, set) or raws[known_at[b]] and not read_seen(b, set, raws[known_at[b]]) then
             return
         end
     end
@@ -335,9 +361,35 @@ local function quick(input)
         write(b, kept, ceil(longest) + 1, tenant_formats[n], 5 + 5 * n, tail)
     end
 
+    local function write_seen(b, t, set)
+        local one, n, tick = seen[b], #set, floor(now / 500)
+        local size, kept, head = 6 + 6 * n, one.ticks, one.head
+        local last, limits = #kept - size + 1, ''
+        local same = last > 0 and unpack_bytes('<I6', kept, last) == tick
+        local entry = pack_bytes('<I6', tick)
+        for j = 1, n do
+            local level = t[6 * j + 2] - one.charged[j]
+            local before = same and unpack_bytes('<i6', kept, last + 6 * j) or level
+            entry = entry .. pack_bytes('<i6', before > level and before or level)
+            limits = limits .. pack_bytes('<I3I6', set[j][11], one.charged[j])
+        end
+        kept = same and sub(kept, 1, last - 1) or kept
+        if #kept >= 120 * size then
+            kept = sub(kept, size + 1)
+            local first = unpack_bytes('<I6', kept)
+            one.first = first > one.first and first or one.first
+        end
+        head[6] = floor(now / ceil(window_of[b] / 4))
+        call('SET', keys[known_at[b]], pack_bytes(KNOWN, unpack(head, 1, 15)) .. pack_bytes('<I1I6I6', n, one.ends, one.first)
+            .. limits .. kept .. entry, 'KEEPTTL')
+    end
+
     for b = 1, n_buckets do
         if charged[b] then
             local t = levels[b]
+            if seen[b] then
+                write_seen(b, t, set_of[b])
+            end
             local kept = t[3] + t[4]
             kept = kept > charged[b] and kept or charged[b]
             kept = kept > now and kept or now

@@ -4,7 +4,7 @@ import random
 
 import packing
 import pytest
-from packing import ACQUIRE, BUCKET, REPORT, ROLLING, Breaker, Bucket, Limit, Op
+from packing import ACQUIRE, BUCKET, REPORT, ROLLING, Breaker, Bucket, Limit, News, Op
 
 NOON = 2_300_000_000_000
 BATCHES = 300
@@ -23,6 +23,14 @@ def make_buckets(r):
     return buckets
 
 
+def some_headers(r, pool):
+    """What a provider's headers say now and then: that nothing is used, or half of it."""
+    limit = r.choice(pool.limits)
+    if r.random() < 0.3:
+        return News(seen=((limit.unit, limit.per, limit.amount, r.choice((limit.amount, limit.amount // 2))),))
+    return None
+
+
 def make_batches(seed):
     """(clock, buckets, operations) of each batch: mostly acquires, and reports of some of them."""
     r, clock, live, batches = random.Random(seed), NOON, [], []
@@ -30,7 +38,8 @@ def make_batches(seed):
     for i in range(BATCHES):
         clock += r.choice((0, 0, 1, 7, 40, 300, 2500, 70_000 if r.random() < 0.1 else 20))
         if live and r.random() < 0.2:
-            ops = [Op(REPORT, o.buckets, (0, r.randint(0, 900), 0, 0, 0, 0), stated=2, slice=o.slice, nonce=o.nonce, check=o.check)
+            ops = [Op(REPORT, o.buckets, (0, r.randint(0, 900), 0, 0, 0, 0), stated=2, slice=o.slice, nonce=o.nonce, check=o.check,
+                      news=some_headers(r, buckets[o.buckets[0]]))
                    for o in (live.pop(r.randrange(len(live))) for _ in range(min(len(live), 5)))]
         else:
             ops = [Op(ACQUIRE, [f"p{r.randrange(2)}", f"t{r.randrange(6)}"], (1, r.choice((0, 7, 500, 7000, 90_000, 10**6)), r.choice((0, 30, 300, 4000)), 0, 0, 1),
