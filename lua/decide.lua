@@ -89,7 +89,7 @@ local function fetch_records(input, at, n, slices)
 end
 
 local function decide(input)
-    local version, wants_records, n_sets, n_buckets, n_estimates, n_ops, at = unpack_bytes('<I1I1I2I2I2I2', input)
+    local version, way, n_sets, n_buckets, n_estimates, n_ops, at = unpack_bytes('<I1I1I2I2I2I2', input)
     if version ~= 3 then
         return redis.error_reply('ERR this server speaks another version of the script: ' .. version)
     end
@@ -131,7 +131,7 @@ local function decide(input)
         end
     end
     local slices = open_slices(keys_from, clock)
-    if wants_records == 1 then
+    if way % 2 == 1 then
         fetch_records(input, at, n_ops, slices)
     end
 

@@ -20,7 +20,7 @@ local function quick(input)
     local SECOND, GRACE = 1024, 60000
 
     local version, way, n_sets, n_buckets, n_estimates, n_ops, at = unpack_bytes('<I1I1I2I2I2I2', input)
-    if version ~= 3 or way ~= 0 or n_estimates > 0 then
+    if version ~= 3 or way ~= 0 and way ~= 3 or n_estimates > 0 then
         return
     end
 
@@ -160,13 +160,16 @@ local function quick(input)
 
     local function read_seen(b, set, raw)
         local t = { unpack_bytes(KNOWN, raw) }
+        if t[2] ~= 8 or t[3] > now then
+            return false
+        end
         for i = 7, 15 do -- reports and failures that the circuit breaker counts, and the reason's length
             if t[i] > 0 then
                 return false
             end
         end
         local n, ends, first, from = unpack_bytes('<I1I6I6', raw, t[16])
-        if t[2] ~= 8 or t[3] > now or n ~= #set or ends <= now or window_of[b] == 0 then
+        if n ~= #set or ends <= now or window_of[b] == 0 then
             return false
         end
         local charged = {}
@@ -268,15 +271,21 @@ local function quick(input)
         end
     end
 
-    local charged, fields, expiries = {}, {}, {}
+    local charged, fields, expiries, wanted = {}, {}, {}, {}
     local answers = { pack_bytes('<I1I6I6', 2, clock, now) }
     local cost, which, ttl, class, width = {}, {}, 0, 0, 1
     for i = 1, n_ops do
         local kind, flags, priority, n, targets, slice, nonce, check, op_ttl, _
         kind, flags, priority, n, _, targets, which[1], which[2], which[3], slice, _, nonce, check, op_ttl, cost[1], cost[2], cost[3],
             cost[4], cost[5], cost[6], at = unpack_bytes('<I1I1I1I1I1I1I2I2I2I2I1c8I6I4I6I6I6I6I6I6', input, at)
-        if kind ~= ACQUIRE or flags ~= 0 and flags ~= SPLIT_UNKNOWN then
+        local again, split = flags % 2 == 1, flags >= SPLIT_UNKNOWN and 1 or 0
+        if kind ~= ACQUIRE or flags - (again and 1 or 0) - split * SPLIT_UNKNOWN ~= 0 then
             return
+        end
+        if again then
+            local nonces = wanted[slice] or {}
+            nonces[#nonces + 1] = nonce
+            wanted[slice] = nonces
         end
         if op_ttl ~= ttl then
             ttl, class, width = op_ttl, 0, 1
@@ -307,13 +316,30 @@ local function quick(input)
         local of_slice = fields[slice] or {}
         local last = #of_slice
         of_slice[last + 1] = nonce
-        of_slice[last + 2] = cmsgpack.pack(check, n == 1 and 'o' or rep('o', n), deadline, class, flags / SPLIT_UNKNOWN, '',
+        of_slice[last + 2] = cmsgpack.pack(check, n == 1 and 'o' or rep('o', n), deadline, class, split, '',
             deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
         fields[slice] = of_slice
         if gone > (expiries[slice] or 0) then
             expiries[slice] = gone
         end
         answers[i + 1] = n == 1 and '\1\1\0\0\0\0\0\0\0\0\0\0' or pack_bytes('<I1I1I1I1i8', 1, n, 0, 0, 0)
+    end
+
+    -- Those that may have been sent before must not have their records yet, nor come twice in this batch.
+    for slice, nonces in pairs(wanted) do
+        local of_slice, met = fields[slice], {}
+        for i = 1, #of_slice, 2 do
+            if met[of_slice[i]] then
+                return
+            end
+            met[of_slice[i]] = true
+        end
+        local records = call('HMGET', KEYS[key + slice], unpack(nonces))
+        for i = 1, #nonces do
+            if records[i] then
+                return
+            end
+        end
     end
 
     -- All are granted: write. A bucket is kept until `kept` and matters `longest` after that (expiry.lua).

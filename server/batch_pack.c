@@ -30,7 +30,7 @@ enum {
 };
 
 /* Which way the script is to go, and how it says that it went. */
-enum { WAY_QUICK = 0, WAY_RECORDS = 1, WAY_LONG = 2 };
+enum { WAY_QUICK = 0, WAY_RECORDS = 1, WAY_LONG = 2, WAY_QUICK_OR_RECORDS = 3 };
 enum { DECIDED_STALE = 1, DECIDED_QUICKLY = 2 };
 enum { SLOW_BATCHES = 8 };
 
@@ -46,7 +46,8 @@ struct packer {
     struct batch *batch;
     int64_t now_ms;
     bool failed;        /* out of memory */
-    bool wants_records; /* some operation is not a plain acquire */
+    bool wants_records; /* some operation is no acquire, or may have been sent before */
+    bool acquires_only;
     struct bytes sets, buckets, ops;
     size_t n_sets, n_buckets, n_estimates, n_slices, n_ops;
     const struct limit_set *set[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS];
@@ -348,6 +349,7 @@ static void put_op(struct packer *p, const struct op *op, size_t n,
     bool names = op->kind == OP_ACQUIRE && op->id.free_form;
     int flags = op_flags(p, op, names);
     p->wants_records |= op->kind != OP_ACQUIRE || (flags & OP_AGAIN);
+    p->acquires_only &= op->kind == OP_ACQUIRE;
     put_int(p, to, op->kind, 1);
     put_int(p, to, flags, 1);
     put_int(p, to, op->priority, 1);
@@ -413,10 +415,11 @@ static void pack_groups(struct packer *p)
 static int choose_way(struct packer *p)
 {
     struct batch *b = p->batch;
-    b->asked_quick = !p->wants_records && b->slow_batches == 0;
-    if (b->slow_batches > 0)
+    b->asked_quick = p->acquires_only && b->slow_batches == 0;
+    if (p->acquires_only && b->slow_batches > 0)
         b->slow_batches--;
-    return p->wants_records ? WAY_RECORDS : b->asked_quick ? WAY_QUICK : WAY_LONG;
+    return b->asked_quick ? (p->wants_records ? WAY_QUICK_OR_RECORDS : WAY_QUICK)
+                          : (p->wants_records ? WAY_RECORDS : WAY_LONG);
 }
 
 int batch_pack(struct batch *batch, int64_t store_now_ms)
@@ -430,6 +433,7 @@ int batch_pack(struct batch *batch, int64_t store_now_ms)
     p->batch = batch;
     p->now_ms = store_now_ms;
     p->failed = p->wants_records = false;
+    p->acquires_only = true;
     p->sets.n = p->buckets.n = p->ops.n = 0;
     p->n_sets = p->n_buckets = p->n_estimates = p->n_slices = p->n_ops = 0;
     memset(&p->sets_seen, 0, sizeof p->sets_seen);

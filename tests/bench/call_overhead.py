@@ -26,7 +26,7 @@ def measure(build, calls, pause_us):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ration-overhead-"))
     pair = provider = None
     try:
-        pair = Pair("overhead", folder, How(build, unix=False, vast=False))
+        pair = Pair("overhead", folder, How(build, unix=True, vast=False))
         port_file = folder / "provider-port"
         provider = subprocess.Popen(
             [build / "strict-provider", "--listen", "127.0.0.1:0", "--port-file", port_file, "--latency-ms", "0",

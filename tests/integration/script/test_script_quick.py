@@ -43,10 +43,12 @@ def make_batches(seed):
                    for o in (live.pop(r.randrange(len(live))) for _ in range(min(len(live), 5)))]
         else:
             ops = [Op(ACQUIRE, [f"p{r.randrange(2)}", f"t{r.randrange(6)}"], (1, r.choice((0, 7, 500, 7000, 90_000, 10**6)), r.choice((0, 30, 300, 4000)), 0, 0, 1),
-                      split_unknown=r.random() < 0.3, priority=r.randrange(3), n=r.choice((1, 1, 1, 3)), ttl=r.choice((60_000,) * 9 + (900,)),
+                      split_unknown=r.random() < 0.3, again=r.random() < 0.3, priority=r.randrange(3), n=r.choice((1, 1, 1, 3)), ttl=r.choice((60_000,) * 9 + (900,)),
                       slice=f"{{q}}r{i // 20}.{r.randrange(2)}", nonce=r.randbytes(8), check=r.randrange(2**48))
                    for _ in range(r.choice((1, 1, 5, 40)))]
             live += [o for o in ops if o.n == 1]
+            if r.random() < 0.1:  # sent twice: at once, or again later
+                ops += [o.change(again=True) for o in r.sample(ops, 1) + r.sample(live, min(len(live), 2)) if o.n == 1]
         batches.append((clock, buckets, ops))
     return batches
 
@@ -74,6 +76,6 @@ def test_both_ways_leave_the_same_bytes(store, seed):
     quick, ways = run(store, batches, False)
     slow, all_long = run(store, batches, True)
     assert packing.DECIDED_QUICKLY not in all_long
-    assert ways.count(packing.DECIDED_QUICKLY) > 10, f"{ways.count(packing.DECIDED_QUICKLY)} of {BATCHES}"
+    assert ways.count(packing.DECIDED_QUICKLY) > 4, f"{ways.count(packing.DECIDED_QUICKLY)} of {BATCHES}"
     for i, (one, other) in enumerate(zip(quick, slow)):
         assert one == other, f"batch {i}: {batches[i][2]}"
