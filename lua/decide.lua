@@ -110,6 +110,12 @@ local function decide(input)
     if n_buckets > 0 then
         raw = redis_call('MGET', unpack(key_of))
         for b = 1, n_buckets do
+            if raw[b] and string.byte(raw[b]) ~= LEVELS_FORMAT then
+                -- Read as ours they would be nonsense, and as nothing they would be forgotten: both could admit too much.
+                return redis.error_reply('ERR ' .. key_of[b] .. ' was written by another version of rationd (format '
+                    .. string.byte(raw[b]) .. ', this one has ' .. LEVELS_FORMAT .. '): go back to that version, or delete the'
+                    .. ' key, which forgets what was used')
+            end
             local last = bucket_last(b, raw[b])
             if last and last > now then
                 now = last -- a clock that steps back changes nothing

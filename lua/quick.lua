@@ -89,7 +89,7 @@ local function quick(input)
 
     for b = 1, n_buckets do
         local t = read(b)
-        if not t or t[2] ~= #set_of[b] then
+        if not t or t[1] ~= FORMAT or t[2] ~= #set_of[b] then
             return
         elseif t[3] > now then
             now = t[3]

@@ -377,6 +377,27 @@ static void test_a_member_that_gave_up_keeps_its_place(void **state)
     assert_int_equal(ops[2].outcome, OP_DENIED);
 }
 
+/* Its answer is there all the same, and the next group's comes behind it. */
+static void test_a_group_that_gave_up_under_way_keeps_its_place(void **state)
+{
+    (void)state;
+    struct op gone = make_op(OP_ACQUIRE, "p", "impatient"), stays = make_op(OP_ACQUIRE, "p", "t");
+    batch_submit(test.batcher, &gone);
+    batch_submit(test.batcher, &stays);
+    turn();
+    gone.deadline_ms = 0;
+    stays.deadline_ms = UINT64_MAX;
+    while (test.n_done == 0)
+        event_base_loop(test.base, EVLOOP_ONCE);
+    assert_int_equal(gone.outcome, OP_UNAVAILABLE);
+    struct answer a = answer_head(0);
+    answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
+    answer_op(&a, OP_DENIED, 0, 1, 0, 42);
+    reply(STORE_OK, a.bytes, a.n);
+    assert_int_equal(stays.outcome, OP_DENIED);
+    assert_int_equal(stays.retry_after_ms, 42);
+}
+
 static void test_refusals_have_the_stores_words(void **state)
 {
     (void)state;
@@ -537,6 +558,7 @@ int main(void)
         TEST(test_a_lost_batch_is_sent_again_marked_and_first),
         TEST(test_a_store_that_stays_away_ends_in_unavailable),
         TEST(test_a_member_that_gave_up_keeps_its_place),
+        TEST(test_a_group_that_gave_up_under_way_keeps_its_place),
         TEST(test_refusals_have_the_stores_words),
         TEST(test_a_stale_calendar_is_packed_again_with_the_stores_time),
         TEST(test_answers_cut_short_end_in_unavailable),

@@ -2,6 +2,7 @@
 
 import packing
 import pytest
+import redis
 from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, GRANTED, IN_FLIGHT, INPUT,
                      LATE, NEVER, NOSUCH, OUTPUT, PEEK, RENEW, REPORT, REQUESTS, ROLLING, SETTLED, TOKENS, Bucket, Limit, Op)
 
@@ -509,3 +510,19 @@ def test_a_renewal_sent_again_adds_once(bench):
     bench.at += 10_000
     assert bench.remaining()[1] == 2
     assert bench.renew(o, token=b"too late").outcome == ENDED
+
+
+# Levels of another version: neither misread nor forgotten.
+
+@pytest.mark.parametrize("limit", [tokens(BUCKET, 1000), tokens(ROLLING, 1000)])
+def test_levels_of_another_format_are_refused(bench, limit):
+    bench.limits([limit], [tokens(ROLLING, 1000)])
+    bench.acquire(tokens=100)
+    for key in ("{b}t", "{b}p"):
+        ours = bench.client.get(key)
+        bench.client.set(key, b"\x02" + ours[1:], keepttl=True)
+        with pytest.raises(redis.exceptions.ResponseError, match="written by another version.*delete the key"):
+            bench.acquire(tokens=1)
+        assert bench.client.get(key) == b"\x02" + ours[1:]
+        bench.client.set(key, ours, keepttl=True)
+    assert bench.acquire(tokens=900)[1].outcome == GRANTED
