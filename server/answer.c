@@ -16,6 +16,7 @@
 #include "words.h"
 #include "worker.h"
 
+#define ANSWER_FORM_BYTES 256
 #define LABEL_BYTES (RATION_MAX_ID_BYTES + RATION_MAX_REASON_BYTES + 64)
 
 static bool is_asking(const struct op *op)
@@ -41,12 +42,12 @@ static void count_estimate(struct worker_counters *counters, const struct op *op
     int64_t actual = op->stated & 1u << RATION_UNIT_OUTPUT_TOKENS
                          ? op->amounts[RATION_UNIT_OUTPUT_TOKENS]
                          : op->amounts[RATION_UNIT_TOKENS] - op->amounts[RATION_UNIT_INPUT_TOKENS];
-    counters->estimates_learned++;
-    counters->estimates_actual_tokens += actual > 0 ? (uint64_t)actual : 0;
+    counter_add(&counters->estimates_learned, 1);
+    counter_add(&counters->estimates_actual_tokens, actual > 0 ? (uint64_t)actual : 0);
     if (op->over_tokens > 0)
-        counters->estimates_over_tokens += (uint64_t)op->over_tokens;
+        counter_add(&counters->estimates_over_tokens, (uint64_t)op->over_tokens);
     else
-        counters->estimates_under_tokens += (uint64_t)-op->over_tokens;
+        counter_add(&counters->estimates_under_tokens, (uint64_t)-op->over_tokens);
 }
 
 void answer_count(const struct request *r)
@@ -55,27 +56,27 @@ void answer_count(const struct request *r)
     const struct op *op = &r->op;
     switch (op->outcome) {
     case OP_GRANTED:
-        counters->granted++;
+        counter_add(&counters->granted, 1);
         break;
     case OP_DENIED:
-        counters->denied++;
-        counters->denied_never += op->retry_after_ms == RATION_RETRY_NEVER;
-        counters->denied_pool += pool_refused(op);
+        counter_add(&counters->denied, 1);
+        counter_add(&counters->denied_never, op->retry_after_ms == RATION_RETRY_NEVER);
+        counter_add(&counters->denied_pool, pool_refused(op));
         break;
     case OP_LATE:
-        counters->late++;
-        counters->settled++;
+        counter_add(&counters->late, 1);
+        counter_add(&counters->settled, 1);
         count_estimate(counters, op);
         break;
     case OP_SETTLED:
-        counters->settled++;
+        counter_add(&counters->settled, 1);
         count_estimate(counters, op);
         break;
     case OP_DUPLICATE:
-        counters->duplicate++;
+        counter_add(&counters->duplicate, 1);
         break;
     default:
-        counters->allowed_without_store += allowed_without_store(op);
+        counter_add(&counters->allowed_without_store, allowed_without_store(op));
         break;
     }
 }
@@ -121,24 +122,76 @@ static void write_limited_by(struct buf *out, const struct op *op)
     resp_bulk(out, label, n + (more > 0 ? (size_t)more : 0));
 }
 
-static void write_decision(struct request *r, struct buf *out, bool granted, const char *mode)
+/* A decision is what stands before the id, the id, and what stands behind it. */
+static void write_before_id(struct buf *out, int resp, bool granted)
 {
-    const struct op *op = &r->op;
-    char id[RATION_MAX_ID_BYTES];
-    resp_map(out, r->resp, 5);
+    resp_map(out, resp, 5);
     resp_text(out, RATION_FIELD_STATUS);
     resp_text(out, granted ? RATION_STATUS_GRANTED : RATION_STATUS_DENIED);
     resp_text(out, RATION_FIELD_ID);
-    resp_bulk(out, id, op->dry_run ? 0 : id_format(&op->id, id));
+}
+
+/* op: NULL when granted. */
+static void write_behind_id(struct buf *out, const struct op *op, const char *mode)
+{
     resp_text(out, RATION_FIELD_RETRY_AFTER_MS);
-    resp_integer(out, granted ? 0 : op->retry_after_ms);
+    resp_integer(out, op != NULL ? op->retry_after_ms : 0);
     resp_text(out, RATION_FIELD_LIMITED_BY);
-    if (granted)
-        resp_text(out, "");
-    else
+    if (op != NULL)
         write_limited_by(out, op);
+    else
+        resp_text(out, "");
     resp_text(out, RATION_FIELD_MODE);
     resp_text(out, mode);
+}
+
+static void write_id(struct buf *out, const struct op *op)
+{
+    char id[RATION_MAX_ID_BYTES];
+    resp_bulk(out, id, op->dry_run ? 0 : id_format(&op->id, id));
+}
+
+bool answer_forms_init(struct answer_forms *forms)
+{
+    for (int resp = 2; resp <= 3; resp++) {
+        struct buf *before = &forms->before_id[resp - 2];
+        buf_init(before, ANSWER_FORM_BYTES, NULL);
+        write_before_id(before, resp, true);
+    }
+    buf_init(&forms->behind_id, ANSWER_FORM_BYTES, NULL);
+    write_behind_id(&forms->behind_id, NULL, RATION_MODE_EXACT);
+    return !forms->before_id[0].failed && !forms->before_id[1].failed && !forms->behind_id.failed;
+}
+
+void answer_forms_close(struct answer_forms *forms)
+{
+    buf_close(&forms->before_id[0]);
+    buf_close(&forms->before_id[1]);
+    buf_close(&forms->behind_id);
+}
+
+/* The answer that a service gives most: put together from two pieces that are the same for all. */
+static void write_grant(struct request *r, struct buf *out)
+{
+    const struct answer_forms *forms = answer_forms(r);
+    const struct buf *before = &forms->before_id[r->resp >= 3];
+    buf_append(out, buf_bytes(before), buf_size(before));
+    write_id(out, &r->op);
+    buf_append(out, buf_bytes(&forms->behind_id), buf_size(&forms->behind_id));
+}
+
+static void write_local_grant(struct request *r, struct buf *out)
+{
+    write_before_id(out, r->resp, true);
+    write_id(out, &r->op);
+    write_behind_id(out, NULL, RATION_MODE_LOCAL);
+}
+
+static void write_denial(struct request *r, struct buf *out)
+{
+    write_before_id(out, r->resp, false);
+    write_id(out, &r->op);
+    write_behind_id(out, &r->op, RATION_MODE_EXACT);
 }
 
 static void write_status(struct request *r, struct buf *out, const char *status)
@@ -208,7 +261,7 @@ static void write_pool(struct request *r, struct buf *out)
 static void write_error(struct request *r, struct buf *out, const char *text)
 {
     resp_error(out, text);
-    r->worker->counters.commands_failed++;
+    counter_add(&r->worker->counters.commands_failed, 1);
 }
 
 static void write_unavailable(struct request *r, struct buf *out)
@@ -253,10 +306,10 @@ void answer_write(struct request *r, struct buf *out)
 {
     switch (r->op.outcome) {
     case OP_GRANTED:
-        write_decision(r, out, true, RATION_MODE_EXACT);
+        write_grant(r, out);
         break;
     case OP_DENIED:
-        write_decision(r, out, false, RATION_MODE_EXACT);
+        write_denial(r, out);
         break;
     case OP_SETTLED:
         write_status(r, out, RATION_STATUS_SETTLED);
@@ -288,7 +341,7 @@ void answer_write(struct request *r, struct buf *out)
         break;
     case OP_UNAVAILABLE:
         if (allowed_without_store(&r->op))
-            write_decision(r, out, true, RATION_MODE_LOCAL);
+            write_local_grant(r, out);
         else
             write_unavailable(r, out);
         break;

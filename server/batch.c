@@ -132,8 +132,10 @@ void batcher_enqueue(struct batcher *b, struct op *op)
 void batch_submit(struct batcher *b, struct op *op)
 {
     op->outcome = OP_PENDING;
-    op->deadline_ms = clock_ms() + b->timeout_ms;
-    b->load++;
+    if (b->turn_ms == 0)
+        b->turn_ms = clock_ms();
+    op->deadline_ms = b->turn_ms + b->timeout_ms;
+    counter_add(&b->load, 1);
     if (!b->sweeping) {
         struct timeval soon = {0, SWEEP_MS * 1000L};
         b->sweeping = true;
@@ -147,9 +149,11 @@ void batch_submit(struct batcher *b, struct op *op)
 
 static void finish(struct batcher *b, struct op *op)
 {
-    b->load--;
-    b->counters.unavailable += op->outcome == OP_UNAVAILABLE;
-    b->counters.refused += op->outcome == OP_REFUSED;
+    if (op->kind == OP_ACQUIRE && !id_is_made(&op->id))
+        id_make(&b->ids, clock_ms(), &op->id); /* it was in no batch, but may be allowed all the same */
+    counter_add(&b->load, (uint64_t)-1);
+    counter_add(&b->counters.unavailable, op->outcome == OP_UNAVAILABLE);
+    counter_add(&b->counters.refused, op->outcome == OP_REFUSED);
     op->done(op);
 }
 
@@ -192,9 +196,9 @@ static void send_batch(struct lane *lane)
         return;
     }
     lane->state = LANE_SENT;
-    b->counters.batches++;
-    b->counters.operations += batch->n;
-    b->counters.resent += batch->again ? batch->n : 0;
+    counter_add(&b->counters.batches, 1);
+    counter_add(&b->counters.operations, batch->n);
+    counter_add(&b->counters.resent, batch->again ? batch->n : 0);
 }
 
 static void form_batch(struct lane *lane)
@@ -207,7 +211,7 @@ static void form_batch(struct lane *lane)
     if (n == 0)
         return;
     lane->stale_tries = 0;
-    size_t taken = batch_form(&lane->batch, lane->domain, ops, n);
+    size_t taken = batch_form(&lane->batch, lane->domain, ops, n, &lane->batcher->ids);
     for (int q = 0; q < QUEUE_COUNT; q++)
         for (; taken > 0 && lane->queues[q].first; taken--)
             op_queue_take(&lane->queues[q]);
@@ -218,6 +222,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     struct batcher *b = arg;
+    b->turn_ms = 0;
     while (b->ended.first)
         finish(b, op_queue_take(&b->ended));
     if (!store_ready(b->store))
@@ -354,6 +359,7 @@ struct batcher *batcher_new(struct event_base *base, struct store *store, uint32
         return NULL;
     b->store = store;
     b->timeout_ms = timeout_ms;
+    id_maker_init(&b->ids);
     b->wake = event_new(base, -1, 0, on_wake, b);
     b->sweep = evtimer_new(base, on_sweep, b);
     if (!b->wake || !b->sweep) {
@@ -399,7 +405,7 @@ void batch_store_changed(struct batcher *b)
 
 size_t batch_load(const struct batcher *b)
 {
-    return b->load;
+    return counter_read(&b->load);
 }
 
 const struct batch_counters *batch_counters(const struct batcher *b)

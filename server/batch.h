@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "counter.h"
 #include "op.h"
 
 struct batcher;
@@ -22,11 +23,11 @@ struct event_base;
 struct store;
 
 struct batch_counters {
-    _Atomic uint64_t batches;     /* sent to the store */
-    _Atomic uint64_t operations;  /* in those batches */
-    _Atomic uint64_t resent;      /* operations sent again because a batch's fate was unknown */
-    _Atomic uint64_t unavailable; /* operations answered OP_UNAVAILABLE */
-    _Atomic uint64_t refused;     /* operations answered OP_REFUSED */
+    counter batches;     /* sent to the store */
+    counter operations;  /* in those batches */
+    counter resent;      /* operations sent again because a batch's fate was unknown */
+    counter unavailable; /* operations answered OP_UNAVAILABLE */
+    counter refused;     /* operations answered OP_REFUSED */
 };
 
 /* store is borrowed. timeout_ms is the age at which a waiting operation is answered OP_UNAVAILABLE. */

@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "clock.h"
+
 /* Twice as many as there can be groups, so that a place is found soon. */
 enum { PLACE_BITS = 9, PLACES = 1 << PLACE_BITS };
 _Static_assert(PLACES >= 2 * BATCH_MAX_GROUPS, "questions need places");
@@ -73,12 +75,15 @@ static bool gather(struct gathering *g, size_t i)
     return true;
 }
 
-static void put_group(struct batch *batch, const struct gathering *g, size_t leader)
+static void put_group(struct batch *batch, const struct gathering *g, size_t leader,
+                      struct id_maker *ids)
 {
     struct batch_group *group = &batch->groups[batch->n_groups++];
     group->first = (uint16_t)batch->n;
     group->n = g->count[leader];
-    const struct id *id = &g->ops[leader]->id;
+    struct id *id = &g->ops[leader]->id;
+    if (g->ops[leader]->kind == OP_ACQUIRE && !id_is_made(id))
+        id_make(ids, clock_ms(), id);
     uint8_t member = 0;
     for (size_t j = leader + 1; j; j = g->next[j - 1]) {
         struct op *op = g->ops[j - 1];
@@ -94,7 +99,8 @@ static void put_group(struct batch *batch, const struct gathering *g, size_t lea
     }
 }
 
-size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n)
+size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n,
+                  struct id_maker *ids)
 {
     struct gathering g;
     assert(n <= BATCH_MAX_OPS);
@@ -109,6 +115,6 @@ size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[
     batch->n = batch->n_groups = 0;
     for (size_t i = 0; i < taken; i++)
         if (g.leader[i] == i)
-            put_group(batch, &g, i);
+            put_group(batch, &g, i, ids);
     return taken;
 }

@@ -53,11 +53,13 @@ struct batcher {
     struct event *wake;  /* made active to run at the end of the loop's turn */
     struct event *sweep; /* looks for what waited too long, while anything waits */
     bool sweeping;
-    _Atomic size_t load; /* operations submitted and not done */
+    counter load; /* operations submitted and not done */
     struct lane *lanes;
     struct op_queue to_look_up; /* free-form ids whose owner is not known yet */
     struct op_queue ended;      /* operations whose end is to be told */
     struct bytes rows;          /* scratch of PEEK answers */
+    struct id_maker ids;        /* of acquires that bring none */
+    uint64_t turn_ms;           /* monotonic; when this turn of the loop began to submit. 0: not yet */
     struct batch_counters counters;
     bool store_clock_known;
     int64_t store_clock_ms;  /* the store's clock ... */

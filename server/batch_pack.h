@@ -53,8 +53,9 @@ struct batch {
 };
 
 /* Takes operations from the front of the array, which is in the order of their priority, and forms groups of them, for as long as
- * there is room. Returns how many were taken. n <= BATCH_MAX_OPS. */
-size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n);
+ * there is room; acquires that bring no id get one, a group one for all. Returns how many were taken. n <= BATCH_MAX_OPS. */
+size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n,
+                  struct id_maker *ids);
 
 /* Packs keys and argument. store_now_ms is where the store's clock is believed to be (for calendar limits).
  * Returns 0, or -1: out of memory. */

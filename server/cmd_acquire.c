@@ -1,5 +1,4 @@
 /* ACQUIRE pool tenant [unit n]... [PRIORITY p] [WAIT ms] [TTL ms] [ID id] [DRYRUN] [LEARNED] */
-#include "clock.h"
 #include "command.h"
 #include "config.h"
 #include "names.h"
@@ -29,14 +28,13 @@ static bool set_priority(struct request *r, const struct words *words, const str
     return true;
 }
 
+/* Where the caller gives no id, the batch makes one. */
 static bool set_id(struct request *r, const struct words *words, const struct arg *pool,
                    const struct arg *tenant)
 {
     struct op *op = &r->op;
-    if (!(words->seen & WORD_BIT(WORD_ID))) {
-        id_make(&r->worker->ids, clock_ms(), tenant->p, tenant->n, pool->p, pool->n, &op->id);
+    if (!(words->seen & WORD_BIT(WORD_ID)))
         return true;
-    }
     const char *wrong = id_parse(words->id.p, words->id.n, &op->id);
     if (wrong == NULL && !op->id.free_form) {
         if (!id_is_for(&op->id, tenant->p, tenant->n, pool->p, pool->n))

@@ -91,7 +91,7 @@ struct config {
     size_t n_domains;
     /* the rest is reached through the functions below */
     struct config_tables *tables;
-    int refs;
+    size_t refs;
 };
 
 /* What is wrong with a document: one line a problem, "path: what is wrong; what to do". */
@@ -114,8 +114,12 @@ int config_load_default(struct config **out, struct config_problems *problems);
 const char *config_default_text(void);
 void config_problems_free(struct config_problems *problems);
 
-struct config *config_ref(struct config *config); /* thread-safe */
-void config_unref(struct config *config);         /* NULL allowed; frees with the last reference */
+/* Thread-safe, both; NULL allowed to unref, which frees with the last reference. */
+struct config *config_ref(struct config *config);
+void config_unref(struct config *config);
+/* So many references at once. */
+void config_ref_many(struct config *config, size_t n);
+void config_unref_many(struct config *config, size_t n);
 
 const struct config_pool *config_pool(const struct config *config, const char *name, size_t n);
 const struct config_tenant *config_tenant(const struct config *config, const char *name, size_t n);

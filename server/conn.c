@@ -179,7 +179,7 @@ void conn_drop(struct conn *c, const char *reason)
 {
     if (c->state == CONN_CLOSED)
         return;
-    c->front->worker->counters.connections_dropped++;
+    counter_add(&c->front->worker->counters.connections_dropped, 1);
     conn_close(c, reason);
 }
 

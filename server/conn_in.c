@@ -24,9 +24,9 @@ static bool run_request(struct conn *c, const char *data, const char *error)
         conn_close(c, conn_reason_memory);
         return false;
     }
-    c->front->worker->counters.commands++;
+    counter_add(&c->front->worker->counters.commands, 1);
     if (error != NULL) {
-        c->front->worker->counters.commands_failed++;
+        counter_add(&c->front->worker->counters.commands_failed, 1);
         resp_error(request_out(r), error);
     } else {
         command_run(r, args, resp_args(&c->parser, data, args));
@@ -66,7 +66,7 @@ static size_t run_requests(struct conn *c, char *data, size_t n)
             return used;
         if (result == RESP_BROKEN) {
             if (run_request(c, data + used, error)) {
-                c->front->worker->counters.connections_dropped++;
+                counter_add(&c->front->worker->counters.connections_dropped, 1);
                 conn_go_deaf(c, error, true);
             }
             return n;

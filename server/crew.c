@@ -75,10 +75,8 @@ static void on_bell(evutil_socket_t fd, short what, void *arg)
     ssize_t ignored = read(fd, &rings, sizeof rings);
     (void)ignored;
     struct config *config = atomic_exchange(&member->config, NULL);
-    if (config) {
-        config_unref(worker->config);
-        worker->config = config;
-    }
+    if (config)
+        worker_config_set(worker, config);
     int word = atomic_load(&member->word);
     if (word == WORD_END) {
         event_base_loopbreak(worker->base);
@@ -127,7 +125,6 @@ static int make_member(struct crew_member *member, struct crew *crew, const stru
     worker->config_path = plan->config_path;
     worker->started_ms = plan->started_ms;
     worker->crew = crew;
-    id_maker_init(&worker->ids);
     member->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     worker->base = crew_base_new();
     if (member->bell < 0 || !worker->base)
@@ -160,7 +157,7 @@ static void free_member(struct crew_member *member)
         event_base_free(worker->base);
     if (member->bell >= 0)
         close(member->bell);
-    config_unref(worker->config);
+    worker_config_set(worker, NULL);
     config_unref(atomic_load(&member->config));
 }
 

@@ -85,7 +85,7 @@ static void refuse(struct front *front, int fd)
 {
     static const char text[] = "-ERR max number of clients reached; raise max_connections in the "
                                "configuration, or close some\r\n";
-    front->worker->counters.connections_refused++;
+    counter_add(&front->worker->counters.connections_refused, 1);
     ssize_t ignored = send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)ignored; /* a courtesy */
     close(fd);
@@ -104,7 +104,7 @@ static void take(struct front *front, int fd, const struct sockaddr *peer)
         close(fd);
         return;
     }
-    front->worker->counters.connections_accepted++;
+    counter_add(&front->worker->counters.connections_accepted, 1);
 }
 
 static void pause_accepting(struct front *front)
@@ -262,7 +262,7 @@ int front_new(struct worker *worker, struct front **out, char *errmsg, size_t er
     TAILQ_INIT(&front->resume);
     buf_pool_init(&front->in_blocks, IN_BLOCK_BYTES, IN_BLOCKS_KEPT);
     buf_pool_init(&front->out_blocks, OUT_BLOCK_BYTES, OUT_BLOCKS_KEPT);
-    if (make_events(front) != 0) {
+    if (!answer_forms_init(&front->forms) || make_events(front) != 0) {
         front_free(front);
         snprintf(errmsg, errmsg_cap, "out of memory");
         return -1;
@@ -331,6 +331,7 @@ void front_free(struct front *front)
     assert(front->n_requests == 0);
     buf_pool_close(&front->in_blocks);
     buf_pool_close(&front->out_blocks);
+    answer_forms_close(&front->forms);
     free_event(front->listen_event);
     free_event(front->pause_event);
     free_event(front->turn_event);

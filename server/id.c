@@ -48,8 +48,12 @@ static void roll_slice(struct id_maker *maker, uint64_t monotonic_ms)
     maker->opened_ms = monotonic_ms;
 }
 
-void id_make(struct id_maker *maker, uint64_t monotonic_ms, const char *tenant, size_t tenant_n,
-             const char *pool, size_t pool_n, struct id *out)
+bool id_is_made(const struct id *id)
+{
+    return id->free_form || id->slice_bytes > 0;
+}
+
+void id_make(struct id_maker *maker, uint64_t monotonic_ms, struct id *out)
 {
     roll_slice(maker, monotonic_ms);
     maker->used++;
@@ -66,10 +70,6 @@ void id_make(struct id_maker *maker, uint64_t monotonic_ms, const char *tenant, 
         out->slice[at++] = digits[--n];
     out->slice_bytes = (uint8_t)at;
     take_random(maker, out->nonce, sizeof out->nonce);
-    memcpy(out->tenant, tenant, tenant_n);
-    out->tenant_bytes = (uint8_t)tenant_n;
-    memcpy(out->pool, pool, pool_n);
-    out->pool_bytes = (uint8_t)pool_n;
 }
 
 static const char *parse_free_form(const char *text, size_t n, struct id *out)

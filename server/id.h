@@ -24,7 +24,7 @@ struct id {
     char free_text[RATION_MAX_FREE_ID_BYTES];
 };
 
-/* Makes ids for one worker. Slices are rolled by number and by age. */
+/* Makes ids for one batcher. Slices are rolled by number and by age. */
 struct id_maker {
     char prefix[12]; /* random, this maker's own */
     uint64_t sequence;
@@ -35,9 +35,10 @@ struct id_maker {
 };
 
 void id_maker_init(struct id_maker *maker);
-/* Makes a new id's slice, nonce and member; the names are copied in. Names must be within their limits. */
-void id_make(struct id_maker *maker, uint64_t monotonic_ms, const char *tenant, size_t tenant_n,
-             const char *pool, size_t pool_n, struct id *out);
+/* Makes a new id's slice, nonce and member; its names stay as they are. */
+void id_make(struct id_maker *maker, uint64_t monotonic_ms, struct id *out);
+/* Has it been made, or parsed? */
+bool id_is_made(const struct id *id);
 
 /* Takes an id apart. Returns NULL, or what is wrong with it in words (a string that lives for ever). */
 const char *id_parse(const char *text, size_t n, struct id *out);

@@ -1,5 +1,16 @@
-/* What follows from what an ACQUIRE states. */
+/* A new operation, and what follows from what an ACQUIRE states. */
 #include "op.h"
+
+#include <string.h>
+
+void op_clear(struct op *op)
+{
+    memset(op, 0, offsetof(struct op, id) + offsetof(struct id, slice));
+    op->news.failed = false;
+    op->news.pause_ms = 0;
+    op->news.n_seen = 0;
+    op->reason[0] = '\0';
+}
 
 static bool stated(const struct op *op, enum ration_unit unit)
 {

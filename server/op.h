@@ -87,7 +87,6 @@ struct op {
     /* ---- what was asked -------------------------------------------------------------------------------------- */
     struct config *config; /* one reference, held by the op; its policy points into it */
     struct policy policy;  /* resolved by the command; of a free-form id by the batch */
-    struct id id;          /* of PEEK only the names of tenant and pool */
     /* The credential's tenant: a free-form id of another is OP_NOPERM; NULL: any. Borrowed. */
     const char *only_tenant;
     uint8_t priority; /* 0 - 2 */
@@ -95,15 +94,12 @@ struct op {
     bool dry_run;
     bool partial;
     bool learned;        /* ACQUIRE: charge what was learned. REPORT: learn from it */
-    struct op_news news; /* REPORT, CANCEL */
     bool has_token;      /* RENEW: `token` tells a repeated addition */
     unsigned char token[8];
     uint32_t ttl_ms;
     uint8_t stated;     /* bit 1 << unit: that unit was stated */
     bool split_unknown; /* only `tokens` was stated, so input and output stand for all of it */
     int64_t amounts[RATION_UNIT_COUNT];
-    char reason[RATION_MAX_REASON_BYTES +
-                1]; /* why the pool is (to be) closed; "": it is not. An answer, too */
 
     /* ---- the answer ------------------------------------------------------------------------------------------ */
     enum op_outcome outcome;
@@ -123,7 +119,16 @@ struct op {
     /* ---- the batch's own -------------------------------------------------------------------------------------- */
     struct op *next;
     uint64_t deadline_ms; /* monotonic */
+
+    /* ---- long, and mostly not used: op_clear() wipes what says so only ------------------------------------------- */
+    struct id id;         /* what was asked. Of an acquire without one, made by the batch; of PEEK only the names */
+    struct op_news news;  /* what was asked: REPORT, CANCEL */
+    char reason[RATION_MAX_REASON_BYTES +
+                1]; /* why the pool is (to be) closed; "": it is not. Asked, or an answer */
 };
+
+/* Makes a new one of it, with nothing asked. It is a kilobyte, and there is one for each request under way. */
+void op_clear(struct op *op);
 
 /* Fills in what follows from what was stated: requests 1, concurrent 1, tokens = input + output, and so on. For
  * acquisitions only; a report's unstated units are the script's business, except tokens where both parts are stated. */

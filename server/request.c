@@ -58,7 +58,7 @@ void request_free(struct request *r)
 {
     struct front *front = r->front;
     assert(r->state != REQUEST_FREE);
-    config_unref(r->op.config);
+    worker_config_unref(r->worker, r->op.config);
     r->op.config = NULL;
     identity_unref(r->tenant);
     r->tenant = NULL;
@@ -89,6 +89,11 @@ void request_free_all(struct front *front)
     front->n_free_requests = 0;
 }
 
+const struct answer_forms *answer_forms(const struct request *r)
+{
+    return &r->front->forms;
+}
+
 struct buf *request_out(struct request *r)
 {
     if (r->conn != NULL && r->conn->first == r && r->answer != ANSWER_HELD) {
@@ -108,7 +113,7 @@ void request_error(struct request *r, const char *word, const char *format, ...)
     vsnprintf(text + n, sizeof text - (size_t)n, format, args);
     va_end(args);
     resp_error(request_out(r), text);
-    r->worker->counters.commands_failed++;
+    counter_add(&r->worker->counters.commands_failed, 1);
 }
 
 void request_usage(struct request *r, const char *format, ...)
@@ -133,9 +138,9 @@ static void on_op_done(struct op *op)
 
 void request_op_init(struct request *r, enum op_kind kind)
 {
-    memset(&r->op, 0, sizeof r->op);
+    op_clear(&r->op);
     r->op.kind = kind;
-    r->op.config = config_ref(r->worker->config);
+    r->op.config = worker_config_ref(r->worker);
     r->op.done = on_op_done;
     r->op.arg = r;
 }

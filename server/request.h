@@ -81,6 +81,18 @@ void request_wait(struct request *request);
 /* The reply is written; to be called by who called request_wait(), from the event loop. */
 void request_finish(struct request *request);
 
+/* What stands before and behind the id in the answer to a granted acquire, prepared (answer.c). */
+struct answer_forms {
+    struct buf before_id[2]; /* in RESP2, in RESP3 */
+    struct buf behind_id;
+};
+
+/* False: out of memory. */
+bool answer_forms_init(struct answer_forms *forms);
+void answer_forms_close(struct answer_forms *forms);
+/* Those of the request's front. */
+const struct answer_forms *answer_forms(const struct request *request);
+
 /* Writes the reply to an operation that has come back (answer.c). */
 void answer_write(struct request *request, struct buf *out);
 /* Counts it (answer.c). */

@@ -110,8 +110,7 @@ static void on_reload(evutil_socket_t signal, short what, void *arg)
                  restart);
     say_what_differs(config);
     raise_file_limit(config->max_connections);
-    config_unref(worker->config);
-    worker->config = config;
+    worker_config_set(worker, config);
     crew_reload(&server->crew, config);
     log_info("configuration reloaded", "file=%s pools=%zu tenants=%zu", worker->config_path,
              config_pool_count(config), config_tenant_count(config));
@@ -295,7 +294,7 @@ static void stop(struct server *server)
         event_free(server->drain_timer);
     if (worker->base != NULL)
         event_base_free(worker->base);
-    config_unref(worker->config);
+    worker_config_set(worker, NULL);
     config_unref(server->boot_config);
     libevent_global_shutdown();
 }
@@ -308,7 +307,6 @@ int server_run(const struct options *options, struct config *config)
     server.worker.config_path = options->config;
     server.worker.started_ms = clock_ms();
     server.boot_config = config_ref(config);
-    id_maker_init(&server.worker.ids);
     server.worker.crew = &server.crew;
     server.crew.n = crew_size(config);
     server.crew.workers[0] = &server.worker;

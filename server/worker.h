@@ -11,7 +11,7 @@
 
 #include "batch.h"
 #include "config.h"
-#include "id.h"
+#include "counter.h"
 
 struct event_base;
 struct store;
@@ -39,18 +39,18 @@ struct crew;
     X(allowed_without_store, "acquires granted because the store was away and on_outage is allow")
 
 struct worker_counters {
-#define WORKER_COUNTER_FIELD(name, help) _Atomic uint64_t name;
+#define WORKER_COUNTER_FIELD(name, help) counter name;
     WORKER_COUNTERS(WORKER_COUNTER_FIELD)
 #undef WORKER_COUNTER_FIELD
 };
 
 struct worker {
     struct event_base *base;
-    struct config *config;   /* what new requests see; one reference */
+    struct config *config;   /* what new requests see; one reference, and those in stock */
+    size_t config_stock;     /* references that operations may have: worker.c */
     const char *config_path; /* its file, for INFO; NULL: the built-in example */
     struct store *store;
     struct batcher *batcher;
-    struct id_maker ids;
     struct front *front; /* the client connections: front.h */
     struct worker_counters counters;
     uint64_t started_ms;      /* monotonic */
@@ -59,5 +59,12 @@ struct worker {
     _Atomic bool store_ready; /* its store is ready: for INFO, which any worker may be asked */
     bool draining; /* SIGTERM came: no new connections, commands under way are finished */
 };
+
+/* For an operation: a reference to the configuration in force. In the worker's thread, as the two below. */
+struct config *worker_config_ref(struct worker *worker);
+/* Gives it back, whichever configuration it is; NULL allowed. */
+void worker_config_unref(struct worker *worker, struct config *config);
+/* Puts a configuration in force, or NULL at the worker's end; takes the reference. */
+void worker_config_set(struct worker *worker, struct config *config);
 
 #endif

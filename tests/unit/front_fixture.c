@@ -93,7 +93,6 @@ void fixture_start(struct fixture *fixture, const char *text)
         fail_msg("%s", problems.lines[0]);
     fixture->worker.base = event_base_new();
     fixture->worker.started_ms = clock_ms();
-    id_maker_init(&fixture->worker.ids);
     static char fake;
     fixture->worker.store = (struct store *)&fake;
     if (front_new(&fixture->worker, &fixture->worker.front, errmsg, sizeof errmsg) != 0)
@@ -106,7 +105,7 @@ void fixture_stop(struct fixture *fixture)
         fixture_answer(0, OP_UNAVAILABLE);
     front_free(fixture->worker.front);
     event_base_free(fixture->worker.base);
-    config_unref(fixture->worker.config);
+    worker_config_set(&fixture->worker, NULL);
     libevent_global_shutdown();
 }
 

@@ -150,7 +150,11 @@ static struct op make_op(enum op_kind kind, const char *pool, const char *tenant
     assert_int_equal(
         policy_resolve(test.config, pool, strlen(pool), tenant, strlen(tenant), &op.policy),
         POLICY_OK);
-    id_make(&test.ids, 0, tenant, strlen(tenant), pool, strlen(pool), &op.id);
+    op.id.tenant_bytes = (uint8_t)strlen(tenant);
+    memcpy(op.id.tenant, tenant, op.id.tenant_bytes);
+    op.id.pool_bytes = (uint8_t)strlen(pool);
+    memcpy(op.id.pool, pool, op.id.pool_bytes);
+    id_make(&test.ids, 0, &op.id);
     op_complete_amounts(&op);
     return op;
 }

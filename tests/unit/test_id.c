@@ -10,6 +10,19 @@
 
 #include "id.h"
 
+static void make(struct id_maker *maker, uint64_t ms, const char *tenant, const char *pool,
+                 struct id *out)
+{
+    memset(out, 0, sizeof *out);
+    out->tenant_bytes = (uint8_t)strlen(tenant);
+    memcpy(out->tenant, tenant, out->tenant_bytes);
+    out->pool_bytes = (uint8_t)strlen(pool);
+    memcpy(out->pool, pool, out->pool_bytes);
+    assert_false(id_is_made(out));
+    id_make(maker, ms, out);
+    assert_true(id_is_made(out));
+}
+
 static void test_made_ids_are_read_again(void **state)
 {
     (void)state;
@@ -18,7 +31,7 @@ static void test_made_ids_are_read_again(void **state)
     char text[RATION_MAX_ID_BYTES], again[RATION_MAX_ID_BYTES];
     id_maker_init(&maker);
     for (int i = 0; i < 1000; i++) {
-        id_make(&maker, (uint64_t)i, "acme@example.org", 16, "openai/gpt-4o", 13, &made);
+        make(&maker, (uint64_t)i, "acme@example.org", "openai/gpt-4o", &made);
         made.member = (uint8_t)(i % 256);
         size_t n = id_format(&made, text);
         assert_int_equal(n, strlen(text));
@@ -37,12 +50,13 @@ static void test_the_longest_id_fits(void **state)
     (void)state;
     struct id_maker maker;
     struct id made, read;
-    char text[RATION_MAX_ID_BYTES], tenant[RATION_MAX_TENANT_BYTES], pool[RATION_MAX_POOL_BYTES];
-    memset(tenant, 't', sizeof tenant);
-    memset(pool, 'p', sizeof pool);
+    char text[RATION_MAX_ID_BYTES];
+    char tenant[RATION_MAX_TENANT_BYTES + 1] = "", pool[RATION_MAX_POOL_BYTES + 1] = "";
+    memset(tenant, 't', sizeof tenant - 1);
+    memset(pool, 'p', sizeof pool - 1);
     id_maker_init(&maker);
     maker.sequence = UINT64_MAX - 1;
-    id_make(&maker, 0, tenant, sizeof tenant, pool, sizeof pool, &made);
+    make(&maker, 0, tenant, pool, &made);
     memset(made.slice, 'z', sizeof made.slice);
     made.slice_bytes = sizeof made.slice;
     made.member = 255;
@@ -57,17 +71,17 @@ static void test_slices_are_rolled_by_number_and_by_age(void **state)
     struct id_maker maker;
     struct id first, id;
     id_maker_init(&maker);
-    id_make(&maker, 0, "t", 1, "p", 1, &first);
+    make(&maker, 0, "t", "p", &first);
     int same = 1;
     for (;; same++) {
-        id_make(&maker, 0, "t", 1, "p", 1, &id);
+        make(&maker, 0, "t", "p", &id);
         if (id.slice_bytes != first.slice_bytes ||
             memcmp(id.slice, first.slice, id.slice_bytes) != 0)
             break;
     }
     assert_in_range(same, 50, 128);
     struct id later;
-    id_make(&maker, 60000, "t", 1, "p", 1, &later);
+    make(&maker, 60000, "t", "p", &later);
     assert_true(memcmp(id.slice, later.slice, sizeof id.slice) != 0 ||
                 id.slice_bytes != later.slice_bytes);
 }
@@ -78,9 +92,9 @@ static void test_nonces_do_not_repeat(void **state)
     struct id_maker maker;
     struct id a, b;
     id_maker_init(&maker);
-    id_make(&maker, 0, "t", 1, "p", 1, &a);
+    make(&maker, 0, "t", "p", &a);
     for (int i = 0; i < 1000; i++) {
-        id_make(&maker, 0, "t", 1, "p", 1, &b);
+        make(&maker, 0, "t", "p", &b);
         assert_memory_not_equal(a.nonce, b.nonce, sizeof a.nonce);
     }
 }
