@@ -71,14 +71,19 @@ enum policy_result policy_resolve(const struct config *config, const char *pool,
     return POLICY_OK;
 }
 
+/* Spelt out, because a search in RATION_NAME_FORBIDDEN for each letter of each name was a twentieth of a request. The unit
+ * test holds both against each other. */
+static bool may_be_in_name(unsigned char c)
+{
+    return c > 0x20 && c < 0x7f && c != '"' && c != '\'' && c != '\\' && c != '{' && c != '}';
+}
+
 bool policy_name_ok(const char *name, size_t n, size_t max)
 {
     if (n == 0 || n > max)
         return false;
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)name[i];
-        if (c <= 0x20 || c >= 0x7f || strchr(RATION_NAME_FORBIDDEN, c) != NULL)
+    for (size_t i = 0; i < n; i++)
+        if (!may_be_in_name((unsigned char)name[i]))
             return false;
-    }
     return true;
 }

@@ -128,6 +128,11 @@ static void names(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(policy_name_ok(bad[i], strlen(bad[i]), 128));
     assert_false(policy_name_ok("a\0b", 3, 128));
+    for (int c = 1; c < 256; c++) {
+        char name = (char)c;
+        bool ok = c > 0x20 && c < 0x7f && strchr(RATION_NAME_FORBIDDEN, c) == NULL;
+        assert_int_equal(policy_name_ok(&name, 1, 128), ok);
+    }
 }
 
 int main(void)
