@@ -6,15 +6,17 @@
 -- once all is decided; whatever it meets that is not of this kind makes it return nothing, and the batch is decided from the
 -- beginning by what follows. The server does not ask for it again for a while then.
 --
--- Limits are arrays as they were packed: 1 unit, 2 algorithm, 3 flags, 4 amount, 5 capacity, 6-8 kept back from a priority, 9 per,
--- 10 slack, 11 sig. Levels are arrays as bucket.lua packs them: 1-5 the head (format, limits, last, keep, expiry), then of each
--- limit sig, extras, used and what its algorithm keeps. Why each step is as it is, is told where the long way does it.
+-- A set is one array of its limits as they were packed, eleven fields each: 1 unit, 2 algorithm, 3 flags, 4 amount, 5 capacity,
+-- 6-8 kept back from a priority, 9 per, 10 slack, 11 sig. Levels are arrays as bucket.lua packs them: 1-5 the head (format,
+-- limits, last, keep, expiry), then of each limit sig, extras, used and what its algorithm keeps. Loops over limits carry
+-- where the limit's fields begin in both (`of`, `place`). Why each step is as it is, is told where the long way does it.
 
 local function quick(input)
-    local unpack_bytes, pack_bytes, call = struct.unpack, struct.pack, redis.call
-    local floor, ceil, sub, rep = math.floor, math.ceil, string.sub, string.rep
+    local KEYS, unpack_bytes, pack_bytes, call = KEYS, struct.unpack, struct.pack, redis.call
+    local floor, ceil, sub, rep, byte = math.floor, math.ceil, string.sub, string.rep, string.byte
     local ACQUIRE, BUCKET, ROLLING, SPLIT_UNKNOWN, POOL_FLAGS = 1, 0, 1, 8, 7
     local FORMAT, HEAD, TENANT, POOL = 3, '<I1I1I6I4I4', 'I3I1I6I5I6', 'I3I1I6I6I6I6'
+    local LIMIT, LIMIT_FIELDS = 'I1I1I1i8i8i8i8i8I6I4I3', 11
     local BOOKS, BOOKS_FIELDS, BOOKS_BYTES = 'I7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7', 19, 301
     local LOW, LOW_BYTES, LOWS = '<I6I7I5', 18, 4
     local SECOND, GRACE = 1024, 60000
@@ -27,33 +29,33 @@ local function quick(input)
     -- Sets of limits of one algorithm that count at the start.
     local sets = {}
     for i = 1, n_sets do
-        local n, set = nil, {}
-        n, at = unpack_bytes('<I1', input, at)
-        for j = 1, n do
-            local limit = { unpack_bytes('<I1I1I1i8i8i8i8i8I6I4I3', input, at) }
-            if limit[2] > ROLLING or limit[3] % 2 == 1 or limit[2] ~= (set[1] or limit)[2] then
+        local n = byte(input, at)
+        local set = { unpack_bytes('<' .. rep(LIMIT, n), input, at + 1) }
+        at = set[#set]
+        for of = 0, LIMIT_FIELDS * (n - 1), LIMIT_FIELDS do
+            if set[of + 2] > ROLLING or set[of + 2] ~= set[2] or set[of + 3] % 2 == 1 then
                 return
             end
-            set[j], at = limit, limit[12]
         end
+        set.n = n
         sets[i] = set
     end
 
     -- Pools have three keys (levels, slots, what is known), tenants one.
     local set_of, keys, is_pool, known_at, window_of, n_known, key = {}, {}, {}, {}, {}, n_buckets, 1
     for b = 1, n_buckets do
-        local which, flags
-        which, flags, at = unpack_bytes('<I2I1', input, at)
-        local set = sets[which + 1]
-        set_of[b], keys[b], is_pool[b] = set, KEYS[key], flags > 0
-        if #set == 0 or flags > 0 and flags ~= POOL_FLAGS or set[1][2] ~= (flags > 0 and ROLLING or BUCKET) then
-            return
-        elseif flags > 0 then
+        local low, high, flags = byte(input, at, at + 2)
+        local set = sets[low + 256 * high + 1]
+        at = at + 3
+        set_of[b], keys[b] = set, KEYS[key]
+        if set.n > 0 and flags == 0 and set[2] == BUCKET then
+            key = key + 1
+        elseif set.n > 0 and flags == POOL_FLAGS and set[2] == ROLLING then
             n_known = n_known + 1
-            known_at[b], keys[n_known], window_of[b] = n_known, KEYS[key + 2], unpack_bytes('<I4', input, at + 8)
+            is_pool[b], known_at[b], keys[n_known], window_of[b] = true, n_known, KEYS[key + 2], unpack_bytes('<I4', input, at + 8)
             at, key = at + 16, key + 3 -- behind the circuit breaker's settings
         else
-            key = key + 1
+            return
         end
     end
 
@@ -62,15 +64,16 @@ local function quick(input)
     local clock = time[1] * 1000 + floor(time[2] / 1000)
     local now, raws, levels = clock, call('MGET', unpack(keys)), {}
 
-    local tenant_formats, pool_formats = {}, {} -- by the number of limits
+    local tenant_formats, pool_formats, with_tail = {}, {}, {} -- by the number of limits; by format: something follows
     local function formats_of(n)
-        tenant_formats[n] = HEAD .. rep(TENANT, n)
-        pool_formats[n] = HEAD .. rep(POOL, n) .. rep('I6', n) .. BOOKS
+        local tenant, pool = HEAD .. rep(TENANT, n), HEAD .. rep(POOL, n) .. rep('I6', n) .. BOOKS
+        tenant_formats[n], pool_formats[n] = tenant, pool
+        with_tail[tenant], with_tail[pool] = tenant .. 'c0', pool .. 'c0'
     end
 
     local function read(b)
         local raw, set = raws[b], set_of[b]
-        local n = #set
+        local n = set.n
         if not tenant_formats[n] then
             formats_of(n)
         end
@@ -82,14 +85,14 @@ local function quick(input)
         local t = { FORMAT, n, clock, 0, 0 }
         for j = 1, n do
             local place = 5 * j
-            t[place + 1], t[place + 2], t[place + 3], t[place + 4], t[place + 5] = set[j][11], 0, 0, 0, 0
+            t[place + 1], t[place + 2], t[place + 3], t[place + 4], t[place + 5] = set[LIMIT_FIELDS * j], 0, 0, 0, 0
         end
         return t
     end
 
     for b = 1, n_buckets do
         local t = read(b)
-        if not t or t[1] ~= FORMAT or t[2] ~= #set_of[b] then
+        if not t or t[1] ~= FORMAT or t[2] ~= set_of[b].n then
             return
         elseif t[3] > now then
             now = t[3]
@@ -97,61 +100,18 @@ local function quick(input)
         levels[b] = t
     end
 
-    -- As of now. Of a pool: is everything in place?
-    local function width_of(limit)
-        return ceil(limit[9] / 120)
-    end
-
+    -- Of a pool: is everything in place, as of now?
     local function is_quiet(t, set)
         local place, second = 5, floor(now / SECOND)
-        for j = 1, #set do
-            local limit = set[j]
-            local width = width_of(limit)
-            if t[place + 1] ~= limit[11] or t[place + 2] ~= 2 or t[place + 4] ~= floor((now - limit[9] - limit[10]) / width)
-                or t[place + 5] ~= floor(now / width) then
+        for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
+            local width = ceil(set[of + 9] / 120)
+            if t[place + 1] ~= set[of + 11] or t[place + 2] ~= 2 or t[place + 5] ~= floor(now / width)
+                or t[place + 4] ~= floor((now - set[of + 9] - set[of + 10]) / width) then
                 return false
             end
             place = place + 6
         end
-        return floor(t[3] / SECOND) == second and t[place + #set + 1] > second
-    end
-
-    -- Of a tenant: the refill. Each limit's lows go behind its levels.
-    local function refill(t, set, raw)
-        local n, ms, place = #set, now - t[3], 5
-        local from, lows_at = 17 + 21 * n, 5 + 5 * n
-        for j = 1, n do
-            local limit, extras, u, list = set[j], t[place + 2], t[place + 3], ''
-            if t[place + 1] ~= limit[11] or extras % 4 ~= 0 then
-                return false
-            end
-            if extras > 0 then
-                local bytes = extras / 4 * LOW_BYTES
-                list, from = sub(raw, from, from + bytes - 1), from + bytes
-            end
-            if u > 0 and ms > 0 then
-                local came = ms * limit[4] + t[place + 4]
-                local whole = floor(came / limit[9])
-                if came >= 2 ^ 53 then
-                    return false -- arith.lua can
-                elseif whole >= u then
-                    u, t[place + 4], list = 0, 0, ''
-                else
-                    u, t[place + 4] = u - whole, came - whole * limit[9]
-                    for bytes = #list - LOW_BYTES, 0, -LOW_BYTES do
-                        local since, low, low_rem = unpack_bytes(LOW, list, bytes + 1)
-                        if low < u or low == u and low_rem > t[place + 4] then
-                            break
-                        end
-                        t[place + 5], list = since, sub(list, 1, bytes)
-                    end
-                end
-                t[place + 3] = u
-            end
-            t[lows_at + j] = list
-            place = place + 5
-        end
-        return true
+        return floor(t[3] / SECOND) == second and t[place + set.n + 1] > second
     end
 
     -- Of what is known of a pool: only our levels that headers are held against (levels_seen.lua) may be there.
@@ -169,14 +129,14 @@ local function quick(input)
             end
         end
         local n, ends, first, from = unpack_bytes('<I1I6I6', raw, t[16])
-        if n ~= #set or ends <= now or window_of[b] == 0 then
+        if n ~= set.n or ends <= now or window_of[b] == 0 then
             return false
         end
         local charged = {}
         for j = 1, n do
             local sig
             sig, charged[j], from = unpack_bytes('<I3I6', raw, from)
-            if sig ~= set[j][11] then
+            if sig ~= set[LIMIT_FIELDS * j] then
                 return false
             end
         end
@@ -184,38 +144,27 @@ local function quick(input)
         return true
     end
 
-    for b = 1, n_buckets do
-        local t, set = levels[b], set_of[b]
-        if not is_pool[b] then
-            if not refill(t, set, raws[b]) then
-                return
-            end
-        elseif not is_quiet(t, set) or raws[known_at[b]] and not read_seen(b, set, raws[known_at[b]]) then
+    for b in pairs(is_pool) do
+        local set, known = set_of[b], raws[known_at[b]]
+        if not is_quiet(levels[b], set) or known and not read_seen(b, set, known) then
             return
         end
     end
 
-    -- The operations, each charged to its buckets when it fits into all of them.
-    local function fits(t, set, step, cost, n, priority)
-        local place = 8
-        for j = 1, #set do
-            local limit = set[j]
-            local c = cost[limit[1] + 1] * n
-            if c > 0 and t[place] + c > limit[5] - limit[6 + priority] then
-                return false
-            end
-            place = place + step
-        end
-        return true
-    end
-
+    -- Charging: false where it does not fit, or is not for us. Nothing is written then, so what was charged before does not matter.
     local granted = {} -- by pool: what goes into its books
 
-    local function charge_pool(b, t, set, cost, n)
-        local place, sum = 5, granted[b]
-        for j = 1, #set do
-            local c = cost[set[j][1] + 1] * n
-            t[place + 3], t[place + 6] = t[place + 3] + c, t[place + 6] + c
+    local function charge_pool(b, cost, n, priority)
+        local t, set, sum, place = levels[b], set_of[b], granted[b], 5
+        for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
+            local c = cost[set[of + 1] + 1] * n
+            if c > 0 then
+                local u = t[place + 3] + c
+                if u > set[of + 5] - set[of + 6 + priority] then
+                    return false
+                end
+                t[place + 3], t[place + 6] = u, t[place + 6] + c
+            end
             place = place + 6
         end
         if not sum then
@@ -229,18 +178,13 @@ local function quick(input)
             end
         end
         sum[6] = sum[6] + n
+        return true
     end
 
-    local function add_low(list, since, u, r)
-        local bytes, low = #list, 0
-        if bytes > 0 then
-            low = unpack_bytes('<I7', list, bytes - LOW_BYTES + 7)
-        end
-        if u < low * 2 then
-            return list
-        end
-        list = list .. pack_bytes(LOW, since, u, r)
-        if bytes < LOWS * LOW_BYTES then
+    -- One low more than there may be: of two neighbours that are most alike in proportion the lower stands for both.
+    local function add_low(list, packed)
+        list = list .. packed
+        if #list <= LOWS * LOW_BYTES then
             return list
         end
         local most, gone, before = -1, 0, unpack_bytes('<I7', list, 7)
@@ -254,26 +198,92 @@ local function quick(input)
         return sub(list, 1, gone * LOW_BYTES) .. sub(list, (gone + 1) * LOW_BYTES + 1)
     end
 
-    local function charge_tenant(t, set, cost, n)
-        local place, lows_at = 5, 5 + 5 * #set
-        for j = 1, #set do
-            local c = cost[set[j][1] + 1] * n
+    -- The first charge of a tenant brings it up to now. Its lows stay where they are in `raw` as long as none comes or goes; the
+    -- lists of those limits where that happens are in `lows`.
+    local longest, lows = {}, {} -- by tenant: how long it will be until it is full (ms), and the lists
+
+    local function open_and_charge(b, cost, n, priority)
+        local t, set, raw, place, slowest = levels[b], set_of[b], raws[b], 5, 0
+        local ms, behind = now - t[3], 17 + 21 * set.n
+        for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
+            local extras, u, r, top = t[place + 2], t[place + 3], t[place + 4], t[place + 5]
+            local amount, per, c = set[of + 4], set[of + 9], cost[set[of + 1] + 1] * n
+            local kept, first, added, since, low, low_rem = extras / 4, behind, nil, 0, 0, 0
+            if t[place + 1] ~= set[of + 11] or extras % 4 ~= 0 then
+                return false
+            end
+            if kept > 0 then
+                behind = first + kept * LOW_BYTES
+                since, low, low_rem = unpack_bytes(LOW, raw, behind - LOW_BYTES)
+            end
+            if u > 0 and ms > 0 then
+                local came = ms * amount + r
+                local whole = floor(came / per)
+                if came >= 2 ^ 53 then
+                    return false -- arith.lua can
+                elseif whole >= u then
+                    u, r, kept = 0, 0, 0
+                else
+                    u, r = u - whole, came - whole * per
+                    while kept > 0 and (low > u or low == u and low_rem <= r) do
+                        top, kept = since, kept - 1
+                        if kept > 0 then
+                            since, low, low_rem = unpack_bytes(LOW, raw, first + (kept - 1) * LOW_BYTES)
+                        end
+                    end
+                end
+            end
             if c > 0 then
-                local u, since = t[place + 3], t[place + 5]
-                if u == 0 then
-                    t[lows_at + j], t[place + 5] = '', now
-                elseif since < now then
-                    t[lows_at + j], t[place + 5] = add_low(t[lows_at + j], since, u, t[place + 4]), now
+                if u + c > set[of + 5] - set[of + 6 + priority] then
+                    return false
+                elseif u == 0 then
+                    kept, top = 0, now
+                elseif top < now then
+                    if kept == 0 or u >= low * 2 then
+                        added = pack_bytes(LOW, top, u, r)
+                    end
+                    top = now
+                end
+                u = u + c
+            end
+            t[place + 3], t[place + 4], t[place + 5] = u, r, top
+            if added or kept * 4 ~= extras then
+                local list, lists = kept > 0 and sub(raw, first, first + kept * LOW_BYTES - 1) or '', lows[b] or {}
+                lists[place], lows[b] = added and add_low(list, added) or list, lists
+            end
+            local left = u / amount * per
+            slowest = left > slowest and left or slowest
+            place = place + 5
+        end
+        longest[b] = slowest
+        return true
+    end
+
+    local function charge_again(b, cost, n, priority)
+        local t, set, place = levels[b], set_of[b], 5
+        for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
+            local c = cost[set[of + 1] + 1] * n
+            if c > 0 then
+                local u = t[place + 3]
+                if u + c > set[of + 5] - set[of + 6 + priority] then
+                    return false
+                elseif u == 0 or t[place + 5] < now then
+                    return false -- an operation before it did not ask for this limit
                 end
                 t[place + 3] = u + c
+                local left = (u + c) / set[of + 4] * set[of + 9]
+                longest[b] = left > longest[b] and left or longest[b]
             end
             place = place + 5
         end
+        return true
     end
 
+    -- The operations, each charged to its buckets.
     local charged, fields, expiries, wanted = {}, {}, {}, {}
     local answers = { pack_bytes('<I1I6I6', 2, clock, now) }
     local cost, which, ttl, class, width = {}, {}, 0, 0, 1
+    local open_slice, of_slice, n_fields = nil, nil, 0
     for i = 1, n_ops do
         local kind, flags, priority, n, targets, slice, nonce, check, op_ttl, _
         kind, flags, priority, n, _, targets, which[1], which[2], which[3], slice, _, nonce, check, op_ttl, cost[1], cost[2], cost[3],
@@ -297,28 +307,25 @@ local function quick(input)
         local gone = deadline + (ttl > GRACE and ttl or GRACE)
         for k = 1, targets do
             local b = which[k] + 1
-            local t, set, pool = levels[b], set_of[b], is_pool[b]
-            if not fits(t, set, pool and 6 or 5, cost, n, priority)
-                or pool and floor(deadline / SECOND) ~= t[5 + 7 * #set + 1] then
-                return
-            end
-        end
-        for k = 1, targets do
-            local b = which[k] + 1
             if is_pool[b] then
-                charge_pool(b, levels[b], set_of[b], cost, n)
+                if floor(deadline / SECOND) ~= levels[b][6 + 7 * set_of[b].n] or not charge_pool(b, cost, n, priority) then
+                    return
+                end
                 charged[b] = gone > (charged[b] or 0) and gone or charged[b] -- until when it is kept
+            elseif not (charged[b] and charge_again or open_and_charge)(b, cost, n, priority) then
+                return
             else
-                charge_tenant(levels[b], set_of[b], cost, n)
                 charged[b] = 0
             end
         end
-        local of_slice = fields[slice] or {}
-        local last = #of_slice
-        of_slice[last + 1] = nonce
-        of_slice[last + 2] = cmsgpack.pack(check, n == 1 and 'o' or rep('o', n), deadline, class, split, '',
+        if slice ~= open_slice then
+            of_slice = fields[slice] or {}
+            open_slice, fields[slice], n_fields = slice, of_slice, #of_slice
+        end
+        of_slice[n_fields + 1] = nonce
+        of_slice[n_fields + 2] = cmsgpack.pack(check, n == 1 and 'o' or rep('o', n), deadline, class, split, '',
             deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
-        fields[slice] = of_slice
+        n_fields = n_fields + 2
         if gone > (expiries[slice] or 0) then
             expiries[slice] = gone
         end
@@ -342,14 +349,14 @@ local function quick(input)
         end
     end
 
-    -- All are granted: write. A bucket is kept until `kept` and matters `longest` after that (expiry.lua).
-    local function write(b, kept, longest, format, n_fields, tail)
+    -- All are granted: write. A bucket is kept until `kept` and matters `matters` after that (expiry.lua).
+    local function write(b, kept, matters, format, n_fields, tail)
         local t = levels[b]
-        local needed, expires = kept + longest, t[3] + t[5]
+        local needed, expires = kept + matters, t[3] + t[5]
         local stays = expires >= needed and expires - now <= 2 * (needed - now) + 1000
         local after = (stays and expires or needed + floor((needed - now) / 4)) - now
-        t[3], t[4], t[5] = now, kept - now, after < 2 ^ 32 and after or 2 ^ 32 - 1
-        local packed = pack_bytes(format, unpack(t, 1, n_fields)) .. tail
+        t[3], t[4], t[5], t[n_fields + 1] = now, kept - now, after < 2 ^ 32 and after or 2 ^ 32 - 1, tail
+        local packed = pack_bytes(with_tail[format], unpack(t, 1, n_fields + 1))
         if stays then
             call('SET', keys[b], packed, 'KEEPTTL')
         else
@@ -358,37 +365,43 @@ local function quick(input)
     end
 
     local function write_pool(b, t, set, kept)
-        local n, longest = #set, 0
-        for j = 1, n do
-            local counts = set[j][9] + set[j][10] + width_of(set[j])
-            if t[6 * j + 2] > 0 and counts > longest then
-                longest = counts
+        local matters, place = 0, 5
+        for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
+            local counts = set[of + 9] + set[of + 10] + ceil(set[of + 9] / 120)
+            if t[place + 3] > 0 and counts > matters then
+                matters = counts
             end
+            place = place + 6
         end
-        local books, hot = 5 + 7 * n, 5 + 7 * n + BOOKS_FIELDS
+        local books = 5 + 7 * set.n
+        local hot = books + BOOKS_FIELDS
         for u = 1, 6 do
             -- The latest second stands first; then what is outstanding in it, all that was granted, all that is outstanding.
-            for place = books + 1 + u, books + 13 + u, 6 do
-                t[place] = t[place] + granted[b][u]
+            for at_unit = books + 1 + u, books + 13 + u, 6 do
+                t[at_unit] = t[at_unit] + granted[b][u]
             end
         end
-        write(b, kept, longest, pool_formats[n], hot, sub(raws[b], t[hot + 1]))
+        write(b, kept, matters, pool_formats[set.n], hot, sub(raws[b], t[hot + 1]))
     end
 
     local function write_tenant(b, t, set, kept)
-        local n, longest, tail, place = #set, 0, '', 5
-        for j = 1, n do
-            local u, list = t[place + 3], t[5 + 5 * n + j]
-            local ms = u / set[j][4] * set[j][9]
-            longest = ms > longest and ms or longest
-            t[place + 2], tail = #list / LOW_BYTES * 4, tail .. list
-            place = place + 5
+        local n, raw, lists, tail = set.n, raws[b], lows[b], ''
+        local behind, last = 17 + 21 * n, 5 + 5 * n
+        if lists then
+            for place = 5, last - 5, 5 do
+                local first = behind
+                behind = first + t[place + 2] / 4 * LOW_BYTES
+                local list = lists[place] or behind > first and sub(raw, first, behind - 1) or ''
+                t[place + 2], tail = #list / LOW_BYTES * 4, tail .. list
+            end
+        elseif raw and #raw >= behind then
+            tail = sub(raw, behind)
         end
-        write(b, kept, ceil(longest) + 1, tenant_formats[n], 5 + 5 * n, tail)
+        write(b, kept, ceil(longest[b]) + 1, tenant_formats[n], last, tail)
     end
 
     local function write_seen(b, t, set)
-        local one, n, tick = seen[b], #set, floor(now / 500)
+        local one, n, tick = seen[b], set.n, floor(now / 500)
         local size, kept, head = 6 + 6 * n, one.ticks, one.head
         local last, limits = #kept - size + 1, ''
         local same = last > 0 and unpack_bytes('<I6', kept, last) == tick
@@ -397,7 +410,7 @@ local function quick(input)
             local level = t[6 * j + 2] - one.charged[j]
             local before = same and unpack_bytes('<i6', kept, last + 6 * j) or level
             entry = entry .. pack_bytes('<i6', before > level and before or level)
-            limits = limits .. pack_bytes('<I3I6', set[j][11], one.charged[j])
+            limits = limits .. pack_bytes('<I3I6', set[LIMIT_FIELDS * j], one.charged[j])
         end
         kept = same and sub(kept, 1, last - 1) or kept
         if #kept >= 120 * size then
