@@ -1,6 +1,7 @@
 /*
  * Normal path: conn_open() makes a non-blocking socket and waits for it to connect, conn_exchange() writes the command,
- * then feeds what arrives to the parser until it has one whole reply.
+ * then feeds what arrives to the parser until it has one whole reply. For the first microseconds it looks for what arrives,
+ * then it sleeps until there is something; awake.c says why and for how long.
  *
  * How it fails: the peer refuses or does not answer (the next address of a name is tried, then RATION_ECONNECT); the
  * deadline passes (RATION_ETIMEOUT); the peer closes or resets in the middle (RATION_ECONNECT: the caller sends the same
@@ -15,16 +16,17 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-void conn_init(struct conn *conn)
+void conn_init(struct conn *conn, uint32_t spin_us)
 {
-    conn->fd = -1;
-    conn->reader = NULL;
+    *conn = (struct conn){.fd = -1};
+    awake_init(&conn->awake, spin_us);
 }
 
 void conn_close(struct conn *conn)
@@ -32,7 +34,8 @@ void conn_close(struct conn *conn)
     if (conn->fd >= 0)
         close(conn->fd);
     reply_reader_free(conn->reader);
-    conn_init(conn);
+    conn->fd = -1;
+    conn->reader = NULL;
 }
 
 /* strerror() may share its buffer between threads; strerror_r() has two incompatible forms, this is GNU's. */
@@ -160,6 +163,7 @@ int conn_open(struct conn *conn, const struct addr *addr, int64_t deadline_ms, c
     }
     conn->fd = fd;
     conn->reader = reader;
+    awake_init(&conn->awake, conn->awake.most_us);
     return 0;
 }
 
@@ -182,35 +186,66 @@ static int send_all(int fd, const char *buf, size_t len, int64_t deadline_ms, ch
     return 0;
 }
 
+/* Reads what is there. 1: *out is the reply; 0: it is not there yet, or not whole. */
+static int read_some(struct conn *conn, struct reply **out, char *why, size_t why_size)
+{
+    char buf[16384];
+    ssize_t n = recv(conn->fd, buf, sizeof(buf), 0);
+    if (n == 0)
+        return fail(RATION_ECONNECT, "the server closed the connection", why, why_size);
+    if (n < 0) {
+        if (errno == EAGAIN || errno == EINTR)
+            return 0;
+        return fail_errno(RATION_ECONNECT, errno, why, why_size);
+    }
+    struct reply *reply = NULL;
+    int err = reply_reader_feed(conn->reader, buf, (size_t)n);
+    if (err == 0)
+        err = reply_reader_next(conn->reader, &reply);
+    if (err < 0)
+        return fail(err,
+                    err == RATION_ENOMEM ? "out of memory" : "the answer is not RESP, or too large",
+                    why, why_size);
+    if (!reply)
+        return 0;
+    *out = reply;
+    return 1;
+}
+
+/* read_some() again and again, without sleeping, for as long as that is worth it. */
+static int look(struct conn *conn, int64_t deadline_ms, struct reply **out, char *why,
+                size_t why_size)
+{
+    uint32_t span_us = awake_for(&conn->awake);
+    if (span_us == 0)
+        return 0;
+    int64_t now_us = clock_us();
+    int64_t until_us = now_us + span_us;
+    if (until_us > deadline_ms * 1000)
+        until_us = deadline_ms * 1000;
+    for (; now_us < until_us; now_us = clock_us()) {
+        int got = read_some(conn, out, why, why_size);
+        if (got != 0)
+            return got;
+        sched_yield(); /* the server may be waiting for this core */
+    }
+    awake_in_vain(&conn->awake);
+    return 0;
+}
+
 static int receive(struct conn *conn, int64_t deadline_ms, struct reply **out, char *why,
                    size_t why_size)
 {
-    char buf[16384];
-    for (;;) {
+    int got = look(conn, deadline_ms, out, why, why_size);
+    while (got == 0) {
         if (!wait_for(conn->fd, POLLIN, deadline_ms))
             return fail(RATION_ETIMEOUT, "no answer in time", why, why_size);
-        ssize_t n = recv(conn->fd, buf, sizeof(buf), 0);
-        if (n == 0)
-            return fail(RATION_ECONNECT, "the server closed the connection", why, why_size);
-        if (n < 0) {
-            if (errno == EAGAIN || errno == EINTR)
-                continue;
-            return fail_errno(RATION_ECONNECT, errno, why, why_size);
-        }
-        struct reply *reply = NULL;
-        int err = reply_reader_feed(conn->reader, buf, (size_t)n);
-        if (err == 0)
-            err = reply_reader_next(conn->reader, &reply);
-        if (err < 0)
-            return fail(err,
-                        err == RATION_ENOMEM ? "out of memory"
-                                             : "the answer is not RESP, or too large",
-                        why, why_size);
-        if (reply) {
-            *out = reply;
-            return 0;
-        }
+        got = read_some(conn, out, why, why_size);
     }
+    if (got < 0)
+        return got;
+    awake_answered(&conn->awake, clock_us() - conn->sent_us);
+    return 0;
 }
 
 int conn_send(struct conn *conn, const struct command *cmd, int64_t deadline_ms, char *why,
@@ -220,6 +255,8 @@ int conn_send(struct conn *conn, const struct command *cmd, int64_t deadline_ms,
                        why_size);
     if (err < 0)
         conn_close(conn);
+    else
+        conn->sent_us = clock_us();
     return err;
 }
 

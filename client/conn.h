@@ -11,6 +11,7 @@
 #define RATION_CONN_H
 
 #include "addr.h"
+#include "awake.h"
 #include "command.h"
 #include "reply.h"
 
@@ -20,9 +21,12 @@
 struct conn {
     int fd;                      /* -1: not connected */
     struct reply_reader *reader; /* NULL when not connected */
+    struct awake awake;          /* how to wait for an answer; learned anew by each connection */
+    int64_t sent_us;             /* clock_us() when the last command was out */
 };
 
-void conn_init(struct conn *conn);
+/* spin_us: as in struct ration_options. */
+void conn_init(struct conn *conn, uint32_t spin_us);
 void conn_close(struct conn *conn);
 
 /* True when a connection is there and nothing has come over it since the last reply: neither its end nor bytes that

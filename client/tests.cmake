@@ -13,6 +13,7 @@ endfunction()
 
 ration_client_test(addr)
 ration_client_test(id)
+ration_client_test(awake ${client_tests}/test_client_peer.c)
 ration_client_test(wait)
 ration_client_test(profile)
 ration_client_test(profile_usage)

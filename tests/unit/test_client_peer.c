@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_PEERS 4
@@ -47,6 +48,7 @@ struct peer {
     pthread_mutex_t mutex; /* over what follows */
     struct peer_verb verbs[MAX_VERBS];
     int close_after;
+    uint32_t delay_us;
 };
 
 static struct peer peers[MAX_PEERS];
@@ -79,6 +81,14 @@ static void drop(struct peer_conn *conn)
     conn->len = 0;
 }
 
+/* The end of the test ends it too. */
+static void be_slow(const struct peer *peer, uint32_t delay_us)
+{
+    struct pollfd end = {.fd = peer->end[0], .events = POLLIN};
+    struct timespec ts = {.tv_sec = delay_us / 1000000, .tv_nsec = delay_us % 1000000 * 1000L};
+    ppoll(&end, 1, &ts, NULL);
+}
+
 static void answer(struct peer *peer, struct peer_conn *conn, const char *name, const char *words)
 {
     pthread_mutex_lock(&peer->mutex);
@@ -92,7 +102,10 @@ static void answer(struct peer *peer, struct peer_conn *conn, const char *name, 
     verb->count++;
     snprintf(verb->last, sizeof(verb->last), "%s", words);
     bool close_after = peer->close_after;
+    uint32_t delay_us = peer->delay_us;
     pthread_mutex_unlock(&peer->mutex);
+    if (delay_us > 0)
+        be_slow(peer, delay_us);
     if (text == PEER_SILENT)
         return;
     if (text[0] && send(conn->fd, text, strlen(text), MSG_NOSIGNAL) < 0)
@@ -261,6 +274,13 @@ void peer_close_after(struct peer *peer, int on)
 {
     pthread_mutex_lock(&peer->mutex);
     peer->close_after = on;
+    pthread_mutex_unlock(&peer->mutex);
+}
+
+void peer_delay(struct peer *peer, uint32_t delay_us)
+{
+    pthread_mutex_lock(&peer->mutex);
+    peer->delay_us = delay_us;
     pthread_mutex_unlock(&peer->mutex);
 }
 

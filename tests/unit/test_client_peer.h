@@ -27,6 +27,9 @@ void peer_answer_once(struct peer *peer, const char *verb, const char *text);
 /* Closes each connection after its next answer, while `on`. */
 void peer_close_after(struct peer *peer, int on);
 
+/* Each answer is given so many microseconds after its command was read. */
+void peer_delay(struct peer *peer, uint32_t delay_us);
+
 /* How many of a command came, all of them for NULL, and the words of the last one, parted by spaces (POST: the body). */
 size_t peer_count(struct peer *peer, const char *verb);
 void peer_last(struct peer *peer, const char *verb, char *out, size_t size);
