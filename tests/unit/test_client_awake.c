@@ -6,9 +6,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -315,6 +320,52 @@ static void an_answer_that_has_long_been_there_teaches_nothing(void **state)
     conn_close(&conn);
 }
 
+struct pieces {
+    int to;
+    int read_by;
+};
+
+/* A byte, and the next one when that has been read. */
+static void *write_pieces(void *arg)
+{
+    const struct pieces *pieces = arg;
+    int unread = 0;
+    for (const char *s = REPLY_GRANTED; *s; s++) {
+        if (send(pieces->to, s, 1, MSG_NOSIGNAL) != 1)
+            return NULL;
+        do {
+            sched_yield();
+        } while (ioctl(pieces->read_by, FIONREAD, &unread) == 0 && unread > 0);
+    }
+    return NULL;
+}
+
+static void an_answer_in_pieces_is_put_together(void **state)
+{
+    (void)state;
+    static const uint32_t spins_us[] = {0, 20, 10000000};
+    for (size_t i = 0; i < sizeof(spins_us) / sizeof(spins_us[0]); i++) {
+        char why[160];
+        struct conn conn;
+        struct reply *reply = NULL;
+        pthread_t writer;
+        int fds[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+        conn_init(&conn, spins_us[i]);
+        conn.fd = fds[0];
+        conn.reader = reply_reader_new();
+        struct pieces pieces = {.to = fds[1], .read_by = fds[0]};
+        assert_int_equal(pthread_create(&writer, NULL, write_pieces, &pieces), 0);
+        int err = conn_receive(&conn, clock_ms() + 10000, &reply, why, sizeof(why));
+        pthread_join(writer, NULL);
+        assert_int_equal(err, 0);
+        assert_non_null(reply);
+        reply_free(reply);
+        conn_close(&conn);
+        close(fds[1]);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -330,6 +381,7 @@ int main(void)
         TEST(the_option_is_checked),
         TEST(a_deadline_is_kept_by_a_look_that_is_longer),
         TEST(an_end_is_noticed_by_a_look),
+        cmocka_unit_test(an_answer_in_pieces_is_put_together),
         TEST(a_connection_learns_and_the_next_one_begins_anew),
         TEST(an_answer_that_has_long_been_there_teaches_nothing),
     };
