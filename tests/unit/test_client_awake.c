@@ -323,6 +323,7 @@ static void an_answer_that_has_long_been_there_teaches_nothing(void **state)
 struct pieces {
     int to;
     int read_by;
+    int64_t deadline_ms;
 };
 
 /* A byte, and the next one when that has been read. */
@@ -334,8 +335,10 @@ static void *write_pieces(void *arg)
         if (send(pieces->to, s, 1, MSG_NOSIGNAL) != 1)
             return NULL;
         do {
+            if (clock_ms() > pieces->deadline_ms || ioctl(pieces->read_by, FIONREAD, &unread) < 0)
+                return NULL;
             sched_yield();
-        } while (ioctl(pieces->read_by, FIONREAD, &unread) == 0 && unread > 0);
+        } while (unread > 0);
     }
     return NULL;
 }
@@ -354,9 +357,9 @@ static void an_answer_in_pieces_is_put_together(void **state)
         conn_init(&conn, spins_us[i]);
         conn.fd = fds[0];
         conn.reader = reply_reader_new();
-        struct pieces pieces = {.to = fds[1], .read_by = fds[0]};
+        struct pieces pieces = {.to = fds[1], .read_by = fds[0], .deadline_ms = clock_ms() + 10000};
         assert_int_equal(pthread_create(&writer, NULL, write_pieces, &pieces), 0);
-        int err = conn_receive(&conn, clock_ms() + 10000, &reply, why, sizeof(why));
+        int err = conn_receive(&conn, pieces.deadline_ms, &reply, why, sizeof(why));
         pthread_join(writer, NULL);
         assert_int_equal(err, 0);
         assert_non_null(reply);
