@@ -11,32 +11,5 @@
 set -eu
 from=$PWD
 cd "$(dirname "$0")/../.."
-. server/packages.sh
-bench=$PWD/tests/bench/quota.py
-
-build=yes
-for arg; do
-    case $arg in
-    --build | --build=* | --help | -h) build= ;;
-    esac
-done
-
-# need_packages ends with 1 where it cannot install, which would be a bar that was missed.
-(need_packages build) || exit 2
-if [ ! -x "$RATION_PYTHON" ]; then
-    packages_install python3 >/dev/null || exit 2
-fi
-(cd "$from" && "$RATION_PYTHON" -B "$bench" --parse-only "$@")
-if [ -n "$build" ]; then
-    echo "building" >&2
-    log=$(mktemp)
-    if ! { cmake --preset release -DRATION_TESTS=ON &&
-        cmake --build --preset release --target rationd ration_tool strict-provider; } >"$log" 2>&1; then
-        tail -n 20 "$log" >&2
-        echo "tests/bench/quota.sh: the build failed; all of its output is in $log" >&2
-        exit 2
-    fi
-    rm -f "$log"
-fi
-cd "$from"
-exec "$RATION_PYTHON" -B "$bench" "$@"
+. tests/bench/build.sh
+bench_run 2 quota.py "$from" "rationd ration_tool strict-provider" -DRATION_TESTS=ON "$@"

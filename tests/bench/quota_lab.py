@@ -137,7 +137,10 @@ class Setup:
         program = Program(
             "audit", self.folder, [self.build / "ration", "audit", "--server", f"127.0.0.1:{self.servers[0].port}"]
         )
-        wait_until(lambda: program.child.poll() is not None, "the audit", 60)
+        try:
+            program.child.wait(60)
+        except TimeoutExpired:
+            raise Failed("waited 60 s for the audit") from None
         lines = program.log().strip().splitlines()
         return lines[-1] if lines else "", program.child.returncode == 0
 

@@ -12,30 +12,5 @@
 set -eu
 from=$PWD
 cd "$(dirname "$0")/../.."
-. server/packages.sh
-bench=$PWD/tests/bench/bench.py
-
-build=yes
-for arg; do
-    case $arg in
-    --build | --build=* | --help | -h) build= ;;
-    esac
-done
-
-need_packages build
-if [ ! -x "$RATION_PYTHON" ]; then
-    packages_install python3 >/dev/null
-fi
-(cd "$from" && "$RATION_PYTHON" -B "$bench" --parse-only "$@")
-if [ -n "$build" ]; then
-    echo "building" >&2
-    log=$(mktemp)
-    if ! { cmake --preset release && cmake --build --preset release --target rationd ration_tool; } >"$log" 2>&1; then
-        tail -n 20 "$log" >&2
-        echo "tests/bench/run.sh: the build failed; all of its output is in $log" >&2
-        exit 1
-    fi
-    rm -f "$log"
-fi
-cd "$from"
-exec "$RATION_PYTHON" -B "$bench" "$@"
+. tests/bench/build.sh
+bench_run 1 bench.py "$from" "rationd ration_tool" "" "$@"
