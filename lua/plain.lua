@@ -6,7 +6,7 @@
 -- it into the columns of states, and the files of the algorithms go on from there. It is then written like all others, too.
 --
 -- Fields of the array: 1-5 the head (format, limits, last, keep, expiry), then of each limit sig, extras, used, rem, top, and
--- behind all of them each limit's lows (token_bucket.lua).
+-- behind all of them each limit's lows (lows.lua).
 
 local plain_read, plain_open, plain_new, plain_fit, plain_charge, plain_settle, plain_pack, plain_unfold
 

@@ -1,6 +1,6 @@
 -- quick: the batch that a healthy service sees most, decided without making any of the functions that follow, which is most of
--- what a small batch costs: acquires that all fit, over pools of rolling limits and tenants of token buckets, while no slot turns,
--- nothing is held, and no pool is paused, closed or suspect.
+-- what a small batch costs: acquires that all fit and reports (quick_report.lua), over pools of rolling limits and tenants of token
+-- buckets, while no slot turns, nothing is held, and no pool is paused, closed or suspect.
 --
 -- It is the same decision, with the same bytes in the store, and the same tests hold it against the same model. It writes only
 -- once all is decided; whatever it meets that is not of this kind makes it return nothing, and the batch is decided from the
@@ -14,7 +14,7 @@
 local function quick(input)
     local KEYS, unpack_bytes, pack_bytes, call = KEYS, struct.unpack, struct.pack, redis.call
     local floor, ceil, sub, rep, byte = math.floor, math.ceil, string.sub, string.rep, string.byte
-    local ACQUIRE, BUCKET, ROLLING, SPLIT_UNKNOWN, POOL_FLAGS = 1, 0, 1, 8, 7
+    local ACQUIRE, REPORT, BUCKET, ROLLING, SPLIT_UNKNOWN, POOL_FLAGS = 1, 2, 0, 1, 8, 7
     local FORMAT, HEAD, TENANT, POOL = 3, '<I1I1I6I4I4', 'I3I1I6I5I6', 'I3I1I6I6I6I6'
     local LIMIT, LIMIT_FIELDS = 'I1I1I1i8i8i8i8i8I6I4I3', 11
     local BOOKS, BOOKS_FIELDS, BOOKS_BYTES = 'I7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7', 19, 301
@@ -22,7 +22,7 @@ local function quick(input)
     local SECOND, GRACE = 1024, 60000
 
     local version, way, n_sets, n_buckets, n_estimates, n_ops, at = unpack_bytes('<I1I1I2I2I2I2', input)
-    if version ~= 3 or way ~= 0 and way ~= 3 or n_estimates > 0 then
+    if version ~= 3 or way ~= 0 and way ~= 3 then
         return
     end
 
@@ -42,7 +42,7 @@ local function quick(input)
     end
 
     -- Pools have three keys (levels, slots, what is known), tenants one.
-    local set_of, keys, is_pool, known_at, window_of, n_known, key = {}, {}, {}, {}, {}, n_buckets, 1
+    local set_of, keys, is_pool, slots_key, known_at, window_of, n_known, key = {}, {}, {}, {}, {}, {}, n_buckets, 1
     for b = 1, n_buckets do
         local low, high, flags = byte(input, at, at + 2)
         local set = sets[low + 256 * high + 1]
@@ -52,12 +52,15 @@ local function quick(input)
             key = key + 1
         elseif set.n > 0 and flags == POOL_FLAGS and set[2] == ROLLING then
             n_known = n_known + 1
-            is_pool[b], known_at[b], keys[n_known], window_of[b] = true, n_known, KEYS[key + 2], unpack_bytes('<I4', input, at + 8)
+            is_pool[b], slots_key[b], known_at[b], keys[n_known] = true, KEYS[key + 1], n_known, KEYS[key + 2]
+            window_of[b] = unpack_bytes('<I4', input, at + 8)
             at, key = at + 16, key + 3 -- behind the circuit breaker's settings
         else
             return
         end
     end
+
+    key = key + n_estimates -- which nothing here looks at
 
     -- What is stored, as it was.
     local time = call('TIME')
@@ -115,33 +118,53 @@ local function quick(input)
     end
 
     -- Of what is known of a pool: only our levels that headers are held against (levels_seen.lua) may be there.
+    -- `head` is all up to the ticks: 17 until when they are watched, 18 the first tick, then of each limit its sig and what was
+    -- charged; `last` is the latest tick and its levels, `old` are those before it, packed.
     local seen = {}
-    local KNOWN = '<I1I1I6I6I4I6I4I4I4I4I4I4I4I4I1'
+    local KNOWN, KNOWN_BYTES = '<I1I1I6I6I4I6I4I4I4I4I4I4I4I4I1I1I6I6', 57
 
     local function read_seen(b, set, raw)
-        local t = { unpack_bytes(KNOWN, raw) }
-        if t[2] ~= 8 or t[3] > now then
+        local n = set.n
+        if byte(raw, 2) ~= 8 or byte(raw, KNOWN_BYTES) ~= 0 or byte(raw, KNOWN_BYTES + 1) ~= n or window_of[b] == 0 then
             return false
         end
-        for i = 7, 15 do -- reports and failures that the circuit breaker counts, and the reason's length
-            if t[i] > 0 then
+        local head, size = { unpack_bytes(KNOWN .. rep('I3I6', n), raw) }, 6 + 6 * n
+        if head[3] > now or head[17] <= now then
+            return false
+        end
+        for i = 7, 14 do -- reports and failures that the circuit breaker counts
+            if head[i] > 0 then
                 return false
             end
         end
-        local n, ends, first, from = unpack_bytes('<I1I6I6', raw, t[16])
-        if n ~= set.n or ends <= now or window_of[b] == 0 then
-            return false
-        end
-        local charged = {}
         for j = 1, n do
-            local sig
-            sig, charged[j], from = unpack_bytes('<I3I6', raw, from)
-            if sig ~= set[LIMIT_FIELDS * j] then
+            if head[17 + 2 * j] ~= set[LIMIT_FIELDS * j] then
                 return false
             end
         end
-        seen[b] = { head = t, ends = ends, first = first, charged = charged, ticks = sub(raw, from) }
+        local from, last = head[19 + 2 * n], #raw - size + 1
+        seen[b] = { head = head, old = sub(raw, from, last - 1), last = last >= from and { unpack_bytes('<I6' .. rep('i6', n), raw, last) } }
         return true
+    end
+
+    local function observe(b)
+        local one, t, n, tick = seen[b], levels[b], set_of[b].n, floor(now / 500)
+        local head, last, size = one.head, one.last, 6 + 6 * n
+        if not last or last[1] ~= tick then
+            local old = last and one.old .. pack_bytes('<I6' .. rep('i6', n), unpack(last, 1, n + 1)) or one.old
+            if #old >= 120 * size then
+                old = sub(old, size + 1)
+                local first = unpack_bytes('<I6', old)
+                head[18] = first > head[18] and first or head[18]
+            end
+            last = { tick }
+            one.old, one.last = old, last
+        end
+        for j = 1, n do
+            local level = t[6 * j + 2] - head[18 + 2 * j]
+            local before = last[j + 1] or level
+            last[j + 1] = before > level and before or level
+        end
     end
 
     for b in pairs(is_pool) do
@@ -181,25 +204,18 @@ local function quick(input)
         return true
     end
 
-    -- One low more than there may be: of two neighbours that are most alike in proportion the lower stands for both.
-    local function add_low(list, packed)
-        list = list .. packed
-        if #list <= LOWS * LOW_BYTES then
-            return list
+    local lows_fall, lows_add, level_refund -- hardly ever wanted
+
+    local function want_lows()
+        if not lows_add then
+            lows_fall, lows_add, level_refund = lows_open()
         end
-        local most, gone, before = -1, 0, unpack_bytes('<I7', list, 7)
-        for i = 1, LOWS do
-            local next_low = unpack_bytes('<I7', list, i * LOW_BYTES + 7)
-            if before / next_low > most then
-                most, gone = before / next_low, i
-            end
-            before = next_low
-        end
-        return sub(list, 1, gone * LOW_BYTES) .. sub(list, (gone + 1) * LOW_BYTES + 1)
+        return lows_add
     end
 
     -- The first charge of a tenant brings it up to now. Its lows stay where they are in `raw` as long as none comes or goes; the
     -- lists of those limits where that happens are in `lows`.
+    local charged = {} -- of what is to be written: until when it is kept
     local longest, lows = {}, {} -- by tenant: how long it will be until it is full (ms), and the lists
 
     local function open_and_charge(b, cost, n, priority)
@@ -208,7 +224,7 @@ local function quick(input)
         for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
             local extras, u, r, top = t[place + 2], t[place + 3], t[place + 4], t[place + 5]
             local amount, per, c = set[of + 4], set[of + 9], cost[set[of + 1] + 1] * n
-            local kept, first, added, since, low, low_rem = extras / 4, behind, nil, 0, 0, 0
+            local kept, first, list, since, low, low_rem = extras / 4, behind, nil, 0, 0, 0
             if t[place + 1] ~= set[of + 11] or extras % 4 ~= 0 then
                 return false
             end
@@ -240,16 +256,17 @@ local function quick(input)
                     kept, top = 0, now
                 elseif top < now then
                     if kept == 0 or u >= low * 2 then
-                        added = pack_bytes(LOW, top, u, r)
+                        list = sub(raw or '', first, first + kept * LOW_BYTES - 1)
+                        list = kept < LOWS and list .. pack_bytes(LOW, top, u, r) or want_lows()(list, top, u, r)
                     end
                     top = now
                 end
                 u = u + c
             end
             t[place + 3], t[place + 4], t[place + 5] = u, r, top
-            if added or kept * 4 ~= extras then
-                local list, lists = kept > 0 and sub(raw, first, first + kept * LOW_BYTES - 1) or '', lows[b] or {}
-                lists[place], lows[b] = added and add_low(list, added) or list, lists
+            if list or kept * 4 ~= extras then
+                local lists = lows[b] or {}
+                lists[place], lows[b] = list or sub(raw, first, first + kept * LOW_BYTES - 1), lists
             end
             local left = u / amount * per
             slowest = left > slowest and left or slowest
@@ -259,77 +276,129 @@ local function quick(input)
         return true
     end
 
+    -- Whoever settles a tenant wants all of its lows as lists.
+    local unfolded = {}
+
+    local function unfold(b)
+        local t, set, raw, lists, place = levels[b], set_of[b], raws[b], lows[b] or {}, 5
+        local ms, behind = charged[b] and 0 or now - t[3], 17 + 21 * set.n
+        for of = 0, unfolded[b] and -1 or LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
+            local extras, u, first = t[place + 2], t[place + 3], behind
+            if t[place + 1] ~= set[of + 11] or extras % 4 ~= 0 then
+                return nil
+            end
+            behind = first + extras / 4 * LOW_BYTES
+            local list = lists[place] or sub(raw or '', first, behind - 1)
+            if u > 0 and ms > 0 then
+                local came = ms * set[of + 4] + t[place + 4]
+                local whole = floor(came / set[of + 9])
+                if came >= 2 ^ 53 then
+                    return nil
+                elseif whole >= u then
+                    t[place + 3], t[place + 4], list = 0, 0, ''
+                else
+                    t[place + 3], t[place + 4] = u - whole, came - whole * set[of + 9]
+                    list, t[place + 5] = lows_fall(list, t[place + 5], t[place + 3], t[place + 4])
+                end
+            end
+            lists[place] = list
+            place = place + 5
+        end
+        lows[b], unfolded[b] = lists, true
+        return lists
+    end
+
     local function charge_again(b, cost, n, priority)
         local t, set, place = levels[b], set_of[b], 5
         for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
-            local c = cost[set[of + 1] + 1] * n
+            local c, u, top = cost[set[of + 1] + 1] * n, t[place + 3], t[place + 5]
             if c > 0 then
-                local u = t[place + 3]
                 if u + c > set[of + 5] - set[of + 6 + priority] then
                     return false
-                elseif u == 0 or t[place + 5] < now then
-                    return false -- an operation before it did not ask for this limit
+                elseif u == 0 or top < now then
+                    if not unfolded[b] then
+                        return false -- an operation before it did not ask for this limit
+                    end
+                    lows[b][place], t[place + 5] = u > 0 and lows_add(lows[b][place], top, u, t[place + 4]) or '', now
                 end
-                t[place + 3] = u + c
-                local left = (u + c) / set[of + 4] * set[of + 9]
-                longest[b] = left > longest[b] and left or longest[b]
+                u = u + c
+                t[place + 3] = u
             end
+            local left = u / set[of + 4] * set[of + 9]
+            longest[b] = left > (longest[b] or 0) and left or longest[b]
             place = place + 5
         end
         return true
     end
 
     -- The operations, each charged to its buckets.
-    local charged, fields, expiries, wanted = {}, {}, {}, {}
+    local fields, expiries, wanted, reports = {}, {}, {}, nil
     local answers = { pack_bytes('<I1I6I6', 2, clock, now) }
     local cost, which, ttl, class, width = {}, {}, 0, 0, 1
     local open_slice, of_slice, n_fields = nil, nil, 0
     for i = 1, n_ops do
-        local kind, flags, priority, n, targets, slice, nonce, check, op_ttl, _
-        kind, flags, priority, n, _, targets, which[1], which[2], which[3], slice, _, nonce, check, op_ttl, cost[1], cost[2], cost[3],
-            cost[4], cost[5], cost[6], at = unpack_bytes('<I1I1I1I1I1I1I2I2I2I2I1c8I6I4I6I6I6I6I6I6', input, at)
-        local again, split = flags % 2 == 1, flags >= SPLIT_UNKNOWN and 1 or 0
-        if kind ~= ACQUIRE or flags - (again and 1 or 0) - split * SPLIT_UNKNOWN ~= 0 then
+        local kind, flags, priority, n, stated, targets, slice, member, nonce, check, op_ttl
+        kind, flags, priority, n, stated, targets, which[1], which[2], which[3], slice, member, nonce, check, op_ttl, cost[1], cost[2],
+            cost[3], cost[4], cost[5], cost[6], at = unpack_bytes('<I1I1I1I1I1I1I2I2I2I2I1c8I6I4I6I6I6I6I6I6', input, at)
+        if kind == REPORT then
+            if not reports then
+                want_lows()
+                reports = quick_reports({
+                    levels = levels, set_of = set_of, is_pool = is_pool, seen = seen, slots_key = slots_key, now = now,
+                    observe = observe, unfold = unfold,
+                }, lows_add, level_refund)
+            end
+            at = reports.settle(input, at, flags, stated, targets, which, KEYS[key + slice], member, nonce, check, cost)
+            if not at then
+                return
+            end
+            for k = 1, targets do
+                charged[which[k] + 1] = charged[which[k] + 1] or 0
+            end
+            answers[i + 1] = '\3\0\0\0\0\0\0\0\0\0\0\0'
+        elseif kind == ACQUIRE and (flags - flags % 2) % SPLIT_UNKNOWN == 0 and flags < 2 * SPLIT_UNKNOWN then
+            if flags % 2 == 1 then -- it may have been sent before
+                local nonces = wanted[slice] or {}
+                nonces[#nonces + 1] = nonce
+                wanted[slice] = nonces
+            end
+            if op_ttl ~= ttl then
+                ttl, class, width = op_ttl, 0, 1
+                while width * 128 <= ttl do
+                    class, width = class + 1, width * 2
+                end
+            end
+            local deadline = ceil((now + ttl) / width) * width
+            local gone = deadline + (ttl > GRACE and ttl or GRACE)
+            for k = 1, targets do
+                local b = which[k] + 1
+                if is_pool[b] then
+                    if floor(deadline / SECOND) ~= levels[b][6 + 7 * set_of[b].n] or not charge_pool(b, cost, n, priority) then
+                        return
+                    end
+                    charged[b] = gone > (charged[b] or 0) and gone or charged[b] -- until when it is kept
+                elseif not (charged[b] and charge_again or open_and_charge)(b, cost, n, priority) then
+                    return
+                else
+                    charged[b] = 0
+                end
+            end
+            if slice ~= open_slice then
+                of_slice = fields[slice] or {}
+                open_slice, fields[slice], n_fields = slice, of_slice, #of_slice
+            end
+            of_slice[n_fields + 1] = nonce
+            of_slice[n_fields + 2] = cmsgpack.pack(check, n == 1 and 'o' or rep('o', n), deadline, class,
+                flags >= SPLIT_UNKNOWN and 1 or 0, '',
+                deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
+            n_fields = n_fields + 2
+            if gone > (expiries[slice] or 0) then
+                expiries[slice] = gone
+            end
+            answers[i + 1] = n == 1 and '\1\1\0\0\0\0\0\0\0\0\0\0' or pack_bytes('<I1I1I1I1i8', 1, n, 0, 0, 0)
+        else
             return
         end
-        if again then
-            local nonces = wanted[slice] or {}
-            nonces[#nonces + 1] = nonce
-            wanted[slice] = nonces
-        end
-        if op_ttl ~= ttl then
-            ttl, class, width = op_ttl, 0, 1
-            while width * 128 <= ttl do
-                class, width = class + 1, width * 2
-            end
-        end
-        local deadline = ceil((now + ttl) / width) * width
-        local gone = deadline + (ttl > GRACE and ttl or GRACE)
-        for k = 1, targets do
-            local b = which[k] + 1
-            if is_pool[b] then
-                if floor(deadline / SECOND) ~= levels[b][6 + 7 * set_of[b].n] or not charge_pool(b, cost, n, priority) then
-                    return
-                end
-                charged[b] = gone > (charged[b] or 0) and gone or charged[b] -- until when it is kept
-            elseif not (charged[b] and charge_again or open_and_charge)(b, cost, n, priority) then
-                return
-            else
-                charged[b] = 0
-            end
-        end
-        if slice ~= open_slice then
-            of_slice = fields[slice] or {}
-            open_slice, fields[slice], n_fields = slice, of_slice, #of_slice
-        end
-        of_slice[n_fields + 1] = nonce
-        of_slice[n_fields + 2] = cmsgpack.pack(check, n == 1 and 'o' or rep('o', n), deadline, class, split, '',
-            deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
-        n_fields = n_fields + 2
-        if gone > (expiries[slice] or 0) then
-            expiries[slice] = gone
-        end
-        answers[i + 1] = n == 1 and '\1\1\0\0\0\0\0\0\0\0\0\0' or pack_bytes('<I1I1I1I1i8', 1, n, 0, 0, 0)
     end
 
     -- Those that may have been sent before must not have their records yet, nor come twice in this batch.
@@ -362,6 +431,7 @@ local function quick(input)
         else
             call('SET', keys[b], packed, 'PXAT', string.format('%d', now + after))
         end
+        return now + after
     end
 
     local function write_pool(b, t, set, kept)
@@ -375,13 +445,26 @@ local function quick(input)
         end
         local books = 5 + 7 * set.n
         local hot = books + BOOKS_FIELDS
-        for u = 1, 6 do
+        local cold = sub(raws[b], t[hot + 1])
+        for u = 1, granted[b] and 6 or 0 do
             -- The latest second stands first; then what is outstanding in it, all that was granted, all that is outstanding.
             for at_unit = books + 1 + u, books + 13 + u, 6 do
                 t[at_unit] = t[at_unit] + granted[b][u]
             end
         end
-        write(b, kept, matters, pool_formats[set.n], hot, sub(raws[b], t[hot + 1]))
+        local expiry = write(b, kept, matters, pool_formats[set.n], hot, reports and reports.books_tail(b, cold) or cold)
+        if reports then
+            reports.write_slots(b, expiry)
+        end
+    end
+
+    local function longest_of(t, set)
+        local slowest, place = 0, 5
+        for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
+            local left = t[place + 3] / set[of + 4] * set[of + 9]
+            slowest, place = left > slowest and left or slowest, place + 5
+        end
+        return slowest
     end
 
     local function write_tenant(b, t, set, kept)
@@ -391,43 +474,31 @@ local function quick(input)
             for place = 5, last - 5, 5 do
                 local first = behind
                 behind = first + t[place + 2] / 4 * LOW_BYTES
-                local list = lists[place] or behind > first and sub(raw, first, behind - 1) or ''
+                local list = lists[place] or sub(raw or '', first, behind - 1)
                 t[place + 2], tail = #list / LOW_BYTES * 4, tail .. list
             end
         elseif raw and #raw >= behind then
             tail = sub(raw, behind)
         end
-        write(b, kept, ceil(longest[b]) + 1, tenant_formats[n], last, tail)
+        write(b, kept, ceil(unfolded[b] and longest_of(t, set) or longest[b]) + 1, tenant_formats[n], last, tail)
     end
 
-    local function write_seen(b, t, set)
-        local one, n, tick = seen[b], set.n, floor(now / 500)
-        local size, kept, head = 6 + 6 * n, one.ticks, one.head
-        local last, limits = #kept - size + 1, ''
-        local same = last > 0 and unpack_bytes('<I6', kept, last) == tick
-        local entry = pack_bytes('<I6', tick)
-        for j = 1, n do
-            local level = t[6 * j + 2] - one.charged[j]
-            local before = same and unpack_bytes('<i6', kept, last + 6 * j) or level
-            entry = entry .. pack_bytes('<i6', before > level and before or level)
-            limits = limits .. pack_bytes('<I3I6', set[LIMIT_FIELDS * j], one.charged[j])
+    local function write_seen(b, set)
+        observe(b)
+        local one, n = seen[b], set.n
+        local head, at = one.head, 19 + 2 * n
+        head[6], head[at] = floor(now / ceil(window_of[b] / 4)), one.old
+        for j = 1, n + 1 do
+            head[at + j] = one.last[j]
         end
-        kept = same and sub(kept, 1, last - 1) or kept
-        if #kept >= 120 * size then
-            kept = sub(kept, size + 1)
-            local first = unpack_bytes('<I6', kept)
-            one.first = first > one.first and first or one.first
-        end
-        head[6] = floor(now / ceil(window_of[b] / 4))
-        call('SET', keys[known_at[b]], pack_bytes(KNOWN, unpack(head, 1, 15)) .. pack_bytes('<I1I6I6', n, one.ends, one.first)
-            .. limits .. kept .. entry, 'KEEPTTL')
+        call('SET', keys[known_at[b]], pack_bytes(KNOWN .. rep('I3I6', n) .. 'c0I6' .. rep('i6', n), unpack(head, 1, at + n + 1)), 'KEEPTTL')
     end
 
     for b = 1, n_buckets do
         if charged[b] then
             local t = levels[b]
             if seen[b] then
-                write_seen(b, t, set_of[b])
+                write_seen(b, set_of[b])
             end
             local kept = t[3] + t[4]
             kept = kept > charged[b] and kept or charged[b]
@@ -438,6 +509,9 @@ local function quick(input)
                 write_tenant(b, t, set_of[b], kept)
             end
         end
+    end
+    if reports then
+        reports.write_records()
     end
     for slice, of_slice in pairs(fields) do
         local slice_key, expiry = KEYS[key + slice], expiries[slice]

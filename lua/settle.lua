@@ -3,48 +3,6 @@
 local settle
 
 local function settle_open() -- when the first report or cancel comes
-    -- What was used of each unit, from what the report states and, for the rest, the estimate. README.md has the rules.
-    local function actual_use(r, estimate)
-        local use, bits = {}, o.stated
-        local stated = { false, false, false, false, false }
-        for unit = 1, BOOKED do
-            stated[unit] = bits % 2 == 1
-            use[unit] = stated[unit] and o.cost[unit] or estimate[unit]
-            bits = (bits - bits % 2) / 2
-        end
-        local tokens, input, output = stated[2], stated[3], stated[4]
-        if not tokens and (input or output) then
-            if input and output then
-                use[2] = use[3] + use[4]
-            elseif r.split_unknown then
-                use[2] = max(estimate[2], input and use[3] or use[4])
-            else
-                use[2] = max(0, estimate[2] + use[3] - estimate[3] + use[4] - estimate[4])
-            end
-        elseif tokens and input ~= output then
-            if input then
-                use[4] = max(0, use[2] - use[3])
-            else
-                use[3] = max(0, use[2] - use[4])
-            end
-        elseif tokens and r.split_unknown and not input then
-            use[3], use[4] = use[2], use[2]
-        end
-        if o.partial then
-            -- A call that was cut short is not free: the provider has read the input at least.
-            if r.split_unknown then
-                use[3] = max(use[3], estimate[3])
-            else
-                -- Whatever tokens were reported beyond the input are output.
-                use[3] = max(input and use[3] or 0, estimate[3])
-                use[4] = output and use[4] or tokens and max(0, use[2] - use[3]) or 0
-            end
-            local least = estimate[3] > 0 and max(estimate[3], output and use[3] + use[4] or 0) or estimate[2]
-            use[2] = max(tokens and use[2] or 0, least)
-        end
-        return use
-    end
-
     -- Corrects one limit: `use` instead of the estimate that the parts charged.
     local function settle_limit(s, r, use, estimate, cancelled, late, now)
         local limit = limit_of[s]
@@ -100,8 +58,7 @@ local function settle_open() -- when the first report or cancel comes
         end
         local cancelled, late = o.kind == CANCEL, now >= r.deadline
         local estimate = record_estimate(r)
-        local use = cancelled and NOTHING_USED or actual_use(r, estimate)
-        use[6] = 0
+        local use = cancelled and NOTHING_USED or actual_use(o.stated, o.cost, estimate, r.split_unknown, o.partial)
         if o.news or know.of[o[1]] then
             if not know.report then
                 know.open()

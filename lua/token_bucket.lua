@@ -1,80 +1,12 @@
 -- Token bucket. What is missing from full is `used` less the fraction `rem` / per that has come in of its last unit: it falls
 -- by amount / per a millisecond, never below zero, and may exceed the capacity (debt).
---
--- Giving back needs more than the level. A charge of 100 that was refilled long ago cannot be given back: had it not
--- been charged, the bucket would have stood full and the refill would have been lost. What may be given back is the
--- least that was missing at any moment since the charge. `lows` remembers those, packed: each a time and a low (used, rem),
--- times and lows rising, so that since a charge made at or after an entry's time (and before the next one's) the level
--- has never been below that low; since `top` it has never been below what it is now. They stay packed: a charge looks at the
--- last one only, and hardly ever adds one.
 
-local LOW, LOW_BYTES, LOWS = '<I6I7I5', 18, 4 -- so many are remembered
+local LOW_BYTES = 18
 local NOTHING = {} -- whatever is empty; no lows are ''
-local lows_fall, lows_add, level_refund, bucket_charge, bucket_refund, bucket_refresh, bucket_wait
+local lows_fall, lows_add, level_refund = lows_open()
+local bucket_charge, bucket_refund, bucket_refresh, bucket_wait
 
 do
-    local LIST_FORMATS = { LOW, '<I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5I6I7I5' }
-    local sub = string.sub
-
-    local function lows_unpack(packed)
-        local n = #packed / LOW_BYTES
-        local list = n > 0 and { unpack_bytes(LIST_FORMATS[n], packed) } or {}
-        list[3 * n + 1] = nil -- where the reading stopped
-        return list
-    end
-
-    local function lows_pack(list)
-        return #list > 0 and pack_bytes(LIST_FORMATS[#list / 3], unpack(list)) or ''
-    end
-
-    -- Lows above (u, r), what is missing now, are none any more. Returns the lows and `top`.
-    function lows_fall(packed, since_top, u, r)
-        local n = #packed
-        while n > 0 do
-            local at, low, low_rem = unpack_bytes(LOW, packed, n - LOW_BYTES + 1)
-            if low < u or low == u and low_rem > r then
-                break
-            end
-            since_top, n = at, n - LOW_BYTES
-            packed = sub(packed, 1, n)
-        end
-        return packed, since_top
-    end
-
-    -- One too many: of two neighbours that are most alike in proportion the lower stands for both. At the worst too little is
-    -- given back, never too much; as lows stay apart in proportion, hardly ever too little.
-    local function lows_merge(packed, at, u, r)
-        local list, most, place = lows_unpack(packed), -1, 5
-        local n = #list
-        list[n + 1], list[n + 2], list[n + 3] = at, u, r
-        for i = 2, n, 3 do
-            local alike = list[i] / list[i + 3]
-            if alike > most then
-                most, place = alike, i + 2
-            end
-        end
-        for i = place, n do
-            list[i] = list[i + 3]
-        end
-        list[n + 1], list[n + 2], list[n + 3] = nil, nil, nil
-        return lows_pack(list)
-    end
-
-    -- What was missing since `at` becomes a low; or the last one stands for it, too, unless it is less than half.
-    function lows_add(packed, at, u, r)
-        local n = #packed
-        if n > 0 then
-            local _, low = unpack_bytes(LOW, packed, n - LOW_BYTES + 1)
-            if u < low * 2 then
-                return packed
-            end
-        end
-        if n == LOWS * LOW_BYTES then
-            return lows_merge(packed, at, u, r)
-        end
-        return packed .. pack_bytes(LOW, at, u, r)
-    end
-
     local function bucket_empty_out(s)
         used[s], rem[s], lows[s] = 0, 0, ''
     end
@@ -110,62 +42,6 @@ do
             lows[s], top[s] = lows_add(lows[s], top[s], u, rem[s]), at
         end
         used[s] = u + amount
-    end
-
-    -- a - b of levels, not below zero.
-    local function less(u, r, u2, r2, per)
-        u, r = u - u2, r - r2
-        if r < 0 then
-            u, r = u + 1, r + per
-        end
-        if u < 0 or u == 0 then
-            return 0, 0
-        end
-        return u, r
-    end
-
-    -- Gives back up to `amount` of a charge made at `from`, of what is missing (u, r) with its lows. Returns the four anew.
-    function level_refund(packed, since_top, u, r, per, amount, from)
-        local list = NOTHING
-        local low, low_rem = 0, 0
-        if packed ~= '' then
-            list = lows_unpack(packed)
-        end
-        if from >= since_top then
-            low, low_rem = u, r
-        else
-            for i = #list - 2, 1, -3 do
-                if from >= list[i] then
-                    low, low_rem = list[i + 1], list[i + 2]
-                    break
-                end
-            end
-        end
-        local back, back_rem = amount, 0
-        if low < amount or low == amount and low_rem > 0 then
-            back, back_rem = low, low_rem
-        end
-        local left, left_rem = less(u, r, back, back_rem, per)
-        if left == 0 then
-            return '', since_top, 0, 0
-        elseif list == NOTHING then
-            return packed, since_top, left, left_rem
-        end
-        local rest, rest_rem = less(low, low_rem, back, back_rem, per)
-        for i = 1, #list, 3 do
-            if (list[i + 3] or since_top) > from then
-                list[i + 1], list[i + 2] = less(list[i + 1], list[i + 2], back, back_rem, per)
-            elseif list[i + 1] > rest or list[i + 1] == rest and list[i + 2] < rest_rem then
-                list[i + 1], list[i + 2] = rest, rest_rem
-            end
-        end
-        while #list > 0 and list[2] == 0 do
-            for _ = 1, 3 do
-                table.remove(list, 1)
-            end
-        end
-        packed, since_top = lows_fall(lows_pack(list), since_top, left, left_rem)
-        return packed, since_top, left, left_rem
     end
 
     function bucket_refund(s, amount, from)

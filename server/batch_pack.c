@@ -47,7 +47,7 @@ struct packer {
     int64_t now_ms;
     bool failed;        /* out of memory */
     bool wants_records; /* some operation is no acquire, or may have been sent before */
-    bool acquires_only;
+    bool acquires_and_reports; /* and nothing else */
     struct bytes sets, buckets, ops;
     size_t n_sets, n_buckets, n_estimates, n_slices, n_ops;
     const struct limit_set *set[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS];
@@ -349,7 +349,8 @@ static void put_op(struct packer *p, const struct op *op, size_t n,
     bool names = op->kind == OP_ACQUIRE && op->id.free_form;
     int flags = op_flags(p, op, names);
     p->wants_records |= op->kind != OP_ACQUIRE || (flags & OP_AGAIN);
-    p->acquires_only &= op->kind == OP_ACQUIRE;
+    p->batch->has_reports |= op->kind == OP_REPORT;
+    p->acquires_and_reports &= op->kind == OP_ACQUIRE || op->kind == OP_REPORT;
     put_int(p, to, op->kind, 1);
     put_int(p, to, flags, 1);
     put_int(p, to, op->priority, 1);
@@ -415,9 +416,10 @@ static void pack_groups(struct packer *p)
 static int choose_way(struct packer *p)
 {
     struct batch *b = p->batch;
-    b->asked_quick = p->acquires_only && b->slow_batches == 0;
-    if (p->acquires_only && b->slow_batches > 0)
-        b->slow_batches--;
+    unsigned *slow = &b->slow_batches[b->has_reports];
+    b->asked_quick = p->acquires_and_reports && *slow == 0;
+    if (p->acquires_and_reports && *slow > 0)
+        --*slow;
     return b->asked_quick ? (p->wants_records ? WAY_QUICK_OR_RECORDS : WAY_QUICK)
                           : (p->wants_records ? WAY_RECORDS : WAY_LONG);
 }
@@ -433,7 +435,8 @@ int batch_pack(struct batch *batch, int64_t store_now_ms)
     p->batch = batch;
     p->now_ms = store_now_ms;
     p->failed = p->wants_records = false;
-    p->acquires_only = true;
+    p->acquires_and_reports = true;
+    batch->has_reports = false;
     p->sets.n = p->buckets.n = p->ops.n = 0;
     p->n_sets = p->n_buckets = p->n_estimates = p->n_slices = p->n_ops = 0;
     memset(&p->sets_seen, 0, sizeof p->sets_seen);
@@ -530,7 +533,7 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
     if (data[0] == DECIDED_STALE)
         return BATCH_STALE;
     if (batch->asked_quick && data[0] != DECIDED_QUICKLY)
-        batch->slow_batches = SLOW_BATCHES;
+        batch->slow_batches[batch->has_reports] = SLOW_BATCHES;
     int64_t lag_ms = get_int(data + 7, 6) - *store_ms;
     size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_GROUPS] = {0};
     rows->n = 0;

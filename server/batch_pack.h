@@ -39,9 +39,10 @@ struct batch {
     size_t n_groups;
     struct batch_group groups[BATCH_MAX_GROUPS];
     bool again;       /* it was sent before and its fate is unknown */
+    bool has_reports; /* beside acquires */
     bool asked_quick; /* the script may decide it the quick way (lua/quick.lua) */
-    unsigned
-        slow_batches; /* so many will not be asked for it: the last one that was went the long way after all */
+    /* By has_reports: so many will not be asked for it, because the last one that was went the long way after all. */
+    unsigned slow_batches[2];
 
     /* what batch_pack() makes */
     struct packer *packer;

@@ -198,7 +198,7 @@ def pack_batch(buckets, ops, long_way=False):
             keys.append(b.knowledge_key)
             places[-1] += b.breaker.pack()
     wants_records = any(o.kind != ACQUIRE or o.again for o in ops)
-    quick = not long_way and all(o.kind == ACQUIRE for o in ops)
+    quick = not long_way and all(o.kind in (ACQUIRE, REPORT) for o in ops)
     way = (3 if wants_records else 0) if quick else (1 if wants_records else 2)
     argument = struct.pack("<BBHHHH", 3, way, len(sets), len(used), len(estimates), len(ops)) + b"".join(sets) + b"".join(places) \
         + b"".join(o.pack(bucket_index, slice_index, estimate_index) for o in ops)
