@@ -17,7 +17,7 @@
 #include "worker.h"
 
 #define ANSWER_FORM_BYTES 256
-#define LABEL_BYTES (RATION_MAX_ID_BYTES + RATION_MAX_REASON_BYTES + 64)
+#define LABEL_BYTES       (RATION_MAX_ID_BYTES + RATION_MAX_REASON_BYTES + 64)
 
 static bool is_asking(const struct op *op)
 {

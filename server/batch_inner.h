@@ -59,7 +59,7 @@ struct batcher {
     struct op_queue ended;      /* operations whose end is to be told */
     struct bytes rows;          /* scratch of PEEK answers */
     struct id_maker ids;        /* of acquires that bring none */
-    uint64_t turn_ms;           /* monotonic; when this turn of the loop began to submit. 0: not yet */
+    uint64_t turn_ms; /* monotonic; when this turn of the loop began to submit. 0: not yet */
     struct batch_counters counters;
     bool store_clock_known;
     int64_t store_clock_ms;  /* the store's clock ... */

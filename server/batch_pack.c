@@ -45,8 +45,8 @@ struct seen {
 struct packer {
     struct batch *batch;
     int64_t now_ms;
-    bool failed;        /* out of memory */
-    bool wants_records; /* some operation is no acquire, or may have been sent before */
+    bool failed;               /* out of memory */
+    bool wants_records;        /* some operation is no acquire, or may have been sent before */
     bool acquires_and_reports; /* and nothing else */
     struct bytes sets, buckets, ops;
     size_t n_sets, n_buckets, n_estimates, n_slices, n_ops;

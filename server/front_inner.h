@@ -53,8 +53,8 @@ struct front {
     struct request *free_requests;
     size_t n_free_requests;
     size_t n_requests; /* taken: in some connection's queue, or under way for one that is gone */
-    struct buf_pool in_blocks;   /* storage of half-read requests */
-    struct buf_pool out_blocks;  /* storage of unsent replies */
+    struct buf_pool in_blocks;  /* storage of half-read requests */
+    struct buf_pool out_blocks; /* storage of unsent replies */
     struct answer_forms forms;
     void (*on_empty)(void *arg); /* draining: to be called when the last connection is gone */
     void *on_empty_arg;

@@ -93,8 +93,8 @@ struct op {
     bool own_id;      /* the caller chose the id: it may have been sent before */
     bool dry_run;
     bool partial;
-    bool learned;        /* ACQUIRE: charge what was learned. REPORT: learn from it */
-    bool has_token;      /* RENEW: `token` tells a repeated addition */
+    bool learned;   /* ACQUIRE: charge what was learned. REPORT: learn from it */
+    bool has_token; /* RENEW: `token` tells a repeated addition */
     unsigned char token[8];
     uint32_t ttl_ms;
     uint8_t stated;     /* bit 1 << unit: that unit was stated */
@@ -121,8 +121,9 @@ struct op {
     uint64_t deadline_ms; /* monotonic */
 
     /* ---- long, and mostly not used: op_clear() wipes what says so only ------------------------------------------- */
-    struct id id;         /* what was asked. Of an acquire without one, made by the batch; of PEEK only the names */
-    struct op_news news;  /* what was asked: REPORT, CANCEL */
+    struct id
+        id; /* what was asked. Of an acquire without one, made by the batch; of PEEK only the names */
+    struct op_news news; /* what was asked: REPORT, CANCEL */
     char reason[RATION_MAX_REASON_BYTES +
                 1]; /* why the pool is (to be) closed; "": it is not. Asked, or an answer */
 };

@@ -340,6 +340,66 @@ static void test_a_lost_batch_is_sent_again_marked_and_first(void **state)
     assert_int_equal(batch_counters(test.batcher)->resent, 1);
 }
 
+/* One operation in a batch of its own, which the store decides. Returns the way that was asked for. */
+static unsigned way_of(enum op_kind kind, unsigned char how)
+{
+    struct op op = make_op(kind, "p", "a");
+    batch_submit(test.batcher, &op);
+    turn();
+    unsigned way = played.argument[1];
+    struct answer a = answer_head(how);
+    answer_op(&a, kind == OP_REPORT ? OP_SETTLED : OP_GRANTED, 1, 0, 0, 0);
+    reply(STORE_OK, a.bytes, a.n);
+    test.n_done = 0;
+    return way;
+}
+
+static void test_what_is_not_for_the_quick_way_is_not_asked_for_it_again_at_once(void **state)
+{
+    (void)state;
+    enum { DECIDED = 0, QUICKLY = 2, WAY_QUICK = 0, WAY_RECORDS = 1, WAY_LONG = 2, WAY_EITHER = 3 };
+    assert_int_equal(way_of(OP_ACQUIRE, QUICKLY), WAY_QUICK);
+    assert_int_equal(way_of(OP_REPORT, QUICKLY), WAY_EITHER);
+    assert_int_equal(way_of(OP_REPORT, DECIDED), WAY_EITHER);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(way_of(OP_REPORT, DECIDED), WAY_RECORDS);
+        assert_int_equal(way_of(OP_ACQUIRE, QUICKLY), WAY_QUICK); /* whose own way it is not */
+    }
+    assert_int_equal(way_of(OP_ACQUIRE, DECIDED), WAY_QUICK);
+    assert_int_equal(way_of(OP_ACQUIRE, DECIDED), WAY_LONG);
+    assert_int_equal(way_of(OP_REPORT, QUICKLY), WAY_EITHER);
+    assert_int_equal(way_of(OP_CANCEL, DECIDED), WAY_RECORDS); /* never */
+    assert_int_equal(way_of(OP_REPORT, QUICKLY), WAY_EITHER);
+}
+
+static void test_an_acquire_that_brings_no_id_gets_one(void **state)
+{
+    (void)state;
+    struct op first = make_op(OP_ACQUIRE, "p", "a"), second = make_op(OP_ACQUIRE, "p", "a"),
+              late = make_op(OP_ACQUIRE, "p", "a");
+    struct op *all[] = {&first, &second, &late};
+    for (int i = 0; i < 3; i++)
+        memset(&all[i]->id, 0, offsetof(struct id, slice));
+    batch_submit(test.batcher, &first);
+    batch_submit(test.batcher, &second);
+    assert_false(id_is_made(&first.id));
+    turn();
+    assert_true(id_is_made(&first.id));
+    assert_true(id_same_reservation(&first.id, &second.id));
+    assert_int_equal(second.id.member, 1);
+    /* One that no batch took may be granted without the store all the same. */
+    played.ready = false;
+    batch_submit(test.batcher, &late);
+    uint64_t until = clock_ms() + 5000;
+    while (late.outcome == OP_PENDING && clock_ms() < until)
+        event_base_loop(test.base, EVLOOP_ONCE);
+    assert_int_equal(late.outcome, OP_UNAVAILABLE);
+    assert_true(id_is_made(&late.id));
+    assert_false(id_same_reservation(&first.id, &late.id));
+    played.ready = true;
+    reply(STORE_REFUSED, "no", 2);
+}
+
 static void test_a_store_that_stays_away_ends_in_unavailable(void **state)
 {
     (void)state;
@@ -558,6 +618,8 @@ int main(void)
         TEST(test_a_lone_operation_leaves_at_once),
         TEST(test_what_arrives_meanwhile_is_one_batch_in_order),
         TEST(test_equal_acquires_are_one_group),
+        TEST(test_what_is_not_for_the_quick_way_is_not_asked_for_it_again_at_once),
+        TEST(test_an_acquire_that_brings_no_id_gets_one),
         TEST(test_different_questions_are_not_grouped),
         TEST(test_a_lost_batch_is_sent_again_marked_and_first),
         TEST(test_a_store_that_stays_away_ends_in_unavailable),
