@@ -159,6 +159,8 @@ const char *config_restart_needed(const struct config *from, const struct config
     if (!same_text(listen[0]->http_host, listen[1]->http_host) ||
         listen[0]->http_port != listen[1]->http_port)
         return "listen.http";
+    if (!same_text(listen[0]->unix_path, listen[1]->unix_path))
+        return "listen.unix";
     /* The URL as it is kept has everything but the password. */
     if (store[0]->kind != store[1]->kind || !same_text(store[0]->url, store[1]->url))
         return "store.url";

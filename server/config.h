@@ -33,6 +33,7 @@ struct config_listen {
     uint16_t resp_port;
     char *http_host; /* NULL: not configured */
     uint16_t http_port;
+    char *unix_path; /* NULL: not configured */
 };
 
 /* A tier's or a tenant's own limits in one pool. */

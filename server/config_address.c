@@ -1,7 +1,7 @@
 /*
  * Addresses to listen at, and the store's URL.
  *
- *     127.0.0.1:7420   localhost:0   [::1]:7420
+ *     127.0.0.1:7420   localhost:0   [::1]:7420   /run/ration/ration.sock
  *
  *     embedded
  *     redis://[user[:password]@]host[:port][/db]
@@ -104,6 +104,23 @@ void config_read_address(const struct section *section, const char *key, char **
     }
     *host = config_copy(section->reader->config, name.p, name.n);
     *port = (uint16_t)number;
+}
+
+char *config_read_path(const struct section *section, const char *key)
+{
+    const char *text = section_string(section, key);
+    if (text == NULL)
+        return NULL;
+    size_t n = strlen(text);
+    if (text[0] != '/' || n > MAX_PATH_BYTES) {
+        char quoted[CONFIG_QUOTED_BYTES];
+        section_problem(section, key,
+                        "%s: a socket's path begins with \"/\" and has at most %d bytes, such as "
+                        "\"/run/ration/ration.sock\"; null: no socket",
+                        config_quote(quoted, text, n), MAX_PATH_BYTES);
+        return NULL;
+    }
+    return config_copy(section->reader->config, text, n);
 }
 
 /* ---- The store -------------------------------------------------------------------------------------------------- */

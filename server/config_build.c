@@ -390,6 +390,7 @@ void config_build(struct reader *reader, struct json_object *tree)
     open_part(&document, "listen", &part);
     config_read_address(&part, "resp", &config->listen.resp_host, &config->listen.resp_port);
     config_read_address(&part, "http", &config->listen.http_host, &config->listen.http_port);
+    config->listen.unix_path = config_read_path(&part, "unix");
     open_part(&document, "store", &part);
     config_read_store(&part, &config->store);
     open_part(&document, "auth", &part);

@@ -191,6 +191,8 @@ struct limit_set *config_read_preset(const struct section *section);
 
 void config_read_address(const struct section *section, const char *key, char **host,
                          uint16_t *port);
+/* A socket's path, or NULL where there is none. */
+char *config_read_path(const struct section *section, const char *key);
 void config_read_store(const struct section *section, struct config_store *out);
 /* Gives the credential, or NULL when it is absent or could not be read. */
 char *config_read_secret(const struct section *section, const char *key);

@@ -23,6 +23,9 @@ static const struct setting table[] = {
      .help = "for Redis clients; port 0 picks a free one"},
     {"listen", "http", SETTING_ADDRESS, "127.0.0.1:7421", RESTART, .nullable = true,
      .help = "for HTTP; null: not at all"},
+    {"listen", "unix", SETTING_STRING, "null", RESTART, .nullable = true,
+     .help =
+         "a socket for Redis clients on this host, such as /run/ration/ration.sock; null: none"},
 
     {"", "store", SETTING_OBJECT, "", RESTART, .help = "where the state is kept"},
     {"store", "url", SETTING_URL, "embedded", RESTART, .secret = true,

@@ -65,7 +65,9 @@ void identity_unref(struct identity *identity)
 const char *conn_peer(const struct conn *c, char buf[CONN_PEER_BYTES])
 {
     char host[INET6_ADDRSTRLEN] = "?";
-    if (c->peer.any.sa_family == AF_INET6) {
+    if (c->peer.any.sa_family == AF_UNIX) {
+        snprintf(buf, CONN_PEER_BYTES, "unix");
+    } else if (c->peer.any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &c->peer.v6.sin6_addr, host, sizeof host);
         snprintf(buf, CONN_PEER_BYTES, "[%s]:%u", host, ntohs(c->peer.v6.sin6_port));
     } else {
@@ -245,8 +247,10 @@ struct conn *conn_new(struct front *front, int fd, const struct sockaddr *peer)
     c->resp = 2;
     if (peer->sa_family == AF_INET6)
         memcpy(&c->peer.v6, peer, sizeof c->peer.v6);
-    else
+    else if (peer->sa_family == AF_INET)
         memcpy(&c->peer.v4, peer, sizeof c->peer.v4);
+    else
+        c->peer.any.sa_family = peer->sa_family;
     buf_init(&c->in, CONN_IN_MAX_BYTES, &front->in_blocks);
     buf_init(&c->out, RATION_MAX_OUTPUT_BYTES, &front->out_blocks);
     resp_parser_reset(&c->parser);

@@ -1,19 +1,19 @@
 /*
- * The listener, and what happens once per turn of the event loop.
+ * Accepting, and what happens once per turn of the event loop.
  *
  * A turn: sockets are read and their requests run; the batch and the store answer some; then on_turn_end sends each
  * connection's replies in one write and frees the connections that were closed. Connections with more requests than one
  * turn's share go on in the next turn (on_resume: a timer of 0 ms, so that the other sockets are looked at in between).
  *
- * How accepting fails: beyond max_connections the peer is told so and closed. Out of file descriptors, the listener
- * pauses, since the waiting peer would wake it over and over, and tries again in 100 ms.
+ * How accepting fails: beyond max_connections the peer is told so and closed. Out of file descriptors, the listeners
+ * pause, since the waiting peer would wake them over and over, and try again in 100 ms.
  */
 #define _GNU_SOURCE /* accept4 */
 #include "front.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <netdb.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,10 +25,10 @@
 #include "clock.h"
 #include "crew.h"
 #include "front_inner.h"
+#include "listen.h"
 #include "log.h"
 
 #define ACCEPTS_PER_TURN  64
-#define BACKLOG           511
 #define PAUSE_US          100000
 #define COMPLAIN_EVERY_MS 10000
 #define IN_BLOCK_BYTES    1024
@@ -107,12 +107,19 @@ static void take(struct front *front, int fd, const struct sockaddr *peer)
     counter_add(&front->worker->counters.connections_accepted, 1);
 }
 
+static void listen_again(struct front *front)
+{
+    for (size_t i = 0; i < front->n_listeners; i++)
+        event_add(front->listeners[i].event, NULL);
+}
+
 static void pause_accepting(struct front *front)
 {
     static const struct timeval pause = {0, PAUSE_US};
     uint64_t now = clock_ms();
     int err = errno;
-    event_del(front->listen_event);
+    for (size_t i = 0; i < front->n_listeners; i++)
+        event_del(front->listeners[i].event);
     event_add(front->pause_event, &pause);
     if (front->complained_ms != 0 && now - front->complained_ms < COMPLAIN_EVERY_MS)
         return;
@@ -128,8 +135,7 @@ static void on_pause_over(evutil_socket_t fd, short what, void *arg)
     struct front *front = arg;
     (void)fd;
     (void)what;
-    if (front->listen_fd >= 0)
-        event_add(front->listen_event, NULL);
+    listen_again(front);
 }
 
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
@@ -153,118 +159,71 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Listening ------------------------------------------------------------------------------------------------ */
 
-static int listen_at(const struct addrinfo *address, bool shared)
+static int path_of_all(const struct worker *worker, char *errmsg, size_t cap)
 {
-    static const int on = 1;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (worker->crew == NULL || crew_is_first(worker))
+        return listen_path(worker->config->listen.unix_path, errmsg, cap);
+    const struct front *first = worker->crew->workers[0]->front;
+    int fd = fcntl(first->listeners[first->n_listeners - 1].fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        snprintf(errmsg, cap, "the socket of listen.unix cannot be shared: %s", strerror(errno));
+    return fd;
+}
+
+/* The address first, then the path, where there is one. */
+static int make_listeners(struct front *front, char *errmsg, size_t cap)
+{
+    const struct worker *worker = front->worker;
+    int fd = listen_tcp(worker, errmsg, cap);
     if (fd < 0)
         return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (shared)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    int err = errno;
-    close(fd);
-    errno = err;
-    return -1;
-}
-
-/* A shared address would let a second rationd in unnoticed: first it must be free for one that does not share. */
-static int listen_shared(const struct addrinfo *address, bool first)
-{
-    if (first) {
-        int probe = listen_at(address, false);
-        if (probe < 0)
-            return -1;
-        close(probe);
-    }
-    return listen_at(address, true);
-}
-
-static int listen_configured(const struct worker *worker, char *errmsg, size_t cap)
-{
-    const struct config_listen *where = &worker->config->listen;
-    bool shared = worker->crew != NULL && worker->crew->n > 1;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found;
-    char port[8];
-    snprintf(port, sizeof port, "%u", crew_port(worker));
-    int err = getaddrinfo(where->resp_host, port, &hints, &found);
-    if (err != 0) {
-        snprintf(errmsg, cap, "listen.resp: cannot resolve the host '%s': %s", where->resp_host,
-                 gai_strerror(err));
-        return -1;
-    }
-    int fd = -1;
-    for (struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next)
-        fd = shared ? listen_shared(a, crew_is_first(worker)) : listen_at(a, false);
-    err = errno;
-    freeaddrinfo(found);
-    if (fd >= 0)
-        return fd;
-    if (err == EADDRINUSE)
-        snprintf(errmsg, cap,
-                 "address %s:%s is in use; stop the program that listens there, or set listen.resp "
-                 "to another port (0 picks a free one)",
-                 where->resp_host, port);
-    else
-        snprintf(errmsg, cap,
-                 "cannot listen at %s:%s: %s; set listen.resp to an address of this host",
-                 where->resp_host, port, strerror(err));
-    return -1;
-}
-
-static uint16_t port_of(int fd)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } address = {0};
-    socklen_t n = sizeof address;
-    if (getsockname(fd, &address.any, &n) != 0)
+    front->listeners[front->n_listeners++].fd = fd;
+    front->port = listen_port(fd);
+    if (worker->config->listen.unix_path == NULL)
         return 0;
-    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+    if ((fd = path_of_all(worker, errmsg, cap)) < 0)
+        return -1;
+    front->listeners[front->n_listeners++].fd = fd;
+    if (worker->crew == NULL || crew_is_first(worker))
+        front->own_path = worker->config->listen.unix_path;
+    return 0;
 }
 
 static int make_events(struct front *front)
 {
     struct event_base *base = front->worker->base;
-    front->listen_event =
-        event_new(base, front->listen_fd, EV_READ | EV_PERSIST, on_acceptable, front);
+    bool complete = true;
+    for (size_t i = 0; i < front->n_listeners; i++) {
+        struct front_listener *listener = &front->listeners[i];
+        listener->event = event_new(base, listener->fd, EV_READ | EV_PERSIST, on_acceptable, front);
+        complete = complete && listener->event != NULL;
+    }
     front->pause_event = event_new(base, -1, 0, on_pause_over, front);
     front->turn_event = event_new(base, -1, 0, on_turn_end, front);
     front->resume_event = event_new(base, -1, 0, on_resume, front);
-    if (front->listen_event == NULL || front->pause_event == NULL || front->turn_event == NULL ||
+    if (!complete || front->pause_event == NULL || front->turn_event == NULL ||
         front->resume_event == NULL)
         return -1;
-    return event_add(front->listen_event, NULL);
+    listen_again(front);
+    return 0;
 }
 
 int front_new(struct worker *worker, struct front **out, char *errmsg, size_t errmsg_cap)
 {
-    int fd = listen_configured(worker, errmsg, errmsg_cap);
-    if (fd < 0)
-        return -1;
     struct front *front = calloc(1, sizeof *front);
-    if (front == NULL) {
-        close(fd);
-        snprintf(errmsg, errmsg_cap, "out of memory");
+    snprintf(errmsg, errmsg_cap, "out of memory");
+    if (front == NULL)
         return -1;
-    }
     front->worker = worker;
-    front->listen_fd = fd;
-    front->port = port_of(fd);
     TAILQ_INIT(&front->conns);
     TAILQ_INIT(&front->closed);
     TAILQ_INIT(&front->dirty);
     TAILQ_INIT(&front->resume);
     buf_pool_init(&front->in_blocks, IN_BLOCK_BYTES, IN_BLOCKS_KEPT);
     buf_pool_init(&front->out_blocks, OUT_BLOCK_BYTES, OUT_BLOCKS_KEPT);
-    if (!answer_forms_init(&front->forms) || make_events(front) != 0) {
+    if (!answer_forms_init(&front->forms) || make_listeners(front, errmsg, errmsg_cap) != 0 ||
+        make_events(front) != 0) {
         front_free(front);
-        snprintf(errmsg, errmsg_cap, "out of memory");
         return -1;
     }
     *out = front;
@@ -281,16 +240,24 @@ size_t front_connections(const struct front *front)
     return front->n_conns;
 }
 
+static void free_event(struct event *event)
+{
+    if (event != NULL)
+        event_free(event);
+}
+
 static void stop_listening(struct front *front)
 {
-    if (front->listen_fd < 0)
-        return;
-    if (front->listen_event != NULL)
-        event_del(front->listen_event);
     if (front->pause_event != NULL)
         event_del(front->pause_event);
-    close(front->listen_fd);
-    front->listen_fd = -1;
+    for (size_t i = 0; i < front->n_listeners; i++) {
+        free_event(front->listeners[i].event);
+        close(front->listeners[i].fd);
+    }
+    front->n_listeners = 0;
+    if (front->own_path != NULL)
+        unlink(front->own_path);
+    front->own_path = NULL;
 }
 
 void front_drain(struct front *front, void (*on_empty)(void *arg), void *arg)
@@ -304,12 +271,6 @@ void front_drain(struct front *front, void (*on_empty)(void *arg), void *arg)
         conn_drain(c);
     }
     front_turn_end_wanted(front); /* there may be none */
-}
-
-static void free_event(struct event *event)
-{
-    if (event != NULL)
-        event_free(event);
 }
 
 void front_free(struct front *front)
@@ -332,7 +293,6 @@ void front_free(struct front *front)
     buf_pool_close(&front->in_blocks);
     buf_pool_close(&front->out_blocks);
     answer_forms_close(&front->forms);
-    free_event(front->listen_event);
     free_event(front->pause_event);
     free_event(front->turn_event);
     free_event(front->resume_event);

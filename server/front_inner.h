@@ -35,9 +35,13 @@ TAILQ_HEAD(conn_list, conn);
 
 struct front {
     struct worker *worker;
-    int listen_fd; /* -1: not listening any more */
+    struct front_listener {
+        int fd;
+        struct event *event;
+    } listeners[2];       /* the address and, where configured, the path */
+    size_t n_listeners;   /* 0: not listening any more */
+    const char *own_path; /* to be removed in the end; NULL: none, or another worker's. Borrowed */
     uint16_t port;
-    struct event *listen_event;
     struct event *pause_event; /* timer: accept again after EMFILE */
     struct event *turn_event;  /* made active by hand: the end of this turn */
     struct event

@@ -265,6 +265,8 @@ static int start(struct server *server, const struct options *options)
     }
     log_info("listening", "resp=%s",
              address(worker->config, front_port(worker->front), where, sizeof where));
+    if (worker->config->listen.unix_path != NULL)
+        log_info("listening", "unix=%s", worker->config->listen.unix_path);
     return 0;
 }
 

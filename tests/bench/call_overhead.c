@@ -3,8 +3,8 @@
  * whatever else the machine does meets both. Both keep their connections; each call by ration_call() is an ACQUIRE, the
  * same POST, and a REPORT. call_overhead.py starts what this talks to.
  *
- * The provider answers at once, so PAUSE_US stands for the time that real calls take: without it each call would wait for
- * the report of the one before, which the server is still working on (that is the figure with a pause of 0).
+ * The provider answers at once, so each call waits for the report of the one before, too, which the server is still working
+ * on; PAUSE_US between calls stands for the time that real calls take.
  *
  *     call-overhead URL SERVERS POOL TENANT CALLS PAUSE_US
  *

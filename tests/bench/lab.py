@@ -199,8 +199,9 @@ class How:
 
 class Rationd(Program):
     def __init__(self, name, folder, how, redis):
+        self.socket = folder / f"{name}.sock"
         config = {
-            "listen": {"resp": "127.0.0.1:0", "http": None},
+            "listen": {"resp": "127.0.0.1:0", "http": None, "unix": str(self.socket)},
             "store": {"url": f"redis+unix://{redis.unix}" if how.unix else f"redis://127.0.0.1:{redis.port}"},
             "pools": {POOL: {"limits": vast_limits()}},
             "tiers": {"all": {"limits": vast_limits() if how.vast else used_limits()}},

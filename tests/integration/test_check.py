@@ -18,7 +18,7 @@ def check(lab, text):
 
 def test_check_names_each_problem_and_its_remedy_in_one_run(lab):
     bad = {
-        "listen": {"resp": "127.0.0.1:0", "htpp": "127.0.0.1:0"},
+        "listen": {"resp": "127.0.0.1:0", "htpp": "127.0.0.1:0", "unix": "ration.sock"},
         "store": {"url": "redis://127.0.0.1:6379/0", "timeout_ms": "fast"},
         "pools": {
             POOL: {"limits": [limit("requests", 10, "day", algorithm="calendar", time_zone="America/Los_Angles")]},
@@ -38,6 +38,7 @@ def test_check_names_each_problem_and_its_remedy_in_one_run(lab):
     problems = dict(line.split(": ", 1) for line in done.stderr.strip().splitlines())
     expected = {
         "listen.htpp": "http",
+        "listen.unix": 'begins with "/"',
         "store.timeout_ms": "use an integer from 10 to 60000",
         f'pools["{POOL}"].limits[0].time_zone': "America/Los_Angeles",
         "pools.other.preset": "openai/gpt-4o/tier",

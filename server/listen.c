@@ -1,0 +1,153 @@
+/*
+ * Sockets to listen at: the address for all, and a path for clients on the same host, which saves them a quarter of the way.
+ *
+ * Several workers share the address by SO_REUSEPORT, each with a socket of its own; for a path there is no such thing, so
+ * the workers share the first one's socket, and whoever is quicker accepts.
+ *
+ * How it fails: an address in use is refused. A path in use is tried first: a socket that nobody answers at was left behind
+ * by a server that was killed, and is replaced; anything else that stands there stays.
+ */
+#define _GNU_SOURCE
+#include "listen.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "crew.h"
+#include "worker.h"
+
+#define BACKLOG 511
+
+static int listen_at(const struct addrinfo *address, bool shared)
+{
+    static const int on = 1;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (shared)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    int err = errno;
+    close(fd);
+    errno = err;
+    return -1;
+}
+
+/* A shared address would let a second rationd in unnoticed: first it must be free for one that does not share. */
+static int listen_shared(const struct addrinfo *address, bool first)
+{
+    if (first) {
+        int probe = listen_at(address, false);
+        if (probe < 0)
+            return -1;
+        close(probe);
+    }
+    return listen_at(address, true);
+}
+
+int listen_tcp(const struct worker *worker, char *errmsg, size_t cap)
+{
+    const struct config_listen *where = &worker->config->listen;
+    bool shared = worker->crew != NULL && worker->crew->n > 1;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found;
+    char port[8];
+    snprintf(port, sizeof port, "%u", crew_port(worker));
+    int err = getaddrinfo(where->resp_host, port, &hints, &found);
+    if (err != 0) {
+        snprintf(errmsg, cap, "listen.resp: cannot resolve the host '%s': %s", where->resp_host,
+                 gai_strerror(err));
+        return -1;
+    }
+    int fd = -1;
+    for (struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next)
+        fd = shared ? listen_shared(a, crew_is_first(worker)) : listen_at(a, false);
+    err = errno;
+    freeaddrinfo(found);
+    if (fd >= 0)
+        return fd;
+    if (err == EADDRINUSE)
+        snprintf(errmsg, cap,
+                 "address %s:%s is in use; stop the program that listens there, or set listen.resp "
+                 "to another port (0 picks a free one)",
+                 where->resp_host, port);
+    else
+        snprintf(errmsg, cap,
+                 "cannot listen at %s:%s: %s; set listen.resp to an address of this host",
+                 where->resp_host, port, strerror(err));
+    return -1;
+}
+
+uint16_t listen_port(int fd)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {0};
+    socklen_t n = sizeof address;
+    if (getsockname(fd, &address.any, &n) != 0)
+        return 0;
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+}
+
+/* ---- A path --------------------------------------------------------------------------------------------------- */
+
+static bool somebody_answers(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true; /* nobody knows */
+    int result = connect(fd, (const struct sockaddr *)address, sizeof *address);
+    bool refused = result < 0 && errno == ECONNREFUSED;
+    close(fd);
+    return !refused;
+}
+
+static bool is_left_behind(const struct sockaddr_un *address)
+{
+    struct stat status;
+    return lstat(address->sun_path, &status) == 0 && S_ISSOCK(status.st_mode) &&
+           !somebody_answers(address);
+}
+
+int listen_path(const char *path, char *errmsg, size_t cap)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, path, strlen(path)); /* the configuration sees to it that it fits */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        int result = bind(fd, (struct sockaddr *)&address, sizeof address);
+        if (result < 0 && errno == EADDRINUSE && is_left_behind(&address)) {
+            unlink(path);
+            result = bind(fd, (struct sockaddr *)&address, sizeof address);
+        }
+        if (result == 0 && listen(fd, BACKLOG) == 0)
+            return fd;
+    }
+    int err = errno;
+    if (fd >= 0)
+        close(fd);
+    if (err == EADDRINUSE)
+        snprintf(errmsg, cap,
+                 "%s is in use; stop the program that listens there, or set listen.unix to another "
+                 "path",
+                 path);
+    else
+        snprintf(errmsg, cap,
+                 "cannot listen at %s: %s; set listen.unix to a path in a folder where this user "
+                 "may write, or to null",
+                 path, strerror(err));
+    return -1;
+}
