@@ -3,7 +3,7 @@
 -- buckets, while no slot turns, nothing is held, and no pool is paused, closed or suspect.
 --
 -- It is the same decision, with the same bytes in the store, and the same tests hold it against the same model. It writes only
--- once all is decided; whatever it meets that is not of this kind makes it return nothing, and the batch is decided from the
+-- when all is decided; whatever it meets that is not of this kind makes it return nothing, and the batch is decided from the
 -- beginning by what follows. The server does not ask for it again for a while then.
 --
 -- A set is one array of its limits as they were packed, eleven fields each: 1 unit, 2 algorithm, 3 flags, 4 amount, 5 capacity,
@@ -143,7 +143,8 @@ local function quick(input)
             end
         end
         local from, last = head[19 + 2 * n], #raw - size + 1
-        seen[b] = { head = head, old = sub(raw, from, last - 1), last = last >= from and { unpack_bytes('<I6' .. rep('i6', n), raw, last) } }
+        local latest = last >= from and { unpack_bytes('<I6' .. rep('i6', n), raw, last) }
+        seen[b] = { head = head, old = sub(raw, from, last - 1), last = latest }
         return true
     end
 
@@ -389,8 +390,7 @@ local function quick(input)
             end
             of_slice[n_fields + 1] = nonce
             of_slice[n_fields + 2] = cmsgpack.pack(check, n == 1 and 'o' or rep('o', n), deadline, class,
-                flags >= SPLIT_UNKNOWN and 1 or 0, '',
-                deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
+                flags >= SPLIT_UNKNOWN and 1 or 0, '', deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
             n_fields = n_fields + 2
             if gone > (expiries[slice] or 0) then
                 expiries[slice] = gone
@@ -418,7 +418,7 @@ local function quick(input)
         end
     end
 
-    -- All are granted: write. A bucket is kept until `kept` and matters `matters` after that (expiry.lua).
+    -- All are decided: write. A bucket is kept until `kept` and matters `matters` after that (expiry.lua).
     local function write(b, kept, matters, format, n_fields, tail)
         local t = levels[b]
         local needed, expires = kept + matters, t[3] + t[5]
@@ -491,7 +491,8 @@ local function quick(input)
         for j = 1, n + 1 do
             head[at + j] = one.last[j]
         end
-        call('SET', keys[known_at[b]], pack_bytes(KNOWN .. rep('I3I6', n) .. 'c0I6' .. rep('i6', n), unpack(head, 1, at + n + 1)), 'KEEPTTL')
+        local format = KNOWN .. rep('I3I6', n) .. 'c0I6' .. rep('i6', n)
+        call('SET', keys[known_at[b]], pack_bytes(format, unpack(head, 1, at + n + 1)), 'KEEPTTL')
     end
 
     for b = 1, n_buckets do

@@ -3,9 +3,10 @@
 -- not learned and not added to, and with no news but what headers say is left. Of anything else `settle` returns nothing, and
 -- quick.lua gives up the batch.
 --
--- `q` is what quick.lua has: levels, set_of, raws, is_pool, seen, slots_key and window_of by bucket, now, and its functions
--- observe and unfold, which makes a tenant's levels of now and gives its lows as lists by the place of their limit.
--- Returns settle, and write, which is to be called for each pool that was written, with its key's expiry, and in the end without.
+-- `q` is what quick.lua has: levels, set_of, is_pool, seen and slots_key by bucket, now, and its functions observe (our levels
+-- of now, for levels_seen.lua) and unfold, which brings a tenant up to now and gives its lows as lists by the place of their limit.
+-- Returns functions: settle; books_tail, which gives the cold half of a pool's books; write_slots, for a pool whose levels were
+-- written, with their key's expiry; and write_records.
 
 local function quick_reports(q, lows_add, level_refund)
     local levels, set_of, is_pool, seen, now, call = q.levels, q.set_of, q.is_pool, q.seen, q.now, redis.call
@@ -184,7 +185,8 @@ local function quick_reports(q, lows_add, level_refund)
         local rounded = unit >= 1 and unit <= 3 and of and set[of + 5] >= 10000 and remaining > 0 and remaining % ROUNDED == 0
         if others > (rounded and ROUNDED or 0) then
             local j = of / LIMIT_FIELDS
-            t[8 + 6 * j], t[11 + 6 * j], one.head[20 + 2 * j] = t[8 + 6 * j] + others, t[11 + 6 * j] + others, one.head[20 + 2 * j] + others
+            t[8 + 6 * j], t[11 + 6 * j] = t[8 + 6 * j] + others, t[11 + 6 * j] + others
+            one.head[20 + 2 * j] = one.head[20 + 2 * j] + others
         end
         return true
     end
