@@ -1,6 +1,5 @@
-"""A batch's files and command, the providers that it calls, and its requests: what the tests of `ration batch` share."""
+"""A batch's files and command, the provider that it calls, and its requests: what the tests of `ration batch` share."""
 import json
-import urllib.request
 
 import pytest
 
@@ -11,20 +10,6 @@ from processes import program
 IN_FLIGHT = 16
 NAMES = ("--pool", POOL, "--tenant", "acme")
 FAST = ("--retry-min", 1, "--retry-max", 20)
-
-
-class StrictProvider:
-    """The strict provider: its own books say how often it was called."""
-
-    def __init__(self, lab, **options):
-        args = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        self.process = lab.process("provider", program("strict-provider"), "--listen", "127.0.0.1:0", *args)
-        port = self.process.wait_for_log(r"listening on 127\.0\.0\.1:(\d+)").group(1)
-        self.url = f"http://127.0.0.1:{port}"
-
-    def report(self):
-        with urllib.request.urlopen(self.url + "/report", timeout=10) as answer:
-            return json.load(answer)
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import threading
 import pytest
 
 from batch_run import (  # noqa: F401 (fixtures)
-    IN_FLIGHT, Batch, StrictProvider, body, check_order, provider, request, server,
+    IN_FLIGHT, Batch, body, check_order, provider, request, server,
 )  # fmt: skip
 from configs import POOL, config, limit
+from strict_provider import StrictProvider
 from waiting import wait_until
 
 

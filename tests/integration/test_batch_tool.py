@@ -8,10 +8,11 @@ import threading
 import pytest
 
 from batch_run import (  # noqa: F401 (fixtures)
-    FAST, NAMES, Batch, StrictProvider, body, check_order, provider, read_lines, request, server, write_lines,
+    FAST, NAMES, Batch, body, check_order, provider, read_lines, request, server, write_lines,
 )  # fmt: skip
 from configs import POOL, WIDE, config, limit
 from processes import program
+from strict_provider import StrictProvider
 from waiting import wait_until
 
 

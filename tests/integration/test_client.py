@@ -4,12 +4,12 @@ import os
 import re
 import signal
 import subprocess
-import urllib.request
 
 import pytest
 
 from configs import POOL, config, limit
 from processes import HERE, program
+from strict_provider import StrictProvider
 from waiting import wait_until
 
 
@@ -150,21 +150,9 @@ def test_exec_renews_while_the_command_runs(lab, server):
 # ---- Against the strict provider ------------------------------------------------------------------------------------
 
 
-class Provider:
-    def __init__(self, lab, **options):
-        args = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        self.process = lab.process("provider", program("strict-provider"), "--listen", "127.0.0.1:0", *args)
-        port = self.process.wait_for_log(r"listening on 127\.0\.0\.1:(\d+)").group(1)
-        self.url = f"http://127.0.0.1:{port}"
-
-    def report(self):
-        with urllib.request.urlopen(self.url + "/report", timeout=10) as answer:
-            return json.load(answer)
-
-
 def test_replay_keeps_the_quota_of_a_strict_provider(lab):
     """ration_call() from several processes over two servers, arrivals faster than the quota: the provider never says 429."""
-    provider = Provider(lab, rpm=40, tpm=12_000, window_ms=2000, latency_ms=15)
+    provider = StrictProvider(lab, rpm=40, tpm=12_000, window_ms=2000, latency_ms=15)
     quota = {POOL: {"limits": [limit("requests", 40, "2s"), limit("tokens", 12_000, "2s")], "hold_back": [0, 0.1, 0.3]}}
     tiers = {
         "free": {"priority": 2, "limits": [limit("requests", 10, "second")]},
@@ -191,7 +179,7 @@ def test_replay_keeps_the_quota_of_a_strict_provider(lab):
 
 
 def test_replay_goes_on_when_a_server_is_killed(lab):
-    provider = Provider(lab, rpm=2000, tpm=10_000_000, window_ms=10_000, latency_ms=5)
+    provider = StrictProvider(lab, rpm=2000, tpm=10_000_000, window_ms=10_000, latency_ms=5)
     settings = config(lab.redis(), pools={POOL: {"limits": [limit("requests", 2000, "10s"), limit("usd", 10**9, "day")]}})
     a, b = lab.ration(settings), lab.ration(settings)
     command = [program("ration"), "replay", "--trace", str(HERE / "data" / "sample_trace.csv"), "--url", provider.url,
@@ -211,7 +199,7 @@ def test_replay_goes_on_when_a_server_is_killed(lab):
 
 def test_replay_says_so_when_the_quota_was_not_kept(lab):
     """A provider stricter than Ration believes: the table and the exit status tell."""
-    provider = Provider(lab, rpm=5, tpm=12_000, window_ms=2000, latency_ms=5)
+    provider = StrictProvider(lab, rpm=5, tpm=12_000, window_ms=2000, latency_ms=5)
     server = lab.ration(config(lab.redis(), pool=[limit("requests", 500, "2s")]))
     done = lab.tool(None, "replay", "--trace", HERE / "data" / "sample_trace.csv", "--url", provider.url, "--hosts", 1,
                     "--threads", 4, "--speed", 50, "--duration", 2, "--server", f"127.0.0.1:{server.port}")  # fmt: skip

@@ -2,27 +2,15 @@
 import json
 import subprocess
 import sys
-import urllib.request
 import xml.etree.ElementTree
 
 import pytest
 
-from processes import BUILD, HERE, TOP, program
+from processes import BUILD, HERE, TOP
+from strict_provider import StrictProvider
 
 BENCH = TOP / "tests" / "bench"
 TRACE = HERE / "data" / "sample_trace.csv"
-
-
-class Provider:
-    def __init__(self, lab, **options):
-        args = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        self.process = lab.process("provider", program("strict-provider"), "--listen", "127.0.0.1:0", *args)
-        port = self.process.wait_for_log(r"listening on 127\.0\.0\.1:(\d+)").group(1)
-        self.url = f"http://127.0.0.1:{port}"
-
-    def report(self):
-        with urllib.request.urlopen(self.url + "/report", timeout=10) as answer:
-            return json.load(answer)
 
 
 def replay(lab, provider, *args):
@@ -44,7 +32,7 @@ def quota_modules():
 @pytest.mark.parametrize("patience", [0, 2])
 def test_without_ration_every_try_and_every_429_is_counted(lab, patience):
     """The clients' count and the provider's are the same; without patience nothing is tried again."""
-    provider = Provider(lab, rpm=30, tpm=1_000_000, window_ms=1000, latency_ms=5)
+    provider = StrictProvider(lab, rpm=30, tpm=1_000_000, window_ms=1000, latency_ms=5)
     done, out = replay(lab, provider, "--trace", TRACE, "--without-ration", "--hosts", 2, "--threads", 8, "--speed", 50,
                        "--duration", 3, "--wait-max", patience, "--server", "127.0.0.1:1")  # fmt: skip
     seen, clients = provider.report(), out["all"]
@@ -67,7 +55,7 @@ def test_a_provider_that_is_not_there_is_an_error_without_ration_too(lab):
 
 def test_the_warm_up_runs_at_its_own_speed(lab):
     """The trace's first 0.3 s in 3 s, the other 0.7 s as they are."""
-    provider = Provider(lab, rpm=1000, tpm=1_000_000, window_ms=1000, latency_ms=1)
+    provider = StrictProvider(lab, rpm=1000, tpm=1_000_000, window_ms=1000, latency_ms=1)
     trace = lab.folder / "trace.csv"
     rows = [f"2024-01-01 00:00:00.{n:02d}0000,10,10" for n in range(100)]
     trace.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n" + "\n".join(rows) + "\n")
