@@ -107,10 +107,13 @@ static void take(struct front *front, int fd, const struct sockaddr *peer)
     counter_add(&front->worker->counters.connections_accepted, 1);
 }
 
-static void listen_again(struct front *front)
+static int listen_again(struct front *front)
 {
+    int result = 0;
     for (size_t i = 0; i < front->n_listeners; i++)
-        event_add(front->listeners[i].event, NULL);
+        if (event_add(front->listeners[i].event, NULL) != 0)
+            result = -1;
+    return result;
 }
 
 static void pause_accepting(struct front *front)
@@ -159,6 +162,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Listening ------------------------------------------------------------------------------------------------ */
 
+/* The first worker's socket, or another descriptor of it. */
 static int path_of_all(const struct worker *worker, char *errmsg, size_t cap)
 {
     if (worker->crew == NULL || crew_is_first(worker))
@@ -204,8 +208,7 @@ static int make_events(struct front *front)
     if (!complete || front->pause_event == NULL || front->turn_event == NULL ||
         front->resume_event == NULL)
         return -1;
-    listen_again(front);
-    return 0;
+    return listen_again(front);
 }
 
 int front_new(struct worker *worker, struct front **out, char *errmsg, size_t errmsg_cap)

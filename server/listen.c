@@ -1,5 +1,5 @@
 /*
- * Sockets to listen at: the address for all, and a path for clients on the same host, which saves them a quarter of the way.
+ * Sockets to listen at: the address for all, and a path for clients on the same host, for whom it is quicker.
  *
  * Several workers share the address by SO_REUSEPORT, each with a socket of its own; for a path there is no such thing, so
  * the workers share the first one's socket, and whoever is quicker accepts.
