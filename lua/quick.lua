@@ -68,17 +68,14 @@ local function quick(input)
     local now, raws, levels = clock, call('MGET', unpack(keys)), {}
 
     local tenant_formats, pool_formats, with_tail = {}, {}, {} -- by the number of limits; by format: something follows
-    local function formats_of(n)
-        local tenant, pool = HEAD .. rep(TENANT, n), HEAD .. rep(POOL, n) .. rep('I6', n) .. BOOKS
-        tenant_formats[n], pool_formats[n] = tenant, pool
-        with_tail[tenant], with_tail[pool] = tenant .. 'c0', pool .. 'c0'
-    end
 
     local function read(b)
         local raw, set = raws[b], set_of[b]
         local n = set.n
         if not tenant_formats[n] then
-            formats_of(n)
+            local tenant, pool = HEAD .. rep(TENANT, n), HEAD .. rep(POOL, n) .. rep('I6', n) .. BOOKS
+            tenant_formats[n], pool_formats[n] = tenant, pool
+            with_tail[tenant], with_tail[pool] = tenant .. 'c0', pool .. 'c0'
         end
         if is_pool[b] then
             return raw and #raw >= 16 + 34 * n + BOOKS_BYTES and { unpack_bytes(pool_formats[n], raw) }
@@ -103,88 +100,45 @@ local function quick(input)
         levels[b] = t
     end
 
-    -- Of a pool: is everything in place, as of now?
-    local function is_quiet(t, set)
-        local place, second = 5, floor(now / SECOND)
+    -- Of a pool: everything must be in place, as of now; of what is known of it only our levels that headers are held against
+    -- (levels_seen.lua) may be there.
+    local seen
+    for b in pairs(is_pool) do
+        local t, set, known, place, second = levels[b], set_of[b], raws[known_at[b]], 5, floor(now / SECOND)
         for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
             local width = ceil(set[of + 9] / 120)
             if t[place + 1] ~= set[of + 11] or t[place + 2] ~= 2 or t[place + 5] ~= floor(now / width)
                 or t[place + 4] ~= floor((now - set[of + 9] - set[of + 10]) / width) then
-                return false
+                return
             end
             place = place + 6
         end
-        return floor(t[3] / SECOND) == second and t[place + set.n + 1] > second
-    end
-
-    -- Of what is known of a pool: only our levels that headers are held against (levels_seen.lua) may be there.
-    -- `head` is all up to the ticks: 17 until when they are watched, 18 the first tick, then of each limit its sig and what was
-    -- charged; `last` is the latest tick and its levels, `old` are those before it, packed.
-    local seen = {}
-    local KNOWN, KNOWN_BYTES = '<I1I1I6I6I4I6I4I4I4I4I4I4I4I4I1I1I6I6', 57
-
-    local function read_seen(b, set, raw)
-        local n = set.n
-        if byte(raw, 2) ~= 8 or byte(raw, KNOWN_BYTES) ~= 0 or byte(raw, KNOWN_BYTES + 1) ~= n or window_of[b] == 0 then
-            return false
-        end
-        local head, size = { unpack_bytes(KNOWN .. rep('I3I6', n), raw) }, 6 + 6 * n
-        if head[3] > now or head[17] <= now then
-            return false
-        end
-        for i = 7, 14 do -- reports and failures that the circuit breaker counts
-            if head[i] > 0 then
-                return false
-            end
-        end
-        for j = 1, n do
-            if head[17 + 2 * j] ~= set[LIMIT_FIELDS * j] then
-                return false
-            end
-        end
-        local from, last = head[19 + 2 * n], #raw - size + 1
-        local latest = last >= from and { unpack_bytes('<I6' .. rep('i6', n), raw, last) }
-        seen[b] = { head = head, old = sub(raw, from, last - 1), last = latest }
-        return true
-    end
-
-    local function observe(b)
-        local one, t, n, tick = seen[b], levels[b], set_of[b].n, floor(now / 500)
-        local head, last, size = one.head, one.last, 6 + 6 * n
-        if not last or last[1] ~= tick then
-            local old = last and one.old .. pack_bytes('<I6' .. rep('i6', n), unpack(last, 1, n + 1)) or one.old
-            if #old >= 120 * size then
-                old = sub(old, size + 1)
-                local first = unpack_bytes('<I6', old)
-                head[18] = first > head[18] and first or head[18]
-            end
-            last = { tick }
-            one.old, one.last = old, last
-        end
-        for j = 1, n do
-            local level = t[6 * j + 2] - head[18 + 2 * j]
-            local before = last[j + 1] or level
-            last[j + 1] = before > level and before or level
-        end
-    end
-
-    for b in pairs(is_pool) do
-        local set, known = set_of[b], raws[known_at[b]]
-        if not is_quiet(levels[b], set) or known and not read_seen(b, set, known) then
+        if floor(t[3] / SECOND) ~= second or t[place + set.n + 1] <= second then
             return
+        elseif known then
+            seen = seen or quick_seen(levels, set_of, now)
+            if not seen.read(b, known, window_of[b]) then
+                return
+            end
         end
     end
 
     -- Charging: false where it does not fit, or is not for us. Nothing is written then, so what was charged before does not matter.
-    local granted = {} -- by pool: what goes into its books
+    -- Most operations of a batch ask for the same; a pool is charged for a run of those at once.
+    local cost, granted = {}, {} -- granted: by pool, what goes into its books
+    local run_pool, run_priority, run_n
 
-    local function charge_pool(b, cost, n, priority)
+    local function charge_run()
+        local b, n = run_pool, run_n
+        if not b then
+            return true
+        end
         local t, set, sum, place = levels[b], set_of[b], granted[b], 5
         for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
             local c = cost[set[of + 1] + 1] * n
             if c > 0 then
                 local u = t[place + 3] + c
-                if u > set[of + 5] - set[of + 6 + priority] then
+                if u > set[of + 5] - set[of + 6 + run_priority] then
                     return false
                 end
                 t[place + 3], t[place + 6] = u, t[place + 6] + c
@@ -196,12 +150,9 @@ local function quick(input)
             granted[b] = sum
         end
         for u = 1, 5 do
-            local c = cost[u]
-            if c > 0 then
-                sum[u] = sum[u] + c * n
-            end
+            sum[u] = sum[u] + cost[u] * n
         end
-        sum[6] = sum[6] + n
+        sum[6], run_pool = sum[6] + n, nil
         return true
     end
 
@@ -219,7 +170,7 @@ local function quick(input)
     local charged = {} -- of what is to be written: until when it is kept
     local longest, lows = {}, {} -- by tenant: how long it will be until it is full (ms), and the lists
 
-    local function open_and_charge(b, cost, n, priority)
+    local function open_and_charge(b, n, priority)
         local t, set, raw, place, slowest = levels[b], set_of[b], raws[b], 5, 0
         local ms, behind = now - t[3], 17 + 21 * set.n
         for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
@@ -235,7 +186,8 @@ local function quick(input)
             end
             if u > 0 and ms > 0 then
                 local came = ms * amount + r
-                local whole = floor(came / per)
+                local whole = came / per
+                whole = whole - whole % 1 -- floor, without calling it
                 if came >= 2 ^ 53 then
                     return false -- arith.lua can
                 elseif whole >= u then
@@ -277,39 +229,9 @@ local function quick(input)
         return true
     end
 
-    -- Whoever settles a tenant wants all of its lows as lists.
-    local unfolded = {}
+    local unfolded = {} -- by tenant: all its lows are lists, as a report wants them
 
-    local function unfold(b)
-        local t, set, raw, lists, place = levels[b], set_of[b], raws[b], lows[b] or {}, 5
-        local ms, behind = charged[b] and 0 or now - t[3], 17 + 21 * set.n
-        for of = 0, unfolded[b] and -1 or LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
-            local extras, u, first = t[place + 2], t[place + 3], behind
-            if t[place + 1] ~= set[of + 11] or extras % 4 ~= 0 then
-                return nil
-            end
-            behind = first + extras / 4 * LOW_BYTES
-            local list = lists[place] or sub(raw or '', first, behind - 1)
-            if u > 0 and ms > 0 then
-                local came = ms * set[of + 4] + t[place + 4]
-                local whole = floor(came / set[of + 9])
-                if came >= 2 ^ 53 then
-                    return nil
-                elseif whole >= u then
-                    t[place + 3], t[place + 4], list = 0, 0, ''
-                else
-                    t[place + 3], t[place + 4] = u - whole, came - whole * set[of + 9]
-                    list, t[place + 5] = lows_fall(list, t[place + 5], t[place + 3], t[place + 4])
-                end
-            end
-            lists[place] = list
-            place = place + 5
-        end
-        lows[b], unfolded[b] = lists, true
-        return lists
-    end
-
-    local function charge_again(b, cost, n, priority)
+    local function charge_again(b, n, priority)
         local t, set, place = levels[b], set_of[b], 5
         for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
             local c, u, top = cost[set[of + 1] + 1] * n, t[place + 3], t[place + 5]
@@ -332,24 +254,39 @@ local function quick(input)
         return true
     end
 
-    -- The operations, each charged to its buckets.
+    -- The operations, each charged to its buckets. Most are of one shape, which is the last bytes of an operation, its time to
+    -- live and cost: what follows from it is kept as long as the shape is the same. A pool is charged for a run of such at once.
     local fields, expiries, wanted, reports = {}, {}, {}, nil
     local answers = { pack_bytes('<I1I6I6', 2, clock, now) }
-    local cost, which, ttl, class, width = {}, {}, 0, 0, 1
+    local which, shape, class, width, deadline, gone, tail_of, tail = {}, nil, 0, 1, 0, 0, nil, nil
     local open_slice, of_slice, n_fields = nil, nil, 0
     for i = 1, n_ops do
-        local kind, flags, priority, n, stated, targets, slice, member, nonce, check, op_ttl
-        kind, flags, priority, n, stated, targets, which[1], which[2], which[3], slice, member, nonce, check, op_ttl, cost[1], cost[2],
-            cost[3], cost[4], cost[5], cost[6], at = unpack_bytes('<I1I1I1I1I1I1I2I2I2I2I1c8I6I4I6I6I6I6I6I6', input, at)
+        local kind, flags, priority, n, stated, targets, slice, member, nonce, check, this
+        kind, flags, priority, n, stated, targets, which[1], which[2], which[3], slice, member, nonce, check, this, at =
+            unpack_bytes('<I1I1I1I1I1I1I2I2I2I2I1c8I6c40', input, at)
+        if this ~= shape then
+            if not charge_run() then
+                return
+            end
+            local ttl
+            shape, tail_of, class, width = this, nil, 0, 1
+            ttl, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6] = unpack_bytes('<I4I6I6I6I6I6I6', shape)
+            while width * 128 <= ttl do
+                class, width = class + 1, width * 2
+            end
+            deadline = ceil((now + ttl) / width) * width
+            gone = deadline + (ttl > GRACE and ttl or GRACE)
+        end
         if kind == REPORT then
             if not reports then
                 want_lows()
                 reports = quick_reports({
-                    levels = levels, set_of = set_of, is_pool = is_pool, seen = seen, slots_key = slots_key, now = now,
-                    observe = observe, unfold = unfold,
-                }, lows_add, level_refund)
+                    levels = levels, set_of = set_of, is_pool = is_pool, raws = raws, seen = seen, slots_key = slots_key, now = now,
+                    lows = lows, charged = charged, unfolded = unfolded,
+                }, lows_fall, lows_add, level_refund)
             end
-            at = reports.settle(input, at, flags, stated, targets, which, KEYS[key + slice], member, nonce, check, cost)
+            at = charge_run()
+                and reports.settle(input, at, flags, stated, targets, which, KEYS[key + slice], member, nonce, check, cost)
             if not at then
                 return
             end
@@ -363,34 +300,33 @@ local function quick(input)
                 nonces[#nonces + 1] = nonce
                 wanted[slice] = nonces
             end
-            if op_ttl ~= ttl then
-                ttl, class, width = op_ttl, 0, 1
-                while width * 128 <= ttl do
-                    class, width = class + 1, width * 2
-                end
-            end
-            local deadline = ceil((now + ttl) / width) * width
-            local gone = deadline + (ttl > GRACE and ttl or GRACE)
             for k = 1, targets do
                 local b = which[k] + 1
-                if is_pool[b] then
-                    if floor(deadline / SECOND) ~= levels[b][6 + 7 * set_of[b].n] or not charge_pool(b, cost, n, priority) then
+                if not is_pool[b] then
+                    if not (charged[b] and charge_again or open_and_charge)(b, n, priority) then
                         return
                     end
-                    charged[b] = gone > (charged[b] or 0) and gone or charged[b] -- until when it is kept
-                elseif not (charged[b] and charge_again or open_and_charge)(b, cost, n, priority) then
+                    charged[b] = 0
+                elseif b == run_pool and priority == run_priority then
+                    run_n = run_n + n
+                elseif not charge_run() or floor(deadline / SECOND) ~= levels[b][6 + 7 * set_of[b].n] then
                     return
                 else
-                    charged[b] = 0
+                    run_pool, run_priority, run_n = b, priority, n
+                    charged[b] = gone > (charged[b] or 0) and gone or charged[b] -- until when it is kept
                 end
             end
             if slice ~= open_slice then
                 of_slice = fields[slice] or {}
                 open_slice, fields[slice], n_fields = slice, of_slice, #of_slice
             end
+            if n + 256 * flags ~= tail_of then
+                tail_of = n + 256 * flags
+                tail = cmsgpack.pack(n == 1 and 'o' or rep('o', n), deadline, class, flags >= SPLIT_UNKNOWN and 1 or 0, '',
+                    deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
+            end
             of_slice[n_fields + 1] = nonce
-            of_slice[n_fields + 2] = cmsgpack.pack(check, n == 1 and 'o' or rep('o', n), deadline, class,
-                flags >= SPLIT_UNKNOWN and 1 or 0, '', deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
+            of_slice[n_fields + 2] = cmsgpack.pack(check) .. tail
             n_fields = n_fields + 2
             if gone > (expiries[slice] or 0) then
                 expiries[slice] = gone
@@ -399,6 +335,9 @@ local function quick(input)
         else
             return
         end
+    end
+    if not charge_run() then
+        return
     end
 
     -- Those that may have been sent before must not have their records yet, nor come twice in this batch.
@@ -458,15 +397,6 @@ local function quick(input)
         end
     end
 
-    local function longest_of(t, set)
-        local slowest, place = 0, 5
-        for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
-            local left = t[place + 3] / set[of + 4] * set[of + 9]
-            slowest, place = left > slowest and left or slowest, place + 5
-        end
-        return slowest
-    end
-
     local function write_tenant(b, t, set, kept)
         local n, raw, lists, tail = set.n, raws[b], lows[b], ''
         local behind, last = 17 + 21 * n, 5 + 5 * n
@@ -480,26 +410,19 @@ local function quick(input)
         elseif raw and #raw >= behind then
             tail = sub(raw, behind)
         end
-        write(b, kept, ceil(unfolded[b] and longest_of(t, set) or longest[b]) + 1, tenant_formats[n], last, tail)
-    end
-
-    local function write_seen(b, set)
-        observe(b)
-        local one, n = seen[b], set.n
-        local head, at = one.head, 19 + 2 * n
-        head[6], head[at] = floor(now / ceil(window_of[b] / 4)), one.old
-        for j = 1, n + 1 do
-            head[at + j] = one.last[j]
+        local slowest = unfolded[b] and 0 or longest[b]
+        for j = 1, unfolded[b] and n or 0 do
+            local left = t[5 * j + 3] / set[LIMIT_FIELDS * j - 7] * set[LIMIT_FIELDS * j - 2]
+            slowest = left > slowest and left or slowest
         end
-        local format = KNOWN .. rep('I3I6', n) .. 'c0I6' .. rep('i6', n)
-        call('SET', keys[known_at[b]], pack_bytes(format, unpack(head, 1, at + n + 1)), 'KEEPTTL')
+        write(b, kept, ceil(slowest) + 1, tenant_formats[n], last, tail)
     end
 
     for b = 1, n_buckets do
         if charged[b] then
             local t = levels[b]
-            if seen[b] then
-                write_seen(b, set_of[b])
+            if seen and seen.of[b] then
+                seen.write(b, keys[known_at[b]], window_of[b])
             end
             local kept = t[3] + t[4]
             kept = kept > charged[b] and kept or charged[b]

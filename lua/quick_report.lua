@@ -3,15 +3,16 @@
 -- not learned and not added to, and with no news but what headers say is left. Of anything else `settle` returns nothing, and
 -- quick.lua gives up the batch.
 --
--- `q` is what quick.lua has: levels, set_of, is_pool, seen and slots_key by bucket, now, and its functions observe (our levels
--- of now, for levels_seen.lua) and unfold, which brings a tenant up to now and gives its lows as lists by the place of their limit.
+-- `q` is what quick.lua has: now; by bucket levels, set_of, is_pool, raws, slots_key, lows, charged and unfolded; and what
+-- quick_seen.lua has made, or nil.
 -- Returns functions: settle; books_tail, which gives the cold half of a pool's books; write_slots, for a pool whose levels were
 -- written, with their key's expiry; and write_records.
 
-local function quick_reports(q, lows_add, level_refund)
+local function quick_reports(q, lows_fall, lows_add, level_refund)
     local levels, set_of, is_pool, seen, now, call = q.levels, q.set_of, q.is_pool, q.seen, q.now, redis.call
     local unpack_bytes, floor, ceil, min, max, sub = struct.unpack, math.floor, math.ceil, math.min, math.max, string.sub
-    local ESTIMATES, SETTLES, LIMIT_FIELDS, SECOND, TICK, TRAVEL, WATCH, ROUNDED = 64, 2, 11, 1024, 500, 250, 600000, 1000
+    local ESTIMATES, SETTLES, LIMIT_FIELDS, LOW_BYTES, SECOND = 64, 2, 11, 18, 1024
+    local TICK, TRAVEL, WATCH, ROUNDED = 500, 250, 600000, 1000
 
     -- Records as cmsgpack gives them: 1 check, 2 states, 3 deadline, 4 class, 5 split unknown (+ 2 * most), 6 token, then of the
     -- part that was granted: 7 how long before the deadline, 8-13 the estimates.
@@ -82,9 +83,39 @@ local function quick_reports(q, lows_add, level_refund)
         end
     end
 
+    -- Brings a tenant up to now, and makes all of its lows lists by the place of their limit; nothing: it is not for us.
+    local function unfold(b)
+        local t, set, raw, lists, place = levels[b], set_of[b], q.raws[b], q.lows[b] or {}, 5
+        local ms, behind = q.charged[b] and 0 or now - t[3], 17 + 21 * set.n
+        for of = 0, q.unfolded[b] and -1 or LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
+            local extras, u, first = t[place + 2], t[place + 3], behind
+            if t[place + 1] ~= set[of + 11] or extras % 4 ~= 0 then
+                return nil
+            end
+            behind = first + extras / 4 * LOW_BYTES
+            local list = lists[place] or sub(raw or '', first, behind - 1)
+            if u > 0 and ms > 0 then
+                local came = ms * set[of + 4] + t[place + 4]
+                local whole = floor(came / set[of + 9])
+                if came >= 2 ^ 53 then
+                    return nil
+                elseif whole >= u then
+                    t[place + 3], t[place + 4], list = 0, 0, ''
+                else
+                    t[place + 3], t[place + 4] = u - whole, came - whole * set[of + 9]
+                    list, t[place + 5] = lows_fall(list, t[place + 5], t[place + 3], t[place + 4])
+                end
+            end
+            lists[place] = list
+            place = place + 5
+        end
+        q.lows[b], q.unfolded[b] = lists, true
+        return lists
+    end
+
     local function settle_tenant(b, r, use, granted_at)
         local t, set, place = levels[b], set_of[b], 5
-        local lists = q.unfold(b)
+        local lists = unfold(b)
         if not lists then
             return false
         end
@@ -146,7 +177,7 @@ local function quick_reports(q, lows_add, level_refund)
     end
 
     local function own_level(b, of, counted, r, granted_at)
-        local one, set, j = seen[b], set_of[b], of / LIMIT_FIELDS
+        local one, set, j = seen.of[b], set_of[b], of / LIMIT_FIELDS
         local level_now, size = levels[b][8 + 6 * j], 6 + 6 * set.n
         local from, to = floor(granted_at / TICK), floor((granted_at + TRAVEL) / TICK)
         local watched, highest, at_grant, lately = from >= one.head[18], level_now, r[8 + set[of + 1]], 0
@@ -174,11 +205,11 @@ local function quick_reports(q, lows_add, level_refund)
     end
 
     local function see(b, unit, per, amount, remaining, r, granted_at)
-        local one, set, t = seen[b], set_of[b], levels[b]
+        local one, set, t = seen and seen.of[b], set_of[b], levels[b]
         if not one or one.head[17] < now + WATCH / 2 then
             return false -- watching begins, or goes on for longer
         end
-        q.observe(b)
+        seen.observe(b)
         local of = find_limit(set, unit, per, amount)
         local counted = of and set[of + 5] - remaining
         local others = of and counted - own_level(b, of, counted, r, granted_at) or 0
