@@ -43,20 +43,18 @@ local function lows_open()
     -- One too many: of two neighbours that are most alike in proportion the lower stands for both. At the worst too little is
     -- given back, never too much; as lows stay apart in proportion, hardly ever too little.
     local function lows_merge(packed, at, u, r)
-        local list, most, place = lows_unpack(packed), -1, 5
-        local n = #list
-        list[n + 1], list[n + 2], list[n + 3] = at, u, r
-        for i = 2, n, 3 do
-            local alike = list[i] / list[i + 3]
-            if alike > most then
-                most, place = alike, i + 2
-            end
+        local _, u1, _, _, u2, _, _, u3, _, _, u4 = unpack_bytes(LIST_FORMATS[LOWS], packed)
+        local most, higher = u1 / u2, 2
+        if u2 / u3 > most then
+            most, higher = u2 / u3, 3
         end
-        for i = place, n do
-            list[i] = list[i + 3]
+        if u3 / u4 > most then
+            most, higher = u3 / u4, 4
         end
-        list[n + 1], list[n + 2], list[n + 3] = nil, nil, nil
-        return lows_pack(list)
+        if u4 / u > most then
+            return packed
+        end
+        return sub(packed, 1, (higher - 1) * LOW_BYTES) .. sub(packed, higher * LOW_BYTES + 1) .. pack_bytes(LOW, at, u, r)
     end
 
     -- What was missing since `at` becomes a low; or the last one stands for it, too, unless it is less than half.

@@ -165,14 +165,15 @@ local function quick(input)
         return lows_add
     end
 
-    -- The first charge of a tenant brings it up to now. Its lows stay where they are in `raw` as long as none comes or goes; the
-    -- lists of those limits where that happens are in `lows`.
+    -- The first charge of a tenant brings it up to now. Its lows, which follow the levels, stay as they are in `raw` but where one
+    -- comes or goes; what is to follow then is in `tails`.
     local charged = {} -- of what is to be written: until when it is kept
-    local longest, lows = {}, {} -- by tenant: how long it will be until it is full (ms), and the lists
+    local longest, tails = {}, {} -- by tenant: how long it will be until it is full (ms)
 
     local function open_and_charge(b, n, priority)
         local t, set, raw, place, slowest = levels[b], set_of[b], raws[b], 5, 0
         local ms, behind = now - t[3], 17 + 21 * set.n
+        local tail, from = nil, behind -- what has changed of `raw`, and from where it has not
         for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
             local extras, u, r, top = t[place + 2], t[place + 3], t[place + 4], t[place + 5]
             local amount, per, c = set[of + 4], set[of + 9], cost[set[of + 1] + 1] * n
@@ -209,7 +210,7 @@ local function quick(input)
                     kept, top = 0, now
                 elseif top < now then
                     if kept == 0 or u >= low * 2 then
-                        list = sub(raw or '', first, first + kept * LOW_BYTES - 1)
+                        list = sub(raw, first, first + kept * LOW_BYTES - 1)
                         list = kept < LOWS and list .. pack_bytes(LOW, top, u, r) or want_lows()(list, top, u, r)
                     end
                     top = now
@@ -218,18 +219,19 @@ local function quick(input)
             end
             t[place + 3], t[place + 4], t[place + 5] = u, r, top
             if list or kept * 4 ~= extras then
-                local lists = lows[b] or {}
-                lists[place], lows[b] = list or sub(raw, first, first + kept * LOW_BYTES - 1), lists
+                list = list or sub(raw, first, first + kept * LOW_BYTES - 1)
+                tail, from, t[place + 2] = (tail or '') .. sub(raw, from, first - 1) .. list, behind, #list / LOW_BYTES * 4
             end
             local left = u / amount * per
             slowest = left > slowest and left or slowest
             place = place + 5
         end
+        tails[b] = raw and (tail and tail .. sub(raw, from) or sub(raw, from)) or ''
         longest[b] = slowest
         return true
     end
 
-    local unfolded = {} -- by tenant: all its lows are lists, as a report wants them
+    local lows = {} -- of tenants with reports: the lows of each limit, by its place (quick_report.lua)
 
     local function charge_again(b, n, priority)
         local t, set, place = levels[b], set_of[b], 5
@@ -239,7 +241,7 @@ local function quick(input)
                 if u + c > set[of + 5] - set[of + 6 + priority] then
                     return false
                 elseif u == 0 or top < now then
-                    if not unfolded[b] then
+                    if not lows[b] then
                         return false -- an operation before it did not ask for this limit
                     end
                     lows[b][place], t[place + 5] = u > 0 and lows_add(lows[b][place], top, u, t[place + 4]) or '', now
@@ -282,7 +284,7 @@ local function quick(input)
                 want_lows()
                 reports = quick_reports({
                     levels = levels, set_of = set_of, is_pool = is_pool, raws = raws, seen = seen, slots_key = slots_key, now = now,
-                    lows = lows, charged = charged, unfolded = unfolded,
+                    lows = lows, charged = charged,
                 }, lows_fall, lows_add, level_refund)
             end
             at = charge_run()
@@ -398,22 +400,14 @@ local function quick(input)
     end
 
     local function write_tenant(b, t, set, kept)
-        local n, raw, lists, tail = set.n, raws[b], lows[b], ''
-        local behind, last = 17 + 21 * n, 5 + 5 * n
+        local n, lists, tail, slowest, last = set.n, lows[b], tails[b], longest[b], 5 + 5 * set.n
         if lists then
+            tail, slowest = '', 0
             for place = 5, last - 5, 5 do
-                local first = behind
-                behind = first + t[place + 2] / 4 * LOW_BYTES
-                local list = lists[place] or sub(raw or '', first, behind - 1)
-                t[place + 2], tail = #list / LOW_BYTES * 4, tail .. list
+                local of, list = (place - 5) / 5 * LIMIT_FIELDS, lists[place]
+                local left = t[place + 3] / set[of + 4] * set[of + 9]
+                t[place + 2], tail, slowest = #list / LOW_BYTES * 4, tail .. list, left > slowest and left or slowest
             end
-        elseif raw and #raw >= behind then
-            tail = sub(raw, behind)
-        end
-        local slowest = unfolded[b] and 0 or longest[b]
-        for j = 1, unfolded[b] and n or 0 do
-            local left = t[5 * j + 3] / set[LIMIT_FIELDS * j - 7] * set[LIMIT_FIELDS * j - 2]
-            slowest = left > slowest and left or slowest
         end
         write(b, kept, ceil(slowest) + 1, tenant_formats[n], last, tail)
     end

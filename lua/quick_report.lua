@@ -3,8 +3,8 @@
 -- not learned and not added to, and with no news but what headers say is left. Of anything else `settle` returns nothing, and
 -- quick.lua gives up the batch.
 --
--- `q` is what quick.lua has: now; by bucket levels, set_of, is_pool, raws, slots_key, lows, charged and unfolded; and what
--- quick_seen.lua has made, or nil.
+-- `q` is what quick.lua has: now; by bucket levels, set_of, is_pool, raws, slots_key, charged and lows; and what quick_seen.lua
+-- has made, or nil.
 -- Returns functions: settle; books_tail, which gives the cold half of a pool's books; write_slots, for a pool whose levels were
 -- written, with their key's expiry; and write_records.
 
@@ -85,15 +85,19 @@ local function quick_reports(q, lows_fall, lows_add, level_refund)
 
     -- Brings a tenant up to now, and makes all of its lows lists by the place of their limit; nothing: it is not for us.
     local function unfold(b)
-        local t, set, raw, lists, place = levels[b], set_of[b], q.raws[b], q.lows[b] or {}, 5
-        local ms, behind = q.charged[b] and 0 or now - t[3], 17 + 21 * set.n
-        for of = 0, q.unfolded[b] and -1 or LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
+        local t, set, raw, lists, place = levels[b], set_of[b], q.raws[b] or '', q.lows[b], 5
+        if lists or q.charged[b] then
+            return lists -- nothing where an acquire of this batch has charged it already
+        end
+        local ms, behind = now - t[3], 17 + 21 * set.n
+        lists = {}
+        for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
             local extras, u, first = t[place + 2], t[place + 3], behind
             if t[place + 1] ~= set[of + 11] or extras % 4 ~= 0 then
                 return nil
             end
             behind = first + extras / 4 * LOW_BYTES
-            local list = lists[place] or sub(raw or '', first, behind - 1)
+            local list = sub(raw, first, behind - 1)
             if u > 0 and ms > 0 then
                 local came = ms * set[of + 4] + t[place + 4]
                 local whole = floor(came / set[of + 9])
@@ -109,7 +113,7 @@ local function quick_reports(q, lows_fall, lows_add, level_refund)
             lists[place] = list
             place = place + 5
         end
-        q.lows[b], q.unfolded[b] = lists, true
+        q.lows[b] = lists
         return lists
     end
 
