@@ -7,7 +7,7 @@
 -- has never been below that low; since `top` it has never been below what it is now. They stay packed: a charge looks at the
 -- last one only, and hardly ever adds one.
 --
--- Gives lows_fall, lows_add and level_refund, to whoever needs them.
+-- Gives the functions `fall`, `add` and `refund`, to whoever needs them.
 
 local function lows_open()
     local LOW, LOW_BYTES, LOWS = '<I6I7I5', 18, 4 -- so many are remembered
@@ -128,5 +128,5 @@ local function lows_open()
         return packed, since_top, left, left_rem
     end
 
-    return lows_fall, lows_add, level_refund
+    return { fall = lows_fall, add = lows_add, refund = level_refund }
 end

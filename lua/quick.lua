@@ -156,19 +156,18 @@ local function quick(input)
         return true
     end
 
-    local lows_fall, lows_add, level_refund -- hardly ever wanted
+    local lows -- hardly ever wanted
 
-    local function want_lows()
-        if not lows_add then
-            lows_fall, lows_add, level_refund = lows_open()
-        end
-        return lows_add
+    local function add_low(list, at, u, r)
+        lows = lows or lows_open()
+        return lows.add(list, at, u, r)
     end
 
-    -- The first charge of a tenant brings it up to now. Its lows, which follow the levels, stay as they are in `raw` but where one
-    -- comes or goes; what is to follow then is in `tails`.
+    -- The first operation on a tenant brings it up to now. Its lows follow the levels in `raw`; in `tails` is what is to follow
+    -- them now, which is the same but where a low comes or goes. `longest` is how long it will be until it is full (ms), where
+    -- that is known already.
     local charged = {} -- of what is to be written: until when it is kept
-    local longest, tails = {}, {} -- by tenant: how long it will be until it is full (ms)
+    local longest, tails = {}, {} -- by tenant
 
     local function open_and_charge(b, n, priority)
         local t, set, raw, place, slowest = levels[b], set_of[b], raws[b], 5, 0
@@ -211,7 +210,7 @@ local function quick(input)
                 elseif top < now then
                     if kept == 0 or u >= low * 2 then
                         list = sub(raw, first, first + kept * LOW_BYTES - 1)
-                        list = kept < LOWS and list .. pack_bytes(LOW, top, u, r) or want_lows()(list, top, u, r)
+                        list = kept < LOWS and list .. pack_bytes(LOW, top, u, r) or add_low(list, top, u, r)
                     end
                     top = now
                 end
@@ -231,28 +230,24 @@ local function quick(input)
         return true
     end
 
-    local lows = {} -- of tenants with reports: the lows of each limit, by its place (quick_report.lua)
-
     local function charge_again(b, n, priority)
-        local t, set, place = levels[b], set_of[b], 5
+        local t, set, place, first = levels[b], set_of[b], 5, 1
         for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
-            local c, u, top = cost[set[of + 1] + 1] * n, t[place + 3], t[place + 5]
+            local c, u, top, size = cost[set[of + 1] + 1] * n, t[place + 3], t[place + 5], t[place + 2] / 4 * LOW_BYTES
             if c > 0 then
                 if u + c > set[of + 5] - set[of + 6 + priority] then
                     return false
-                elseif u == 0 or top < now then
-                    if not lows[b] then
-                        return false -- an operation before it did not ask for this limit
-                    end
-                    lows[b][place], t[place + 5] = u > 0 and lows_add(lows[b][place], top, u, t[place + 4]) or '', now
+                elseif u == 0 or top < now then -- an operation before it did not ask for this limit
+                    local tail = tails[b]
+                    local list = u > 0 and add_low(sub(tail, first, first + size - 1), top, u, t[place + 4]) or ''
+                    tails[b] = sub(tail, 1, first - 1) .. list .. sub(tail, first + size)
+                    t[place + 2], t[place + 5], size = #list / LOW_BYTES * 4, now, #list
                 end
-                u = u + c
-                t[place + 3] = u
+                t[place + 3] = u + c
             end
-            local left = u / set[of + 4] * set[of + 9]
-            longest[b] = left > (longest[b] or 0) and left or longest[b]
-            place = place + 5
+            place, first = place + 5, first + size
         end
+        longest[b] = nil
         return true
     end
 
@@ -281,11 +276,11 @@ local function quick(input)
         end
         if kind == REPORT then
             if not reports then
-                want_lows()
+                lows = lows or lows_open()
                 reports = quick_reports({
-                    levels = levels, set_of = set_of, is_pool = is_pool, raws = raws, seen = seen, slots_key = slots_key, now = now,
-                    lows = lows, charged = charged,
-                }, lows_fall, lows_add, level_refund)
+                    levels = levels, set_of = set_of, is_pool = is_pool, seen = seen, slots_key = slots_key, now = now, lows = lows,
+                    charged = charged, open = open_and_charge, tails = tails, longest = longest,
+                })
             end
             at = charge_run()
                 and reports.settle(input, at, flags, stated, targets, which, KEYS[key + slice], member, nonce, check, cost)
@@ -400,16 +395,12 @@ local function quick(input)
     end
 
     local function write_tenant(b, t, set, kept)
-        local n, lists, tail, slowest, last = set.n, lows[b], tails[b], longest[b], 5 + 5 * set.n
-        if lists then
-            tail, slowest = '', 0
-            for place = 5, last - 5, 5 do
-                local of, list = (place - 5) / 5 * LIMIT_FIELDS, lists[place]
-                local left = t[place + 3] / set[of + 4] * set[of + 9]
-                t[place + 2], tail, slowest = #list / LOW_BYTES * 4, tail .. list, left > slowest and left or slowest
-            end
+        local n, slowest, place = set.n, longest[b] or 0, 5
+        for of = 0, longest[b] and -1 or LIMIT_FIELDS * (n - 1), LIMIT_FIELDS do
+            local left = t[place + 3] / set[of + 4] * set[of + 9]
+            slowest, place = left > slowest and left or slowest, place + 5
         end
-        write(b, kept, ceil(slowest) + 1, tenant_formats[n], last, tail)
+        write(b, kept, ceil(slowest) + 1, tenant_formats[n], 5 + 5 * n, tails[b])
     end
 
     for b = 1, n_buckets do

@@ -3,12 +3,12 @@
 -- not learned and not added to, and with no news but what headers say is left. Of anything else `settle` returns nothing, and
 -- quick.lua gives up the batch.
 --
--- `q` is what quick.lua has: now; by bucket levels, set_of, is_pool, raws, slots_key, charged and lows; and what quick_seen.lua
--- has made, or nil.
+-- `q` is what quick.lua has: now, lows.lua's functions, the function that opens a tenant; by bucket levels, set_of, is_pool,
+-- slots_key, charged, tails and longest; and what quick_seen.lua has made, or nil.
 -- Returns functions: settle; books_tail, which gives the cold half of a pool's books; write_slots, for a pool whose levels were
 -- written, with their key's expiry; and write_records.
 
-local function quick_reports(q, lows_fall, lows_add, level_refund)
+local function quick_reports(q)
     local levels, set_of, is_pool, seen, now, call = q.levels, q.set_of, q.is_pool, q.seen, q.now, redis.call
     local unpack_bytes, floor, ceil, min, max, sub = struct.unpack, math.floor, math.ceil, math.min, math.max, string.sub
     local ESTIMATES, SETTLES, LIMIT_FIELDS, LOW_BYTES, SECOND = 64, 2, 11, 18, 1024
@@ -83,62 +83,32 @@ local function quick_reports(q, lows_fall, lows_add, level_refund)
         end
     end
 
-    -- Brings a tenant up to now, and makes all of its lows lists by the place of their limit; nothing: it is not for us.
-    local function unfold(b)
-        local t, set, raw, lists, place = levels[b], set_of[b], q.raws[b] or '', q.lows[b], 5
-        if lists or q.charged[b] then
-            return lists -- nothing where an acquire of this batch has charged it already
-        end
-        local ms, behind = now - t[3], 17 + 21 * set.n
-        lists = {}
-        for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
-            local extras, u, first = t[place + 2], t[place + 3], behind
-            if t[place + 1] ~= set[of + 11] or extras % 4 ~= 0 then
-                return nil
-            end
-            behind = first + extras / 4 * LOW_BYTES
-            local list = sub(raw, first, behind - 1)
-            if u > 0 and ms > 0 then
-                local came = ms * set[of + 4] + t[place + 4]
-                local whole = floor(came / set[of + 9])
-                if came >= 2 ^ 53 then
-                    return nil
-                elseif whole >= u then
-                    t[place + 3], t[place + 4], list = 0, 0, ''
-                else
-                    t[place + 3], t[place + 4] = u - whole, came - whole * set[of + 9]
-                    list, t[place + 5] = lows_fall(list, t[place + 5], t[place + 3], t[place + 4])
-                end
-            end
-            lists[place] = list
-            place = place + 5
-        end
-        q.lows[b] = lists
-        return lists
-    end
-
     local function settle_tenant(b, r, use, granted_at)
-        local t, set, place = levels[b], set_of[b], 5
-        local lists = unfold(b)
-        if not lists then
+        local t, set, lows, place, first = levels[b], set_of[b], q.lows, 5, 1
+        if not q.charged[b] and not q.open(b, 0, 0) then
             return false
         end
         for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
-            local unit, u = set[of + 1] + 1, t[place + 3]
+            local unit, u, size = set[of + 1] + 1, t[place + 3], t[place + 2] / 4 * LOW_BYTES
             local more = use[unit] - r[7 + unit]
-            if more > 0 then
-                if u == 0 then
-                    lists[place], t[place + 5] = '', now
-                elseif t[place + 5] < now then
-                    lists[place], t[place + 5] = lows_add(lists[place], t[place + 5], u, t[place + 4]), now
-                end
+            if more > 0 and t[place + 5] == now and u > 0 then
                 t[place + 3] = u + more
-            elseif more < 0 and u > 0 and set[of + 3] >= SETTLES then
-                lists[place], t[place + 5], t[place + 3], t[place + 4] =
-                    level_refund(lists[place], t[place + 5], u, t[place + 4], set[of + 9], -more, granted_at)
+            elseif more > 0 or more < 0 and u > 0 and set[of + 3] >= SETTLES then
+                local tail = q.tails[b]
+                local list = sub(tail, first, first + size - 1)
+                if more < 0 then
+                    list, t[place + 5], t[place + 3], t[place + 4] =
+                        lows.refund(list, t[place + 5], u, t[place + 4], set[of + 9], -more, granted_at)
+                else
+                    list = u > 0 and lows.add(list, t[place + 5], u, t[place + 4]) or ''
+                    t[place + 3], t[place + 5] = u + more, now
+                end
+                q.tails[b] = sub(tail, 1, first - 1) .. list .. sub(tail, first + size)
+                t[place + 2], size = #list / LOW_BYTES * 4, #list
             end
-            place = place + 5
+            place, first = place + 5, first + size
         end
+        q.longest[b] = nil
         return true
     end
 
@@ -154,14 +124,19 @@ local function quick_reports(q, lows_fall, lows_add, level_refund)
         elseif second < t[books] then
             owed, at = slot_of(b, 'o:' .. second), 0
         end
-        local sum, used = reported[b] or { 0, 0, 0, 0, 0, 0 }, spent[b] or { 0, 0, 0, 0, 0, 0 }
+        local sum, used = reported[b], spent[b]
+        if not sum then
+            sum, used = { 0, 0, 0, 0, 0, 0 }, { 0, 0, 0, 0, 0, 0 }
+            reported[b], spent[b] = sum, used
+        end
         for u = 1, 6 do
             local estimate = u < 6 and r[7 + u] or 1
-            owed[at + u] = owed[at + u] - estimate
-            t[books + 12 + u] = t[books + 12 + u] - estimate
-            sum[u], used[u] = sum[u] + estimate, used[u] + use[u]
+            if estimate > 0 then
+                owed[at + u], sum[u] = owed[at + u] - estimate, sum[u] + estimate
+                t[books + 12 + u] = t[books + 12 + u] - estimate
+            end
+            used[u] = used[u] + use[u]
         end
-        reported[b], spent[b] = sum, used
         return true
     end
 

@@ -3,7 +3,8 @@
 
 local LOW_BYTES = 18
 local NOTHING = {} -- whatever is empty; no lows are ''
-local lows_fall, lows_add, level_refund = lows_open()
+local lows_of = lows_open()
+local lows_fall, lows_add, level_refund = lows_of.fall, lows_of.add, lows_of.refund
 local bucket_charge, bucket_refund, bucket_refresh, bucket_wait
 
 do

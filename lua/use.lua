@@ -5,13 +5,11 @@
 
 local function actual_use(stated, cost, estimate, split_unknown, partial)
     local max = math.max
-    local use, said = {}, {}
-    for unit = 1, 5 do
-        said[unit] = stated % 2 == 1
-        use[unit] = said[unit] and cost[unit] or estimate[unit]
-        stated = (stated - stated % 2) / 2
-    end
-    local tokens, input, output = said[2], said[3], said[4]
+    local tokens, input, output = stated % 4 >= 2, stated % 8 >= 4, stated % 16 >= 8
+    local use = {
+        stated % 2 == 1 and cost[1] or estimate[1], tokens and cost[2] or estimate[2], input and cost[3] or estimate[3],
+        output and cost[4] or estimate[4], stated % 32 >= 16 and cost[5] or estimate[5], 0,
+    }
     if not tokens and (input or output) then
         if input and output then
             use[2] = use[3] + use[4]
@@ -41,6 +39,5 @@ local function actual_use(stated, cost, estimate, split_unknown, partial)
         local least = estimate[3] > 0 and max(estimate[3], output and use[3] + use[4] or 0) or estimate[2]
         use[2] = max(tokens and use[2] or 0, least)
     end
-    use[6] = 0
     return use
 end
