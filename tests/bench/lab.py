@@ -139,6 +139,7 @@ class Redis(Program):
         self.call = wait_until(self._connect, f"{name} to answer")
         self.plain = self.call("SCRIPT", "LOAD", (HERE / "plain.lua").read_text())
         self.fair = self.call("SCRIPT", "LOAD", (HERE / "fair.lua").read_text())
+        self.floor = self.call("SCRIPT", "LOAD", (HERE / "floor.lua").read_text())
 
     def _connect(self):
         self.check_alive()

@@ -11,6 +11,7 @@ import subprocess
 from lab import POOL, TTL_MS, Failed, die_with_parent
 
 WARM_REQUESTS = {1: 4_000, 64: 40_000}
+FLOOR_TENANTS, OPERATION_BYTES = 128, 69  # a batch of rationd's at the most, and what it sends for each
 
 
 def _run(command, seconds):
@@ -97,6 +98,19 @@ def ours(pair, seconds, connections=50, pipeline=1, tenants=10_000):
     # redis-benchmark asks for CONFIG first, which a server may refuse; that is not what is counted.
     with _Granted(pair.rationd):
         return _for_seconds(seconds, pair.rationd.port, connections, pipeline, tenants, words)
+
+
+def ping(pair, seconds, connections=50):
+    """PING through rationd, which asks nobody: what is left of a decision that costs nothing."""
+    return _for_seconds(seconds, pair.rationd.port, connections, 1, 1, ["PING"])
+
+
+def floor(pair, seconds, connections=50):
+    """EVALSHA of floor.lua, on Redis itself, as decisions a second."""
+    text = "".join(f"{i:03d}" * (OPERATION_BYTES // 3) for i in range(FLOOR_TENANTS))
+    keys = ["t:__rand_int__"] * FLOOR_TENANTS + ["r:__rand_int__"]
+    got = _for_seconds(seconds, pair.redis.port, connections, 1, 10_000, ["EVALSHA", pair.redis.floor, len(keys), *keys, text])
+    return {"per_second": FLOOR_TENANTS * got["per_second"]}
 
 
 def fill(pair, requests, tenants):

@@ -30,13 +30,15 @@ RATES = {
     "fair-64": lambda run, pair: load.fair(pair, run.seconds, pipeline=64),
     "plain-1": lambda run, pair: load.plain(pair, run.seconds, connections=1),
     "ours-1": lambda run, pair: load.ours(pair, run.seconds, connections=1),
+    "ping-50": lambda run, pair: load.ping(pair, run.seconds),
+    "floor-64": lambda run, pair: load.floor(pair, run.seconds),
 }
 
 
 def in_turn(run, names, wanted):
     """The named measurements that the wanted bars need, one after the other in each round, every second round backwards.
     One that fails takes its own bars with it and no others."""
-    needed = {side for bar in wanted for side in (bar.ours, bar.baseline)}
+    needed = {side for bar in wanted for side in (bar.ours, bar.baseline, bar.ceiling)}
     names = [name for name in names if name in needed]
     rounds, broken = [], {}
     for number in range(run.rounds):
@@ -224,9 +226,9 @@ def audit(run, wanted):
 
 
 GROUPS = [
-    (rates("plain-50", "ours-50", "fair-50", "pairs-50"), ["unpipelined", "unpipelined-p99", "fair", "pairs"]),
+    (rates("plain-50", "ours-50", "fair-50", "pairs-50", "ping-50"), ["unpipelined", "unpipelined-p99", "fair", "pairs"]),
     (rates("plain-hot", "ours-hot"), ["hot-64"]),
-    (rates("plain-64", "ours-64", "fair-64"), ["many-64", "fair-64"]),
+    (rates("plain-64", "ours-64", "fair-64", "floor-64"), ["many-64", "fair-64"]),
     (rates("plain-1", "ours-1"), ["one-connection"]),
     (outstanding, ["outstanding"]),
     (million, ["million"]),
