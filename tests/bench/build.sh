@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# From a fresh checkout to a benchmark that runs: read by run.sh and quota.sh, at the top of the tree.
+# From a fresh checkout to a benchmark that runs: read by run.sh, quota.sh and profile.sh, at the top of the tree.
 #
 #     . tests/bench/build.sh
 #     bench_run FAILED PROGRAM FROM "TARGET ..." "CMAKE_OPTION ..." ARG...
