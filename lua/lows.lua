@@ -86,14 +86,10 @@ local function lows_open()
 
     -- Gives back up to `amount` of a charge made at `from`, of what is missing (u, r) with its lows. Returns the four anew.
     local function level_refund(packed, since_top, u, r, per, amount, from)
-        local list = NOTHING
-        local low, low_rem = 0, 0
-        if packed ~= '' then
-            list = lows_unpack(packed)
-        end
-        if from >= since_top then
-            low, low_rem = u, r
-        else
+        local since, list, low, low_rem = from >= since_top, NOTHING, u, r
+        if not since then
+            low, low_rem = 0, 0
+            list = packed ~= '' and lows_unpack(packed) or NOTHING
             for i = #list - 2, 1, -3 do
                 if from >= list[i] then
                     low, low_rem = list[i + 1], list[i + 2]
@@ -108,6 +104,9 @@ local function lows_open()
         local left, left_rem = less(u, r, back, back_rem, per)
         if left == 0 then
             return '', since_top, 0, 0
+        elseif since then
+            packed, since_top = lows_fall(packed, since_top, left, left_rem) -- all lows are older than the charge
+            return packed, since_top, left, left_rem
         elseif list == NOTHING then
             return packed, since_top, left, left_rem
         end

@@ -239,7 +239,7 @@ local function quick_reports(q)
                 settle_pool(b, r, use, granted_at)
             end
         end
-        r[2] = sub(r[2], 1, member) .. 's' .. sub(r[2], member + 2)
+        r[2] = r[2] == 'o' and 's' or sub(r[2], 1, member) .. 's' .. sub(r[2], member + 2)
         return at
     end
 
@@ -282,7 +282,7 @@ local function quick_reports(q)
             local fields = {}
             for nonce, r in pairs(of_slice) do
                 fields[#fields + 1] = nonce
-                fields[#fields + 1] = string.find(r[2], '[om]') and cmsgpack.pack(unpack(r)) or cmsgpack.pack(r[1], r[2])
+                fields[#fields + 1] = r[2] ~= 's' and string.find(r[2], '[om]') and cmsgpack.pack(unpack(r)) or cmsgpack.pack(r[1], r[2])
             end
             call('HSET', slice_key, unpack(fields))
         end
