@@ -5,17 +5,21 @@
  * the workers share the first one's socket, and whoever is quicker accepts.
  *
  * How it fails: an address in use is refused. A path in use is tried first: a socket that nobody answers at was left behind
- * by a server that was killed, and is replaced; anything else that stands there stays.
+ * by a server that was killed, and is replaced; anything else that stands there stays. Between its bind() and its listen() a
+ * server's own socket looks like one that was left behind: so servers do this one after the other, by a lock on the folder.
  */
 #define _GNU_SOURCE
 #include "listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,7 +29,8 @@
 #include "crew.h"
 #include "worker.h"
 
-#define BACKLOG 511
+#define BACKLOG    511
+#define LOCK_TRIES 1000
 
 static int listen_at(const struct addrinfo *address, bool shared)
 {
@@ -122,21 +127,48 @@ static bool is_left_behind(const struct sockaddr_un *address)
            !somebody_answers(address);
 }
 
+/*
+ * The folder of the path, locked until the descriptor is closed; -1 where it cannot be opened, which bind() explains better.
+ * Servers hold it for less than a millisecond: after LOCK_TRIES ms somebody else does, and is not waited for.
+ */
+static int lock_folder(const struct sockaddr_un *address)
+{
+    char folder[sizeof address->sun_path];
+    memcpy(folder, address->sun_path, sizeof folder);
+    char *slash = strrchr(folder, '/');
+    if (slash == NULL)
+        memcpy(folder, ".", 2);
+    else
+        slash[slash == folder] = '\0';
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && i < LOCK_TRIES; i++)
+        poll(NULL, 0, 1);
+    return fd;
+}
+
+/* -1 with errno. */
+static int bind_and_listen(int fd, const struct sockaddr_un *address)
+{
+    int result = bind(fd, (const struct sockaddr *)address, sizeof *address);
+    if (result < 0 && errno == EADDRINUSE && is_left_behind(address)) {
+        unlink(address->sun_path);
+        result = bind(fd, (const struct sockaddr *)address, sizeof *address);
+    }
+    return result == 0 ? listen(fd, BACKLOG) : -1;
+}
+
 int listen_path(const char *path, char *errmsg, size_t cap)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, path, strlen(path)); /* the configuration sees to it that it fits */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0) {
-        int result = bind(fd, (struct sockaddr *)&address, sizeof address);
-        if (result < 0 && errno == EADDRINUSE && is_left_behind(&address)) {
-            unlink(path);
-            result = bind(fd, (struct sockaddr *)&address, sizeof address);
-        }
-        if (result == 0 && listen(fd, BACKLOG) == 0)
-            return fd;
-    }
+    int folder = lock_folder(&address);
+    bool listens = fd >= 0 && bind_and_listen(fd, &address) == 0;
     int err = errno;
+    if (folder >= 0)
+        close(folder);
+    if (listens)
+        return fd;
     if (fd >= 0)
         close(fd);
     if (err == EADDRINUSE)

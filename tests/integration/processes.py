@@ -282,16 +282,15 @@ class Lab:
         self.closers.append(clock.close)
         return clock
 
-    def clock_env(self, clock):
-        library = self.folder / "store_clock.so"
+    def preload(self, source, *options):
+        """The environment in which a program has this C file's functions in the place of its own; built once."""
+        library = self.folder / source.replace(".c", ".so")
         if not library.exists():
-            source = HERE / "store_clock.c"
-            subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source], check=True)
-        return {
-            "LD_PRELOAD": str(library),
-            "TEST_CLOCK_FILE": str(clock.path),
-            "ASAN_OPTIONS": "verify_asan_link_order=0",
-        }
+            subprocess.run(["cc", "-shared", "-fPIC", "-O2", *options, "-o", library, HERE / source], check=True)
+        return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+    def clock_env(self, clock):
+        return dict(self.preload("store_clock.c"), TEST_CLOCK_FILE=str(clock.path))
 
     def redis(self, *args, clock=None):
         env = self.clock_env(clock) if clock is not None else None

@@ -1,12 +1,11 @@
 """The path of a request allocates nothing once its buffers have grown: what is left is hiredis', for each batch."""
 import mmap
 import struct
-import subprocess
 
 import pytest
 
 from configs import POOL, config, limit
-from processes import HERE, program
+from processes import program
 from wire import as_fields, encode
 
 WIDE_ROLLING = [limit("requests", 10**9, "minute"), limit("tokens", 10**12, "minute")]
@@ -20,17 +19,12 @@ class Counted:
     """A rationd whose allocations are counted."""
 
     def __init__(self, lab, tier):
-        path, library = lab.folder / "allocations", lab.folder / "allocations.so"
+        path = lab.folder / "allocations"
         path.write_bytes(struct.pack("Q", 0))
         with open(program("rationd"), "rb") as file:
             text = file.read()
         sanitized = ["-DSANITIZED"] if b"__asan_init" in text or b"__tsan_init" in text else []
-        subprocess.run(["cc", "-shared", "-fPIC", "-O2", *sanitized, "-o", library, HERE / "allocations.c"], check=True)
-        env = {
-            "LD_PRELOAD": str(library),
-            "TEST_ALLOCATIONS_FILE": str(path),
-            "ASAN_OPTIONS": "verify_asan_link_order=0",
-        }
+        env = dict(lab.preload("allocations.c", *sanitized), TEST_ALLOCATIONS_FILE=str(path))
         self.server = lab.ration(config(lab.redis(), pool=WIDE_ROLLING, tier=tier, threads=1), env=env)
         with open(path, "rb") as file:
             self.map = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)

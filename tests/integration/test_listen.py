@@ -67,6 +67,23 @@ def test_what_a_killed_server_left_is_replaced(lab, path):
     assert ask(path) == "granted"
 
 
+def test_of_servers_that_start_at_once_one_gets_the_path(lab, path):
+    """Each finds a socket that was left behind, and must not take that of another, which has only just made it."""
+    shared = settings(lab, path)
+    for _ in range(4):
+        lab.ration(shared).kill()
+        servers = [lab.ration(shared, env=lab.preload("slow_listen.c"), wait=False) for _ in range(6)]
+        wait_until(lambda: sum(one.child.poll() is None for one in servers) == 1, "all but one to end", 20)
+        for one in servers:
+            if one.child.poll() is not None:
+                assert one.child.returncode == 1 and f"{path} is in use" in one.log()
+                one.killed = True
+            else:
+                one.wait_ready()
+                assert ask(path) == "granted"
+                one.kill()
+
+
 def test_a_path_in_use_is_refused(lab, path):
     lab.ration(settings(lab, path))
     log = refused(lab, path)
