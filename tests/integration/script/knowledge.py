@@ -31,8 +31,21 @@ class Knowledge:
         return min(2 * max(self.cool, self.breaker.cool), SLOWEST * self.breaker.cool)
 
     def refresh(self, now):
+        """Gives the probe that has expired, with what it stood for; see forget()."""
         if self.probe and self.probe[1] <= now:
+            before = self.probe, self.chance, self.cool
             self.open(self.probe[1], self.slower())
+            return before, self.remembered()
+        return None
+
+    def remembered(self):
+        return self.probe, self.chance, self.cool, self.paused, self.reason, len(self.reports)
+
+    def forget(self, look):
+        """refresh() was only a look if nothing came of it: where the clock then steps back, the probe is still out."""
+        before, seen = look
+        if self.remembered() == seen:
+            self.probe, self.chance, self.cool = before
 
     def counted(self, now):
         """The reports of this quarter of a window and of the three before it."""

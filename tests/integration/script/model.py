@@ -124,11 +124,16 @@ class Model:
             return []
         self.open_now = {b: self.open(b, buckets[b]) for b in names}
         self.touched, self.learned = [], False
+        looks = {}
         for b in names:
             if buckets[b].breaker is not None:
-                self.known.setdefault(b, Knowledge(buckets[b].breaker)).refresh(now)
+                known = self.known.setdefault(b, Knowledge(buckets[b].breaker))
+                looks[known] = known.refresh(now)
         for o, answer in zip(ops, answers):
             self.decide(o, answer)
+        for known, look in looks.items():
+            if look:
+                known.forget(look)
         written = [key for key, b in self.open_now.items() if b.dirty]
         for key in written:
             self.write(key, self.open_now[key])

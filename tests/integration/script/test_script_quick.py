@@ -35,13 +35,19 @@ def some_headers(r, pool, healthy):
 
 
 def some_acquires(r, i, healthy):
-    def one():
-        ttl = 60_000 if healthy else r.choice((60_000,) * 9 + (900,))
+    """Half of them ask for what the one before asked of the same pool, as most do in a real batch."""
+    def one(before):
+        tenant, member = f"t{r.randrange(6)}", {"nonce": r.randbytes(8), "check": r.randrange(2**48), "priority": r.randrange(3)}
+        if before and r.random() < 0.5:
+            return before.change(buckets=[before.buckets[0], tenant], n=r.choice((1, 1, 3)), again=r.random() < 0.3, **member)
+        ttl = r.choice((60_000,) * 4 + (60_150,)) if healthy else r.choice((60_000,) * 9 + (900,))
         cost = (1, r.choice((0, 7, 500, 7000, 90_000, 10**6)), r.choice((0, 30, 300, 4000)), 0, 0, 1)
-        return Op(ACQUIRE, [f"p{r.randrange(2)}", f"t{r.randrange(6)}"], cost, split_unknown=r.random() < 0.3, again=r.random() < 0.3,
-                  priority=r.randrange(3), n=r.choice((1, 1, 1, 3)), ttl=ttl, slice=f"{{q}}r{i // 20}.{r.randrange(2)}",
-                  nonce=r.randbytes(8), check=r.randrange(2**48))
-    return [one() for _ in range(r.choice((1, 1, 5, 40)))]
+        return Op(ACQUIRE, [f"p{r.randrange(2)}", tenant], cost, split_unknown=r.random() < 0.3, again=r.random() < 0.3,
+                  n=r.choice((1, 1, 1, 3)), ttl=ttl, slice=f"{{q}}r{i // 20}.{r.randrange(2)}", **member)
+    ops = []
+    for _ in range(r.choice((1, 1, 5, 40))):
+        ops.append(one(ops[-1] if ops else None))
+    return ops
 
 
 def some_reports(r, live, buckets, healthy):
@@ -147,3 +153,19 @@ def test_reports_are_judged_alike(store, story):
     slow, _ = run(store, batches, True)
     assert quick == slow
     assert ways[-1] == packing.DECIDED_QUICKLY
+
+
+def test_each_priority_has_its_own_room(store):
+    """What is charged at once for a run of equal acquires is held against the room of the one that has least."""
+    buckets = {"p": Bucket("{q}p", [Limit(0, ROLLING, 100, 60_000, kept_back=(0, 10, 20))], books=True, breaker=Breaker(0.5)),
+               "t": Bucket("{q}t", [Limit(0, BUCKET, 10**9, 60_000)])}
+
+    def ask(number, *priorities):
+        return [Op(ACQUIRE, ["p", "t"], (1, 0, 0, 0, 0, 1), slice="{q}r1", nonce=bytes([number, i]) * 4, priority=priority)
+                for i, priority in enumerate(priorities)]
+
+    batches = [(NOON + i, buckets, ops) for i, ops in enumerate((ask(1, *[0] * 77), ask(2, 0, 1, 2), ask(3, 1, 2), ask(4, 0, 1, 1), ask(5, 0)))]
+    quick, ways = run(store, batches, False)
+    slow, _ = run(store, batches, True)
+    assert quick == slow
+    assert [way == packing.DECIDED_QUICKLY for way in ways] == [False, True, False, True, True]
