@@ -48,15 +48,14 @@ def parse(args):
     return options
 
 
-def read_samples(lines):
+def read_samples(lines, servers):
     """Of what `perf script` prints: (process, frames from the outermost) for each sample; None is the process of whatever does
-    not take part. Frames are (name, is of the kernel); neighbours without a name are one."""
+    not take part. servers: names by process id. Frames are (name, is of the kernel); neighbours without a name are one."""
     samples, process, frames = [], None, None
     for line in [*lines, ""]:
         if line and not line[0].isspace():
-            comm = re.match(r"(.*?)\s+\d+/\d+\s*$", line)
-            comm = comm.group(1) if comm else ""
-            process = "load" if comm in GENERATORS else comm if comm in PROCESSES else None
+            who = re.match(r"(.*?)\s+(\d+)/\d+\s*$", line)
+            process = who and ("load" if who.group(1) in GENERATORS else servers.get(int(who.group(2))))
             frames = []
         elif line.strip() and frames is not None:
             address, _, name = line.strip().partition(" ")
@@ -117,7 +116,8 @@ def watch(options, build, folder, pair):
         raise result[0]
     show = ["perf", "script", "-i", str(data), "--no-inline", "-F", "comm,pid,tid,ip,sym"]
     done = subprocess.run(show, capture_output=True, text=True, errors="replace")
-    samples = read_samples(done.stdout.splitlines())
+    servers = {pair.redis.child.pid: "redis-server", pair.rationd.child.pid: "rationd"}
+    samples = read_samples(done.stdout.splitlines(), servers)
     if not samples:
         raise Failed(f"perf recorded nothing: {done.stderr.strip()[-200:]}")
     return samples, result[0]["per_second"]

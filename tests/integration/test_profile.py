@@ -30,22 +30,27 @@ a name with blanks  40/40
 \t           1a2b decide
 
 redis-server  20/20
+
+redis-server  21/21
+\t           1a2b decide
 """
+SERVERS = {10: "rationd", 20: "redis-server"}
 
 
 def test_samples_are_read_from_the_outermost_frame():
-    assert profile_run.read_samples(SAMPLES.splitlines()) == [
+    assert profile_run.read_samples(SAMPLES.splitlines(), SERVERS) == [
         ("rationd", [("decide", False)]),
         ("rationd", [("event_base_loop", False), ("__send", False), ("tcp_sendmsg", True)]),
         ("redis-server", [("call", False), ("(no name)", False)]),
         ("load", [('a<b> & "c"', False)]),
         (None, [("decide", False)]),
         ("redis-server", []),
+        (None, [("decide", False)]),
     ]
 
 
 def test_the_table_has_shares_of_all_processors():
-    rows = profile_run.table(profile_run.read_samples(SAMPLES.splitlines()), 20).splitlines()
+    rows = profile_run.table(profile_run.read_samples(SAMPLES.splitlines(), SERVERS), 20).splitlines()
     assert rows[1].split()[:3] == ["redis-server", "10.0%", "0.0%"]
     assert rows[2].split()[:3] == ["rationd", "10.0%", "50.0%"]
     assert rows[3].split()[:3] == ["load", "5.0%", "0.0%"]
@@ -53,7 +58,7 @@ def test_the_table_has_shares_of_all_processors():
 
 
 def test_boxes_are_as_wide_as_their_share():
-    samples = profile_run.read_samples(SAMPLES.splitlines())
+    samples = profile_run.read_samples(SAMPLES.splitlines(), SERVERS)
     tree = ET.fromstring(flame.picture(samples, 20, profile_run.PROCESSES, "a & b"))
     boxes = {}
     for group in tree.iter("{http://www.w3.org/2000/svg}g"):
