@@ -32,10 +32,10 @@ def _run(command, seconds):
     return done.stdout
 
 
-def _redis_benchmark(port, requests, connections, pipeline, tenants, words):
+def _redis_benchmark(port, requests, connections, pipeline, tenants, words, seconds=0):
     command = ["redis-benchmark", "--csv", "--precision", "3", "-h", "127.0.0.1", "-p", port, "-n", requests]
     command += ["-c", connections, "-P", pipeline, "-r", tenants, *words]
-    rows = list(csv.DictReader(_run(command, 120).splitlines()))
+    rows = list(csv.DictReader(_run(command, 120 + 3 * seconds).splitlines()))
     if len(rows) != 1:
         raise Failed("redis-benchmark printed no result")
     row = rows[0]
@@ -50,7 +50,7 @@ def _for_seconds(seconds, port, connections, pipeline, tenants, words):
     """redis-benchmark counts requests, not time: a short run says how many make so many seconds, and warms up."""
     warm = WARM_REQUESTS.get(pipeline, 4_000) if connections > 1 else 1_500
     pace = _redis_benchmark(port, warm, connections, pipeline, tenants, words)["per_second"]
-    return _redis_benchmark(port, max(warm, int(pace * seconds)), connections, pipeline, tenants, words)
+    return _redis_benchmark(port, max(warm, int(pace * seconds)), connections, pipeline, tenants, words, seconds)
 
 
 def plain(pair, seconds, connections=50, pipeline=1, tenants=10_000):
