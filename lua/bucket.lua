@@ -308,9 +308,9 @@ do
         for first = 1, #kept, 1000 do
             redis_call('HSET', slots.key, unpack(kept, first, min(first + 999, #kept)))
         end
-        -- What stands in the slots may be forgotten when it no longer counts; but what is held may not before it was
-        -- charged, and how long that takes is known to the levels only.
-        if #kept > 0 or holds_any(b) then
+        -- What stands in the slots may be forgotten when nothing counts any more, the open slot included: `used` is the sum of
+        -- all. What is held may not before it was charged, and how long that takes is known to the levels only.
+        if #kept > 0 or slots.opened or holds_any(b) then
             redis_call('PEXPIREAT', slots.key, string.format('%d', expiry))
         end
     end

@@ -32,6 +32,7 @@ do
                 slot_set(bucket_of[s], field_of(limit, open), in_slot[s])
             end
             open_slot[s], in_slot[s] = slot, amount
+            slots_of[bucket_of[s]].opened = true -- the slots before it are to stay as long as it counts: `used` has them, too
         else
             local b, field = bucket_of[s], field_of(limit, slot)
             slot_set(b, field, slot_get(b, field) + amount)
@@ -126,7 +127,7 @@ do
             end
             chunk = chunk * 2
         end
-        local holds = holds_between(s, now, now + 2 ^ 40)
+        local holds = held[s] > 0 and holds_between(s, now, now + 2 ^ 40) or NOTHING
         for i = 1, #holds do
             excess = excess - holds[i][2]
             if excess <= 0 then

@@ -55,6 +55,25 @@ def test_random_bursts_never_fill_any_window_beyond_the_amount(lab, seed, per, p
     assert most_in_any_window(grants, period + slack) <= amount
 
 
+def test_what_has_passed_is_free_again_whatever_was_given_back_meanwhile(lab):
+    """A slot that was given back whole is not put with the older ones when the next is opened; they stay as long as that one."""
+    clock = lab.clock()
+    server = lab.ration(config(lab.redis(clock=clock), pool=[limit("tokens", 1000, "hour")]))
+    with server.wire() as wire:
+        wire.fields("ACQUIRE", POOL, "acme", "tokens", 33)
+        clock.advance(MINUTE)
+        answer = wire.fields("ACQUIRE", POOL, "acme", "tokens", 2)
+        wire.call("REPORT", answer["id"], "tokens", 0)
+        clock.advance(36 * MINUTE)
+        wire.fields("ACQUIRE", POOL, "acme", "tokens", 900)
+        clock.advance(52 * MINUTE)
+        assert server.remaining(POOL, "acme", "pool", "tokens") == 100
+        refused = wire.fields("ACQUIRE", POOL, "acme", "tokens", 101)
+        assert refused["status"] == "denied" and 0 < int(refused["retry_after_ms"]) <= 10 * MINUTE
+        clock.advance(int(refused["retry_after_ms"]))
+        assert wire.fields("ACQUIRE", POOL, "acme", "tokens", 101)["status"] == "granted"
+
+
 def test_reports_counted_at_the_end_never_fill_any_window_beyond_the_amount(lab):
     """Where the provider counts when a call ends, what the ends bring into any window is what must not exceed it."""
     rng = random.Random(98)
