@@ -72,7 +72,7 @@ int profile_url(const struct profile *profile, const char *base, const char *mod
 
 /* The headers of a call, each a line "Name: value" as libcurl takes it, key included (NULL or "": none is sent). Calls
  * `add` for each line; stops and returns its error when that is negative. */
-int profile_headers(const struct profile *profile, const char *key,
+int profile_headers(const struct profile *profile, const char *key, bool streamed,
                     int (*add)(void *arg, const char *line), void *arg);
 
 /*

@@ -66,6 +66,8 @@ static const struct key request_keys[] = {
     {"default_output", COUNT, .to = R(default_output), .min = 1, .max = RATION_MAX_COST},
     {"ask_usage", PLACE, .to = R(ask_usage)},
     {"drop", WORDS, .to = R(drop)},
+    {"content_type", TEXT, .to = R(content_type)},
+    {"stream_accept", TEXT, .to = R(stream_accept)},
     {0}};
 
 #define U(member) (P(usage.member) - P(usage))
@@ -441,6 +443,8 @@ int profile_build(const char *name, json_object *tree, struct profile *out, char
     struct profile profile = {.name = name, .streams = true};
     struct check check = {.why = why};
     profile.request.default_output = 1024;
+    profile.request.content_type = "application/json";
+    profile.request.stream_accept = "text/event-stream";
     profile.counts.cached_input = true;
     profile.counts.cache_writes = true;
     profile.counts.output = 1;

@@ -90,6 +90,8 @@ struct profile {
         int64_t default_output;
         const char *ask_usage;
         struct profile_words drop;
+        const char *content_type;
+        const char *stream_accept; /* NULL: no Accept of its own */
     } request;
     struct {
         struct profile_words at;

@@ -130,17 +130,26 @@ int profile_url(const struct profile *profile, const char *base, const char *mod
     return 0;
 }
 
-int profile_headers(const struct profile *profile, const char *key,
+static int add_header(const char *name, const char *value, int (*add)(void *arg, const char *line),
+                      void *arg)
+{
+    char line[512];
+    int n = snprintf(line, sizeof(line), "%s: %s", name, value);
+    return n < (int)sizeof(line) ? add(arg, line) : RATION_EINVALID;
+}
+
+int profile_headers(const struct profile *profile, const char *key, bool streamed,
                     int (*add)(void *arg, const char *line), void *arg)
 {
     char line[MAX_KEY_BYTES + 512];
-    for (size_t i = 0; i < profile->n_headers; i++) {
-        const struct profile_fixed_header *header = &profile->headers[i];
-        int n = snprintf(line, sizeof(line), "%s: %s", header->name, header->value);
-        int err = n < (int)sizeof(line) ? add(arg, line) : RATION_EINVALID;
-        if (err < 0)
-            return err;
-    }
+    /* Without it libcurl would label the body a form, which most servers refuse. */
+    int failed = add_header("Content-Type", profile->request.content_type, add, arg);
+    if (failed == 0 && streamed && profile->request.stream_accept)
+        failed = add_header("Accept", profile->request.stream_accept, add, arg);
+    for (size_t i = 0; failed == 0 && i < profile->n_headers; i++)
+        failed = add_header(profile->headers[i].name, profile->headers[i].value, add, arg);
+    if (failed < 0)
+        return failed;
     if (!key || !key[0] || !profile->key.header)
         return 0;
     if (strnlen(key, MAX_KEY_BYTES + 1) > MAX_KEY_BYTES || strpbrk(key, "\r\n"))

@@ -320,7 +320,10 @@ static int make_headers(struct upstream *up)
 {
     /* Without an empty Expect, libcurl would ask first and wait before it sends a larger body. */
     int err = add_header(up, "Expect:");
-    return err < 0 ? err : profile_headers(up->request.profile, up->request.key, add_header, up);
+    if (err < 0)
+        return err;
+    return profile_headers(up->request.profile, up->request.key, up->request.streamed, add_header,
+                           up);
 }
 
 static CURLcode set_options(struct upstream *up)

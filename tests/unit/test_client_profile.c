@@ -244,21 +244,26 @@ static void makes_headers(void **state)
     static const struct {
         const char *profile;
         const char *key;
+        bool streamed;
         const char *lines;
     } headers[] = {
-        {"openai", "sk-1", "Authorization: Bearer sk-1|"},
-        {"openai", NULL, ""},
-        {"openai", "", ""},
-        {"anthropic", "sk-2", "anthropic-version: 2023-06-01|x-api-key: sk-2|"},
-        {"anthropic", NULL, "anthropic-version: 2023-06-01|"},
-        {"gemini", "k", "x-goog-api-key: k|"},
-        {"azure", "k", "api-key: k|"},
-        {"bedrock", "k", "Authorization: Bearer k|"},
+        {"openai", "sk-1", false, "Content-Type: application/json|Authorization: Bearer sk-1|"},
+        {"openai", "sk-1", true,
+         "Content-Type: application/json|Accept: text/event-stream|Authorization: Bearer sk-1|"},
+        {"openai", NULL, false, "Content-Type: application/json|"},
+        {"openai", "", false, "Content-Type: application/json|"},
+        {"anthropic", "sk-2", false,
+         "Content-Type: application/json|anthropic-version: 2023-06-01|x-api-key: sk-2|"},
+        {"anthropic", NULL, false, "Content-Type: application/json|anthropic-version: 2023-06-01|"},
+        {"gemini", "k", false, "Content-Type: application/json|x-goog-api-key: k|"},
+        {"azure", "k", false, "Content-Type: application/json|api-key: k|"},
+        {"bedrock", "k", false, "Content-Type: application/json|Authorization: Bearer k|"},
     };
     for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
         char lines[256] = "";
-        assert_int_equal(
-            profile_headers(profile_of(headers[i].profile), headers[i].key, collect, lines), 0);
+        assert_int_equal(profile_headers(profile_of(headers[i].profile), headers[i].key,
+                                         headers[i].streamed, collect, lines),
+                         0);
         assert_string_equal(lines, headers[i].lines);
     }
     char long_key[2048];
@@ -266,10 +271,12 @@ static void makes_headers(void **state)
     long_key[sizeof(long_key) - 1] = '\0';
     char lines[2048] = "";
     const struct profile *openai = profile_of("openai");
-    assert_int_equal(profile_headers(openai, "a\r\nEvil: 1", collect, lines), RATION_EINVALID);
-    assert_int_equal(profile_headers(openai, long_key, collect, lines), RATION_EINVALID);
-    assert_int_equal(profile_headers(openai, "k", refuse, lines), RATION_ENOMEM);
-    assert_string_equal(lines, "");
+    assert_int_equal(profile_headers(openai, "a\r\nEvil: 1", false, collect, lines),
+                     RATION_EINVALID);
+    assert_int_equal(profile_headers(openai, long_key, false, collect, lines), RATION_EINVALID);
+    assert_int_equal(profile_headers(openai, "k", false, refuse, lines), RATION_ENOMEM);
+    assert_null(strstr(lines, "Evil"));
+    assert_null(strstr(lines, "kkkk"));
 }
 
 /* ---- Requests ---- */
