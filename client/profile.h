@@ -22,6 +22,13 @@
 struct profiles; /* the embedded profiles, and those of a file over them */
 struct profile;  /* one of them; lives as long as its set */
 
+/* How the events of a stream are written. */
+enum profile_form {
+    PROFILE_SSE,   /* server-sent events */
+    PROFILE_LINES, /* a line of JSON each */
+    PROFILE_AWS,   /* application/vnd.amazon.eventstream */
+};
+
 #define PROFILE_WHY_BYTES 256
 
 /*

@@ -24,6 +24,7 @@ enum kind {
     UNIT,    /* int64_t: enum ration_unit */
     PERIOD,  /* int64_t: milliseconds */
     FORM,    /* bool: milliseconds */
+    STREAM,  /* enum profile_form */
     HEADERS, /* struct profile_fixed_header[], and their number */
     PART,    /* an object with keys of its own */
     ROWS,    /* a list of such objects, and their number */
@@ -68,6 +69,23 @@ static const struct key request_keys[] = {
     {"drop", WORDS, .to = R(drop)},
     {"content_type", TEXT, .to = R(content_type)},
     {"stream_accept", TEXT, .to = R(stream_accept)},
+    {"output", FLAG, .to = R(output)},
+    {"streams_by_default", FLAG, .to = R(streams_by_default)},
+    {0}};
+
+#define A(member) (P(answer.member) - P(answer))
+static const struct key answer_keys[] = {
+    {"has", PLACES, .to = A(has), .needed = true},
+    {"text", PLACES, .to = A(text)},
+    {"failed_at", PLACE, .to = A(failed_at)},
+    {"failed", WORDS, .to = A(failed)},
+    {0}};
+
+#define M(member) offsetof(struct profile_more, member)
+static const struct key more_keys[] = {
+    {"at", PLACE, .to = M(at), .needed = true},
+    {"key", TEXT, .to = M(key), .needed = true},
+    {"is", TEXT, .to = M(is), .needed = true},
     {0}};
 
 #define U(member) (P(usage.member) - P(usage))
@@ -76,9 +94,14 @@ static const struct key usage_keys[] = {
     {"stream_at", PLACES, .to = U(stream_at)},
     {"input", PLACES, .to = U(input), .needed = true},
     {"output", PLACES, .to = U(output), .needed = true},
+    {"total", PLACES, .to = U(total)},
     {"cached", PLACES, .to = U(cached)},
     {"cache_writes", PLACES, .to = U(cache_writes)},
     {"reasoning", PLACES, .to = U(reasoning)},
+    {"audio", PLACES, .to = U(audio)},
+    {"more", ROWS, .to = U(more), .n = U(n_more), .keys = more_keys, .size = sizeof(struct profile_more)},
+    {"tier", PLACES, .to = U(tier)},
+    {"tier_header", HEADER, .to = U(tier_header)},
     {"absent_is_zero", FLAG, .to = U(absent_is_zero)},
     {0}};
 
@@ -94,6 +117,12 @@ static const struct key stream_keys[] = {
     {"text", PLACES, .to = S(text)},
     {"text_events", WORDS, .to = S(text_events)},
     {"not_text", TEXT, .to = S(not_text)},
+    {"form", STREAM, .to = S(form)},
+    {"arguments", PLACES, .to = S(arguments)},
+    {"generated", PLACES, .to = S(generated)},
+    {"generated_events", WORDS, .to = S(generated_events)},
+    {"not_generated", WORDS, .to = S(not_generated)},
+    {"begun", PLACES, .to = S(begun)},
     {"end_data", WORDS, .to = S(end_data)},
     {"end_events", WORDS, .to = S(end_events)},
     {"end_at", PLACES, .to = S(end_at)},
@@ -123,9 +152,12 @@ static const struct key errors_keys[] = {
     {"at", PLACES, .to = E(at), .needed = true},
     {"message", PLACES, .to = E(message)},
     {"codes", PLACES, .to = E(codes)},
+    {"events", WORDS, .to = E(events)},
     {"exhausted", WORDS, .to = E(exhausted)},
+    {"exhausted_messages", WORDS, .to = E(exhausted_messages)},
     {"limited", WORDS, .to = E(limited)},
     {"overloaded", WORDS, .to = E(overloaded)},
+    {"refused", WORDS, .to = E(refused)},
     {"delay", PLACES, .to = E(delay)},
     {"violations", PART, .to = E(violations), .keys = violations_keys},
     {0}};
@@ -153,6 +185,7 @@ static const struct key profile_keys[] = {
     {"key", PART, .to = P(key), .keys = key_keys},
     {"headers", HEADERS, .to = P(headers), .n = P(n_headers)},
     {"request", PART, .to = P(request), .keys = request_keys},
+    {"answer", PART, .to = P(answer), .keys = answer_keys},
     {"usage", PART, .to = P(usage), .keys = usage_keys},
     {"counts", PART, .to = P(counts), .keys = counts_keys},
     {"stream", PART, .to = P(stream), .keys = stream_keys},
@@ -249,7 +282,7 @@ static bool read_words(struct check *check, enum kind kind, json_object *value,
         return read_text(check, kind, value, &to->at[0]);
     }
     if (json_object_array_length(value) > PROFILE_MAX_WORDS)
-        return wrong(check, "more than 8 of them; leave out some");
+        return wrong(check, "more than 24 of them; leave out some");
     to->n = 0;
     for (size_t i = 0; i < json_object_array_length(value); i++) {
         char index[24];
@@ -314,6 +347,18 @@ static bool read_form(struct check *check, json_object *value, bool *to)
     if (*to || strcmp(text, "seconds") == 0)
         return true;
     return wrong(check, "not a form; write ms, or seconds for everything else");
+}
+
+static bool read_stream_form(struct check *check, json_object *value, enum profile_form *to)
+{
+    static const char *const forms[] = {"sse", "lines", "aws"};
+    for (size_t i = 0; json_object_is_type(value, json_type_string) && i < 3; i++) {
+        if (strcmp(forms[i], json_object_get_string(value)) == 0) {
+            *to = (enum profile_form)i;
+            return true;
+        }
+    }
+    return wrong(check, "not a form of streams; write sse, lines or aws");
 }
 
 static bool read_flag(struct check *check, json_object *value, bool *to)
@@ -389,6 +434,8 @@ static bool read_value(struct check *check, const struct key *key, json_object *
         return read_period(check, value, to);
     case FORM:
         return read_form(check, value, to);
+    case STREAM:
+        return read_stream_form(check, value, to);
     case HEADERS:
         return read_headers(check, value, to, (size_t *)(void *)(base + key->n));
     case PART:
@@ -445,6 +492,7 @@ int profile_build(const char *name, json_object *tree, struct profile *out, char
     profile.request.default_output = 1024;
     profile.request.content_type = "application/json";
     profile.request.stream_accept = "text/event-stream";
+    profile.request.output = true;
     profile.counts.cached_input = true;
     profile.counts.cache_writes = true;
     profile.counts.output = 1;
@@ -455,8 +503,9 @@ int profile_build(const char *name, json_object *tree, struct profile *out, char
     }
     if (!read_object(&check, profile_keys, tree, &profile))
         return RATION_EINVALID;
-    if (profile.usage.input.n + profile.usage.output.n + profile.usage.cached.n +
-            profile.usage.cache_writes.n + profile.usage.reasoning.n >
+    if (profile.usage.input.n + profile.usage.output.n + profile.usage.total.n +
+            profile.usage.cached.n + profile.usage.cache_writes.n + profile.usage.reasoning.n +
+            profile.usage.audio.n >
         PROFILE_MAX_COUNTS) {
         wrong(&check, "usage has more than 16 counts in all; leave out some");
         return RATION_EINVALID;

@@ -17,7 +17,7 @@
 
 #include "profile.h"
 
-#define PROFILE_MAX_WORDS 8
+#define PROFILE_MAX_WORDS 24
 #define PROFILE_MAX_ROWS  8
 #define PROFILE_KEY_BYTES 64 /* of one member in a place, with the NUL */
 
@@ -30,6 +30,13 @@ struct profile_words {
 struct profile_fixed_header {
     const char *name;
     const char *value;
+};
+
+/* Objects that have counts which the main ones leave out: those at `at` whose member `key` is `is`. */
+struct profile_more {
+    const char *at;
+    const char *key;
+    const char *is;
 };
 
 struct profile_wait {
@@ -92,16 +99,30 @@ struct profile {
         struct profile_words drop;
         const char *content_type;
         const char *stream_accept; /* NULL: no Accept of its own */
+        bool output;               /* the API has output */
+        bool streams_by_default;
     } request;
+    struct {
+        struct profile_words has;
+        struct profile_words text;
+        const char *failed_at;
+        struct profile_words failed;
+    } answer;
     struct {
         struct profile_words at;
         struct profile_words stream_at;
         struct profile_words input;
         struct profile_words output;
+        struct profile_words total;
         struct profile_words cached;
         struct profile_words cache_writes;
         struct profile_words reasoning;
+        struct profile_words audio;
         bool absent_is_zero;
+        struct profile_more more[PROFILE_MAX_ROWS];
+        size_t n_more;
+        struct profile_words tier;
+        const char *tier_header;
     } usage;
     struct {
         bool cached_input;
@@ -112,6 +133,12 @@ struct profile {
         struct profile_words text;
         struct profile_words text_events;
         const char *not_text;
+        enum profile_form form;
+        struct profile_words arguments;
+        struct profile_words generated;
+        struct profile_words generated_events;
+        struct profile_words not_generated;
+        struct profile_words begun;
         struct profile_words end_data;
         struct profile_words end_events;
         struct profile_words end_at;
@@ -120,9 +147,12 @@ struct profile {
         struct profile_words at;
         struct profile_words message;
         struct profile_words codes;
+        struct profile_words events;
         struct profile_words exhausted;
+        struct profile_words exhausted_messages;
         struct profile_words limited;
         struct profile_words overloaded;
+        struct profile_words refused;
         struct profile_words delay;
         struct profile_violations violations;
     } errors;

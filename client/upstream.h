@@ -46,8 +46,14 @@ struct upstream_request {
     const char *key; /* NULL or "": none is sent */
     const char *body;
     size_t body_bytes;
-    bool streamed;       /* as profile_read_request() says */
-    uint32_t timeout_ms; /* of the whole exchange */
+    bool streamed;              /* as profile_read_request() says */
+    uint32_t timeout_ms;        /* of the whole exchange; 0: none */
+    uint32_t idle_ms;           /* of a stream: how long it may be silent; 0: as long as it likes */
+    const char *const *headers; /* the caller's own lines, n_headers of them */
+    size_t n_headers;
+    const char *
+        sign; /* as CURLOPT_AWS_SIGV4 takes it: the request is signed with `account`; NULL: it is not */
+    const char *account; /* "key id:secret" */
     ration_stream_fn
         stream; /* gets the events of a streamed 2xx; NULL: the answer is collected as it comes */
     void *stream_arg;

@@ -383,9 +383,26 @@ struct ration_call_options {
                                  retry_after_ms says when to come back */
     ration_stream_fn stream;  /* gets the events of a streamed answer; NULL (default): they are collected in the body */
     void *stream_arg;         /* its first argument */
+    const char *const *headers; /* n_headers lines "Name: value" that are sent too; one of the same name as the profile's
+                                 own replaces it */
+    size_t n_headers;
+    const char *query;        /* "name=value&...", encoded as a URL has it, added to the profile's own; NULL: nothing */
+    uint32_t idle_timeout_ms; /* how long a stream may be silent, 1000-3600000; 0: 120000 */
 };
 
 RATION_API void ration_call_options_init(struct ration_call_options *options);
+
+/* What the provider said of a call's use, before anything is left out of it; 0 where it did not say. */
+struct ration_usage {
+    int64_t input_tokens;        /* all input, cached or not */
+    int64_t output_tokens;       /* all output, reasoning included */
+    int64_t total_tokens;
+    int64_t cached_input_tokens; /* of the input: read from a cache */
+    int64_t cache_write_tokens;  /* of the input: written to a cache */
+    int64_t reasoning_tokens;    /* of the output */
+    int64_t audio_tokens;        /* of both */
+    char service_tier[32];       /* the provider's word for what was used, "default" or "flex"; "": none */
+};
 
 /* What came of it. Freed by ration_response_free(), which is allowed on a zeroed or already freed struct. */
 struct ration_response {
@@ -400,6 +417,7 @@ struct ration_response {
     uint32_t tries;             /* HTTP exchanges; 0: nothing was sent */
     int outcome;                /* enum ration_outcome of the last try; RATION_ANSWERED where there was none */
     uint64_t waited_ms;         /* spent between tries and in sitting out denials */
+    struct ration_usage usage;  /* of the last try, as the provider said it */
 };
 
 /*
