@@ -118,6 +118,20 @@ static int64_t renew(void *arg)
 
 /* ---- One try ---- */
 
+static void copy_usage(const struct profile_usage *from, struct ration_usage *to)
+{
+    *to = (struct ration_usage){
+        .input_tokens = from->input,
+        .output_tokens = from->output,
+        .total_tokens = from->total,
+        .cached_input_tokens = from->cached,
+        .cache_write_tokens = from->cache_writes,
+        .reasoning_tokens = from->reasoning,
+        .audio_tokens = from->audio,
+    };
+    memcpy(to->service_tier, from->tier, sizeof(to->service_tier));
+}
+
 /*
  * Settles without disturbing what the caller is told: the message of the call's own failure is worth more than that of a
  * report which did not get through.
@@ -133,6 +147,8 @@ static void settle(struct call *call, const struct upstream_answer *answer,
     memcpy(call->r->errmsg, kept, sizeof(kept));
     out->used = s.used;
     out->used_known = answer->usage.known;
+    out->usage_doubted = s.doubted;
+    copy_usage(&answer->usage, &out->usage);
 }
 
 /* Makes one exchange, settles it, and puts it into `out`. Errors: RATION_ENOMEM; then nothing was sent. */
@@ -207,6 +223,8 @@ static void describe(const struct call *call, const struct upstream_answer *answ
         how = "was not reached";
     else if (answer->status != 0 && answer->status / 100 != 2)
         how = "answered with an error";
+    else if (answer->error_status != 0 || answer->outcome == PROFILE_FAILED)
+        how = "gave no answer";
     else if (answer->status != 0)
         how = "gave an answer that was cut short";
     snprintf(out, size, "%.200s %s: %.200s", call->url, how, answer->why);

@@ -29,7 +29,7 @@ enum profile_form {
     PROFILE_AWS,   /* application/vnd.amazon.eventstream */
 };
 
-#define PROFILE_WHY_BYTES 256
+#define PROFILE_WHY_BYTES 512
 
 /*
  * file  NULL: only the embedded ones. Its profiles are added; one of the same name replaces the embedded one; one with
@@ -92,63 +92,108 @@ bool profile_prepare_stream(const struct profile *profile, json_object *body);
 
 /* ---- What was used ---- */
 
-#define PROFILE_MAX_COUNTS 16
+#define PROFILE_MAX_COUNTS 24
+#define PROFILE_TIER_BYTES 32
 
-/* As the provider told it, before anything is left out of it. */
+/* As the provider told it, before anything is left out of it. A count that is not known is 0. */
 struct profile_usage {
-    bool known;           /* input and output were both told */
+    bool known; /* input and output were both told, and something was used */
+    bool input_known;
+    bool output_known;
     int64_t input;        /* all input, cached or not */
     int64_t output;       /* all output, reasoning and thoughts included */
+    int64_t total;        /* at least both together */
     int64_t cached;       /* of input: read from a cache */
     int64_t cache_writes; /* of input: written to a cache */
     int64_t reasoning;    /* of output */
+    int64_t audio;        /* of both */
     int64_t told
-        [PROFILE_MAX_COUNTS]; /* the provider's own counts as last told, plus one; zeroed before the first event */
+        [PROFILE_MAX_COUNTS]; /* the provider's own counts, the most that was told of each, plus one; zeroed before
+                                         the first event */
+    int64_t more_input; /* what the counts leave out, of which the profile knows */
+    int64_t more_output;
+    char tier[PROFILE_TIER_BYTES]; /* the service tier that was used; "": not told */
 };
 
-/* Reads an answer that was not streamed. False, and `usage` unchanged, where it does not say in full. */
+/* Reads an answer that was not streamed. False, and `usage` unchanged, where it says nothing at all. */
 bool profile_read_usage(const struct profile *profile, json_object *answer,
                         struct profile_usage *usage);
 
 /*
  * One event of a stream (its data, parsed; `name` of the event or ""): what it tells goes into `usage`, where each count is
- * what was last told of it. Returns whether the answer is now complete ("[DONE]" is not JSON: the caller passes NULL for
- * data that does not parse). The stream is read until it closes all the same: of several choices, one may end later.
+ * the most that was told of it, because they are cumulative. Returns whether this is the event that ends the stream ("[DONE]"
+ * is not JSON: the caller passes NULL for data that does not parse).
  */
 bool profile_read_event(const struct profile *profile, const char *name, const char *data,
                         json_object *event, struct profile_usage *usage);
-
-/* The text that an event adds to the answer, or NULL. Lives as long as `event`; uses its json_object_set_userdata(). */
-const char *profile_event_text(const struct profile *profile, const char *name, json_object *event);
 
 /* What counts of it, as this provider counts: cached input left out, burndown, input only. */
 void profile_count(const struct profile *profile, const struct profile_usage *usage,
                    struct ration_amounts *used);
 
+/* How many tokens of a limit on tokens one token of output counts as. */
+int64_t profile_output_weight(const struct profile *profile);
+
+/* ---- What was answered ---- */
+
+/* The text that an event adds to the answer, or NULL. Lives as long as `event`; uses its json_object_set_userdata(). */
+const char *profile_event_text(const struct profile *profile, const char *name, json_object *event);
+
+/* The same of a whole answer. */
+const char *profile_answer_text(const struct profile *profile, json_object *answer);
+
+/* What else an event tells of the answer that it is a piece of. */
+struct profile_piece {
+    bool begun;     /* it is a piece of an answer, not a ping */
+    bool finished;  /* it says why the answer ended; of several choices, another may still go on */
+    bool arguments; /* it has arguments of a tool call */
+    int64_t
+        characters; /* of all that was generated, whatever it is called: text, reasoning, refusal, arguments */
+};
+void profile_read_piece(const struct profile *profile, const char *name, json_object *event,
+                        struct profile_piece *piece);
+
+enum profile_form profile_form(const struct profile *profile);
+const char *profile_tier_header(const struct profile *profile); /* NULL: none */
+
 /* ---- What went wrong ---- */
 
 /* The rows of the retry table. Retried or not is the caller's options' affair, but REFUSED and EXHAUSTED never are. */
 enum profile_class {
-    PROFILE_ANSWERED,   /* 2xx */
+    PROFILE_ANSWERED,   /* 2xx, and the answer shows it */
     PROFILE_LIMITED,    /* 429: over a limit */
-    PROFILE_EXHAUSTED,  /* 429 or 4xx that no wait will help: quota or spend used up */
-    PROFILE_OVERLOADED, /* 529, 503 */
-    PROFILE_FAILED,     /* 500, 502, 504 and other 5xx */
+    PROFILE_EXHAUSTED,  /* 402, or 4xx that no wait will help: quota or spend used up */
+    PROFILE_OVERLOADED, /* 529, 503, 498 */
+    PROFILE_FAILED,     /* 500, 502, 504 and other 5xx; 408, 409, 425; 2xx without an answer */
     PROFILE_TIMED_OUT,  /* no answer, or no end of it, within the deadline */
     PROFILE_UNREACHED,  /* connection failure: refused, reset, TLS */
     PROFILE_REFUSED,    /* 400, 401, 403, 404, 422 and other 4xx */
 };
 
-/* The class of an HTTP status and its body (NULL: none, or no JSON), never TIMED_OUT or UNREACHED. */
+/* The class of an HTTP status and its body (NULL: none, or no JSON), never TIMED_OUT or UNREACHED. Under 2xx it is ANSWERED,
+ * and profile_classify_answer() has the last word. */
 enum profile_class profile_classify(const struct profile *profile, int http_status,
                                     json_object *body);
 
-/* The same for an event of a stream, where an error comes after the status said 200: ANSWERED where the event is no error. */
-enum profile_class profile_classify_event(const struct profile *profile, json_object *event);
+/* The class of a whole answer under 2xx (NULL: it is no JSON): ANSWERED where it has what an answer has and tells no error; the
+ * class that its error's code names, be it a word or a number; else FAILED. */
+enum profile_class profile_classify_answer(const struct profile *profile, json_object *body);
 
-/* The code by which a provider says that no wait will help ("insufficient_quota"), for EXHAUSTED; NULL: none. Lives as long as
- * the profile. */
-const char *profile_exhausted(const struct profile *profile, json_object *body);
+/* The same for one event of a stream: ANSWERED where it is no error. `name` of the event or ""; `event` is NULL where its
+ * data is no JSON. */
+enum profile_class profile_classify_event(const struct profile *profile, const char *name,
+                                          json_object *event);
+
+/* The status that stands for the class of an error that came under another one. */
+int profile_class_status(enum profile_class which);
+
+/* The word for why no wait will help, for EXHAUSTED ("insufficient_quota"). Lives as long as the profile. */
+const char *profile_exhausted(const struct profile *profile, int http_status, json_object *body);
+
+/* For how long money is gone, where the error names the date on which access comes back; now_ms is the wall clock. False: it
+ * does not. */
+bool profile_exhausted_until(const struct profile *profile, json_object *body, int64_t now_ms,
+                             int64_t *ms);
 
 /* The provider's own words for an error ("insufficient_quota: You exceeded ..."), "" where it has none. */
 void profile_error_words(const struct profile *profile, json_object *body, char *buf, size_t cap);

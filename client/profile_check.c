@@ -119,6 +119,7 @@ static const struct key stream_keys[] = {
     {"not_text", TEXT, .to = S(not_text)},
     {"form", STREAM, .to = S(form)},
     {"arguments", PLACES, .to = S(arguments)},
+    {"arguments_events", WORDS, .to = S(arguments_events)},
     {"generated", PLACES, .to = S(generated)},
     {"generated_events", WORDS, .to = S(generated_events)},
     {"not_generated", WORDS, .to = S(not_generated)},
@@ -507,7 +508,7 @@ int profile_build(const char *name, json_object *tree, struct profile *out, char
             profile.usage.cached.n + profile.usage.cache_writes.n + profile.usage.reasoning.n +
             profile.usage.audio.n >
         PROFILE_MAX_COUNTS) {
-        wrong(&check, "usage has more than 16 counts in all; leave out some");
+        wrong(&check, "usage has more than 24 counts in all; leave out some");
         return RATION_EINVALID;
     }
     *out = profile;

@@ -1,14 +1,26 @@
 /*
- * What went wrong: the class of an answer, which says whether it may be retried, and the provider's own words.
+ * What went wrong: whether a whole answer or an event is an error, of which class, which says whether it may be retried, and
+ * in the provider's own words.
  *
- * The status decides; the body only tells apart what the status does not. A code that the profile lists as "exhausted" makes a
- * 4xx one that no wait will help: only codes are looked at, never the message, because whatever is read here closes the
- * pool for everybody, and messages may quote what users wrote. A body that is no JSON changes nothing.
+ * Providers tell an error in many forms: an object or a text under "error", an object whose own fields say it ("object":
+ * "error", {"message", "code"}), an event that is called error, a status "failed" in an answer. All of them come to one thing
+ * here: the value that is the error, which is looked for once, in find_error(). What class it has is decided by its codes, be
+ * they words that the profile lists or numbers that are HTTP statuses; only where no code says that money is gone do the
+ * beginnings of messages count, because whatever is read here closes the pool for everybody, and a message may quote in its
+ * middle what users wrote.
  */
 #include "profile_inner.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define SPEND_LIMIT      "spend_limit"            /* where only a message says that money is gone */
+#define PAYMENT_REQUIRED "payment_required"       /* where only the status does: 402 */
+#define LONGEST_MS       (INT64_C(32) * 86400000) /* a date further away than a month is not believed */
+
+/* ---- Finding it ---- */
 
 /* Some servers give errors of streams as a list of one. */
 static json_object *unwrap(json_object *body)
@@ -16,72 +28,113 @@ static json_object *unwrap(json_object *body)
     return json_object_is_type(body, json_type_array) ? json_object_array_get_idx(body, 0) : body;
 }
 
+/* "error": null, "", {} and [] are the absence of an error. */
+static bool says_something(json_object *value)
+{
+    if (json_object_is_type(value, json_type_object))
+        return json_object_object_length(value) > 0;
+    if (json_object_is_type(value, json_type_string))
+        return json_object_get_string_len(value) > 0;
+    if (json_object_is_type(value, json_type_array))
+        return json_object_array_length(value) > 0;
+    return false;
+}
+
+static bool member_is_error(const struct profile *profile, json_object *body, const char *key)
+{
+    const char *word = profile_first_text(body, key);
+    return word && (strcmp(word, "error") == 0 || profile_has_word(&profile->errors.events, word));
+}
+
+/* Whether the name of an event, or its own "type" or "object", says that it is an error. */
+static bool is_called_error(const struct profile *profile, const char *name, json_object *body)
+{
+    if (name && (strcmp(name, "error") == 0 || profile_has_word(&profile->errors.events, name)))
+        return true;
+    return member_is_error(profile, body, "type") || member_is_error(profile, body, "object");
+}
+
+/* The value that is the error; NULL: none of what is looked for at errors.at says anything. */
 static json_object *find_error(const struct profile *profile, json_object *body)
 {
     body = unwrap(body);
     for (size_t i = 0; i < profile->errors.at.n; i++) {
-        json_object *error = profile_first(body, profile->errors.at.at[i]);
-        if (json_object_is_type(error, json_type_object))
-            return error;
+        const char *place = profile->errors.at.at[i];
+        json_object *error = place[0] ? profile_first(body, place) : NULL;
+        if (says_something(error))
+            return unwrap(error);
     }
     return NULL;
 }
 
-/* The code of the error that is in the list, or NULL. */
-static const char *code_among(const struct profile *profile, json_object *error,
-                              const struct profile_words *list)
+/* The same where it is known that there is one: it may be the body itself. */
+static json_object *error_of(const struct profile *profile, json_object *body)
 {
-    for (size_t i = 0; i < profile->errors.codes.n; i++) {
-        const char *code = profile_first_text(error, profile->errors.codes.at[i]);
-        for (size_t k = 0; code && k < list->n; k++) {
-            if (strcmp(list->at[k], code) == 0)
-                return list->at[k];
+    json_object *error = find_error(profile, body);
+    return error ? error : unwrap(body);
+}
+
+/* ---- Its codes ---- */
+
+/* What is looked for among the codes of an error. */
+struct search {
+    const struct profile_words *list; /* NULL: a number that is an HTTP status */
+    const char *word;                 /* the one that was found; lives as long as the profile */
+    int status;
+};
+
+static bool match_code(void *arg, json_object *value)
+{
+    struct search *search = arg;
+    const char *text =
+        json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
+    for (size_t i = 0; text && search->list && i < search->list->n; i++) {
+        if (strcmp(search->list->at[i], text) == 0) {
+            search->word = search->list->at[i];
+            return false;
         }
     }
-    return NULL;
+    if (search->list)
+        return true;
+    char *end = NULL;
+    long number = text ? strtol(text, &end, 10) : json_object_get_int(value);
+    if ((text && (end == text || *end)) || (!text && !json_object_is_type(value, json_type_int)) ||
+        number < 400 || number > 599)
+        return true;
+    search->status = (int)number;
+    return false;
 }
 
-const char *profile_exhausted(const struct profile *profile, json_object *body)
+/* Codes stand in the error, or beside it where the error is only a text. */
+static bool search_codes(const struct profile *profile, json_object *body, struct search *search)
 {
-    return code_among(profile, find_error(profile, body), &profile->errors.exhausted);
-}
-
-enum profile_class profile_classify(const struct profile *profile, int http_status,
-                                    json_object *body)
-{
-    if (http_status >= 200 && http_status < 300)
-        return PROFILE_ANSWERED;
-    if (http_status == 503 || http_status == 529)
-        return PROFILE_OVERLOADED;
-    if (http_status >= 500)
-        return PROFILE_FAILED;
-    if (http_status >= 400 && profile_exhausted(profile, body))
-        return PROFILE_EXHAUSTED;
-    return http_status == 429 ? PROFILE_LIMITED : PROFILE_REFUSED;
-}
-
-enum profile_class profile_classify_event(const struct profile *profile, json_object *event)
-{
-    json_object *error = find_error(profile, event);
-    if (!error || error == event)
-        return PROFILE_ANSWERED;
-    if (code_among(profile, error, &profile->errors.exhausted))
-        return PROFILE_EXHAUSTED;
-    if (code_among(profile, error, &profile->errors.overloaded))
-        return PROFILE_OVERLOADED;
-    if (code_among(profile, error, &profile->errors.limited))
-        return PROFILE_LIMITED;
-    return PROFILE_FAILED;
-}
-
-/* Words for logs and terminals: control characters would act there. */
-static void make_printable(char *text)
-{
-    for (char *s = text; *s; s++) {
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = ' ';
+    json_object *const places[] = {error_of(profile, body), unwrap(body)};
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < profile->errors.codes.n; i++) {
+            profile_visit(places[k], profile->errors.codes.at[i], match_code, search);
+            if (search->word || search->status)
+                return true;
+        }
     }
+    return false;
 }
+
+static const char *code_among(const struct profile *profile, json_object *body,
+                              const struct profile_words *list)
+{
+    struct search search = {.list = list};
+    search_codes(profile, body, &search);
+    return search.word;
+}
+
+static int status_among(const struct profile *profile, json_object *body)
+{
+    struct search search = {.list = NULL};
+    search_codes(profile, body, &search);
+    return search.status;
+}
+
+/* ---- Its message ---- */
 
 static const char *first_of(json_object *error, const struct profile_words *places)
 {
@@ -93,14 +146,200 @@ static const char *first_of(json_object *error, const struct profile_words *plac
     return NULL;
 }
 
+static const char *message_of(const struct profile *profile, json_object *body)
+{
+    json_object *error = error_of(profile, body);
+    if (json_object_is_type(error, json_type_string))
+        return json_object_get_string(error);
+    const char *message = first_of(error, &profile->errors.message);
+    return message ? message : first_of(unwrap(body), &profile->errors.message);
+}
+
+static bool says_money_is_gone(const struct profile *profile, json_object *body)
+{
+    const char *message = message_of(profile, body);
+    const struct profile_words *beginnings = &profile->errors.exhausted_messages;
+    for (size_t i = 0; message && i < beginnings->n; i++) {
+        if (strncmp(message, beginnings->at[i], strlen(beginnings->at[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *profile_exhausted(const struct profile *profile, int http_status, json_object *body)
+{
+    const char *word = code_among(profile, body, &profile->errors.exhausted);
+    if (word)
+        return word;
+    return http_status == 402 ? PAYMENT_REQUIRED : SPEND_LIMIT;
+}
+
+/* "... You will regain access on 2026-02-01 at 00:00 UTC." */
+static bool read_date(const char *text, int64_t *at_ms)
+{
+    struct tm tm = {.tm_isdst = 0};
+    int used = 0;
+    if (sscanf(text, "%4d-%2d-%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &used) != 3 ||
+        used != 10 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31)
+        return false;
+    if ((sscanf(text + used, " at %2d:%2d UTC", &tm.tm_hour, &tm.tm_min) != 2 &&
+         sscanf(text + used, "T%2d:%2d", &tm.tm_hour, &tm.tm_min) != 2) ||
+        tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59)
+        tm.tm_hour = tm.tm_min = 0;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    *at_ms = (int64_t)timegm(&tm) * 1000;
+    return true;
+}
+
+bool profile_exhausted_until(const struct profile *profile, json_object *body, int64_t now_ms,
+                             int64_t *ms)
+{
+    static const char before[] = "regain access on ";
+    const char *message = message_of(profile, body);
+    const char *at = message ? strstr(message, before) : NULL;
+    int64_t at_ms = 0;
+    if (!at || !read_date(at + strlen(before), &at_ms) || at_ms <= now_ms ||
+        at_ms - now_ms > LONGEST_MS)
+        return false;
+    *ms = at_ms - now_ms;
+    return true;
+}
+
+/* ---- Its class ---- */
+
+static enum profile_class class_of_status(int status)
+{
+    switch (status) {
+    case 402:
+        return PROFILE_EXHAUSTED;
+    case 408: /* request time-out */
+    case 409: /* conflict: a lock that was not had in time */
+    case 425: /* too early */
+        return PROFILE_FAILED;
+    case 429:
+        return PROFILE_LIMITED;
+    case 498: /* Groq: capacity */
+    case 503:
+    case 529:
+        return PROFILE_OVERLOADED;
+    default:
+        return status >= 500 ? PROFILE_FAILED : PROFILE_REFUSED;
+    }
+}
+
+enum profile_class profile_classify(const struct profile *profile, int http_status,
+                                    json_object *body)
+{
+    if (http_status >= 200 && http_status < 300)
+        return PROFILE_ANSWERED;
+    if (http_status >= 400 && http_status < 500 &&
+        (code_among(profile, body, &profile->errors.exhausted) ||
+         says_money_is_gone(profile, body)))
+        return PROFILE_EXHAUSTED;
+    return class_of_status(http_status);
+}
+
+/* Of an error that came under a status of 200. */
+static enum profile_class class_of_error(const struct profile *profile, json_object *body)
+{
+    int status = status_among(profile, body);
+    if (code_among(profile, body, &profile->errors.exhausted) || says_money_is_gone(profile, body))
+        return PROFILE_EXHAUSTED;
+    if (code_among(profile, body, &profile->errors.overloaded))
+        return PROFILE_OVERLOADED;
+    if (code_among(profile, body, &profile->errors.limited))
+        return PROFILE_LIMITED;
+    if (status != 0)
+        return class_of_status(status);
+    return code_among(profile, body, &profile->errors.refused) ? PROFILE_REFUSED : PROFILE_FAILED;
+}
+
+int profile_class_status(enum profile_class which)
+{
+    switch (which) {
+    case PROFILE_LIMITED:
+        return 429;
+    case PROFILE_EXHAUSTED:
+        return 402;
+    case PROFILE_OVERLOADED:
+        return 503;
+    case PROFILE_REFUSED:
+        return 400;
+    default:
+        return 500;
+    }
+}
+
+enum profile_class profile_classify_event(const struct profile *profile, const char *name,
+                                          json_object *event)
+{
+    if (!find_error(profile, event) && !is_called_error(profile, name, unwrap(event)))
+        return PROFILE_ANSWERED;
+    /* Bedrock names its events by the code. */
+    if (profile_has_word(&profile->errors.limited, name))
+        return PROFILE_LIMITED;
+    if (profile_has_word(&profile->errors.overloaded, name))
+        return PROFILE_OVERLOADED;
+    if (profile_has_word(&profile->errors.refused, name))
+        return PROFILE_REFUSED;
+    return event ? class_of_error(profile, event) : PROFILE_FAILED;
+}
+
+static bool has_answer(const struct profile *profile, json_object *body)
+{
+    const struct profile_words *has = &profile->answer.has;
+    for (size_t i = 0; i < has->n; i++) {
+        if (profile_first(body, has->at[i]))
+            return true;
+    }
+    return has->n == 0 && json_object_is_type(body, json_type_object);
+}
+
+enum profile_class profile_classify_answer(const struct profile *profile, json_object *body)
+{
+    if (find_error(profile, body) || is_called_error(profile, NULL, unwrap(body)))
+        return class_of_error(profile, body);
+    const char *at = profile->answer.failed_at;
+    if (at && profile_has_word(&profile->answer.failed, profile_first_text(body, at)))
+        return class_of_error(profile, body);
+    if (has_answer(profile, body))
+        return PROFILE_ANSWERED;
+    return json_object_is_type(unwrap(body), json_type_object) ? class_of_error(profile, body)
+                                                               : PROFILE_FAILED;
+}
+
+/* ---- Its words ---- */
+
+/* Words for logs and terminals: control characters would act there. */
+static void make_printable(char *text)
+{
+    for (char *s = text; *s; s++) {
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = ' ';
+    }
+}
+
+static bool keep_code(void *arg, json_object *value)
+{
+    if (!json_object_is_type(value, json_type_string) && !json_object_is_type(value, json_type_int))
+        return true;
+    *(const char **)arg = json_object_get_string(value);
+    return false;
+}
+
+static const char *code_of(const struct profile *profile, json_object *error)
+{
+    const char *code = NULL;
+    for (size_t i = 0; i < profile->errors.codes.n && !code; i++)
+        profile_visit(error, profile->errors.codes.at[i], keep_code, &code);
+    return code && code[0] ? code : NULL;
+}
+
 void profile_error_words(const struct profile *profile, json_object *body, char *buf, size_t cap)
 {
-    json_object *error = find_error(profile, body);
-    const char *code = first_of(error, &profile->errors.codes);
-    const char *message = first_of(error, &profile->errors.message);
-    /* Some servers have a plain text where others have an object. */
-    for (size_t i = 0; !error && !message && i < profile->errors.at.n; i++)
-        message = profile_first_text(unwrap(body), profile->errors.at.at[i]);
+    const char *code = code_of(profile, error_of(profile, body));
+    const char *message = message_of(profile, body);
     if (cap == 0)
         return;
     snprintf(buf, cap, "%s%s%s", code ? code : "", code && message ? ": " : "",

@@ -8,7 +8,8 @@
  *   profile_place.c    places in a document
  *   profile_url.c      where a call goes, and its headers
  *   profile_request.c  what a request says of itself
- *   profile_usage.c    what an answer used, and what of it counts
+ *   profile_usage.c    what an answer or a stream used, and what of it counts
+ *   profile_piece.c    what an answer or an event of a stream adds to the answer
  *   profile_error.c    what went wrong
  *   profile_limits.c   what headers and errors tell of limits and waits
  */
@@ -135,6 +136,7 @@ struct profile {
         const char *not_text;
         enum profile_form form;
         struct profile_words arguments;
+        struct profile_words arguments_events;
         struct profile_words generated;
         struct profile_words generated_events;
         struct profile_words not_generated;
@@ -178,6 +180,11 @@ int profile_resolve(json_object *embedded, json_object *file, const char *name, 
 
 /* Fills in a profile from its tree, which it borrows from now on. RATION_EINVALID with `why`. */
 int profile_build(const char *name, json_object *tree, struct profile *out, char *why);
+
+/* ---- profile_piece.c ---- */
+
+/* The event's name; where the stream does not name its events, their data may. NULL: neither does. */
+const char *profile_event_name(const char *name, json_object *event);
 
 /* ---- profile_place.c ---- */
 

@@ -102,7 +102,7 @@ int profile_url(const struct profile *profile, const char *base, const char *mod
     bool streamed = wants_stream(body);
     if (streamed && !profile->streams)
         return wrong(why, profile->name,
-                     "streams in a form that is not read here; leave \"stream\" out of the body");
+                     "does not stream; leave \"stream\" out of the body");
     if (!base)
         base = profile->url;
     int err = check_base(profile, base, why);

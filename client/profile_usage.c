@@ -1,20 +1,58 @@
 /*
  * What a call used: from an answer, or gathered from the events of a stream, and what of it counts.
  *
- * The profile names the provider's own counts and which of them make up the input and the output: Anthropic's input is the sum of
- * three, Gemini's output of two. An event tells some of them, and what it tells replaces what was told before, since every
- * provider's counts are cumulative over a stream; that is why each is kept apart and the sums are made anew.
+ * The profile names the provider's own counts and which of them make up the input and the output: Anthropic's input is the sum
+ * of three, Gemini's output of two. Each is kept apart and the sums are made anew with every event, because an event tells
+ * some of them only.
  *
- * How it fails: counts that are missing, no whole numbers, negative or absurd are as if they were not there. Without the first
- * count of the input and of the output nothing is known, and the caller's estimate stands.
+ * What a provider says of one call may contradict itself: a later event repeats the input as 0, the total has tokens that no
+ * part has, there is a total and nothing else. Then the most that was said is what counts: counts of a stream are cumulative and
+ * never fall, and what a total is over the sum of its parts is output. All zeros say nothing, since a call that used nothing
+ * was not made.
+ *
+ * How it fails: a count that is missing, negative, or no number is as if it were not there; one that is absurd is cut to
+ * RATION_MAX_COST here, and to what can be at the settlement (settle_call.c).
  */
 #include "profile_inner.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- Numbers ---- */
+
+static int64_t at_most(int64_t n, int64_t most)
+{
+    return n < most ? n : most;
+}
+
+/* 10, "10", 10.0 and 14417.92 are all seen; a fraction is rounded up. */
+static bool read_count(json_object *value, int64_t *out)
+{
+    if (json_object_is_type(value, json_type_int)) {
+        int64_t n = json_object_get_int64(value);
+        *out = at_most(n, RATION_MAX_COST);
+        return n >= 0;
+    }
+    double n = -1;
+    if (json_object_is_type(value, json_type_double)) {
+        n = json_object_get_double(value);
+    } else if (json_object_is_type(value, json_type_string)) {
+        const char *text = json_object_get_string(value);
+        size_t digits = strspn(text, "0123456789.");
+        if (digits > 0 && digits < 32 && text[digits] == '\0')
+            n = json_object_get_double(value);
+    }
+    if (!(n >= 0)) /* so that NaN fails */
+        return false;
+    *out = n >= RATION_MAX_COST ? RATION_MAX_COST : (int64_t)n;
+    *out += (double)*out < n && *out < RATION_MAX_COST;
+    return true;
+}
+
 /* ---- Reading ---- */
 
+/* Goes through the lists of counts and, beside them, through the numbers that are kept of them. */
 struct counts {
     json_object *at;
     int64_t *told; /* the next place in profile_usage.told */
@@ -24,7 +62,7 @@ static void take(struct counts *counts, const struct profile_words *words)
 {
     for (size_t i = 0; i < words->n; i++) {
         int64_t n = 0;
-        if (profile_first_count(counts->at, words->at[i], &n))
+        if (read_count(profile_first(counts->at, words->at[i]), &n) && n + 1 > counts->told[i])
             counts->told[i] = n + 1;
     }
     counts->told += words->n;
@@ -33,11 +71,58 @@ static void take(struct counts *counts, const struct profile_words *words)
 static int64_t sum(struct counts *counts, const struct profile_words *words, bool *known)
 {
     int64_t n = 0;
-    *known = words->n > 0 && counts->told[0] > 0;
-    for (size_t i = 0; i < words->n; i++)
+    *known = false;
+    for (size_t i = 0; i < words->n; i++) {
+        *known |= counts->told[i] > 0;
         n += counts->told[i] > 0 ? counts->told[i] - 1 : 0;
+    }
     counts->told += words->n;
-    return n;
+    return at_most(n, RATION_MAX_COST);
+}
+
+/* What the main counts leave out: the same counts, in objects of their own. */
+struct more {
+    const struct profile *profile;
+    const struct profile_more *row;
+    int64_t input;
+    int64_t output;
+};
+
+static int64_t add_counts(json_object *at, const struct profile_words *words)
+{
+    int64_t all = 0;
+    for (size_t i = 0; i < words->n; i++) {
+        int64_t n = 0;
+        if (read_count(profile_first(at, words->at[i]), &n))
+            all += n;
+    }
+    return all;
+}
+
+static bool add_more(void *arg, json_object *value)
+{
+    struct more *more = arg;
+    const char *is = profile_first_text(value, more->row->key);
+    if (is && strcmp(is, more->row->is) == 0) {
+        more->input =
+            at_most(more->input + add_counts(value, &more->profile->usage.input), RATION_MAX_COST);
+        more->output = at_most(more->output + add_counts(value, &more->profile->usage.output),
+                               RATION_MAX_COST);
+    }
+    return true;
+}
+
+static void take_more(const struct profile *profile, json_object *at, struct profile_usage *usage)
+{
+    struct more more = {.profile = profile};
+    for (size_t i = 0; i < profile->usage.n_more; i++) {
+        more.row = &profile->usage.more[i];
+        profile_visit(at, more.row->at, add_more, &more);
+    }
+    if (more.input > usage->more_input)
+        usage->more_input = more.input;
+    if (more.output > usage->more_output)
+        usage->more_output = more.output;
 }
 
 /* The order of the lists is that of profile_usage.told. */
@@ -46,75 +131,87 @@ static void take_all(const struct profile *profile, json_object *at, struct prof
     struct counts counts = {at, usage->told};
     take(&counts, &profile->usage.input);
     take(&counts, &profile->usage.output);
+    take(&counts, &profile->usage.total);
     take(&counts, &profile->usage.cached);
     take(&counts, &profile->usage.cache_writes);
     take(&counts, &profile->usage.reasoning);
+    take(&counts, &profile->usage.audio);
+    take_more(profile, at, usage);
 }
 
-static int64_t at_most(int64_t n, int64_t most)
+static void take_tier(const struct profile *profile, json_object *root, struct profile_usage *usage)
 {
-    return n < most ? n : most;
+    for (size_t i = 0; i < profile->usage.tier.n; i++) {
+        const char *tier = profile_first_text(root, profile->usage.tier.at[i]);
+        if (tier && tier[0])
+            snprintf(usage->tier, sizeof(usage->tier), "%s", tier);
+    }
+}
+
+/* ---- Adding up ---- */
+
+/* What a total knows better than its parts. */
+static void use_total(const struct profile *profile, struct profile_usage *usage, int64_t total)
+{
+    int64_t parts = usage->input + usage->output;
+    if (usage->input_known) {
+        usage->output += total > parts ? total - parts : 0;
+        usage->output_known = true;
+    } else if (usage->output_known && total > parts) {
+        usage->input = total - parts;
+        usage->input_known = true;
+    } else if (!profile->request.output) {
+        usage->input = total;
+        usage->input_known = true;
+    }
 }
 
 static void add_up(const struct profile *profile, struct profile_usage *usage)
 {
     struct counts counts = {NULL, usage->told};
-    bool input_known = false;
-    bool output_known = false;
+    bool total_known = false;
     bool ignored = false;
-    int64_t input = sum(&counts, &profile->usage.input, &input_known);
-    int64_t output = sum(&counts, &profile->usage.output, &output_known);
+    usage->input = sum(&counts, &profile->usage.input, &usage->input_known);
+    usage->output = sum(&counts, &profile->usage.output, &usage->output_known);
+    int64_t total = sum(&counts, &profile->usage.total, &total_known);
     int64_t cached = sum(&counts, &profile->usage.cached, &ignored);
     int64_t writes = sum(&counts, &profile->usage.cache_writes, &ignored);
     int64_t reasoning = sum(&counts, &profile->usage.reasoning, &ignored);
-    if (!input_known || (!output_known && !profile->usage.absent_is_zero) ||
-        input + output > RATION_MAX_COST)
-        return;
-    usage->known = true;
-    usage->input = input;
-    usage->output = output;
-    usage->cached = at_most(cached, input);
-    usage->cache_writes = at_most(writes, input - usage->cached);
-    usage->reasoning = at_most(reasoning, output);
+    int64_t audio = sum(&counts, &profile->usage.audio, &ignored);
+    if (total_known)
+        use_total(profile, usage, total);
+    if (usage->input_known && profile->usage.absent_is_zero)
+        usage->output_known = true;
+    usage->input = at_most(usage->input + usage->more_input, RATION_MAX_COST);
+    usage->output = at_most(usage->output + usage->more_output, RATION_MAX_COST - usage->input);
+    int64_t parts = usage->input + usage->output;
+    usage->total = total > parts ? total : parts;
+    usage->known = usage->input_known && usage->output_known && usage->total > 0;
+    usage->cached = at_most(cached, usage->input);
+    usage->cache_writes = at_most(writes, usage->input - usage->cached);
+    usage->reasoning = at_most(reasoning, usage->output);
+    usage->audio = at_most(audio, parts);
 }
 
 bool profile_read_usage(const struct profile *profile, json_object *answer,
                         struct profile_usage *usage)
 {
     struct profile_usage read = {0};
+    memcpy(read.tier, usage->tier, sizeof(read.tier));
     for (size_t i = 0; i < profile->usage.at.n; i++) {
         json_object *at = profile_first(answer, profile->usage.at.at[i]);
         if (at)
             take_all(profile, at, &read);
     }
+    take_tier(profile, answer, &read);
     add_up(profile, &read);
-    if (read.known)
-        *usage = read;
-    return read.known;
+    if (read.total == 0 && !read.tier[0])
+        return false;
+    *usage = read;
+    return read.total > 0;
 }
 
 /* ---- Streams ---- */
-
-/* Where the stream does not name its events, their data may. */
-static const char *name_of(const char *name, json_object *event)
-{
-    if (name && name[0] && strcmp(name, "message") != 0)
-        return name;
-    return profile_first_text(event, "type");
-}
-
-static bool is_end(const struct profile *profile, const char *name, const char *data,
-                   json_object *event)
-{
-    if (profile_has_word(&profile->stream.end_data, data) ||
-        profile_has_word(&profile->stream.end_events, name_of(name, event)))
-        return true;
-    for (size_t i = 0; i < profile->stream.end_at.n; i++) {
-        if (profile_first(event, profile->stream.end_at.at[i]))
-            return true;
-    }
-    return false;
-}
 
 bool profile_read_event(const struct profile *profile, const char *name, const char *data,
                         json_object *event, struct profile_usage *usage)
@@ -129,98 +226,9 @@ bool profile_read_event(const struct profile *profile, const char *name, const c
     }
     if (any)
         add_up(profile, usage);
-    return is_end(profile, name, data, event);
-}
-
-/* ---- Text ---- */
-
-/* One text is lent as it stands; of several (the parts of one event) a copy is made. */
-struct texts {
-    const struct profile *profile;
-    const char *key; /* the last member of the place that is visited */
-    const char *only;
-    size_t n;
-    char *joined;
-    size_t len;
-};
-
-static void join(struct texts *texts, const char *text)
-{
-    size_t more = strlen(text);
-    char *grown = realloc(texts->joined, texts->len + more + 1);
-    if (!grown)
-        return;
-    memcpy(grown + texts->len, text, more + 1);
-    texts->joined = grown;
-    texts->len += more;
-}
-
-static bool add_text(void *arg, json_object *value)
-{
-    struct texts *texts = arg;
-    if (!json_object_is_type(value, json_type_string))
-        return true;
-    const char *text = json_object_get_string(value);
-    if (text[0] == '\0')
-        return true;
-    if (texts->n == 1)
-        join(texts, texts->only);
-    if (texts->n > 0)
-        join(texts, text);
-    texts->only = text;
-    texts->n++;
-    return true;
-}
-
-/* What stands in an object that says it is no answer ("thought": true) is left out. */
-static bool add_unless(void *arg, json_object *holder)
-{
-    struct texts *texts = arg;
-    json_object *mark = NULL;
-    json_object *value = NULL;
-    if (!json_object_is_type(holder, json_type_object) ||
-        (json_object_object_get_ex(holder, texts->profile->stream.not_text, &mark) &&
-         json_object_get_boolean(mark)))
-        return true;
-    if (json_object_object_get_ex(holder, texts->key, &value) && value)
-        add_text(texts, value);
-    return true;
-}
-
-static void free_joined(json_object *event, void *joined)
-{
-    (void)event;
-    free(joined);
-}
-
-static void visit_holders(struct texts *texts, json_object *event, const char *place)
-{
-    const char *last = strrchr(place, '.');
-    char holder[256];
-    if (!last || (size_t)(last - place) >= sizeof(holder))
-        return;
-    memcpy(holder, place, (size_t)(last - place));
-    holder[last - place] = '\0';
-    texts->key = last + 1;
-    profile_visit(event, holder, add_unless, texts);
-}
-
-const char *profile_event_text(const struct profile *profile, const char *name, json_object *event)
-{
-    struct texts texts = {.profile = profile};
-    if (profile->stream.text_events.n > 0 &&
-        !profile_has_word(&profile->stream.text_events, name_of(name, event)))
-        return NULL;
-    for (size_t i = 0; i < profile->stream.text.n; i++) {
-        if (profile->stream.not_text)
-            visit_holders(&texts, event, profile->stream.text.at[i]);
-        else
-            profile_visit(event, profile->stream.text.at[i], add_text, &texts);
-    }
-    if (!texts.joined)
-        return texts.only;
-    json_object_set_userdata(event, texts.joined, free_joined);
-    return texts.joined;
+    take_tier(profile, event, usage);
+    return profile_has_word(&profile->stream.end_data, data) ||
+           profile_has_word(&profile->stream.end_events, profile_event_name(name, event));
 }
 
 /* ---- What counts ---- */
@@ -244,4 +252,9 @@ void profile_count(const struct profile *profile, const struct profile_usage *us
     used->input_tokens = stated(input);
     used->output_tokens = stated(usage->output);
     used->tokens = stated(input + usage->output * profile->counts.output);
+}
+
+int64_t profile_output_weight(const struct profile *profile)
+{
+    return profile->counts.output;
 }

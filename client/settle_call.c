@@ -7,11 +7,48 @@
 #include "handle.h"
 
 #define CHARACTERS_PER_TOKEN 4
+#define WINDOW_TOKENS        2000000 /* no model reads or writes more in one call */
+#define TENFOLD              10 /* of what a request says: what a provider says beyond that cannot be */
 
 static int64_t stated(int64_t n)
 {
     return n > 0 ? n : RATION_ZERO;
 }
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* ---- What can be ---- */
+
+static bool bound(int64_t *n, int64_t most)
+{
+    if (*n <= most)
+        return false;
+    *n = most;
+    return true;
+}
+
+/*
+ * A provider that says 10^12 tokens would put a tenant into debt for weeks. A request cannot have more input than its window or,
+ * with room for what its bytes are worth, ten tokens a byte; nor more output than ten times what it said is the most.
+ */
+static bool bound_usage(const struct upstream_answer *answer, struct profile_usage *usage)
+{
+    int64_t most_input = larger(WINDOW_TOKENS, (int64_t)answer->request_bytes * TENFOLD);
+    int64_t most_output = WINDOW_TOKENS;
+    if (answer->most_output > 0 && answer->most_output < WINDOW_TOKENS / TENFOLD)
+        most_output = answer->most_output * TENFOLD + usage->more_output;
+    bool bounded = bound(&usage->input, most_input);
+    bounded |= bound(&usage->output, most_output);
+    bounded |= bound(&usage->total, most_input + most_output);
+    bound(&usage->cached, usage->input);
+    bound(&usage->cache_writes, usage->input - usage->cached);
+    return bounded;
+}
+
+/* ---- What is charged ---- */
 
 /* The request counts, nothing else does. Dollars are given back only where they were reserved. */
 static void use_nothing(const struct ration_amounts *estimate, struct settlement *out)
@@ -22,24 +59,48 @@ static void use_nothing(const struct ration_amounts *estimate, struct settlement
         out->used.usd_millionths = RATION_ZERO;
 }
 
+/* Where only one part was told, or only a total, the rest stays as estimated. */
+static void use_told(const struct profile *profile, struct profile_usage *usage,
+                     const struct ration_amounts *estimate, struct settlement *out)
+{
+    int64_t weight = profile_output_weight(profile);
+    if (usage->total == 0)
+        return;
+    out->used_told = true;
+    if (!usage->input_known && !usage->output_known) {
+        out->used.tokens = stated(usage->total);
+        return;
+    }
+    if (usage->known) {
+        profile_count(profile, usage, &out->used);
+        return;
+    }
+    if (usage->input_known) {
+        usage->output = larger(estimate->output_tokens, 0);
+        profile_count(profile, usage, &out->used);
+        out->used.output_tokens = 0; /* as estimated */
+    } else {
+        out->used.output_tokens = stated(usage->output);
+        out->used.tokens = stated(larger(larger(estimate->input_tokens, 0) + usage->output * weight,
+                                         larger(estimate->tokens, 0)));
+    }
+}
+
 /*
  * As far as it is known. The input may have been told at the start of a stream; where it was not, PARTIAL charges its
- * estimate. The output is what was told or, if that is more, what the text that came amounts to.
+ * estimate. The output is what was told or, if that is more, what everything that was generated amounts to.
  */
 static void use_part(const struct profile *profile, const struct upstream_answer *answer,
-                     struct settlement *out)
+                     struct profile_usage *usage, struct settlement *out)
 {
-    struct profile_usage usage = answer->usage;
-    int64_t seen = (answer->text_characters + CHARACTERS_PER_TOKEN - 1) / CHARACTERS_PER_TOKEN;
+    int64_t generated = (answer->generated + CHARACTERS_PER_TOKEN - 1) / CHARACTERS_PER_TOKEN;
     out->report.partial = 1;
-    if (usage.output < seen)
-        usage.output = seen;
-    if (usage.input > 0) {
-        usage.known = true;
-        profile_count(profile, &usage, &out->used);
+    usage->output = larger(usage->output, generated);
+    if (usage->input > 0) {
+        profile_count(profile, usage, &out->used);
         out->used_told = true;
-    } else if (usage.output > 0) {
-        out->used.output_tokens = stated(usage.output);
+    } else if (usage->output > 0) {
+        out->used.output_tokens = stated(usage->output);
         out->used_told = true;
     }
 }
@@ -48,10 +109,41 @@ static void settle_error(const struct upstream_answer *answer,
                          const struct ration_amounts *estimate, struct settlement *out)
 {
     use_nothing(estimate, out);
+    if (answer->error_status != 0)
+        out->report.http_status = answer->error_status;
     if (answer->hints.waits)
         out->report.retry_after_ms = answer->hints.retry_after_ms;
     if (answer->outcome == PROFILE_EXHAUSTED && answer->reason[0])
         out->report.exhausted = answer->reason;
+}
+
+/* An error under a status of 200 whose code says that the request was refused before anything was made of it. */
+static bool is_refusal(const struct upstream_answer *answer)
+{
+    return answer->error_status != 0 && answer->outcome != PROFILE_FAILED &&
+           answer->generated == 0 && !answer->usage.known;
+}
+
+static void settle_sent(const struct profile *profile, const struct upstream_answer *answer,
+                        const struct ration_amounts *estimate, struct settlement *out)
+{
+    struct profile_usage usage = answer->usage;
+    out->doubted = bound_usage(answer, &usage);
+    if (answer->error_status != 0) {
+        out->report.http_status = answer->error_status;
+        if (answer->hints.waits)
+            out->report.retry_after_ms = answer->hints.retry_after_ms;
+        if (answer->outcome == PROFILE_EXHAUSTED && answer->reason[0])
+            out->report.exhausted = answer->reason;
+    }
+    if (answer->complete && !usage.known && answer->streamed) {
+        use_part(profile, answer, &usage, out);
+    } else if (answer->complete) {
+        use_told(profile, &usage, estimate, out);
+    } else {
+        use_part(profile, answer, &usage, out);
+        out->report.failed = !answer->aborted && !answer->no_memory;
+    }
 }
 
 void settlement_of(const struct profile *profile, const struct upstream_answer *answer,
@@ -66,17 +158,10 @@ void settlement_of(const struct profile *profile, const struct upstream_answer *
     out->report.http_status = answer->status;
     out->report.seen = answer->hints.seen;
     out->report.n_seen = answer->hints.n_seen;
-    if (answer->status != 0 && answer->status / 100 != 2) {
+    if ((answer->status != 0 && answer->status / 100 != 2) || is_refusal(answer))
         settle_error(answer, estimate, out);
-    } else if (!answer->complete) {
-        use_part(profile, answer, out);
-        out->report.failed = !answer->aborted && !answer->no_memory;
-    } else if (answer->usage.known) {
-        profile_count(profile, &answer->usage, &out->used);
-        out->used_told = true;
-    } else if (answer->streamed) {
-        use_part(profile, answer, out);
-    }
+    else
+        settle_sent(profile, answer, estimate, out);
 }
 
 /* ---- Sending ---- */

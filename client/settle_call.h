@@ -11,7 +11,11 @@
  *     was ended by the caller                   the text that did / 4
  *     a stream that ended without its usage     the same
  *     a 2xx that does not say what it used      REPORT without amounts: the estimate stands
- *     a 2xx that does                           REPORT with what of it counts with this provider
+ *     a 2xx that does                           REPORT with what of it counts with this provider; of a part that it does not
+ *                                               say the estimate stands
+ *     a 2xx that is no answer                   REPORT PARTIAL FAILED without amounts: the estimate stands
+ *     a 2xx whose error names a class           as an error answer with the STATUS that the class amounts to; once something
+ *                                               was generated, PARTIAL with that
  *
  * What the provider's headers said is left of its limits goes along with each REPORT.
  */
@@ -25,9 +29,10 @@
 #include <stdbool.h>
 
 struct settlement {
-    bool cancel;                         /* nothing was sent */
-    bool used_told;                      /* `used` is to be reported; else all stays as estimated */
-    struct ration_amounts used;          /* as this provider counts it */
+    bool cancel;                /* nothing was sent */
+    bool used_told;             /* `used` is to be reported; else all stays as estimated */
+    bool doubted;               /* the provider said more than can be: believed up to that */
+    struct ration_amounts used; /* as this provider counts it */
     struct ration_report_options report; /* borrows from the answer */
 };
 

@@ -37,7 +37,7 @@ void sse_close(struct sse *sse)
 const char *sse_words(int err)
 {
     if (err == RATION_EPROTOCOL)
-        return "the stream has an event of more than 1 MiB; ask for shorter answers";
+        return "the stream has an event of more than 64 MiB";
     return ration_strerror(err);
 }
 

@@ -19,8 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SSE_MAX_EVENT_BYTES 1048576 /* of one event's data, and of one line */
-#define SSE_MAX_NAME_BYTES  128     /* of its name and of its id; what is longer is cut */
+#define SSE_MAX_EVENT_BYTES                                                                        \
+    (64u << 20) /* of one event's data, and of one line: as large as an answer may be */
+#define SSE_MAX_NAME_BYTES 128 /* of its name and of its id; what is longer is cut */
 
 /* One event. name is "" where the stream gave none; data has a NUL behind its n bytes. Both are lent for the call. A negative
  * answer ends the feeding, which gives it back. */

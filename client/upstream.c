@@ -1,19 +1,17 @@
 /*
  * Normal path: upstream_begin() sets the easy handle up anew (connections survive that); while it runs, the callbacks
- * collect headers into hints and the body into memory, or hand a stream to the event parser piece by piece;
- * upstream_end() parses an answer once and reads from it whatever is wanted.
+ * collect headers into hints and the body into memory, or hand its events on (stream.c); upstream_end() parses a whole
+ * answer once and reads from it whatever is wanted.
  *
- * How it fails, which decides how the call is settled: nothing was sent (name, connection, TLS), so the provider cannot
- * have counted it; or something was, and then the answer is an error, is missing, or is cut short (time-out, reset, too
- * large, no memory for it, or the caller had enough).
- *
- * Whether a stream came to its end is told by its own last event. Some servers leave that out: then one whose framing
- * (chunks, a length, HTTP/2) was complete counts as whole, while the mere end of a connection does not.
+ * How it fails, which decides how the call is settled: nothing was sent (name, connection, TLS, a proxy that does not let it
+ * through), so the provider cannot have counted it; or something was, and then the answer is an error, is none although its
+ * status says so, is missing, or is cut short (time-out, silence, reset, too large, no memory for it, or the caller had
+ * enough).
  */
 #include "upstream.h"
 
 #include "clock.h"
-#include "sse.h"
+#include "stream.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -26,7 +24,7 @@
 
 #define MAX_CONNECT_MS   10000
 #define MAX_HEADER_BYTES 1024 /* of a name, and of a value, that could tell something */
-#define MAX_JSON_DEPTH   64
+#define MAX_JSON_DEPTH   512
 
 struct upstream {
     CURL *easy;
@@ -39,22 +37,13 @@ struct upstream {
     size_t len;
     size_t capacity;
     bool body_begun;
-    bool streaming; /* a 2xx that is a stream; then sse is open */
-    struct sse sse;
-    bool plain;  /* the answer's type is JSON, so it is no stream whatever was asked for */
-    bool framed; /* its end can be told from a broken connection */
+    bool reading; /* a 2xx: `stream` is open */
+    struct stream stream;
     bool too_large;
+    bool unreadable; /* it is no stream of the profile's form */
     bool no_memory;
-    bool aborted;
-    bool delivered;
-    bool ended;        /* the stream's last event came */
-    bool stream_error; /* it told an error instead */
-    enum profile_class error_class;
-    int64_t text_characters;
-    struct profile_usage usage;
+    char tier[PROFILE_TIER_BYTES]; /* as a header told it */
     struct profile_hints hints;
-    char words[UPSTREAM_WHY_BYTES]; /* the provider's own, of an error */
-    char reason[UPSTREAM_REASON_BYTES];
     char errbuf[CURL_ERROR_SIZE];
 };
 
@@ -96,8 +85,7 @@ static void free_headers(struct upstream *up)
 static void clear(struct upstream *up)
 {
     free_headers(up);
-    if (up->streaming)
-        sse_close(&up->sse);
+    stream_close(&up->stream);
     free(up->body);
     CURL *easy = up->easy;
     json_tokener *tokener = up->tokener;
@@ -128,75 +116,20 @@ void upstream_answer_free(struct upstream_answer *answer)
     answer->body_bytes = 0;
 }
 
-/* The JSON of some text, to be put back; NULL: it is none. */
-static json_object *parse(struct upstream *up, const char *text, size_t bytes)
+/* The JSON of the body, to be put back; NULL: it is none. Some servers put a byte order mark before it. */
+static json_object *parse_body(struct upstream *up)
 {
-    if (bytes > INT_MAX)
+    static const char mark[] = "\xef\xbb\xbf";
+    size_t from = up->len >= 3 && memcmp(up->body, mark, 3) == 0 ? 3 : 0;
+    if (up->len == from || up->len - from > INT_MAX)
         return NULL;
     json_tokener_reset(up->tokener);
-    json_object *parsed = json_tokener_parse_ex(up->tokener, text, (int)bytes);
+    json_object *parsed =
+        json_tokener_parse_ex(up->tokener, up->body + from, (int)(up->len - from));
     if (json_tokener_get_error(up->tokener) == json_tokener_success)
         return parsed;
     json_object_put(parsed);
     return NULL;
-}
-
-/* The provider's word for a quota that is used up, fit for the wire. */
-static void note_reason(struct upstream *up, json_object *body)
-{
-    const char *word = profile_exhausted(up->request.profile, body);
-    if (!word)
-        word = "exhausted";
-    size_t n = 0;
-    for (; word[n] > ' ' && word[n] <= '~' && n + 1 < sizeof(up->reason); n++)
-        up->reason[n] = word[n];
-    up->reason[n] = '\0';
-}
-
-/* ---- Streams ---- */
-
-static int64_t count_characters(const char *text)
-{
-    int64_t n = 0;
-    for (; *text; text++)
-        n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
-
-/* What goes wrong after the status said 200 is told by an event. */
-static void note_error(struct upstream *up, json_object *event)
-{
-    const struct profile *profile = up->request.profile;
-    if (!event || up->stream_error)
-        return;
-    up->error_class = profile_classify_event(profile, event);
-    if (up->error_class == PROFILE_ANSWERED)
-        return;
-    up->stream_error = true;
-    profile_error_words(profile, event, up->words, sizeof(up->words));
-    note_reason(up, event);
-}
-
-static int on_event(void *arg, const char *name, const char *data, size_t bytes)
-{
-    struct upstream *up = arg;
-    const struct upstream_request *request = &up->request;
-    json_object *event = parse(up, data, bytes);
-    if (profile_read_event(request->profile, name, data, event, &up->usage))
-        up->ended = true;
-    const char *text = event ? profile_event_text(request->profile, name, event) : NULL;
-    if (text)
-        up->text_characters += count_characters(text);
-    note_error(up, event);
-    int stop = 0;
-    if (request->stream) {
-        up->delivered = true;
-        stop = request->stream(request->stream_arg, name, data, bytes, text);
-    }
-    json_object_put(event);
-    if (stop)
-        up->aborted = true;
-    return stop ? -1 : 0;
 }
 
 /* ---- What libcurl calls ---- */
@@ -228,22 +161,23 @@ static bool collect(struct upstream *up, const char *data, size_t len)
 static void begin_body(struct upstream *up)
 {
     long status = 0;
+    const struct upstream_request *request = &up->request;
     up->body_begun = true;
     up->first_us = clock_us();
     curl_easy_getinfo(up->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (!up->request.streamed || up->plain || status / 100 != 2)
-        return;
-    up->streaming = true;
-    sse_init(&up->sse, on_event, up);
+    up->reading = status / 100 == 2;
+    if (up->reading)
+        stream_init(&up->stream, request->profile, up->tokener, request->streamed, request->stream,
+                    request->stream_arg);
 }
 
 static bool feed(struct upstream *up, const char *data, size_t len)
 {
-    int err = sse_feed(&up->sse, data, len);
+    int err = stream_feed(&up->stream, data, len);
     if (err == RATION_ENOMEM)
         up->no_memory = true;
-    else if (err < 0 && !up->aborted)
-        up->too_large = true;
+    else if (err == RATION_EPROTOCOL)
+        up->unreadable = true;
     return err == 0;
 }
 
@@ -253,10 +187,12 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
     size_t len = size * n;
     if (!up->body_begun)
         begin_body(up);
-    if (up->streaming && !feed(up, data, len))
+    if (up->reading && !feed(up, data, len))
         return 0;
-    if (up->streaming && up->request.stream)
+    if (up->reading && up->stream.kind == STREAM_EVENTS && up->request.stream) {
+        up->len = 0; /* what came before it was known to be a stream */
         return len;
+    }
     return collect(up, data, len) ? len : 0;
 }
 
@@ -273,15 +209,6 @@ static bool copy(char *out, size_t size, const char *from, const char *end)
     return true;
 }
 
-/* What of the headers says how the body is to be read. */
-static void note_form(struct upstream *up, const char *name, const char *value)
-{
-    if (strcasecmp(name, "content-type") == 0)
-        up->plain = strncasecmp(value, "application/json", 16) == 0;
-    else if (strcasecmp(name, "content-length") == 0 || strcasecmp(name, "transfer-encoding") == 0)
-        up->framed = true;
-}
-
 static size_t on_header(char *data, size_t size, size_t n, void *arg)
 {
     struct upstream *up = arg;
@@ -290,25 +217,24 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
     size_t len = size * n;
     if (len > 5 && memcmp(data, "HTTP/", 5) == 0) { /* a new answer begins, as after a 100 */
         up->hints = (struct profile_hints){.waits = false};
-        up->plain = false;
-        up->framed = len > 6 && data[5] != '1';
+        up->tier[0] = '\0';
         return len;
     }
     const char *colon = memchr(data, ':', len);
     if (!colon || !copy(name, sizeof(name), data, colon) ||
         !copy(value, sizeof(value), colon + 1, data + len))
         return len;
-    if (up->request.streamed)
-        note_form(up, name, value);
+    const char *tier = profile_tier_header(up->request.profile);
+    if (tier && strcasecmp(tier, name) == 0)
+        snprintf(up->tier, sizeof(up->tier), "%.31s", value);
     profile_read_header(up->request.profile, name, value, wait_wall_clock_ms(), &up->hints);
     return len;
 }
 
 /* ---- Setting up ---- */
 
-static int add_header(void *arg, const char *line)
+static int add_line(struct upstream *up, const char *line)
 {
-    struct upstream *up = arg;
     struct curl_slist *longer = curl_slist_append(up->headers, line);
     if (!longer)
         return RATION_ENOMEM;
@@ -316,22 +242,42 @@ static int add_header(void *arg, const char *line)
     return 0;
 }
 
+static bool same_name(const char *a, const char *b)
+{
+    size_t n = strcspn(a, ":;");
+    return n == strcspn(b, ":;") && strncasecmp(a, b, n) == 0;
+}
+
+/* A line of the profile's, unless the caller has one of that name. */
+static int add_header(void *arg, const char *line)
+{
+    struct upstream *up = arg;
+    for (size_t i = 0; i < up->request.n_headers; i++) {
+        if (same_name(up->request.headers[i], line))
+            return 0;
+    }
+    return add_line(up, line);
+}
+
 static int make_headers(struct upstream *up)
 {
+    const struct upstream_request *request = &up->request;
     /* Without an empty Expect, libcurl would ask first and wait before it sends a larger body. */
-    int err = add_header(up, "Expect:");
-    if (err < 0)
-        return err;
-    return profile_headers(up->request.profile, up->request.key, up->request.streamed, add_header,
-                           up);
+    int err = add_line(up, "Expect:");
+    if (err == 0)
+        err = profile_headers(request->profile, request->key, request->streamed, add_header, up);
+    for (size_t i = 0; err == 0 && i < request->n_headers; i++)
+        err = add_line(up, request->headers[i]);
+    return err;
 }
 
 static CURLcode set_options(struct upstream *up)
 {
     CURL *easy = up->easy;
     const struct upstream_request *request = &up->request;
-    long connect_ms =
-        request->timeout_ms < MAX_CONNECT_MS ? (long)request->timeout_ms : MAX_CONNECT_MS;
+    long connect_ms = request->timeout_ms > 0 && request->timeout_ms < MAX_CONNECT_MS
+                          ? (long)request->timeout_ms
+                          : MAX_CONNECT_MS;
     CURLcode code = CURLE_OK;
 #define SET(option, value)                                                                         \
     if (code == CURLE_OK)                                                                          \
@@ -343,6 +289,17 @@ static CURLcode set_options(struct upstream *up)
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_bytes);
     SET(CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     SET(CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
+    if (request->idle_ms > 0) { /* less than a byte a second for so long is silence */
+        SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
+        SET(CURLOPT_LOW_SPEED_TIME, (long)(request->idle_ms + 999) / 1000);
+    }
+    if (request->sign) {
+        SET(CURLOPT_AWS_SIGV4, request->sign);
+        SET(CURLOPT_USERPWD, request->account);
+    }
+    SET(CURLOPT_ACCEPT_ENCODING,
+        ""); /* all that libcurl can decode; and what was not asked for is decoded, too */
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* what a proxy says is not the provider's word */
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_TCP_NODELAY, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075500
@@ -378,27 +335,104 @@ int upstream_begin(struct upstream *up, const struct upstream_request *request)
 
 /* ---- What came of it ---- */
 
-static void read_error(struct upstream *up, struct upstream_answer *answer)
+/* Why no wait will help, fit for the wire. */
+static void note_reason(const struct upstream *up, json_object *body,
+                        struct upstream_answer *answer)
 {
-    json_object *body = up->len > 0 ? parse(up, up->body, up->len) : NULL;
-    answer->outcome = profile_classify(up->request.profile, answer->status, body);
-    if (body) {
-        profile_error_words(up->request.profile, body, up->words, sizeof(up->words));
-        profile_read_error(up->request.profile, body, wait_wall_clock_ms(), &answer->hints);
-        note_reason(up, body);
-    }
-    json_object_put(body);
-    snprintf(answer->why, sizeof(answer->why), "status %d%s%.200s", answer->status,
-             up->words[0] ? ": " : "", up->words);
+    const char *word = profile_exhausted(up->request.profile, answer->status, body);
+    size_t n = 0;
+    for (; word[n] > ' ' && word[n] <= '~' && n + 1 < sizeof(answer->reason); n++)
+        answer->reason[n] = word[n];
+    answer->reason[n] = '\0';
 }
 
+/* What the headers and the error know better than the status. `body` is NULL where the error is no JSON. */
+static void refine(const struct upstream *up, json_object *body, struct upstream_answer *answer)
+{
+    const struct profile *profile = up->request.profile;
+    int64_t now_ms = wait_wall_clock_ms();
+    int64_t until_ms = 0;
+    if (body)
+        profile_read_error(profile, body, now_ms, &answer->hints);
+    bool dated = body && profile_exhausted_until(profile, body, now_ms, &until_ms);
+    if (answer->outcome == PROFILE_LIMITED && dated && !answer->hints.waits)
+        answer->outcome = PROFILE_EXHAUSTED; /* a month's money, told as a limit */
+    if (answer->outcome == PROFILE_REFUSED && answer->status == 403 && answer->hints.waits)
+        answer->outcome =
+            PROFILE_LIMITED; /* a gateway's own limit: who is forbidden is told no wait */
+    if (answer->outcome != PROFILE_EXHAUSTED)
+        return;
+    answer->hints.waits = dated;
+    answer->hints.retry_after_ms = until_ms;
+    note_reason(up, body, answer);
+}
+
+static void read_error(struct upstream *up, struct upstream_answer *answer)
+{
+    char words[UPSTREAM_WHY_BYTES] = "";
+    json_object *body = up->len > 0 ? parse_body(up) : NULL;
+    answer->outcome = profile_classify(up->request.profile, answer->status, body);
+    refine(up, body, answer);
+    if (body)
+        profile_error_words(up->request.profile, body, words, sizeof(words));
+    json_object_put(body);
+    snprintf(answer->why, sizeof(answer->why), "status %d%s%.200s", answer->status,
+             words[0] ? ": " : "", words);
+}
+
+/* An error that came under a status of 200, in the body or as an event. */
+static void read_told_error(struct upstream *up, json_object *body, enum profile_class which,
+                            struct upstream_answer *answer)
+{
+    char words[UPSTREAM_WHY_BYTES] = "";
+    answer->outcome = which;
+    refine(up, body, answer);
+    answer->error_status = profile_class_status(answer->outcome);
+    if (body)
+        profile_error_words(up->request.profile, body, words, sizeof(words));
+    else
+        snprintf(words, sizeof(words), "%.200s", up->stream.words);
+    snprintf(answer->why, sizeof(answer->why), "status %d, but it tells an error%s%.200s",
+             answer->status, words[0] ? ": " : "", words);
+}
+
+/* The start of what came in place of an answer. */
+static void say_what_came(const struct upstream *up, struct upstream_answer *answer)
+{
+    char head[STREAM_HEAD_BYTES + 1];
+    size_t n = up->stream.head_bytes;
+    memcpy(head, up->stream.head, n);
+    head[n] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)head[i] < 0x20 || head[i] == 0x7f)
+            head[i] = ' ';
+    }
+    snprintf(answer->why, sizeof(answer->why), "status %d, but %s%s%s", answer->status,
+             n == 0 ? "nothing came" : "no answer came: ", head,
+             n == STREAM_HEAD_BYTES ? "..." : "");
+}
+
+/* Success is proven by what is in the answer. */
 static void read_answer(struct upstream *up, struct upstream_answer *answer)
 {
-    if (up->streaming || up->len == 0)
-        return;
-    json_object *body = parse(up, up->body, up->len);
-    if (body)
-        profile_read_usage(up->request.profile, body, &answer->usage);
+    json_object *body = up->len > 0 ? parse_body(up) : NULL;
+    enum profile_class which = profile_classify_answer(up->request.profile, body);
+    profile_read_usage(up->request.profile, body, &answer->usage);
+    if (which == PROFILE_ANSWERED) {
+        answer->complete = true;
+        if (up->request.stream && stream_give_whole(&up->stream, body, up->body, up->len) < 0)
+            answer->complete = false;
+        up->len = up->request.stream ? 0 : up->len;
+    } else {
+        char words[UPSTREAM_WHY_BYTES] = "";
+        profile_error_words(up->request.profile, body, words, sizeof(words));
+        if (which != PROFILE_FAILED || words[0]) {
+            read_told_error(up, body, which, answer);
+        } else {
+            answer->outcome = PROFILE_FAILED;
+            say_what_came(up, answer);
+        }
+    }
     json_object_put(body);
 }
 
@@ -406,77 +440,108 @@ static void read_answer(struct upstream *up, struct upstream_answer *answer)
 static enum profile_class class_of(const struct upstream *up, CURLcode code,
                                    const struct upstream_answer *answer)
 {
-    if (up->stream_error)
-        return up->error_class;
-    if (up->aborted)
+    if (up->stream.aborted)
         return PROFILE_ANSWERED;
     if (up->too_large || answer->no_memory || code == CURLE_URL_MALFORMAT ||
         code == CURLE_UNSUPPORTED_PROTOCOL)
         return PROFILE_REFUSED;
-    return code == CURLE_OPERATION_TIMEDOUT && answer->sent ? PROFILE_TIMED_OUT : PROFILE_UNREACHED;
+    if (code == CURLE_OPERATION_TIMEDOUT && answer->sent)
+        return PROFILE_TIMED_OUT;
+    return code == CURLE_OK || up->unreadable ? PROFILE_FAILED : PROFILE_UNREACHED;
 }
 
 static void say_why(const struct upstream *up, CURLcode code, struct upstream_answer *answer)
 {
     const char *text = up->errbuf[0] ? up->errbuf : curl_easy_strerror(code);
-    if (up->stream_error)
-        text = up->words[0] ? up->words : "the stream told an error";
-    else if (up->aborted)
+    if (up->stream.aborted)
         text = "the caller ended the stream";
     else if (up->too_large)
-        text = up->streaming ? sse_words(RATION_EPROTOCOL) : "the answer is larger than 64 MiB";
+        text = "the answer is larger than 64 MiB";
     else if (answer->no_memory)
         text = "out of memory for the answer";
+    else if (up->unreadable)
+        text = "the stream is not of the form that the profile says, or has an event of more than "
+               "64 MiB";
     else if (code == CURLE_OK)
-        text = "the stream broke off";
+        text = "the stream broke off: it had neither an end nor a reason for ending";
     snprintf(answer->why, sizeof(answer->why), "%s", text);
 }
 
-static bool is_complete(const struct upstream *up, CURLcode code, int status)
+static void read_broken(struct upstream *up, CURLcode code, struct upstream_answer *answer)
 {
-    if (!up->streaming)
-        return code == CURLE_OK && status != 0;
-    if (up->stream_error)
-        return false;
-    return up->ended || (code == CURLE_OK && (up->framed || up->usage.known));
+    answer->complete = false;
+    answer->outcome = class_of(up, code, answer);
+    say_why(up, code, answer);
+}
+
+static void read_stream(struct upstream *up, CURLcode code, struct upstream_answer *answer)
+{
+    struct stream *stream = &up->stream;
+    answer->complete = stream_is_complete(stream, code == CURLE_OK) && !stream->aborted;
+    if (stream->failed)
+        read_told_error(up, stream->error, stream->error_class, answer);
+    else if (!answer->complete && code == CURLE_OK && !stream->begun && !stream->aborted) {
+        answer->outcome = PROFILE_FAILED;
+        say_what_came(up, answer);
+    } else if (!answer->complete || stream_finish(stream) < 0)
+        read_broken(up, code, answer);
+}
+
+/* Of an exchange by way of a proxy, the words between us and it count as sent; only what came after them is the request. A
+ * proxy that refuses to connect has not passed on anything, and its status is not the provider's. */
+static void read_transport(struct upstream *up, struct upstream_answer *answer)
+{
+    long status = 0;
+    long sent_bytes = 0;
+    long connect_status = 0;
+    curl_off_t request_begun_us = 0;
+    curl_easy_getinfo(up->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(up->easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
+    curl_easy_getinfo(up->easy, CURLINFO_HTTP_CONNECTCODE, &connect_status);
+    curl_easy_getinfo(up->easy, CURLINFO_PRETRANSFER_TIME_T, &request_begun_us);
+    if (connect_status != 0 && request_begun_us == 0)
+        status = sent_bytes = 0;
+    answer->status = status >= 100 && status <= 599 ? (int)status : 0;
+    answer->sent = sent_bytes > 0;
 }
 
 void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *answer)
 {
-    long status = 0;
-    long sent_bytes = 0;
     int64_t now_us = clock_us();
-    curl_easy_getinfo(up->easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(up->easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
     *answer = (struct upstream_answer){
-        .status = status >= 100 && status <= 599 ? (int)status : 0,
-        .sent = sent_bytes > 0,
-        .aborted = up->aborted,
-        .delivered = up->delivered,
-        .streamed = up->streaming,
         .no_memory = up->no_memory || code == CURLE_OUT_OF_MEMORY,
-        .usage = up->usage,
-        .text_characters = up->text_characters,
+        .streamed = up->stream.kind == STREAM_EVENTS,
+        .usage = up->stream.usage,
+        .generated = up->stream.characters,
+        .most_output = up->request.most_output,
+        .request_bytes = up->request.body_bytes,
         .hints = up->hints,
         .took_us = (uint64_t)(now_us - up->begun_us),
         .first_us = up->first_us ? (uint64_t)(up->first_us - up->begun_us) : 0,
     };
-    answer->complete = is_complete(up, code, answer->status);
-    if (answer->status != 0 && answer->status / 100 != 2) {
-        read_error(up, answer);
-    } else if (answer->complete) {
+    read_transport(up, answer);
+    if (up->tier[0])
+        memcpy(answer->usage.tier, up->tier, sizeof(answer->usage.tier));
+    if (answer->status / 100 == 2 && answer->streamed)
+        read_stream(up, code, answer);
+    else if (code != CURLE_OK && (answer->status == 0 || answer->status / 100 == 2))
+        read_broken(up, code, answer);
+    else if (answer->status / 100 == 2)
         read_answer(up, answer);
-    } else {
-        answer->outcome = class_of(up, code, answer);
-        say_why(up, code, answer);
+    else
+        read_error(up, answer);
+    answer->aborted = up->stream.aborted;
+    answer->delivered = up->stream.delivered;
+    /* When limits are reset is told with every answer; only an error's own words are a wait. */
+    if (answer->outcome == PROFILE_ANSWERED ||
+        (answer->status / 100 == 2 && answer->outcome != PROFILE_EXHAUSTED &&
+         !answer->hints.waits_in_words))
+        answer->hints.waits = false;
+    if (up->len > 0) {
+        answer->body = up->body;
+        answer->body_bytes = up->len;
+        up->body = NULL;
     }
-    if (answer->outcome == PROFILE_EXHAUSTED)
-        memcpy(answer->reason, up->reason, sizeof(answer->reason));
-    if (answer->outcome == PROFILE_ANSWERED || answer->status / 100 == 2)
-        answer->hints.waits = false; /* when limits are reset is told with every answer */
-    answer->body = up->body;
-    answer->body_bytes = up->len;
-    up->body = NULL;
     /* The handle must not keep pointers into this call. */
     curl_easy_reset(up->easy);
     clear(up);

@@ -55,9 +55,11 @@ struct upstream_request {
         sign; /* as CURLOPT_AWS_SIGV4 takes it: the request is signed with `account`; NULL: it is not */
     const char *account; /* "key id:secret" */
     ration_stream_fn
-        stream; /* gets the events of a streamed 2xx; NULL: the answer is collected as it comes */
+        stream; /* gets the events of a streamed 2xx, or a whole answer that came in its place as one event; NULL: the answer
+                   is collected as it comes */
     void *stream_arg;
-    void *arg; /* the caller's own: CURLINFO_PRIVATE of the easy handle */
+    int64_t most_output; /* tokens that the body says it may answer at the most; 0: it does not */
+    void *arg;           /* the caller's own: CURLINFO_PRIVATE of the easy handle */
 };
 
 /* What came of it. */
@@ -67,19 +69,21 @@ struct upstream_answer {
     char *body;                 /* gives, NUL-terminated; NULL: none, or the callback took it */
     size_t body_bytes;
     bool sent;      /* at least some of the request left this machine: the provider may count it */
-    bool complete;  /* the whole answer came; of a stream: to its end */
+    bool complete;  /* the whole answer came, and is one; of a stream: to its end */
     bool aborted;   /* by the caller's callback */
-    bool delivered; /* the caller's callback has been given at least one event */
+    bool delivered; /* the caller's callback has been given text, or arguments of a tool call */
     bool no_memory; /* for the answer, here */
     bool streamed;  /* a stream came */
+    int error_status; /* under a status of 200 an error came: the status that it amounts to; 0: none did */
     struct profile_usage usage; /* .known: the provider told it all; else as far as it told */
-    int64_t text_characters;    /* of a stream: characters of text that came */
+    int64_t generated;    /* of a stream: characters that were generated, under whatever name */
+    int64_t most_output;  /* as the request said */
+    size_t request_bytes; /* of its body */
     struct profile_hints hints; /* waits and limits that headers or the error's body told */
     uint64_t took_us;
     uint64_t first_us; /* until the first byte of the answer's body; 0: none came */
-    char reason
-        [UPSTREAM_REASON_BYTES]; /* EXHAUSTED: the provider's word for it, without spaces; else "" */
-    char why[UPSTREAM_WHY_BYTES]; /* what went wrong, in words; "" after an answer */
+    char reason[UPSTREAM_REASON_BYTES]; /* EXHAUSTED: why, a word without spaces; else "" */
+    char why[UPSTREAM_WHY_BYTES];       /* what went wrong, in words; "" after an answer */
 };
 
 struct upstream *upstream_new(void);     /* NULL: out of memory, or libcurl could not be set up */

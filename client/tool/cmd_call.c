@@ -144,6 +144,19 @@ static json_object *used_json(const struct ration_amounts *used)
     return o;
 }
 
+static json_object *usage_json(const struct ration_usage *usage)
+{
+    json_object *o = json_object_new_object();
+    json_put_integer(o, "input_tokens", usage->input_tokens);
+    json_put_integer(o, "output_tokens", usage->output_tokens);
+    json_put_integer(o, "total_tokens", usage->total_tokens);
+    json_put_integer(o, "cached_input_tokens", usage->cached_input_tokens);
+    json_put_integer(o, "cache_write_tokens", usage->cache_write_tokens);
+    json_put_integer(o, "reasoning_tokens", usage->reasoning_tokens);
+    json_put_integer(o, "audio_tokens", usage->audio_tokens);
+    return o;
+}
+
 /* The body as JSON where it is some, else as text. */
 static json_object *body_json(const struct ration_response *answer)
 {
@@ -167,6 +180,9 @@ static void print_json(const ration *r, int err, const struct ration_response *a
     json_put_integer(o, "upstream_us", (int64_t)answer->upstream_us);
     json_object_object_add(o, "used", used_json(&answer->used));
     json_put_bool(o, "used_known", answer->used_known);
+    json_put_bool(o, "usage_doubted", answer->usage_doubted);
+    json_object_object_add(o, "usage", usage_json(&answer->usage));
+    json_put_string(o, "service_tier", answer->usage.service_tier);
     json_put_string(o, RATION_FIELD_ID, answer->grant.id);
     json_put_string(o, RATION_FIELD_LIMITED_BY, answer->grant.limited_by);
     json_put_string(o, RATION_FIELD_MODE, answer->grant.mode);
@@ -211,6 +227,11 @@ static int conclude(struct tool *tool, const struct call *c, const ration *r, in
         fprintf(stderr, "ration: the answer could not be written: %s\n", strerror(errno));
         return EXIT_WRONG;
     }
+    if (answer->usage_doubted)
+        fprintf(stderr,
+                "ration: the provider says that %lld tokens were used, which is more than can be; "
+                "charged are %lld\n",
+                (long long)answer->usage.total_tokens, (long long)answer->used.tokens);
     if (err == RATION_OK)
         return EXIT_GRANTED;
     if (err == RATION_EDENIED)

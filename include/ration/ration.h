@@ -289,11 +289,11 @@ RATION_API int ration_pool(ration *r, const char *pool, enum ration_pool_action 
 
 /* How a try ended. Codes are added, never renumbered. */
 #define RATION_OUTCOMES(X)                                                                         \
-    X(ANSWERED, "answered")       /* 2xx */                                                        \
+    X(ANSWERED, "answered")       /* 2xx with an answer in it */                                   \
     X(LIMITED, "limited")         /* 429: over a limit of the provider's */                        \
-    X(EXHAUSTED, "exhausted")     /* a quota or spend that no wait refills; never retried */       \
-    X(OVERLOADED, "overloaded")   /* 529, 503 */                                                   \
-    X(FAILED, "failed")           /* 500, 502, 504 and other 5xx; an error told in a stream */     \
+    X(EXHAUSTED, "exhausted")     /* 402: a quota or spend that no wait refills; never retried */  \
+    X(OVERLOADED, "overloaded")   /* 529, 503, 498 */                                              \
+    X(FAILED, "failed")           /* other 5xx; 408, 409, 425; 2xx without an answer in it */      \
     X(TIMED_OUT, "timed_out")     /* no answer, or no end of it, within timeout_ms */              \
     X(UNREACHED, "unreached")     /* connection failure: refused, reset, broken off, TLS */        \
     X(REFUSED, "refused")         /* 400, 401, 403, 404, 422 and other 4xx; never retried */
@@ -326,7 +326,8 @@ RATION_API const char *ration_outcome_name(int outcome);
  *
  * A wait that the provider names is never shortened, not even to max_ms: where it does not fit into the deadline, the
  * call fails at once with retry_after_ms. A retry is a new acquire, which may have to wait for the limits too; what the
- * failed try used is reported before. Once a piece of a stream has been given to the caller nothing is retried.
+ * failed try used is reported before. Once text of a stream, or
+ * arguments of a tool call, have been given to the caller nothing is retried; a stream that fails before is begun anew.
  *
  *     call.retry.tries = 3;
  *     call.retry.max_ms = 10000;
@@ -354,6 +355,10 @@ RATION_API void ration_retry_init(struct ration_retry *retry);
  * text    what the event adds to the answer's text, or NULL
  * All are valid during the call only. Non-zero ends the stream: ration_call() closes the connection, settles what is
  * known to have been used, and returns RATION_EABORTED. The handle must not be used in here.
+ *
+ * Events that come before anything was generated (pings, the start of a message) are held back until something is, so that
+ * a stream which fails before that is begun anew without the caller seeing it. Only reasoning may be told twice. Where the
+ * provider answers in one piece although a stream was asked for, that is the only event: data is the whole answer.
  */
 typedef int (*ration_stream_fn)(void *arg, const char *name, const char *data, size_t bytes,
                                 const char *text);
@@ -407,7 +412,8 @@ struct ration_usage {
 /* What came of it. Freed by ration_response_free(), which is allowed on a zeroed or already freed struct. */
 struct ration_response {
     int http_status;            /* of the last try; 0: no answer came */
-    char *body;                 /* gives the answer as it came, NUL-terminated; NULL when none came, or `stream` took it */
+    char *body;                 /* gives the answer as it came, decoded where it was compressed, NUL-terminated; NULL when
+                                   none came, or `stream` took it */
     size_t body_bytes;
     struct ration_grant grant;  /* the last answer of the server */
     struct ration_amounts used; /* as the provider counts what it reported; RATION_ZERO where nothing was used */
@@ -418,6 +424,7 @@ struct ration_response {
     int outcome;                /* enum ration_outcome of the last try; RATION_ANSWERED where there was none */
     uint64_t waited_ms;         /* spent between tries and in sitting out denials */
     struct ration_usage usage;  /* of the last try, as the provider said it */
+    int usage_doubted;          /* 1: it said more than such a call can use; `used` has it up to that */
 };
 
 /*
@@ -449,7 +456,9 @@ struct ration_response {
  * The report is sent before ration_call() returns, but its acknowledgement is left to the next operation of the handle, or
  * to ration_close(); one that was lost is then sent again.
  *
- * RATION_OK means that the provider answered with a 2xx. Otherwise, out is still filled as far as it went:
+ * RATION_OK means that the provider answered: with a 2xx whose body has what an answer of its API has and tells no error; of a
+ * stream, that it came to its end. Whatever else comes under a 2xx has failed, or is what the error in it says (a code of 429
+ * is LIMITED). Otherwise, out is still filled as far as it went:
  *   RATION_EDENIED     a limit refused; nothing was sent; out->grant says which limit, retry_after_ms how long to wait
  *   RATION_EUPSTREAM   the provider answered with an error (http_status, body), timed out, broke off, or could not be
  *                      reached, and the tries are used up, or there is no retrying it: outcome says which, and

@@ -118,10 +118,13 @@ static void refuses_mistakes(void **state)
         {"{'a': {'like': 'openai', 'limits': [{'unit': 'tokens'}]}}", ".remaining", "missing"},
         {"{'a': {'like': 'openai', 'limits': {}}}", "a.limits", "list"},
         {"{'a': {'like': 'openai', 'waits': [{'header': 'x', 'form': 'days'}]}}", ".form", "ms"},
-        {"{'a': {'like': 'openai', 'stream': {'text': [1,2,3,4,5,6,7,8,9]}}}", "text", "8"},
-        {"{'a': {'like': 'openai', 'usage': {'input': ['a','b','c','d','e','f','g','h'],"
-         "'output': ['a','b','c','d','e','f','g','h']}}}",
-         "a:", "16 counts"},
+        {"{'a': {'like': 'openai', 'stream': {'text': [1,2,3,4,5,6,7,8,9,10,11,12,13,"
+         "14,15,16,17,18,19,20,21,22,23,24,25]}}}",
+         "text", "24"},
+        {"{'a': {'like': 'openai', 'stream': {'form': 'xml'}}}", "a.stream.form", "lines"},
+        {"{'a': {'like': 'openai', 'usage': {'input': ['a','b','c','d','e','f','g','h','i','j'],"
+         "'output': ['a','b','c','d','e','f','g','h','i','j']}}}",
+         "a:", "24 counts"},
     };
     for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
         struct profiles *own = NULL;
@@ -207,7 +210,7 @@ static void refuses_urls(void **state)
         {"gemini", "http://h", "{}", "state the model"},
         {"gemini", "http://h", "{'model':'..'}", "state the model"},
         {"gemini", "http://h", "{'model':7}", "state the model"},
-        {"bedrock", "http://h", "{'model':'m','stream':true}", "leave \"stream\" out"},
+        {"openai-embeddings", "http://h", "{'stream':true}", "leave \"stream\" out"},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         char url[64];

@@ -67,7 +67,12 @@ static void classifies_each_answer(void **state)
         {"openai", 401, "{}", PROFILE_REFUSED, ""},
         {"openai", 403, "{}", PROFILE_REFUSED, ""},
         {"openai", 404, "{}", PROFILE_REFUSED, ""},
-        {"openai", 408, "{}", PROFILE_REFUSED, ""},
+        {"openai", 402, "{}", PROFILE_EXHAUSTED, ""},
+        {"openai", 408, "{}", PROFILE_FAILED, ""},
+        {"openai", 409, "{}", PROFILE_FAILED, ""},
+        {"openai", 410, "{}", PROFILE_REFUSED, ""},
+        {"openai", 425, "{}", PROFILE_FAILED, ""},
+        {"groq", 498, "{}", PROFILE_OVERLOADED, ""},
         {"openai", 422, "{}", PROFILE_REFUSED, ""},
         {"openai", 302, "", PROFILE_REFUSED, ""},
         {"openai", 500, "", PROFILE_FAILED, ""},
@@ -108,10 +113,10 @@ static void names_what_is_exhausted(void **state)
 {
     (void)state;
     json_object *body = json_of(ANTHROPIC_SPENT);
-    assert_string_equal(profile_exhausted(profile_of("anthropic"), body),
+    assert_string_equal(profile_exhausted(profile_of("anthropic"), 429, body),
                         "enforced_spend_limit_reached");
-    assert_null(profile_exhausted(profile_of("openai"), body));
-    assert_null(profile_exhausted(profile_of("openai"), NULL));
+    assert_string_equal(profile_exhausted(profile_of("openai"), 402, body), "payment_required");
+    assert_string_equal(profile_exhausted(profile_of("openai"), 400, NULL), "spend_limit");
     char words[12];
     profile_error_words(profile_of("anthropic"), body, words, sizeof(words));
     assert_string_equal(words, "enforced_sp");
@@ -148,7 +153,7 @@ static void classifies_errors_in_streams(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         json_object *event = json_of(rows[i].event);
-        enum profile_class class = profile_classify_event(profile_of(rows[i].profile), event);
+        enum profile_class class = profile_classify_event(profile_of(rows[i].profile), "", event);
         if (class != rows[i].class)
             fail_msg("%s %s: class %d", rows[i].profile, rows[i].event, (int)class);
         json_object_put(event);

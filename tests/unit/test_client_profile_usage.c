@@ -92,6 +92,79 @@ static void reads_answers(void **state)
     }
 }
 
+/* What contradicts itself, or is written in another way: the most that it says. */
+static const struct recorded odd[] = {
+    {"openai",
+     "{'usage':{'prompt_tokens':'10','completion_tokens':5.0}}",
+     {.input = 10, .output = 5}},
+    {"openai",
+     "{'usage':{'prompt_tokens':14417.92,'completion_tokens':5}}",
+     {.input = 14418, .output = 5}},
+    {"openai",
+     "{'usage':{'prompt_tokens':'7.2','completion_tokens':5}}",
+     {.input = 8, .output = 5}},
+    {"openai",
+     "{'choices':[{'usage':{'prompt_tokens':3,'completion_tokens':4}}]}",
+     {.input = 3, .output = 4}},
+    {"openai",
+     "{'usage':{'prompt_tokens':9223372036854775807,'completion_tokens':5}}",
+     {.input = RATION_MAX_COST}},
+    {"openai",
+     "{'usage':{'prompt_tokens':1e300,'completion_tokens':5}}",
+     {.input = RATION_MAX_COST}},
+    /* https://docs.x.ai/docs/guides/reasoning: reasoning stands beside completion_tokens */
+    {"xai",
+     "{'usage':{'prompt_tokens':32,'completion_tokens':9,'total_tokens':137,"
+     "'completion_tokens_details':{'reasoning_tokens':96}}}",
+     {.input = 32, .output = 105, .reasoning = 96}},
+    {"openai", "{'usage':{'completion_tokens':5,'total_tokens':12}}", {.input = 7, .output = 5}},
+    {"openai", "{'usage':{'prompt_tokens':10,'total_tokens':12}}", {.input = 10, .output = 2}},
+    {"openai-embeddings",
+     "{'data':[{}],'usage':{'prompt_tokens':8,'total_tokens':8}}",
+     {.input = 8}},
+    {"openai-embeddings", "{'data':[{}],'usage':{'total_tokens':8}}", {.input = 8}},
+    {"openai-completions", "{'usage':{'prompt_tokens':8,'total_tokens':8}}", {.input = 8}},
+    /* https://ai.google.dev/api/generate-content#UsageMetadata: what tools put into the prompt is input */
+    {"gemini",
+     "{'usageMetadata':{'promptTokenCount':20,'toolUsePromptTokenCount':300,'candidatesTokenCount':"
+     "5,"
+     "'totalTokenCount':360}}",
+     {.input = 320, .output = 40}},
+    /* https://platform.claude.com/docs/en/build-with-claude/compaction: its tokens are in no count at the top */
+    {"anthropic",
+     "{'usage':{'input_tokens':45,'output_tokens':128,'iterations':["
+     "{'type':'compaction','input_tokens':98000,'output_tokens':1276},"
+     "{'type':'message','input_tokens':45,'output_tokens':128}]}}",
+     {.input = 98045, .output = 1404}},
+    {"deepseek",
+     "{'usage':{'prompt_tokens':100,'completion_tokens':5,'prompt_cache_hit_tokens':64}}",
+     {.input = 100, .output = 5, .cached = 64}},
+    {"openai",
+     "{'usage':{'prompt_tokens':100,'completion_tokens':5,'prompt_tokens_details':"
+     "{'cached_tokens':50,'cache_write_tokens':20,'audio_tokens':9}}}",
+     {.input = 100, .output = 5, .cached = 50, .cache_writes = 20}},
+    {"cohere",
+     "{'usage':{'billed_units':{'input_tokens':5,'output_tokens':7},"
+     "'tokens':{'input_tokens':71,'output_tokens':7}}}",
+     {.input = 71, .output = 7}},
+    {"ollama",
+     "{'message':{},'done':true,'prompt_eval_count':26,'eval_count':298}",
+     {.input = 26, .output = 298}},
+};
+
+static void believes_the_most_that_was_said(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        struct profile_usage usage = {0};
+        json_object *answer = json_of(odd[i].answer);
+        if (!profile_read_usage(profile_of(odd[i].profile), answer, &usage))
+            fail_msg("%s was not read", odd[i].answer);
+        expect_usage(odd[i].answer, &usage, &odd[i].usage);
+        json_object_put(answer);
+    }
+}
+
 static void tells_unusable_usage(void **state)
 {
     (void)state;
@@ -103,14 +176,11 @@ static void tells_unusable_usage(void **state)
         "{}",
         "{'usage':null}",
         "{'usage':[]}",
-        "{'usage':{'prompt_tokens':10}}",
-        "{'usage':{'completion_tokens':10}}",
-        "{'usage':{'prompt_tokens':-1,'completion_tokens':5}}",
-        "{'usage':{'prompt_tokens':'10','completion_tokens':5}}",
-        "{'usage':{'prompt_tokens':1.5,'completion_tokens':5}}",
-        "{'usage':{'prompt_tokens':1000000000001,'completion_tokens':5}}",
-        "{'usage':{'prompt_tokens':1000000000000,'completion_tokens':1000000000000}}",
-        "{'usage':{'prompt_tokens':9223372036854775807,'completion_tokens':5}}",
+        "{'usage':{'prompt_tokens':0,'completion_tokens':0,'total_tokens':0}}",
+        "{'usage':{'prompt_tokens':-1,'completion_tokens':-5}}",
+        "{'usage':{'prompt_tokens':'ten','completion_tokens':true}}",
+        "{'usage':{'prompt_tokens':'','completion_tokens':'1e3'}}",
+        "{'usage':{'prompt_tokens':NaN}}",
     };
     struct profile_usage usage = {.input = 42};
     for (size_t i = 0; i < sizeof(unusable) / sizeof(unusable[0]); i++) {
@@ -121,6 +191,36 @@ static void tells_unusable_usage(void **state)
         assert_false(usage.known);
         json_object_put(answer);
     }
+}
+
+/* One part alone is not the whole, but it is not thrown away either. */
+static void keeps_the_part_that_was_told(void **state)
+{
+    (void)state;
+    struct profile_usage usage = {0};
+    json_object *answer = json_of("{'usageMetadata':{'candidatesTokenCount':17}}");
+    assert_true(profile_read_usage(profile_of("gemini"), answer, &usage));
+    assert_false(usage.known);
+    assert_true(usage.output_known);
+    assert_false(usage.input_known);
+    assert_int_equal(usage.output, 17);
+    json_object_put(answer);
+}
+
+static void reads_the_service_tier(void **state)
+{
+    (void)state;
+    struct profile_usage usage = {0};
+    json_object *answer =
+        json_of("{'service_tier':'flex','usage':{'prompt_tokens':1,'completion_tokens':2}}");
+    assert_true(profile_read_usage(profile_of("openai"), answer, &usage));
+    assert_string_equal(usage.tier, "flex");
+    json_object_put(answer);
+    answer = json_of("{'usage':{'service_tier':'priority','input_tokens':1,'output_tokens':2}}");
+    assert_true(profile_read_usage(profile_of("anthropic"), answer, &usage));
+    assert_string_equal(usage.tier, "priority");
+    json_object_put(answer);
+    assert_string_equal(profile_tier_header(profile_of("gemini")), "x-gemini-service-tier");
 }
 
 /* ---- Streams ---- */
@@ -209,7 +309,7 @@ static const struct stream streams[] = {
        "{'candidates':[{'content':{'parts':[{'text':'.'}]},'finishReason':'STOP'}],"
        "'usageMetadata':{'promptTokenCount':11,'candidatesTokenCount':4,"
        "'thoughtsTokenCount':60,'totalTokenCount':75}}",
-       ".", true}},
+       ".", false}},
      {.input = 11, .output = 64, .reasoning = 60}},
     /* https://console.groq.com/docs/api-reference#chat-create: the last chunk has an object of Groq's own */
     {"groq",
@@ -239,7 +339,7 @@ static void read_event(const struct stream *stream, const struct event *event,
         fail_msg("%s: the text is '%s'", event->data, text ? text : "(none)");
     if (profile_read_event(profile, event->name, event->data, parsed, usage) != event->ends)
         fail_msg("%s: whether it ends", event->data);
-    assert_int_equal(profile_classify_event(profile, parsed), PROFILE_ANSWERED);
+    assert_int_equal(profile_classify_event(profile, event->name, parsed), PROFILE_ANSWERED);
     json_object_put(parsed);
 }
 
@@ -266,6 +366,26 @@ static void keeps_what_a_broken_stream_told(void **state)
     struct profile_usage chat = {0};
     read_event(&streams[0], &streams[0].events[1], &chat);
     assert_false(chat.known);
+}
+
+static void counts_of_a_stream_never_fall(void **state)
+{
+    (void)state;
+    static const struct stream repeats = {
+        "anthropic",
+        {{"message_start",
+          "{'type':'message_start','message':{'usage':{'input_tokens':900,'output_tokens':1}}}",
+          NULL, false},
+         {"message_delta",
+          "{'type':'message_delta','delta':{'stop_reason':'end_turn'},"
+          "'usage':{'input_tokens':0,'output_tokens':20}}",
+          NULL, false},
+         {"message_delta", "{'type':'message_delta','usage':{'output_tokens':3}}", NULL, false}},
+        {.input = 900, .output = 20}};
+    struct profile_usage usage = {0};
+    for (size_t k = 0; k < 3; k++)
+        read_event(&repeats, &repeats.events[k], &usage);
+    expect_usage("anthropic", &usage, &repeats.usage);
 }
 
 static void takes_events_of_rubbish(void **state)
@@ -338,7 +458,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_answers),
+        cmocka_unit_test(believes_the_most_that_was_said),
         cmocka_unit_test(tells_unusable_usage),
+        cmocka_unit_test(keeps_the_part_that_was_told),
+        cmocka_unit_test(reads_the_service_tier),
+        cmocka_unit_test(counts_of_a_stream_never_fall),
         cmocka_unit_test(reads_streams),
         cmocka_unit_test(keeps_what_a_broken_stream_told),
         cmocka_unit_test(takes_events_of_rubbish),

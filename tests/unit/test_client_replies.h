@@ -25,9 +25,14 @@
     "$4\r\nused\r\n:5\r\n$7\r\nscanned\r\n:-1\r\n$8\r\nbalanced\r\n:1\r\n"
 
 #define HTTP_ANSWER                                                                                \
-    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 74\r\n\r\n"              \
-    "{\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}     "
-#define HTTP_NO_USAGE "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 85\r\n\r\n"              \
+    "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":"  \
+    "15}}"
+#define HTTP_ANSWER_TEXT                                                                           \
+    "HTTP/1.1 200 OK\r\nContent-Length: "                                                          \
+    "114\r\n\r\n{\"choices\":[{\"message\":{\"content\":\"Hello\"}}],\"usage\":{\"prompt_"         \
+    "tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}"
+#define HTTP_NO_USAGE "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{\"choices\":[{}]}"
 #define HTTP_429      "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 2\r\nContent-Length: 2\r\n\r\n{}"
 #define HTTP_429_MS                                                                                \
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After-Ms: 1234\r\nRetry-After: 2\r\n"                 \
@@ -37,8 +42,10 @@
     "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 61\r\n\r\n"                                 \
     "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no credit\"}}"
 #define HTTP_EVENTS                                                                                \
-    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 92\r\n\r\n"             \
-    "data: {\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}\n\n"     \
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 129\r\n\r\n"            \
+    "data: "                                                                                       \
+    "{\"choices\":[{\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,\"completion_"    \
+    "tokens\":5,\"total_tokens\":15}}\n\n"                                                         \
     "data: [DONE]\n\n"
 #define HTTP_529 "HTTP/1.1 529 Overloaded\r\nContent-Length: 2\r\n\r\n{}"
 #define HTTP_400 "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}"
@@ -47,8 +54,9 @@
 #define HTTP_SEEN                                                                                  \
     "HTTP/1.1 200 OK\r\nx-ratelimit-limit-requests: 500\r\nx-ratelimit-remaining-requests: "       \
     "499\r\n"                                                                                      \
-    "x-ratelimit-remaining-tokens: 29000\r\nContent-Length: 74\r\n\r\n"                            \
-    "{\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}     "
+    "x-ratelimit-remaining-tokens: 29000\r\nContent-Length: 85\r\n\r\n"                            \
+    "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":"  \
+    "15}}"
 #define HTTP_CUT "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{\"usage\":"
 
 #endif

@@ -224,10 +224,11 @@ static void an_answer_in_place_of_a_stream_is_one(void **state)
 {
     (void)state;
     struct ration_response answer;
-    assert_int_equal(stream("openai", HTTP_ANSWER, &answer), RATION_OK);
-    assert_int_equal(seen.events, 0);
+    assert_int_equal(stream("openai", HTTP_ANSWER_TEXT, &answer), RATION_OK);
+    assert_int_equal(seen.events, 1);
+    assert_string_equal(seen.text, "Hello");
     assert_int_equal(answer.used.tokens, 15);
-    assert_non_null(answer.body);
+    assert_null(answer.body);
     ration_response_free(&answer);
 }
 

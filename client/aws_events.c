@@ -1,0 +1,162 @@
+/* A message is gathered until it is whole, checked, and given; nothing of it is believed before its checksums are right. */
+#include "aws_events.h"
+
+#include <ration/ration.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PRELUDE_BYTES 12 /* both lengths and their checksum */
+#define TRAILER_BYTES 4
+#define TYPE_TEXT     7
+
+void aws_events_init(struct aws_events *events, aws_events_fn on_event, void *arg)
+{
+    *events = (struct aws_events){.on_event = on_event, .arg = arg};
+}
+
+void aws_events_close(struct aws_events *events)
+{
+    free(events->bytes);
+    events->bytes = NULL;
+    events->n = events->room = 0;
+}
+
+static uint32_t read_u32(const unsigned char *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* CRC-32 as zip and gzip have it. A stream has some kilobytes, so no table is worth its page. */
+static uint32_t checksum(const unsigned char *bytes, size_t n)
+{
+    uint32_t crc = UINT32_MAX;
+    for (size_t i = 0; i < n; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    return ~crc;
+}
+
+/* ---- Headers ---- */
+
+/* The bytes of a value by its type; those of types 6 and 7 begin with their own length. */
+static size_t value_bytes(unsigned type, const unsigned char *at, size_t left)
+{
+    static const size_t fixed[] = {0, 0, 1, 2, 4, 8, 0, 0, 8, 16};
+    if (type == 6 || type == TYPE_TEXT)
+        return left < 2 ? SIZE_MAX : 2 + ((size_t)at[0] << 8 | at[1]);
+    return type < sizeof(fixed) / sizeof(fixed[0]) ? fixed[type] : SIZE_MAX;
+}
+
+static bool is_name(const unsigned char *at, size_t n, const char *name)
+{
+    return n == strlen(name) && memcmp(at, name, n) == 0;
+}
+
+/* Which event it is; false: the headers are none. */
+static bool read_headers(const unsigned char *at, size_t n, char *name)
+{
+    name[0] = '\0';
+    while (n > 0) {
+        size_t len = at[0];
+        if (n < len + 2)
+            return false;
+        const unsigned char *key = at + 1;
+        unsigned type = at[1 + len];
+        at += len + 2;
+        n -= len + 2;
+        size_t bytes = value_bytes(type, at, n);
+        if (bytes > n)
+            return false;
+        if (type == TYPE_TEXT && bytes - 2 < AWS_EVENTS_NAME &&
+            (is_name(key, len, ":event-type") || is_name(key, len, ":exception-type") ||
+             is_name(key, len, ":error-code"))) {
+            memcpy(name, at + 2, bytes - 2);
+            name[bytes - 2] = '\0';
+        }
+        at += bytes;
+        n -= bytes;
+    }
+    return true;
+}
+
+/* ---- Messages ---- */
+
+static int give(struct aws_events *events, size_t total, size_t headers)
+{
+    char name[AWS_EVENTS_NAME];
+    unsigned char *payload = events->bytes + PRELUDE_BYTES + headers;
+    size_t n = total - PRELUDE_BYTES - headers - TRAILER_BYTES;
+    if (checksum(events->bytes, total - TRAILER_BYTES) !=
+            read_u32(events->bytes + total - TRAILER_BYTES) ||
+        !read_headers(events->bytes + PRELUDE_BYTES, headers, name))
+        return RATION_EPROTOCOL;
+    payload[n] = '\0'; /* the checksum is of no more use */
+    return events->on_event(events->arg, name, (const char *)payload, n);
+}
+
+static int append(struct aws_events *events, const char *bytes, size_t n)
+{
+    if (events->n + n > events->room) {
+        size_t room = events->room ? events->room * 2 : 1024;
+        while (room < events->n + n)
+            room *= 2;
+        unsigned char *grown = realloc(events->bytes, room);
+        if (!grown)
+            return RATION_ENOMEM;
+        events->bytes = grown;
+        events->room = room;
+    }
+    memcpy(events->bytes + events->n, bytes, n);
+    events->n += n;
+    return 0;
+}
+
+/* How many bytes the message has that begins; 0: that is not known yet; SIZE_MAX: it is none. */
+static size_t message_bytes(const struct aws_events *events)
+{
+    if (events->n < PRELUDE_BYTES)
+        return 0;
+    size_t total = read_u32(events->bytes);
+    size_t headers = read_u32(events->bytes + 4);
+    if (total < PRELUDE_BYTES + TRAILER_BYTES || total > AWS_EVENTS_MAX_BYTES ||
+        headers > total - PRELUDE_BYTES - TRAILER_BYTES ||
+        checksum(events->bytes, 8) != read_u32(events->bytes + 8))
+        return SIZE_MAX;
+    return total;
+}
+
+static int feed(struct aws_events *events, const char *bytes, size_t n)
+{
+    while (n > 0) {
+        size_t total = message_bytes(events);
+        size_t wanted = (total ? total : PRELUDE_BYTES) - events->n;
+        size_t step = n < wanted ? n : wanted;
+        int err = append(events, bytes, step);
+        if (err < 0)
+            return err;
+        bytes += step;
+        n -= step;
+        total = message_bytes(events);
+        if (total == SIZE_MAX)
+            return RATION_EPROTOCOL;
+        if (total == 0 || events->n < total)
+            continue;
+        err = give(events, total, read_u32(events->bytes + 4));
+        events->n = 0;
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+int aws_events_feed(struct aws_events *events, const char *bytes, size_t n)
+{
+    if (events->failed == 0)
+        events->failed = feed(events, bytes, n);
+    return events->failed;
+}

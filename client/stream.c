@@ -1,0 +1,284 @@
+/*
+ * Bytes find their parser, events are read by the profile, and go on.
+ *
+ * How it fails: an event that tells an error (the first one counts), bytes that are no events, an event larger than an answer
+ * may be, no memory. Whether a stream came to its end is told by its own last event, or by the reason for which the answer
+ * ended; that its connection was closed in good order tells nothing, since a proxy does that to a stream that broke off behind
+ * it.
+ */
+#include "stream.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_HELD_BYTES 1048576 /* a caller that has seen nothing for so long had better see that */
+
+static int on_event(void *arg, const char *name, const char *data, size_t bytes);
+
+static int on_value(void *arg, const char *data, size_t bytes)
+{
+    return on_event(arg, "", data, bytes);
+}
+
+void stream_init(struct stream *stream, const struct profile *profile, json_tokener *tokener,
+                 bool wanted, ration_stream_fn fn, void *arg)
+{
+    *stream = (struct stream){
+        .profile = profile, .tokener = tokener, .wanted = wanted, .fn = fn, .arg = arg};
+}
+
+static void close_parsers(struct stream *stream)
+{
+    if (stream->kind != STREAM_EVENTS)
+        return;
+    if (stream->form == PROFILE_SSE)
+        sse_close(&stream->sse);
+    json_values_close(&stream->values);
+    aws_events_close(&stream->aws);
+}
+
+void stream_close(struct stream *stream)
+{
+    close_parsers(stream);
+    free(stream->held.bytes);
+    json_object_put(stream->error);
+    stream->held.bytes = NULL;
+    stream->error = NULL;
+    stream->kind = STREAM_UNKNOWN;
+}
+
+/* The JSON of an event, to be put back; NULL: it is none. */
+static json_object *parse(struct stream *stream, const char *text, size_t bytes)
+{
+    if (bytes > INT_MAX)
+        return NULL;
+    json_tokener_reset(stream->tokener);
+    json_object *parsed = json_tokener_parse_ex(stream->tokener, text, (int)bytes);
+    if (json_tokener_get_error(stream->tokener) == json_tokener_success)
+        return parsed;
+    json_object_put(parsed);
+    return NULL;
+}
+
+/* ---- To the caller ---- */
+
+static int give(struct stream *stream, const char *name, const char *data, size_t bytes,
+                const char *text)
+{
+    if (!stream->fn || stream->fn(stream->arg, name, data, bytes, text) == 0)
+        return 0;
+    stream->aborted = true;
+    return RATION_EABORTED;
+}
+
+static bool make_room(struct stream *stream, size_t more)
+{
+    size_t room = stream->held.room ? stream->held.room : 1024;
+    while (room - stream->held.n < more)
+        room *= 2;
+    if (room == stream->held.room)
+        return true;
+    char *grown = realloc(stream->held.bytes, room);
+    if (!grown)
+        return false;
+    stream->held.bytes = grown;
+    stream->held.room = room;
+    return true;
+}
+
+static int hold_back(struct stream *stream, const char *name, const char *data, size_t bytes)
+{
+    size_t n = strlen(name) + 1;
+    if (!make_room(stream, n + sizeof(bytes) + bytes + 1))
+        return RATION_ENOMEM;
+    char *to = stream->held.bytes + stream->held.n;
+    memcpy(to, name, n);
+    memcpy(to + n, &bytes, sizeof(bytes));
+    memcpy(to + n + sizeof(bytes), data, bytes);
+    to[n + sizeof(bytes) + bytes] = '\0';
+    stream->held.n += n + sizeof(bytes) + bytes + 1;
+    return 0;
+}
+
+static int give_held(struct stream *stream)
+{
+    int err = 0;
+    for (size_t at = 0; err == 0 && at < stream->held.n;) {
+        const char *name = stream->held.bytes + at;
+        size_t bytes = 0;
+        at += strlen(name) + 1;
+        memcpy(&bytes, stream->held.bytes + at, sizeof(bytes));
+        at += sizeof(bytes);
+        err = give(stream, name, stream->held.bytes + at, bytes, NULL);
+        at += bytes + 1;
+    }
+    stream->held.n = 0;
+    stream->flowing = true;
+    return err;
+}
+
+/* ---- Events ---- */
+
+/* The first error counts. Its event is kept, because waits and words are read from it at the end. */
+static void note_error(struct stream *stream, const char *name, const char *data,
+                       json_object *event)
+{
+    enum profile_class which = profile_classify_event(stream->profile, name, event);
+    if (which == PROFILE_ANSWERED || stream->failed)
+        return;
+    stream->failed = true;
+    stream->error_class = which;
+    stream->error = json_object_get(event);
+    if (!event)
+        snprintf(stream->words, sizeof(stream->words), "%.200s", data);
+}
+
+static int pass_on(struct stream *stream, const char *name, const char *data, size_t bytes,
+                   const char *text, const struct profile_piece *piece)
+{
+    int err = 0;
+    bool empty = !text && !piece->arguments && piece->characters == 0;
+    if (!stream->fn || (stream->failed && !stream->flowing))
+        return 0;
+    if (!stream->flowing && empty && stream->held.n + bytes < MAX_HELD_BYTES)
+        return hold_back(stream, name, data, bytes);
+    if (!stream->flowing)
+        err = give_held(stream);
+    if (err == 0 && (text || piece->arguments))
+        stream->delivered = true;
+    return err < 0 ? err : give(stream, name, data, bytes, text);
+}
+
+static int on_event(void *arg, const char *name, const char *data, size_t bytes)
+{
+    struct stream *stream = arg;
+    const struct profile *profile = stream->profile;
+    struct profile_piece piece;
+    json_object *event = parse(stream, data, bytes);
+    if (profile_read_event(profile, name, data, event, &stream->usage))
+        stream->ended = true;
+    profile_read_piece(profile, name, event, &piece);
+    stream->begun |= piece.begun;
+    stream->finished |= piece.finished;
+    stream->characters += piece.characters;
+    note_error(stream, name, data, event);
+    const char *text = event ? profile_event_text(profile, name, event) : NULL;
+    int err = pass_on(stream, name, data, bytes, text, &piece);
+    json_object_put(event);
+    return err;
+}
+
+/* ---- What it is ---- */
+
+/* The first byte that is neither white space nor of a byte order mark; NULL: it has not come. */
+static const char *first_byte(const struct stream *stream)
+{
+    size_t i = 0;
+    if (stream->head_bytes >= 3 && memcmp(stream->head, "\xef\xbb\xbf", 3) == 0)
+        i = 3;
+    while (i < stream->head_bytes && stream->head[i] && strchr(" \t\r\n", stream->head[i]))
+        i++;
+    return i < stream->head_bytes ? stream->head + i : NULL;
+}
+
+/* A request that asked for no stream may get one all the same. */
+static bool begins_like_events(const char *at, size_t n)
+{
+    static const char *const fields[] = {"data:", "event:"};
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        if (n >= strlen(fields[i]) && memcmp(at, fields[i], strlen(fields[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of a byte order mark in pieces, or of white space alone, nothing can be told yet. */
+static enum stream_kind tell_kind(struct stream *stream, bool at_end)
+{
+    const char *at = first_byte(stream);
+    bool full = at_end || stream->head_bytes == STREAM_HEAD_BYTES;
+    size_t n = at ? stream->head_bytes - (size_t)(at - stream->head) : 0;
+    enum profile_form form = profile_form(stream->profile);
+    if (!at || ((unsigned char)*at == 0xef && n < 3))
+        return full ? STREAM_WHOLE : STREAM_UNKNOWN;
+    stream->form = PROFILE_SSE;
+    if (*at == '\0' && form == PROFILE_AWS && stream->wanted) {
+        stream->form = PROFILE_AWS;
+        return STREAM_EVENTS;
+    }
+    if (*at == '{' && form == PROFILE_LINES && stream->wanted) {
+        stream->form = PROFILE_LINES;
+        return STREAM_EVENTS;
+    }
+    if (*at == '{' || *at == '[')
+        return STREAM_WHOLE;
+    if (stream->wanted || begins_like_events(at, n))
+        return STREAM_EVENTS;
+    return n < 6 && !full ? STREAM_UNKNOWN : STREAM_WHOLE;
+}
+
+static void open_parser(struct stream *stream)
+{
+    if (stream->form == PROFILE_SSE)
+        sse_init(&stream->sse, on_event, stream);
+    else if (stream->form == PROFILE_LINES)
+        json_values_init(&stream->values, on_value, stream);
+    else
+        aws_events_init(&stream->aws, on_event, stream);
+}
+
+static int parse_bytes(struct stream *stream, const char *bytes, size_t n)
+{
+    if (stream->form == PROFILE_SSE)
+        return sse_feed(&stream->sse, bytes, n);
+    if (stream->form == PROFILE_LINES)
+        return json_values_feed(&stream->values, bytes, n);
+    return aws_events_feed(&stream->aws, bytes, n);
+}
+
+int stream_feed(struct stream *stream, const char *bytes, size_t n)
+{
+    int err = 0;
+    if (stream->kind == STREAM_UNKNOWN) {
+        size_t step = STREAM_HEAD_BYTES - stream->head_bytes;
+        if (step > n)
+            step = n;
+        memcpy(stream->head + stream->head_bytes, bytes, step);
+        stream->head_bytes += step;
+        stream->kind = tell_kind(stream, false);
+        if (stream->kind == STREAM_EVENTS) {
+            open_parser(stream);
+            err = parse_bytes(stream, stream->head, stream->head_bytes);
+        }
+        bytes += step;
+        n -= step;
+    }
+    if (err == 0 && n > 0 && stream->kind == STREAM_EVENTS)
+        err = parse_bytes(stream, bytes, n);
+    return err;
+}
+
+/* ---- The end ---- */
+
+int stream_finish(struct stream *stream)
+{
+    if (stream->kind == STREAM_UNKNOWN)
+        stream->kind = STREAM_WHOLE;
+    return stream->kind == STREAM_EVENTS && !stream->flowing && !stream->failed ? give_held(stream)
+                                                                                : 0;
+}
+
+int stream_give_whole(struct stream *stream, json_object *answer, const char *data, size_t n)
+{
+    stream->delivered = true;
+    return give(stream, "", data, n, profile_answer_text(stream->profile, answer));
+}
+
+bool stream_is_complete(const struct stream *stream, bool framed)
+{
+    if (stream->failed || !stream->begun)
+        return false;
+    return stream->ended || (stream->finished && (framed || stream->usage.known));
+}

@@ -1,0 +1,86 @@
+/*
+ * The body of an answer under 2xx while it arrives: what it is, which events it has, and what they told.
+ *
+ * What it is is told by its first bytes, not by its label and not by what was asked for, because servers are wrong about both: a
+ * brace begins a whole answer (or lines of JSON, where the profile's streams are such), a zero byte one of AWS' binary
+ * messages, everything else is server-sent events if a stream was asked for, or if it begins like one.
+ *
+ * Events go to the caller as they come, but for the ones that come before anything was generated: they are held back until
+ * something is, so that a stream which fails before that can be begun anew, and the caller never sees that there were two.
+ */
+#ifndef RATION_STREAM_H
+#define RATION_STREAM_H
+
+#include "aws_events.h"
+#include "json_values.h"
+#include "profile.h"
+#include "sse.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STREAM_HEAD_BYTES 64 /* of what came first, to tell what it is, and for messages */
+
+enum stream_kind {
+    STREAM_UNKNOWN, /* too little has come */
+    STREAM_WHOLE,   /* no stream: the caller has the whole of it read as one answer */
+    STREAM_EVENTS,
+};
+
+struct stream {
+    const struct profile *profile;
+    json_tokener *tokener; /* borrowed */
+    bool wanted;           /* a stream was asked for */
+    ration_stream_fn fn;   /* NULL: nobody wants the events */
+    void *arg;
+    enum stream_kind kind;
+    enum profile_form form; /* of EVENTS: which of these is open */
+    struct sse sse;
+    struct json_values values;
+    struct aws_events aws;
+    char head[STREAM_HEAD_BYTES];
+    size_t head_bytes;
+    struct {
+        char *bytes; /* name, NUL, data, NUL, and so on */
+        size_t n;
+        size_t room;
+    } held;
+    bool flowing; /* something was generated: events are handed on at once */
+
+    /* What the events told. */
+    bool begun;     /* of an answer */
+    bool ended;     /* the one that ends it came */
+    bool finished;  /* it was said why the answer ended */
+    bool delivered; /* text or arguments of a tool call went to the caller */
+    bool aborted;   /* by the caller */
+    json_object *
+        error; /* the event that is one; NULL: none, or it is no JSON: then words say what it was */
+    bool failed; /* an error came */
+    enum profile_class error_class;
+    char words[256];    /* of an error that is no JSON */
+    int64_t characters; /* generated, under whatever name */
+    struct profile_usage usage;
+};
+
+/* wanted   a stream was asked for
+ * fn       may be NULL */
+void stream_init(struct stream *stream, const struct profile *profile, json_tokener *tokener,
+                 bool wanted, ration_stream_fn fn, void *arg);
+
+/* Takes the next n bytes; stream->kind says what they are. Errors: RATION_EPROTOCOL, RATION_ENOMEM, RATION_EABORTED. */
+int stream_feed(struct stream *stream, const char *bytes, size_t n);
+
+/* The body has ended, and well: what is still held back goes to the caller. RATION_EABORTED: it wants no more. */
+int stream_finish(struct stream *stream);
+
+/* Gives a whole answer to the caller as if it were the only event. */
+int stream_give_whole(struct stream *stream, json_object *answer, const char *data, size_t n);
+
+/* Whether an answer came, to its end. framed: the transport says that nothing is missing. */
+bool stream_is_complete(const struct stream *stream, bool framed);
+
+/* Frees what it holds; may be called twice, and on a zeroed one. */
+void stream_close(struct stream *stream);
+
+#endif
