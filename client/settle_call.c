@@ -136,14 +136,11 @@ static void settle_sent(const struct profile *profile, const struct upstream_ans
         if (answer->outcome == PROFILE_EXHAUSTED && answer->reason[0])
             out->report.exhausted = answer->reason;
     }
-    if (answer->complete && !usage.known && answer->streamed) {
+    if (answer->streamed && !(answer->complete && usage.known))
         use_part(profile, answer, &usage, out);
-    } else if (answer->complete) {
+    else
         use_told(profile, &usage, estimate, out);
-    } else {
-        use_part(profile, answer, &usage, out);
-        out->report.failed = !answer->aborted && !answer->no_memory;
-    }
+    out->report.failed = !answer->complete && !answer->aborted && !answer->no_memory;
 }
 
 void settlement_of(const struct profile *profile, const struct upstream_answer *answer,

@@ -3,19 +3,19 @@
  * sending it is one exchange with the server.
  *
  *     how the try ended                         settled as
- *     never sent (no connection, TLS)           CANCEL FAILED
+ *     never sent (no connection, TLS, a proxy)  CANCEL FAILED
  *     an error answer                           REPORT with no tokens, its STATUS, RETRY_AFTER and EXHAUSTED: the request
  *                                               counts, its tokens do not
- *     sent, and no answer came                  REPORT PARTIAL FAILED
- *     an answer or stream that broke off, or    REPORT PARTIAL with what is known; of a stream whose usage did not come,
- *     was ended by the caller                   the text that did / 4
- *     a stream that ended without its usage     the same
+ *     a 2xx whose error names a class           the same with the STATUS that the class amounts to; once something was
+ *                                               generated, as a stream that broke off
+ *     sent, and no whole answer came            REPORT FAILED without amounts: the provider may have counted it all, so
+ *                                               the estimate stands
+ *     a 2xx that is no answer                   the same, or with what it says it used
+ *     a stream that broke off, was ended by     REPORT PARTIAL with what is known; where its usage did not come, with what
+ *     the caller, or ended without its usage    was generated / 4
  *     a 2xx that does not say what it used      REPORT without amounts: the estimate stands
- *     a 2xx that does                           REPORT with what of it counts with this provider; of a part that it does not
- *                                               say the estimate stands
- *     a 2xx that is no answer                   REPORT PARTIAL FAILED without amounts: the estimate stands
- *     a 2xx whose error names a class           as an error answer with the STATUS that the class amounts to; once something
- *                                               was generated, PARTIAL with that
+ *     a 2xx that does                           REPORT with what of it counts with this provider; of a part that it does
+ *                                               not say the estimate stands
  *
  * What the provider's headers said is left of its limits goes along with each REPORT.
  */

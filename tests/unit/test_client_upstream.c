@@ -79,20 +79,20 @@ static void a_refusal_keeps_its_request_and_gives_its_tokens_back(void **state)
     ration_response_free(&answer);
 }
 
-static void an_answer_that_is_cut_short_is_partial(void **state)
+static void an_answer_that_is_cut_short_keeps_its_estimate(void **state)
 {
     (void)state;
     struct ration_response answer;
     peer_close_after(fx.provider, 1);
     peer_answer(fx.provider, "POST", HTTP_CUT);
     assert_int_equal(call(&answer, 2000, 0), RATION_EUPSTREAM);
-    assert_string_equal(fixture_last(fx.server, "REPORT"), "REPORT me STATUS 200 PARTIAL FAILED");
+    assert_string_equal(fixture_last(fx.server, "REPORT"), "REPORT me STATUS 200 FAILED");
     ration_response_free(&answer);
 
     peer_close_after(fx.provider, 0);
     peer_answer(fx.provider, "POST", PEER_SILENT);
     assert_int_equal(call(&answer, 100, 0), RATION_EUPSTREAM);
-    assert_string_equal(fixture_last(fx.server, "REPORT"), "REPORT me PARTIAL FAILED");
+    assert_string_equal(fixture_last(fx.server, "REPORT"), "REPORT me FAILED");
     assert_null(answer.body);
     ration_response_free(&answer);
     assert_int_equal(peer_count(fx.server, "CANCEL"), 0);
@@ -187,7 +187,7 @@ int main(void)
         TEST(an_answer_is_reported_as_used),
         TEST(an_answer_without_usage_leaves_the_estimate),
         TEST(a_refusal_keeps_its_request_and_gives_its_tokens_back),
-        TEST(an_answer_that_is_cut_short_is_partial),
+        TEST(an_answer_that_is_cut_short_keeps_its_estimate),
         TEST(a_provider_that_is_not_there_is_cancelled),
         TEST(a_denial_sends_nothing),
         TEST(a_denial_is_sat_out_where_it_fits),
