@@ -17,6 +17,7 @@ import unittest
 
 program = [os.environ.get("STRICT_PROVIDER", "strict-provider")]
 PATH = "/v1/chat/completions"
+HEADERS = {"Authorization": "Bearer a", "Content-Type": "application/json"}
 DEADLINE_S = 20
 
 
@@ -80,8 +81,11 @@ class Provider:
 
     def ask(self, method, path, content=None, connection=None, **headers):
         mine = connection or self.connect()
+        headers = {k.replace("_", "-"): v for k, v in headers.items()}
+        if content is not None and "Content-Type" not in headers:
+            headers["Content-Type"] = "application/json"
         try:
-            mine.request(method, path, content, {k.replace("_", "-"): v for k, v in headers.items()})
+            mine.request(method, path, content, {k: v for k, v in headers.items() if v is not None})
             return Answer(mine.getresponse())
         finally:
             if connection is None:
