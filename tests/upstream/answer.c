@@ -119,8 +119,10 @@ static const char *reason(int status)
         return "Gateway Timeout";
     case 529:
         return "Overloaded";
-    default:
+    case 500:
         return "Internal Server Error";
+    default:
+        return NULL; /* libevent's own words */
     }
 }
 

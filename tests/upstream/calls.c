@@ -36,7 +36,7 @@
 #include "provider.h"
 #include "refuse.h"
 
-/* From half of an answer to the reset, and between the steps of a form: long enough for it to have been sent. */
+/* From half of an answer to the reset, and from the last event of a form to its break: long enough for it to have been sent. */
 #define HALF_US 20000
 
 /* ---- The end of a call ---- */
@@ -251,6 +251,13 @@ static void finish_stream(struct call *call)
     call_free(call);
 }
 
+/* What comes before a break has its time to be sent. */
+static int64_t next_us(const struct call *call)
+{
+    bool breaks = call->sent == call->pieces && form_has(call->fault.form, "end");
+    return breaks && call->step_us < HALF_US ? HALF_US : call->step_us;
+}
+
 static void step_stream(struct call *call)
 {
     bool first = !call->begun;
@@ -260,7 +267,7 @@ static void step_stream(struct call *call)
     }
     switch (then) {
     case STREAM_THEN_WAIT:
-        if (wait_for(call, call->fault.form && call->step_us < HALF_US ? HALF_US : call->step_us)) {
+        if (wait_for(call, next_us(call))) {
             return;
         }
         drop_connection(call, true);

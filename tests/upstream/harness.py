@@ -1,4 +1,4 @@
-"""Starts a strict provider and talks to it; what test_http.py, test_shapes.py and test_faults.py share.
+"""Starts a strict provider and talks to it; what the test_*.py of this folder share.
 
 Each test starts a provider of its own on a free port and stops it; a provider that does not end with status 0, or that
 leaves a sanitizer's words in its log, fails the test.

@@ -56,12 +56,15 @@ int read_content(struct json_object *content, const char *param, int64_t *n, str
 static bool is_role(struct json_object *role, const char *roles)
 {
     const char *name = json_object_get_string(role);
-    const char *found = strstr(roles, name);
     size_t len = strlen(name);
-    while (found && ((found != roles && found[-1] != ' ') || found[len] != ' ')) {
-        found = strstr(found + 1, name);
+    while (*roles) {
+        size_t word = strcspn(roles, " ");
+        if (word == len && memcmp(roles, name, len) == 0) {
+            return true;
+        }
+        roles += word + 1;
     }
-    return len > 0 && found;
+    return false;
 }
 
 /* Calls of functions, their results and the like, as OpenAI's responses have them between messages: they have no role. */
