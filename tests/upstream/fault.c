@@ -19,7 +19,7 @@
 #include "refuse.h"
 
 #define MAX_WAIT_S 86400
-#define MOST_FILL  (32 * 1024 * 1024) /* characters of a form */
+#define MOST_FILL  33554432LL /* characters of a form */
 
 const char fault_names[] =
     "400, 401, 402, 403, 404, 408, 409, 422, 425, 429, 498, 500, 502, 503, 504 or 529, alone or "

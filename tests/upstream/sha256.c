@@ -29,7 +29,7 @@ static void take_block(uint32_t state[8], const unsigned char *block)
 {
     uint32_t w[64];
     uint32_t s[8];
-    for (int i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 16; i++) {
         w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
                (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
     }
@@ -104,7 +104,7 @@ void sha256_hmac(const void *key, size_t key_len, const void *text, size_t len,
 void sha256_hex(const unsigned char digest[SHA256_BYTES], char out[SHA256_HEX])
 {
     static const char digits[] = "0123456789abcdef";
-    for (int i = 0; i < SHA256_BYTES; i++) {
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
         out[2 * i] = digits[digest[i] >> 4];
         out[2 * i + 1] = digits[digest[i] & 15];
     }

@@ -135,7 +135,7 @@ int64_t shape_seconds(int64_t us);
 #define SHAPE_TEXT  "An answer of the length that usage says, kept short on the wire."
 #define SHAPE_PIECE "some more of the answer "
 
-#define MIB (1024 * 1024)
+#define MIB 1048576LL
 
 /* Appends an event: `event: NAME` if there is a name, and the object, which is taken over, as data. */
 void shape_event(struct evbuffer *out, const char *name, struct json_object *data);

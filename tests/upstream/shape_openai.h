@@ -6,7 +6,7 @@
 
 #include "shape.h"
 
-#define OPENAI_MAX_BODY (50LL * MIB) /* best known: what files in a request may take together */
+#define OPENAI_MAX_BODY (50 * MIB) /* best known: what files in a request may take together */
 
 /* What is wrong with a body, as the models themselves say it in each of these APIs. */
 #define OPENAI_BODY_REFUSALS                                                                       \
