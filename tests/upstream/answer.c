@@ -16,6 +16,8 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 
+#include "form.h"
+#include "gzip.h"
 #include "provider.h"
 
 const char *answer_duration(char *out, size_t size, int64_t us)
@@ -50,8 +52,7 @@ const char *answer_duration(char *out, size_t size, int64_t us)
 
 static const struct shape *shape_for(struct evhttp_request *req)
 {
-    const struct shape *shape = shape_of(req, NULL);
-    return shape ? shape : &shape_openai_chat;
+    return shape_near(req);
 }
 
 /* error is NULL where all is well. */
@@ -78,6 +79,20 @@ static void add_type(struct evhttp_request *req, const char *type)
 static const char *reason(int status)
 {
     switch (status) {
+    case 204:
+        return "No Content";
+    case 402:
+        return "Payment Required";
+    case 408:
+        return "Request Timeout";
+    case 409:
+        return "Conflict";
+    case 415:
+        return "Unsupported Media Type";
+    case 425:
+        return "Too Early";
+    case 498:
+        return "Capacity Exceeded";
     case 200:
         return "OK";
     case 400:
@@ -104,9 +119,42 @@ static const char *reason(int status)
         return "Gateway Timeout";
     case 529:
         return "Overloaded";
-    default:
+    case 500:
         return "Internal Server Error";
+    default:
+        return NULL; /* libevent's own words */
     }
+}
+
+/* Whether an answer is to be compressed: as the form has it, else as --gzip and the client agree. */
+static bool is_packed(struct provider *p, struct evhttp_request *req, struct json_object *form)
+{
+    const char *accepted = shape_header(req, "Accept-Encoding");
+    bool asked = accepted && strstr(accepted, "gzip");
+    const char *how = form_text(form, "gzip");
+    if (how) {
+        return asked || strcmp(how, "always") == 0;
+    }
+    bool word_for_word = form_has(form, "body") || form_has(form, "hex");
+    return p->opt->gzip && asked && !word_for_word;
+}
+
+static void say_packed(struct evhttp_request *req, struct gzip *gz, bool on)
+{
+    gz->on = on;
+    if (on) {
+        evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Encoding", "gzip");
+    }
+}
+
+static void send_whole(struct provider *p, struct evhttp_request *req, int status,
+                       struct json_object *form)
+{
+    struct gzip gz = {0};
+    say_packed(req, &gz, is_packed(p, req, form));
+    gzip_part(&gz, evhttp_request_get_output_buffer(req), true);
+    form_headers(form, evhttp_request_get_output_headers(req));
+    evhttp_send_reply(req, status, reason(status), NULL);
 }
 
 static void send_bytes(struct provider *p, struct evhttp_request *req, int status,
@@ -115,7 +163,7 @@ static void send_bytes(struct provider *p, struct evhttp_request *req, int statu
     add_type(req, "application/json");
     add_limits(p, req, error);
     evbuffer_add(evhttp_request_get_output_buffer(req), s, len);
-    evhttp_send_reply(req, status, reason(status), NULL);
+    send_whole(p, req, status, NULL);
 }
 
 void answer_json(struct provider *p, struct evhttp_request *req, int status, const char *json)
@@ -126,12 +174,40 @@ void answer_json(struct provider *p, struct evhttp_request *req, int status, con
 void answer_error(struct provider *p, struct evhttp_request *req, const struct answer_error *error)
 {
     const struct shape *shape = shape_for(req);
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
     if (error->wait_us > 0) {
-        shape->wait(evhttp_request_get_output_headers(req), error->wait_us);
+        shape->wait(headers, error->wait_us);
+    }
+    if (shape->error_headers) {
+        shape->error_headers(headers, error);
     }
     char *json = shape->error(error);
     send_bytes(p, req, error->status, error, json ? json : "{}", json ? strlen(json) : 2);
     free(json);
+}
+
+void answer_form(struct provider *p, struct evhttp_request *req, struct json_object *form,
+                 const struct form_facts *facts)
+{
+    add_type(req, "application/json");
+    add_limits(p, req, NULL);
+    form_body(form, facts, evhttp_request_get_output_buffer(req));
+    send_whole(p, req, form_status(form), form);
+}
+
+void answer_patched(struct provider *p, struct evhttp_request *req, struct json_object *form,
+                    const struct form_facts *facts, const char *json)
+{
+    struct evbuffer *out = evhttp_request_get_output_buffer(req);
+    const char *before = form_text(form, "before");
+    add_type(req, "application/json");
+    add_limits(p, req, NULL);
+    evbuffer_add(out, json, strlen(json));
+    form_patch(form, facts, out);
+    if (before) {
+        evbuffer_prepend(out, before, strlen(before));
+    }
+    send_whole(p, req, form_status(form), form);
 }
 
 static void announce(struct evhttp_request *req, size_t len)
@@ -165,10 +241,16 @@ void answer_half(struct provider *p, struct evhttp_request *req, const char *jso
     }
 }
 
-void answer_stream(struct provider *p, struct evhttp_request *req)
+void answer_stream(struct provider *p, struct evhttp_request *req, struct json_object *form,
+                   struct gzip *gz)
 {
-    add_type(req, "text/event-stream; charset=utf-8");
-    evhttp_add_header(evhttp_request_get_output_headers(req), "Cache-Control", "no-cache");
+    const char *type = shape_for(req)->stream_type;
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+    int status = form ? form_status(form) : 200;
+    add_type(req, type ? type : "text/event-stream; charset=utf-8");
+    evhttp_add_header(headers, "Cache-Control", "no-cache");
     add_limits(p, req, NULL);
-    evhttp_send_reply_start(req, 200, reason(200));
+    say_packed(req, gz, is_packed(p, req, form));
+    form_headers(form, headers);
+    evhttp_send_reply_start(req, status, reason(status));
 }

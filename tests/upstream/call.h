@@ -10,6 +10,7 @@
 #include <event2/event_struct.h>
 
 #include "calls.h"
+#include "gzip.h"
 #include "shape.h"
 #include "window.h"
 
@@ -32,7 +33,11 @@ struct call {
     int64_t created_s;
     int64_t pieces, sent; /* of a stream: how many there are, how many have gone out */
     int64_t step_us;      /* from one to the next */
+    struct gzip gz;       /* of a stream */
 };
+
+/* The answer is sent in pieces: it was asked for so, and no fault says otherwise. */
+bool call_streams(const struct call *call);
 
 /* What the shape is to make an answer of. */
 struct reply call_reply(const struct call *call);
@@ -55,8 +60,8 @@ enum stream_then {
 /* Sends the next part of a call that streams. */
 enum stream_then stream_step(struct call *call);
 
-/* How many pieces, for answers of so many tokens. */
-int64_t stream_pieces(int64_t tokens);
+/* How many pieces a stream has after what it begins with. */
+int64_t stream_pieces(const struct call *call);
 
 /* The client has left in the middle: the call has used only what it sent. */
 void stream_cut(struct call *call);

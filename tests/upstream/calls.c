@@ -31,11 +31,12 @@
 
 #include "answer.h"
 #include "call.h"
+#include "form.h"
 #include "log.h"
 #include "provider.h"
 #include "refuse.h"
 
-/* From half of an answer to the reset: long enough for it to have been sent. */
+/* From half of an answer to the reset, and from the last event of a form to its break: long enough for it to have been sent. */
 #define HALF_US 20000
 
 /* ---- The end of a call ---- */
@@ -94,7 +95,7 @@ struct reply call_reply(const struct call *call)
 
 static bool ends_with_client(const struct call *call)
 {
-    return call->asked.stream || call->begun || call->fault.kind == FAULT_HANG ||
+    return call_streams(call) || call->begun || call->fault.kind == FAULT_HANG ||
            call->fault.kind == FAULT_STALL;
 }
 
@@ -122,7 +123,31 @@ static void on_closed(struct evhttp_connection *conn, void *arg)
     end_without_client(call);
 }
 
+bool call_streams(const struct call *call)
+{
+    const struct fault *fault = &call->fault;
+    if (!call->asked.stream || fault->kind == FAULT_ERROR || fault->kind == FAULT_RESET) {
+        return false;
+    }
+    return fault->kind != FAULT_FORM || form_has(fault->form, "events") ||
+           !(form_has(fault->form, "body") || form_has(fault->form, "hex") ||
+             form_has(fault->form, "unstreamed") || form_status(fault->form) >= 400);
+}
+
 /* ---- An answer in one piece ---- */
+
+/* As it is, word for word, or as the shape's own with changes. */
+static void answer_in_form(struct call *call, const char *json)
+{
+    struct reply reply = call_reply(call);
+    struct form_facts facts = {&reply, call->fault.fill};
+    struct json_object *form = call->fault.form;
+    if (form_has(form, "body") || form_has(form, "hex")) {
+        answer_form(call->provider, call->req, form, &facts);
+    } else {
+        answer_patched(call->provider, call->req, form, &facts, json);
+    }
+}
 
 /* False when the call goes on: half of the answer has been sent, and what follows it has its own time. */
 static bool answer_body(struct call *call, const char *json)
@@ -134,6 +159,9 @@ static bool answer_body(struct call *call, const char *json)
         return true;
     case FAULT_BADJSON:
         answer_broken(p, call->req, json);
+        return true;
+    case FAULT_FORM:
+        answer_in_form(call, json);
         return true;
     case FAULT_RESET_BODY:
     case FAULT_STALL:
@@ -202,7 +230,7 @@ static void finish_whole(struct call *call)
                           call->use.prompt_tokens + call->use.completion_tokens, call->over);
     } else if (call->fault.kind == FAULT_ERROR) {
         stop_watching(call);
-        fault_answer(call->provider, call->req, &call->fault);
+        fault_answer(call->provider, call->req, &call->asked, &call->fault);
     } else if (call->fault.kind == FAULT_RESET) {
         drop_connection(call, true);
     } else if (!answer_whole(call)) {
@@ -223,6 +251,13 @@ static void finish_stream(struct call *call)
     call_free(call);
 }
 
+/* What comes before a break has its time to be sent. */
+static int64_t next_us(const struct call *call)
+{
+    bool breaks = call->sent == call->pieces && form_has(call->fault.form, "end");
+    return breaks && call->step_us < HALF_US ? HALF_US : call->step_us;
+}
+
 static void step_stream(struct call *call)
 {
     bool first = !call->begun;
@@ -232,7 +267,7 @@ static void step_stream(struct call *call)
     }
     switch (then) {
     case STREAM_THEN_WAIT:
-        if (wait_for(call, call->step_us)) {
+        if (wait_for(call, next_us(call))) {
             return;
         }
         drop_connection(call, true);
@@ -241,7 +276,9 @@ static void step_stream(struct call *call)
         return;
     case STREAM_THEN_DROP:
     case STREAM_THEN_RESET:
-        stream_cut(call);
+        if (call->fault.kind != FAULT_FORM) {
+            stream_cut(call); /* a form says itself what was used */
+        }
         call_settle(call);
         drop_connection(call, then == STREAM_THEN_RESET);
         break;
@@ -257,7 +294,7 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
     struct call *call = arg;
     (void)fd;
     (void)what;
-    if (call->asked.stream && call->fault.kind != FAULT_ERROR && call->fault.kind != FAULT_RESET) {
+    if (call_streams(call)) {
         step_stream(call);
     } else {
         finish_whole(call);
@@ -317,7 +354,8 @@ static void fill_in(struct call *call, const struct completion *asked)
     call->created_s = (int64_t)time(NULL);
     call->generation = p->generation;
     completion_use(asked, &p->lengths, &p->random, &call->use);
-    call->pieces = asked->stream ? stream_pieces(call->use.completion_tokens) : 0;
+    fault_use(&call->fault, asked, &call->use);
+    call->pieces = call_streams(call) ? stream_pieces(call) : 0;
     int64_t us =
         p->opt->latency_ms * 1000 + p->opt->latency_per_token_us * call->use.completion_tokens;
     call->step_us = us / (call->pieces + 1);

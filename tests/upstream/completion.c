@@ -43,7 +43,10 @@ static int read_request(struct json_object *root, struct completion *c, struct c
 {
     int64_t characters = 0;
     if (!json_object_is_type(root, json_type_object)) {
-        return read_complain(bad, NULL, "the body must be a JSON object");
+        return complain(bad, REFUSAL_JSON, NULL, NULL, NULL);
+    }
+    if (fields_check(root, c->shape->fields, "", c->shape->lenient, bad) < 0) {
+        return -1;
     }
     if (c->model[0] == '\0' && read_model(root, c->model, sizeof(c->model), bad) < 0) {
         return -1;
@@ -55,37 +58,30 @@ static int read_request(struct json_object *root, struct completion *c, struct c
     return read_metadata(root, c, bad);
 }
 
-int completion_parse(struct completion *c, const char *body, size_t len, const char **why,
-                     const char **param)
+int completion_parse(struct completion *c, const char *body, size_t len, struct complaint *bad)
 {
-    struct complaint bad = {"there was no memory to read the body", NULL};
     int rc = -1;
     c->choices = 1;
     c->max_output = COMPLETION_DEFAULT_OUTPUT;
     c->output_tokens = -1;
     c->stream_usage = true;
+    complain(bad, REFUSAL_JSON, NULL, NULL, NULL); /* also where there is no memory */
     struct json_tokener *tokener = json_tokener_new_ex(COMPLETION_MAX_DEPTH);
     if (tokener) {
         json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
         struct json_object *root = json_tokener_parse_ex(tokener, body, (int)len);
-        if (json_tokener_get_error(tokener) != json_tokener_success) {
-            bad.why = "the body is not valid JSON";
-        } else {
-            rc = read_request(root, c, &bad);
+        if (json_tokener_get_error(tokener) == json_tokener_success) {
+            rc = read_request(root, c, bad);
         }
         json_object_put(root);
         json_tokener_free(tokener);
-    }
-    if (rc < 0) {
-        *why = bad.why;
-        *param = bad.param;
     }
     return rc;
 }
 
 int64_t completion_estimate(const struct completion *c)
 {
-    return c->prompt_tokens + c->choices * c->max_output;
+    return c->prompt_tokens + (c->no_output ? 0 : c->choices * c->max_output);
 }
 
 static int64_t at_most(int64_t n, int64_t most)
@@ -97,7 +93,9 @@ void completion_use(const struct completion *c, const struct lengths *lengths, u
                     struct usage *use)
 {
     use->prompt_tokens = c->prompt_tokens;
-    if (c->output_tokens >= 0) {
+    if (c->no_output) {
+        use->completion_tokens = 0;
+    } else if (c->output_tokens >= 0) {
         use->completion_tokens = c->choices * at_most(c->output_tokens, c->max_output);
     } else {
         use->completion_tokens = 0;

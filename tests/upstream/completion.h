@@ -23,6 +23,7 @@
     1024 /* of one choice, where the request does not say how long it may be */
 #define COMPLETION_MAX_DEPTH 32 /* of the JSON */
 
+struct complaint;
 struct lengths;
 struct shape;
 
@@ -32,6 +33,9 @@ struct completion {
     bool stream;
     bool
         stream_usage; /* a stream is to tell its usage: always, but in OpenAI's chat only when asked */
+    bool asks_usage;    /* stream_options was there at all */
+    bool no_sampling;   /* of this version the API refuses temperature, top_p and top_k */
+    bool no_output;     /* the API has none: embeddings */
     int64_t choices;    /* n */
     int64_t max_output; /* of one choice */
     int64_t
@@ -52,10 +56,8 @@ struct usage {
 };
 
 /* Reads a body into *c, of which shape, model ("" where the body names it) and stream are as the path said. 0, or -1 with
- * *why set to static words that say what is wrong and how to put it right, and *param to the field that they are about
- * (NULL: the body as a whole). */
-int completion_parse(struct completion *c, const char *body, size_t len, const char **why,
-                     const char **param);
+ * *bad said, of which the table is set. */
+int completion_parse(struct completion *c, const char *body, size_t len, struct complaint *bad);
 
 /* What the provider counts when the call starts: the prompt and the most that all choices may answer. */
 int64_t completion_estimate(const struct completion *c);

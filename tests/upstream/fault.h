@@ -10,8 +10,11 @@
 
 #include "report.h"
 
+struct completion;
 struct evhttp_request;
+struct json_object;
 struct provider;
+struct usage;
 
 enum fault_kind {
     FAULT_NONE,
@@ -24,15 +27,19 @@ enum fault_kind {
     FAULT_TRUNCATE,   /* the end of the connection after half of the answer */
     FAULT_BADJSON,    /* 200 with half a JSON object */
     FAULT_NO_USAGE,   /* an answer that does not say what it used */
+    FAULT_FORM,       /* an answer in a form of forms.json, or of POST /faults */
 };
 
 /* How an error tells the time to wait. */
 enum fault_wait {
-    FAULT_WAIT_OWN,        /* as the shape does */
-    FAULT_WAIT_NONE,       /* not at all */
-    FAULT_WAIT_VERBATIM,   /* Retry-After, word for word */
-    FAULT_WAIT_MS,         /* retry-after-ms */
-    FAULT_WAIT_AZURE_MS,   /* x-ms-retry-after-ms */
+    FAULT_WAIT_OWN,      /* as the shape does */
+    FAULT_WAIT_NONE,     /* not at all */
+    FAULT_WAIT_VERBATIM, /* Retry-After, word for word */
+    FAULT_WAIT_MS,       /* retry-after-ms */
+    FAULT_WAIT_AZURE_MS, /* x-ms-retry-after-ms */
+    FAULT_WAIT_SHOULD,   /* none, and x-should-retry word for word */
+    FAULT_WAIT_EPOCH, /* Retry-After with the seconds since 1970 of a moment so many seconds from now */
+    FAULT_WAIT_EPOCH_MS,   /* the same in milliseconds */
     FAULT_WAIT_DATE,       /* Retry-After with the date of HTTP, so many seconds from now */
     FAULT_WAIT_RFC3339,    /* Retry-After with that of RFC 3339 */
     FAULT_WAIT_RETRY_INFO, /* RetryInfo in Gemini's body */
@@ -50,16 +57,27 @@ struct fault {
     char value[FAULT_MAX_VALUE]; /* what is to be told, for forms that tell it word for word */
     int64_t wait_us;
     enum report_failure failure; /* what the report calls it */
+    struct json_object
+        *form;    /* of a FAULT_FORM (form.h); by the families of shapes until fault_settle() */
+    int64_t fill; /* the N of NAME:N; 0: none */
 };
 
 /* False when there is no such fault. */
 bool fault_parse(const char *name, struct fault *fault);
 
+/* The call is in this shape: of a form, the one for it. False where there is none. A form that is not for such a request
+ * leaves no fault. */
+bool fault_settle(struct fault *fault, const struct completion *asked);
+
 /* It happens instead of asking the limits. */
 bool fault_is_early(const struct fault *fault);
 
-/* Answers a FAULT_ERROR. */
-void fault_answer(struct provider *p, struct evhttp_request *req, const struct fault *fault);
+/* Changes what a call will have used, where its form says so. */
+void fault_use(const struct fault *fault, const struct completion *asked, struct usage *use);
+
+/* Answers a FAULT_ERROR, or a form that is early. */
+void fault_answer(struct provider *p, struct evhttp_request *req, const struct completion *asked,
+                  const struct fault *fault);
 
 /* The names, for messages. */
 extern const char fault_names[];

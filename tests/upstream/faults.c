@@ -10,6 +10,7 @@
 #include <json-c/json.h>
 
 #include "completion.h"
+#include "form.h"
 #include "lengths.h"
 #include "read.h"
 
@@ -55,6 +56,23 @@ int faults_init(struct faults *f, const char *text, uint64_t seed)
     return 0;
 }
 
+/* A form is kept until the provider ends: who is in it is not counted. */
+static const char *keep_form(struct faults *f, struct json_object *form, struct fault *fault)
+{
+    const char *why = form_check(form);
+    if (why) {
+        return why;
+    }
+    if (f->kept == NULL) {
+        f->kept = json_object_new_array();
+    }
+    struct json_object *named = json_object_new_object();
+    json_object_object_add(named, "any", json_object_get(form));
+    json_object_array_add(f->kept, named);
+    *fault = (struct fault){.kind = FAULT_FORM, .form = named, .failure = REPORT_FAULT_FORM};
+    return NULL;
+}
+
 static const char *queue_one(struct faults *f, struct json_object *root)
 {
     struct json_object *name;
@@ -68,7 +86,13 @@ static const char *queue_one(struct faults *f, struct json_object *root)
     if (f->queue_count == FAULTS_MOST) {
         return "64 faults wait already: DELETE /faults forgets them";
     }
-    if (!fault_parse(json_object_get_string(name), &f->queue[f->queue_count].fault)) {
+    struct fault *fault = &f->queue[f->queue_count].fault;
+    if (strcmp(json_object_get_string(name), "body") == 0) {
+        const char *why = keep_form(f, root, fault);
+        if (why) {
+            return why;
+        }
+    } else if (!fault_parse(json_object_get_string(name), fault)) {
         return fault_names;
     }
     f->queue[f->queue_count++].calls = calls;
@@ -89,6 +113,11 @@ const char *faults_queue(struct faults *f, const char *body, size_t len)
     json_object_put(root);
     json_tokener_free(tokener);
     return why;
+}
+
+void faults_close(struct faults *f)
+{
+    json_object_put(f->kept);
 }
 
 void faults_clear(struct faults *f)

@@ -12,6 +12,8 @@
 
 #define FAULTS_MOST 64
 
+struct json_object;
+
 struct faults {
     struct {
         struct fault fault;
@@ -22,13 +24,17 @@ struct faults {
         int64_t calls; /* that are still to meet it */
     } queue[FAULTS_MOST];
     size_t standing_count, queue_count;
+    struct json_object *
+        kept; /* a list of the forms that POST /faults brought: a call may still be in one of them */
     uint64_t random;
 };
 
 /* text is NAME[@SHARE],... with shares from 0 to 1; NULL: none. 0, or -1 with what is wrong on stderr. */
 int faults_init(struct faults *f, const char *text, uint64_t seed);
 
-/* POST /faults with {"fault": NAME, "calls": N}. NULL, or static words that say what is wrong. */
+void faults_close(struct faults *f);
+
+/* POST /faults with {"fault": NAME, "calls": N}, or with {"fault": "body", "calls": N} and what else a form has. NULL, or static words that say what is wrong. */
 const char *faults_queue(struct faults *f, const char *body, size_t len);
 
 /* What is in the queue is forgotten. */

@@ -1,4 +1,4 @@
-"""Starts a strict provider and talks to it; what test_http.py, test_shapes.py and test_faults.py share.
+"""Starts a strict provider and talks to it; what the test_*.py of this folder share.
 
 Each test starts a provider of its own on a free port and stops it; a provider that does not end with status 0, or that
 leaves a sanitizer's words in its log, fails the test.
@@ -17,6 +17,7 @@ import unittest
 
 program = [os.environ.get("STRICT_PROVIDER", "strict-provider")]
 PATH = "/v1/chat/completions"
+HEADERS = {"Authorization": "Bearer a", "Content-Type": "application/json"}
 DEADLINE_S = 20
 
 
@@ -80,8 +81,11 @@ class Provider:
 
     def ask(self, method, path, content=None, connection=None, **headers):
         mine = connection or self.connect()
+        headers = {k.replace("_", "-"): v for k, v in headers.items()}
+        if content is not None and "Content-Type" not in headers:
+            headers["Content-Type"] = "application/json"
         try:
-            mine.request(method, path, content, {k.replace("_", "-"): v for k, v in headers.items()})
+            mine.request(method, path, content, {k: v for k, v in headers.items() if v is not None})
             return Answer(mine.getresponse())
         finally:
             if connection is None:

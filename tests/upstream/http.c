@@ -2,10 +2,11 @@
  * A call is checked in the order in which a provider would: who asks, what it asks, whether it fits the limits. The first
  * "no" is the answer; only a call that passes all of it is counted.
  *
- *     route > authorization > room for one more > fault > body > faults of the client's kind > limiter > calls.c
+ *     route > method > key > headers > type > room for one more > fault > size > body > faults of the client's kind >
+ *     limiter > calls.c
  *
- * Bodies up to twice --max-body are read and refused with an error in the API's shape; beyond that evhttp itself answers
- * 413 and closes, so that memory has a bound in any case.
+ * Bodies up to twice what is allowed are read and refused with an error in the API's shape; beyond that evhttp itself
+ * answers 413 and closes, so that memory has a bound in any case.
  */
 #include "http.h"
 
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <event2/buffer.h>
 #include <event2/http.h>
@@ -24,9 +26,11 @@
 #include "log.h"
 #include "provider.h"
 #include "refuse.h"
+#include "sigv4.h"
 
 #define MAX_HEADER_BYTES 65536
-#define IDLE_TIMEOUT_S   300 /* of a connection that sends nothing, or half a request */
+#define MOST_BODY        (128 * MIB) /* where each API has its own bound */
+#define IDLE_TIMEOUT_S   300         /* of a connection that sends nothing, or half a request */
 
 #define ALL_METHODS                                                                                \
     (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |     \
@@ -41,15 +45,46 @@ static void refuse_with(struct provider *p, struct evhttp_request *req, enum rep
     refuse(p, req, failure, &error);
 }
 
-static bool check_caller(struct provider *p, struct evhttp_request *req, const struct shape *shape)
+static bool check_key(struct provider *p, struct evhttp_request *req, const struct shape *shape,
+                      struct complaint *bad)
 {
-    const char *objection = shape->objection ? shape->objection(req) : NULL;
-    if (!shape->authorized(req)) {
-        refuse_with(p, req, REPORT_UNAUTHORIZED, 401, "invalid_api_key", shape->no_key);
+    if (shape->keys == 0) {
+        return true;
+    }
+    if ((shape->keys & KEY_SIGV4) && sigv4_is_there(req)) {
+        const char *why = sigv4_check(req, p->opt->aws_secret);
+        return why == NULL || complain(bad, REFUSAL_BAD_KEY, NULL, why, NULL) == 0;
+    }
+    enum key_state state = shape_key(req, shape->keys, p->opt->key);
+    return state == KEY_GOOD || complain(bad, state == KEY_WRONG ? REFUSAL_BAD_KEY : REFUSAL_NO_KEY,
+                                         NULL, NULL, NULL) == 0;
+}
+
+/* `application/json`, with or without parameters. */
+static bool check_type(struct evhttp_request *req, const struct shape *shape, struct complaint *bad)
+{
+    static const char json[] = "application/json", form[] = "application/x-www-form-urlencoded";
+    const char *type = shape_header(req, "Content-Type");
+    size_t len = type ? strcspn(type, "; \t") : 0;
+    if (shape->any_type || (len == sizeof(json) - 1 && strncasecmp(type, json, len) == 0)) {
+        return true;
+    }
+    bool is_form = len == 0 || strncasecmp(type, form, len) == 0;
+    complain(bad, is_form ? REFUSAL_FORM : REFUSAL_CONTENT_TYPE, "body", json, type ? type : "");
+    return false;
+}
+
+static bool check_caller(struct provider *p, struct evhttp_request *req, struct completion *asked)
+{
+    const struct shape *shape = asked->shape;
+    struct complaint bad = {.table = shape->refusals};
+    if (!check_key(p, req, shape, &bad)) {
+        refuse_complaint(p, req, REPORT_UNAUTHORIZED, &bad);
         return false;
     }
-    if (objection) {
-        refuse_malformed(p, req, objection, NULL);
+    if ((shape->objection && shape->objection(req, asked, &bad) < 0) ||
+        !check_type(req, shape, &bad)) {
+        refuse_complaint(p, req, REPORT_BAD_REQUEST, &bad);
         return false;
     }
     if (p->report.in_flight >= (uint64_t)p->opt->max_in_flight) {
@@ -66,9 +101,19 @@ static bool find_fault(struct provider *p, struct evhttp_request *req, struct fa
     if (faults_next(&p->faults, name, fault)) {
         return true;
     }
-    char message[512];
-    snprintf(message, sizeof(message), "x-fault must be one of %s", fault_names);
-    refuse_malformed(p, req, message, NULL);
+    refuse_with(p, req, REPORT_BAD_REQUEST, 400, NULL, fault_names);
+    return false;
+}
+
+/* The fault as it is for this call, which may be none. */
+static bool settle_fault(struct provider *p, struct evhttp_request *req,
+                         const struct completion *asked, struct fault *fault)
+{
+    if (fault_settle(fault, asked)) {
+        return true;
+    }
+    refuse_with(p, req, REPORT_BAD_REQUEST, 400, NULL,
+                "x-fault: there is such a form, but not in this shape");
     return false;
 }
 
@@ -76,17 +121,18 @@ static bool read_body(struct provider *p, struct evhttp_request *req, struct com
 {
     struct evbuffer *in = evhttp_request_get_input_buffer(req);
     size_t len = evbuffer_get_length(in);
-    const char *why;
-    const char *param;
-    if (len > (size_t)p->opt->max_body) {
-        refuse_with(p, req, REPORT_TOO_LARGE_BODY, 413, NULL,
-                    "The body is larger than --max-body; metadata.input_tokens can stand for a "
-                    "long prompt.");
+    struct complaint bad = {.table = asked->shape->refusals};
+    int64_t most = p->opt->max_body > 0 ? p->opt->max_body : asked->shape->max_body;
+    if ((int64_t)len > most) {
+        char bytes[24];
+        snprintf(bytes, sizeof(bytes), "%" PRId64, most);
+        complain(&bad, REFUSAL_BODY, NULL, bytes, NULL);
+        refuse_complaint(p, req, REPORT_TOO_LARGE_BODY, &bad);
         return false;
     }
     const char *body = len ? (const char *)evbuffer_pullup(in, -1) : "";
-    if (completion_parse(asked, body, len, &why, &param) < 0) {
-        refuse_malformed(p, req, why, param);
+    if (completion_parse(asked, body, len, &bad) < 0) {
+        refuse_complaint(p, req, REPORT_BAD_REQUEST, &bad);
         return false;
     }
     evbuffer_drain(in, len); /* it would be kept for as long as the call waits */
@@ -137,12 +183,12 @@ static void on_call(struct provider *p, struct evhttp_request *req, struct compl
 {
     struct fault fault;
     report_arrival(&p->report, provider_now_us());
-    if (!check_caller(p, req, asked->shape) || !find_fault(p, req, &fault) ||
-        !read_body(p, req, asked)) {
+    if (!check_caller(p, req, asked) || !find_fault(p, req, &fault) || !read_body(p, req, asked) ||
+        !settle_fault(p, req, asked, &fault)) {
         return;
     }
     if (fault_is_early(&fault)) {
-        fault_answer(p, req, &fault);
+        fault_answer(p, req, asked, &fault);
     } else {
         admit(p, req, asked, &fault);
     }
@@ -198,18 +244,32 @@ static const struct {
     {"/healthz", EVHTTP_REQ_GET, on_healthz},
 };
 
+/* In the words of the API that the path belongs to. */
+static void refuse_path(struct evhttp_request *req, struct provider *p, enum refusal kind)
+{
+    static const struct {
+        enum evhttp_cmd_type type;
+        const char *name;
+    } methods[] = {{EVHTTP_REQ_GET, "GET"},        {EVHTTP_REQ_POST, "POST"},
+                   {EVHTTP_REQ_PUT, "PUT"},        {EVHTTP_REQ_DELETE, "DELETE"},
+                   {EVHTTP_REQ_HEAD, "HEAD"},      {EVHTTP_REQ_PATCH, "PATCH"},
+                   {EVHTTP_REQ_OPTIONS, "OPTIONS"}};
+    struct complaint bad = {.table = shape_near(req)->refusals};
+    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
+    const char *method = "";
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (methods[i].type == evhttp_request_get_command(req)) {
+            method = methods[i].name;
+        }
+    }
+    complain(&bad, kind, path ? path : "", NULL, method);
+    struct answer_error error = {
+        .status = bad.status, .type = bad.type, .code = bad.code, .message = bad.why};
+    answer_error(p, req, &error);
+}
+
 static void on_control(struct provider *p, struct evhttp_request *req, const char *path)
 {
-    struct answer_error unknown = {
-        .status = 404,
-        .code = "unknown_url",
-        .message = "There is no such path here: POST /v1/chat/completions, /v1/responses, "
-                   "/v1/messages, /v1beta/models/{model}:generateContent, "
-                   "/openai/deployments/{name}/chat/completions, GET /report, POST /reset, POST "
-                   "and DELETE /faults, GET /healthz."};
-    struct answer_error method = {.status = 405,
-                                  .code = "method_not_supported",
-                                  .message = "This path does not take that method."};
     bool known = false;
     for (size_t i = 0; path && i < sizeof(routes) / sizeof(routes[0]); i++) {
         if (strcmp(path, routes[i].path) != 0) {
@@ -221,7 +281,7 @@ static void on_control(struct provider *p, struct evhttp_request *req, const cha
         }
         known = true;
     }
-    answer_error(p, req, known ? &method : &unknown);
+    refuse_path(req, p, known ? REFUSAL_METHOD : REFUSAL_PATH);
 }
 
 static void on_request(struct evhttp_request *req, void *arg)
@@ -233,9 +293,7 @@ static void on_request(struct evhttp_request *req, void *arg)
     } else if (evhttp_request_get_command(req) == EVHTTP_REQ_POST) {
         on_call(p, req, &asked);
     } else {
-        struct answer_error error = {
-            .status = 405, .code = "method_not_supported", .message = "This path takes POST."};
-        answer_error(p, req, &error);
+        refuse_path(req, p, REFUSAL_METHOD);
     }
 }
 
@@ -247,7 +305,8 @@ struct evhttp *http_new(struct provider *p, struct evconnlistener *listener)
     }
     evhttp_set_allowed_methods(http, ALL_METHODS);
     evhttp_set_max_headers_size(http, MAX_HEADER_BYTES);
-    evhttp_set_max_body_size(http, (ev_ssize_t)p->opt->max_body * 2);
+    evhttp_set_max_body_size(http, p->opt->max_body ? (ev_ssize_t)p->opt->max_body * 2 : MOST_BODY);
+    evhttp_set_default_content_type(http, NULL); /* an answer without one has none */
     evhttp_set_timeout(http, IDLE_TIMEOUT_S);
     evhttp_set_gencb(http, on_request, p);
     if (evhttp_bind_listener(http, listener) == NULL) {

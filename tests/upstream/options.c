@@ -53,7 +53,12 @@ static const struct row rows[] = {
      "FILE of TIMESTAMP,ContextTokens,GeneratedTokens to draw the lengths of answers from"},
     {"fault", TEXT, AT(fault), NULL, 0, 0,
      "NAME[@SHARE],... of faults that calls meet, such as 429:20@0.05,500@0.01"},
-    {"max-body", NUMBER, AT(max_body), "1048576", 1024, 268435456, "bytes of one request's body"},
+    {"key", TEXT, AT(key), NULL, 0, 0, "KEY that is the only right one; without it any will do"},
+    {"aws-secret", TEXT, AT(aws_secret), NULL, 0, 0,
+     "SECRET with which Bedrock's requests must be signed; without it a signature is not checked"},
+    {"gzip", YES_NO, AT(gzip), "no", 0, 0, "compress answers to those who say that they accept it"},
+    {"max-body", NUMBER, AT(max_body), "0", 0, 268435456,
+     "bytes of one request's body; 0: what the API allows"},
     {"max-in-flight", NUMBER, AT(max_in_flight), "20000", 1, 1000000,
      "calls that may wait for their answer at once; more are answered 503"},
     {"verbose", YES_NO, AT(verbose), "no", 0, 0, "log each call, not only the unusual"},
@@ -63,11 +68,13 @@ static const struct row rows[] = {
 
 static void print_help(void)
 {
-    printf("usage: strict-provider [--OPTION VALUE]...\n\n"
-           "A provider in the shapes of OpenAI, Azure, Anthropic and Gemini that generates nothing "
-           "but keeps limits of its own, to "
-           "the\n"
-           "token, and answers 429 to whoever goes over them. GET /report says what it saw.\n\n");
+    printf(
+        "usage: strict-provider [--OPTION VALUE]...\n\n"
+        "A provider in the shapes of OpenAI, Azure, Anthropic, Gemini, Mistral, Cohere, Ollama and "
+        "Bedrock that\n"
+        "generates nothing, but refuses what those refuse, keeps limits of its own, to the token, "
+        "and answers 429\n"
+        "to whoever goes over them. GET /report says what it saw.\n\n");
     for (size_t i = 0; i < ROWS; i++) {
         printf("  --%-21s %s%s%s%s\n", rows[i].name, rows[i].help, rows[i].standard ? " [" : "",
                rows[i].standard ? rows[i].standard : "", rows[i].standard ? "]" : "");

@@ -8,10 +8,12 @@
 #include <stdint.h>
 
 struct options {
-    const char *listen;    /* borrows from argv, as all strings here */
-    const char *port_file; /* NULL: none */
-    const char *fault;     /* NULL: none */
-    const char *lengths;   /* NULL: made up */
+    const char *listen;     /* borrows from argv, as all strings here */
+    const char *port_file;  /* NULL: none */
+    const char *fault;      /* NULL: none */
+    const char *lengths;    /* NULL: made up */
+    const char *key;        /* the one that is right; NULL: any */
+    const char *aws_secret; /* NULL: signatures are not checked */
     int64_t rpm, tpm;
     int64_t window_ms;
     int64_t latency_ms, latency_per_token_us;
@@ -19,7 +21,7 @@ struct options {
     int64_t max_body, max_in_flight;
     int64_t mode;   /* enum limiter_mode */
     int64_t at_end; /* tokens are counted when a call ends */
-    bool settle, count_failed, verbose;
+    bool settle, count_failed, gzip, verbose;
 };
 
 enum options_result {

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "calls.h"
+#include "form.h"
 #include "log.h"
 
 static int64_t clock_us(clockid_t id)
@@ -34,8 +35,12 @@ int provider_init(struct provider *p, const struct options *opt, struct event_ba
     p->base = base;
     p->random = (uint64_t)opt->seed;
     p->next_number = 1;
+    if (forms_open() < 0) {
+        return -1;
+    }
     if (faults_init(&p->faults, opt->fault, (uint64_t)opt->seed) < 0 ||
         (opt->lengths && lengths_read(&p->lengths, opt->lengths) < 0)) {
+        forms_close();
         return -1;
     }
     int64_t epoch_offset_us = clock_us(CLOCK_REALTIME) - clock_us(CLOCK_MONOTONIC);
@@ -65,6 +70,8 @@ void provider_close(struct provider *p)
     limiter_close(&p->limiter);
     report_close(&p->report);
     lengths_close(&p->lengths);
+    faults_close(&p->faults);
+    forms_close();
 }
 
 void provider_reset(struct provider *p)

@@ -7,14 +7,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <json-c/json.h>
 
 int read_complain(struct complaint *c, const char *param, const char *why)
 {
-    c->why = why;
-    c->param = param;
-    return -1;
+    return complain(c, REFUSAL_VALUE, param, why, NULL);
 }
 
 static int64_t characters(struct json_object *string)
@@ -54,24 +53,76 @@ int read_content(struct json_object *content, const char *param, int64_t *n, str
     return 0;
 }
 
-int read_messages(struct json_object *root, const char *name, int64_t *n, struct complaint *bad)
+static bool is_role(struct json_object *role, const char *roles)
+{
+    const char *name = json_object_get_string(role);
+    size_t len = strlen(name);
+    while (*roles) {
+        size_t word = strcspn(roles, " ");
+        if (word == len && memcmp(roles, name, len) == 0) {
+            return true;
+        }
+        roles += word + 1;
+    }
+    return false;
+}
+
+/* Calls of functions, their results and the like, as OpenAI's responses have them between messages: they have no role. */
+static bool is_other_item(struct json_object *item)
+{
+    struct json_object *type;
+    return json_object_object_get_ex(item, "type", &type) &&
+           json_object_is_type(type, json_type_string) &&
+           strcmp(json_object_get_string(type), "message") != 0;
+}
+
+/* One message of a list; `at` is its name in the words, such as messages[0]. */
+static int read_message(struct json_object *message, const char *at, const char *roles, int64_t *n,
+                        struct complaint *bad)
+{
+    char name[REFUSAL_MAX_FIELD];
+    struct json_object *role;
+    struct json_object *content = NULL;
+    if (!json_object_is_type(message, json_type_object)) {
+        return complain(bad, REFUSAL_WRONG_TYPE, at, "an object", "something else");
+    }
+    if (is_other_item(message)) {
+        json_object_object_get_ex(message, "output", &content);
+        return read_content(content, at, n, bad);
+    }
+    snprintf(name, sizeof(name), "%s.role", at);
+    if (!json_object_object_get_ex(message, "role", &role)) {
+        return complain(bad, REFUSAL_MISSING, name, NULL, NULL);
+    }
+    if (!json_object_is_type(role, json_type_string)) {
+        return complain(bad, REFUSAL_WRONG_TYPE, name, "a string", "something else");
+    }
+    if (!is_role(role, roles)) {
+        char why[200];
+        snprintf(why, sizeof(why), "Invalid value: '%.40s'. Supported values are: %s",
+                 json_object_get_string(role), roles);
+        return read_complain(bad, name, why);
+    }
+    json_object_object_get_ex(message, "content", &content);
+    snprintf(name, sizeof(name), "%s.content", at);
+    return read_content(content, name, n, bad);
+}
+
+int read_messages(struct json_object *root, const char *name, const char *roles, int64_t *n,
+                  struct complaint *bad)
 {
     struct json_object *messages;
     if (!json_object_object_get_ex(root, name, &messages) ||
-        !json_object_is_type(messages, json_type_array) || json_object_array_length(messages) < 1) {
-        return read_complain(bad, name, "there must be an array of at least one message");
+        !json_object_is_type(messages, json_type_array)) {
+        return complain(bad, REFUSAL_MISSING, name, NULL, NULL);
+    }
+    if (json_object_array_length(messages) < 1) {
+        return read_complain(bad, name, "at least one message is required");
     }
     for (size_t i = 0; i < json_object_array_length(messages); i++) {
-        struct json_object *message = json_object_array_get_idx(messages, i);
-        struct json_object *role;
-        struct json_object *content = NULL;
-        if (!json_object_is_type(message, json_type_object) ||
-            !json_object_object_get_ex(message, "role", &role) ||
-            !json_object_is_type(role, json_type_string)) {
-            return read_complain(bad, name, "each message must be an object with a role");
-        }
-        json_object_object_get_ex(message, "content", &content);
-        if (read_content(content, name, n, bad) < 0) {
+        char at[48];
+        snprintf(at, sizeof(at), "%.20s[%zu]", name, i);
+        if (read_message(json_object_array_get_idx(messages, i), at, roles, n, bad) < 0) {
             return -1;
         }
     }
@@ -118,7 +169,7 @@ int read_model(struct json_object *root, char *model, int size, struct complaint
     struct json_object *field;
     if (!json_object_object_get_ex(root, "model", &field) ||
         !json_object_is_type(field, json_type_string) || json_object_get_string_len(field) < 1) {
-        return read_complain(bad, "model", "model must be given, as a string");
+        return complain(bad, REFUSAL_NO_MODEL, "model", NULL, NULL);
     }
     if (json_object_get_string_len(field) >= size) {
         return read_complain(bad, "model", "the name of the model is longer than 128 bytes");

@@ -10,24 +10,35 @@
 #include "log.h"
 #include "provider.h"
 
-void refuse(struct provider *p, struct evhttp_request *req, enum report_failure failure,
-            const struct answer_error *error)
+void refuse_count(struct provider *p, enum report_failure failure)
 {
     p->report.failures[failure]++;
     if (p->opt->count_failed && failure != REPORT_UNAUTHORIZED) {
         limiter_count_refused(&p->limiter, provider_now_us());
     }
+}
+
+void refuse(struct provider *p, struct evhttp_request *req, enum report_failure failure,
+            const struct answer_error *error)
+{
+    refuse_count(p, failure);
     if (p->opt->verbose) {
-        log_event("info", "refused", "status=%d why=\"%s\"", error->status, error->message);
+        char why[256];
+        log_event("info", "refused", "status=%d why=%s", error->status,
+                  log_quote(why, sizeof(why), error->message));
     }
     answer_error(p, req, error);
 }
 
-void refuse_malformed(struct provider *p, struct evhttp_request *req, const char *message,
-                      const char *param)
+void refuse_complaint(struct provider *p, struct evhttp_request *req, enum report_failure failure,
+                      const struct complaint *bad)
 {
-    struct answer_error error = {.status = 400, .param = param, .message = message};
-    refuse(p, req, REPORT_BAD_REQUEST, &error);
+    struct answer_error error = {.status = bad->status,
+                                 .type = bad->type,
+                                 .param = bad->param[0] ? bad->param : NULL,
+                                 .code = bad->code,
+                                 .message = bad->why};
+    refuse(p, req, failure, &error);
 }
 
 static void say_wait(struct provider *p, int64_t tokens, bool by_requests, int64_t wait_us,

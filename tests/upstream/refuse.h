@@ -14,9 +14,12 @@
 void refuse(struct provider *p, struct evhttp_request *req, enum report_failure failure,
             const struct answer_error *error);
 
-/* 400, with words for the caller and the field that they are about (NULL: the body as a whole). */
-void refuse_malformed(struct provider *p, struct evhttp_request *req, const char *message,
-                      const char *param);
+/* The same for what was found wrong with a request. */
+void refuse_complaint(struct provider *p, struct evhttp_request *req, enum report_failure failure,
+                      const struct complaint *bad);
+
+/* What a refusal counts, for those that are answered elsewhere. */
+void refuse_count(struct provider *p, enum report_failure failure);
 
 /* The 429 of a limit that was exceeded, or would be by this many tokens. */
 void refuse_over_limit(struct provider *p, struct evhttp_request *req, int64_t tokens,

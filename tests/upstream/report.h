@@ -19,11 +19,16 @@
     X(OVERLOADED, "overloaded")                                                                    \
     X(FAULT_400, "fault_400")                                                                      \
     X(FAULT_401, "fault_401")                                                                      \
+    X(FAULT_402, "fault_402")                                                                      \
     X(FAULT_403, "fault_403")                                                                      \
     X(FAULT_404, "fault_404")                                                                      \
+    X(FAULT_408, "fault_408")                                                                      \
+    X(FAULT_409, "fault_409")                                                                      \
     X(FAULT_422, "fault_422")                                                                      \
+    X(FAULT_425, "fault_425")                                                                      \
     X(FAULT_429, "fault_429")                                                                      \
     X(FAULT_QUOTA, "fault_quota")                                                                  \
+    X(FAULT_498, "fault_498")                                                                      \
     X(FAULT_500, "fault_500")                                                                      \
     X(FAULT_502, "fault_502")                                                                      \
     X(FAULT_503, "fault_503")                                                                      \
@@ -36,6 +41,7 @@
     X(FAULT_TRUNCATE, "fault_truncate")                                                            \
     X(FAULT_HANG, "fault_hang")                                                                    \
     X(FAULT_BADJSON, "fault_badjson")                                                              \
+    X(FAULT_FORM, "fault_form")                                                                    \
     X(CLIENT_GONE, "client_gone")
 
 enum report_failure {

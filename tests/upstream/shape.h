@@ -1,11 +1,7 @@
 /*
- * The shapes in which providers ask and answer, all of them by one provider with one set of limits; the path tells which:
- *
- *     POST /v1/chat/completions, /openai/v1/chat/completions      OpenAI chat, and Groq's path for it
- *     POST /v1/responses                                          OpenAI responses
- *     POST /v1/messages                                           Anthropic
- *     POST /v1beta/models/{model}:generateContent                 Gemini; :streamGenerateContent?alt=sse
- *     POST /openai/deployments/{name}/chat/completions            Azure; ?api-version= must be there
+ * The shapes in which providers ask and answer, all of them by one provider with one set of limits; the path tells which
+ * (paths in shape.c, README.md). A shape says what a request must carry, in which words it is refused, and what answers,
+ * streams, errors and headers look like.
  *
  * What a shape does not decide: how tokens are estimated, what is counted, and when. Every function of a shape is pure but
  * for what it writes into; texts that it returns are released with free(), and NULL without memory.
@@ -18,9 +14,10 @@
 #include <stdint.h>
 
 #include "completion.h"
+#include "fields.h"
+#include "refusal.h"
 #include "window.h"
 
-struct complaint;
 struct evbuffer;
 struct evhttp_request;
 struct evkeyvalq;
@@ -58,15 +55,34 @@ struct reply {
 
 enum stream_step { STREAM_BEGIN, STREAM_PIECE, STREAM_END };
 
+/* Where a key may be. */
+enum shape_key {
+    KEY_BEARER = 1,       /* Authorization: Bearer KEY */
+    KEY_X_API_KEY = 2,    /* x-api-key */
+    KEY_API_KEY = 4,      /* api-key */
+    KEY_GOOG_API_KEY = 8, /* x-goog-api-key */
+    KEY_QUERY = 16,       /* ?key= */
+    KEY_SIGV4 = 32,       /* Authorization: AWS4-HMAC-SHA256 ... */
+};
+
+enum key_state { KEY_GOOD, KEY_MISSING, KEY_WRONG };
+
 struct shape {
     const char *name;
-    const char *no_key; /* what to say to who sends no key */
-    bool (*authorized)(struct evhttp_request *req);
+    const char *family; /* by which forms.json knows it */
+    const struct refusal_words *refusals;
+    const struct field *fields; /* of a body, at the top */
+    bool lenient;               /* fields that are not in the table are ignored */
+    bool any_type;              /* Content-Type is not looked at */
+    unsigned keys;              /* enum shape_key; 0: none is asked for */
+    int64_t max_body;           /* bytes, unless --max-body says otherwise */
+    const char *stream_type;    /* Content-Type of a stream; NULL: text/event-stream */
 
-    /* What else is wrong with a request apart from its body; NULL: nothing. */
-    const char *(*objection)(struct evhttp_request *req);
+    /* What else is wrong with a request apart from its body; NULL: nothing ever. */
+    int (*objection)(struct evhttp_request *req, struct completion *asked, struct complaint *bad);
 
-    /* Reads the body's fields into *c, and adds the characters of the prompt. -1 with *bad said. */
+    /* Reads the body's fields, which are of the right kinds, into *c, and adds the characters of the prompt. -1 with *bad
+     * said. */
     int (*read)(struct json_object *root, struct completion *c, int64_t *characters,
                 struct complaint *bad);
 
@@ -74,26 +90,38 @@ struct shape {
     void (*wait)(struct evkeyvalq *headers, int64_t wait_us);
     char *(*answer)(const struct reply *reply);
     char *(*error)(const struct answer_error *error);
+    void (*error_headers)(struct evkeyvalq *headers,
+                          const struct answer_error *error); /* or NULL */
 
-    /* Appends the events of one step of a stream. */
+    /* Appends the events of one step of a stream. NULL where the API has none. */
     void (*stream)(struct evbuffer *out, const struct reply *reply, enum stream_step step);
 
     /* Appends the event that ends a stream which has gone wrong. */
     void (*stream_error)(struct evbuffer *out, const struct answer_error *error);
+
+    /* Appends one event of a form (form.h): its name, NULL where it has none, and its data, which is taken. NULL: an event
+     * as shape_event() makes it. */
+    void (*event)(struct evbuffer *out, const char *name, struct json_object *data);
 };
 
-extern const struct shape shape_openai_chat, shape_openai_responses, shape_azure, shape_anthropic,
-    shape_gemini;
+extern const struct shape shape_openai_chat, shape_openai_responses, shape_openai_embeddings,
+    shape_openai_completions, shape_azure, shape_anthropic, shape_gemini, shape_vertex,
+    shape_mistral, shape_cohere, shape_ollama, shape_bedrock;
 
 /* The shape of a request's path; NULL when it is none of them. Where asked is given, its shape, model and stream are set
  * as far as the path says. */
 const struct shape *shape_of(struct evhttp_request *req, struct completion *asked);
 
+/* The shape in whose words a path that is none of them is refused. */
+const struct shape *shape_near(struct evhttp_request *req);
+
 /* ---- For the shapes ---- */
 
-/* The request has `Authorization: Bearer KEY`, or that header with any value. */
-bool shape_has_bearer(struct evhttp_request *req);
-bool shape_has_header(struct evhttp_request *req, const char *name);
+/* The key of a request. `only` is the one key that is right; NULL: any that could be one. */
+enum key_state shape_key(struct evhttp_request *req, unsigned keys, const char *only);
+
+/* The value of a header of the request; NULL where it is missing or empty. */
+const char *shape_header(struct evhttp_request *req, const char *name);
 
 /* The request has that parameter in its query; with that value, if one is given. */
 bool shape_has_query(struct evhttp_request *req, const char *name, const char *value);
@@ -107,7 +135,12 @@ int64_t shape_seconds(int64_t us);
 #define SHAPE_TEXT  "An answer of the length that usage says, kept short on the wire."
 #define SHAPE_PIECE "some more of the answer "
 
+#define MIB 1048576LL
+
 /* Appends an event: `event: NAME` if there is a name, and the object, which is taken over, as data. */
 void shape_event(struct evbuffer *out, const char *name, struct json_object *data);
+
+/* The same; without a name it has that of the data's `type`. */
+void shape_typed_event(struct evbuffer *out, const char *name, struct json_object *data);
 
 #endif

@@ -25,34 +25,86 @@
 
 /* ---- Requests ---- */
 
-static bool authorized(struct evhttp_request *req)
-{
-    return shape_has_header(req, "x-api-key") || shape_has_bearer(req);
-}
+/* https://platform.claude.com/docs/en/api/errors has types and statuses; the words are those of the checks that the API runs
+ * its bodies through. */
+static const struct refusal_words refusals[REFUSAL_COUNT] = {
+    [REFUSAL_NO_KEY] = {401, NULL, NULL, false, "x-api-key header is required"},
+    [REFUSAL_BAD_KEY] = {401, NULL, NULL, false, "invalid x-api-key"},
+    [REFUSAL_CONTENT_TYPE] = {400, NULL, NULL, false,
+                              "Content-Type must be application/json, not '{got}'"},
+    [REFUSAL_JSON] = {400, NULL, NULL, false, "The request body is not valid JSON"},
+    [REFUSAL_MISSING] = {400, NULL, NULL, false, "{name}: Field required"},
+    [REFUSAL_UNKNOWN] = {400, NULL, NULL, false, "{name}: Extra inputs are not permitted"},
+    [REFUSAL_WRONG_TYPE] = {400, NULL, NULL, false, "{name}: Input should be {wants}, not {got}"},
+    [REFUSAL_TOO_SMALL] = {400, NULL, NULL, false,
+                           "{name}: Input should be greater than or equal to {wants}"},
+    [REFUSAL_TOO_LARGE] = {400, NULL, NULL, false,
+                           "{name}: Input should be less than or equal to {wants}"},
+    [REFUSAL_VALUE] = {400, NULL, NULL, false, "{name}: {wants}"},
+    [REFUSAL_BODY] = {413, NULL, NULL, false, "Request exceeds the maximum size of {wants} bytes"},
+    [REFUSAL_METHOD] = {405, NULL, NULL, false, "Method Not Allowed"},
+    [REFUSAL_PATH] = {404, NULL, NULL, false, "Not Found"},
+};
 
-static const char *objection(struct evhttp_request *req)
+static const struct field fields[] = {
+    {"model", FIELD_STRING | FIELD_MUST, 0, 0},
+    {"messages", FIELD_LIST | FIELD_MUST, 0, 0},
+    {"max_tokens", FIELD_WHOLE | FIELD_MUST, 1, COMPLETION_MAX_TOKENS},
+    FIELD_METADATA,
+    {"cache_control", FIELD_OBJECT, 0, 0},
+    {"container", FIELD_STRING | FIELD_OBJECT, 0, 0},
+    {"context_management", FIELD_OBJECT, 0, 0},
+    {"inference_geo", FIELD_STRING, 0, 0},
+    {"mcp_servers", FIELD_LIST, 0, 0},
+    {"output_config", FIELD_OBJECT, 0, 0},
+    {"output_format", FIELD_OBJECT, 0, 0},
+    {"service_tier", FIELD_STRING, 0, 0},
+    {"speed", FIELD_STRING, 0, 0},
+    {"stop_sequences", FIELD_LIST, 0, 0},
+    {"stream", FIELD_BOOL, 0, 0},
+    {"system", FIELD_STRING | FIELD_LIST, 0, 0},
+    {"temperature", FIELD_NUMBER, 0, 1},
+    {"thinking", FIELD_OBJECT, 0, 0},
+    {"tool_choice", FIELD_OBJECT, 0, 0},
+    {"tools", FIELD_LIST, 0, 0},
+    {"top_k", FIELD_WHOLE, 0, 0},
+    {"top_p", FIELD_NUMBER, 0, 1},
+    {NULL, 0, 0, 0}};
+
+/* https://platform.claude.com/docs/en/api/versioning; since the last of them sampling is the model's own affair. */
+static int objection(struct evhttp_request *req, struct completion *asked, struct complaint *bad)
 {
-    return shape_has_header(req, "anthropic-version")
-               ? NULL
-               : "anthropic-version: send that header, for example `anthropic-version: 2023-06-01`";
+    static const char *const versions[] = {"2023-01-01", "2023-06-01", "2026-10-21"};
+    const char *version = shape_header(req, "anthropic-version");
+    if (version == NULL) {
+        return read_complain(bad, "anthropic-version", "header is required");
+    }
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        if (strcmp(version, versions[i]) == 0) {
+            asked->no_sampling = i == 2;
+            return 0;
+        }
+    }
+    return read_complain(bad, "anthropic-version", "is not a valid version");
 }
 
 static int read_body(struct json_object *root, struct completion *c, int64_t *characters,
                      struct complaint *bad)
 {
+    static const char *const sampling[] = {"temperature", "top_p", "top_k"};
     struct json_object *system = NULL;
-    c->stream = read_true(root, "stream");
-    c->max_output = 0;
-    if (!read_whole(root, "max_tokens", false, 1, COMPLETION_MAX_TOKENS, &c->max_output) ||
-        c->max_output == 0) {
-        return read_complain(bad, "max_tokens",
-                             "max_tokens must be given, a whole number from 1 to 1000000000");
+    for (size_t i = 0; c->no_sampling && i < sizeof(sampling) / sizeof(sampling[0]); i++) {
+        if (json_object_object_get_ex(root, sampling[i], NULL)) {
+            return complain(bad, REFUSAL_UNKNOWN, sampling[i], NULL, NULL);
+        }
     }
+    c->stream = read_true(root, "stream");
+    read_whole(root, "max_tokens", false, 1, COMPLETION_MAX_TOKENS, &c->max_output);
     json_object_object_get_ex(root, "system", &system);
     if (read_content(system, "system", characters, bad) < 0) {
         return -1;
     }
-    return read_messages(root, "messages", characters, bad);
+    return read_messages(root, "messages", "user assistant ", characters, bad);
 }
 
 /* ---- Headers ---- */
@@ -107,6 +159,8 @@ static const char *error_type(int status)
     switch (status) {
     case 401:
         return "authentication_error";
+    case 402:
+        return "billing_error";
     case 403:
         return "permission_error";
     case 404:
@@ -243,8 +297,11 @@ static void stream(struct evbuffer *out, const struct reply *r, enum stream_step
 
 const struct shape shape_anthropic = {
     .name = "anthropic",
-    .no_key = "x-api-key header is required: send `x-api-key: KEY`; any key will do.",
-    .authorized = authorized,
+    .family = "anthropic",
+    .refusals = refusals,
+    .fields = fields,
+    .keys = KEY_X_API_KEY | KEY_BEARER,
+    .max_body = 32 * MIB,
     .objection = objection,
     .read = read_body,
     .limits = limits,
@@ -253,4 +310,5 @@ const struct shape shape_anthropic = {
     .error = error_body,
     .stream = stream,
     .stream_error = stream_error,
+    .event = shape_typed_event,
 };

@@ -3,11 +3,17 @@
  *
  *     https://ai.google.dev/api/generate-content                              request, answer, UsageMetadata, streaming
  *     https://ai.google.dev/gemini-api/docs/troubleshooting                   errors and their status words
+ *     https://cloud.google.com/apis/design/errors                             details: ErrorInfo, BadRequest
  *     https://ai.google.dev/gemini-api/docs/rate-limits                       limits; there are no headers that tell them
  *     https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto    QuotaFailure, RetryInfo
  *     https://protobuf.dev/reference/protobuf/google.protobuf/#duration       retryDelay: "37s", "1.5s"
  *
- * Events of a stream end with CR LF here, as that API's do; a reader of events takes either.
+ * Vertex is the same under another path, and takes only a bearer:
+ *
+ *     https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
+ *
+ * Both names of each field are taken, candidateCount and candidate_count, as protocol buffers have it for JSON. Events of a
+ * stream end with CR LF here, as that API's do; a reader of events takes either.
  */
 #include "shape.h"
 
@@ -23,19 +29,126 @@
 
 /* ---- Requests ---- */
 
-static bool authorized(struct evhttp_request *req)
+static const struct refusal_words refusals[REFUSAL_COUNT] = {
+    [REFUSAL_NO_KEY] = {403, NULL, NULL, false,
+                        "Method doesn't allow unregistered callers (callers without established "
+                        "identity)."},
+    [REFUSAL_BAD_KEY] = {400, NULL, "API_KEY_INVALID", false,
+                         "API key not valid. Please pass a valid API key."},
+    [REFUSAL_CONTENT_TYPE] = {400, NULL, NULL, true,
+                              "Invalid JSON payload received. Unknown name \"{name}\": Cannot bind "
+                              "query parameter."},
+    [REFUSAL_JSON] = {400, NULL, NULL, false, "Invalid JSON payload received."},
+    [REFUSAL_MISSING] = {400, NULL, NULL, true,
+                         "* GenerateContentRequest.{name}: {name} is not specified"},
+    [REFUSAL_UNKNOWN] = {400, NULL, NULL, true,
+                         "Invalid JSON payload received. Unknown name \"{name}\": Cannot find "
+                         "field."},
+    [REFUSAL_WRONG_TYPE] = {400, NULL, NULL, true,
+                            "Invalid value at '{name}': it should be {wants}, not {got}"},
+    [REFUSAL_TOO_SMALL] = {400, NULL, NULL, true, "* {name}: {got} is less than {wants}"},
+    [REFUSAL_TOO_LARGE] = {400, NULL, NULL, true, "* {name}: {got} is more than {wants}"},
+    [REFUSAL_VALUE] = {400, NULL, NULL, true, "* {name}: {wants}"},
+    [REFUSAL_BODY] = {400, NULL, NULL, false,
+                      "Request payload size exceeds the limit: {wants} bytes."},
+    [REFUSAL_METHOD] = {405, NULL, NULL, false, "{got} is not allowed here."},
+    [REFUSAL_PATH] = {404, NULL, NULL, false, "Requested entity was not found."},
+};
+
+/* Vertex wants the token of an account. */
+static const struct refusal_words refusals_vertex[REFUSAL_COUNT] = {
+    [REFUSAL_NO_KEY] = {401, NULL, NULL, false,
+                        "Request is missing required authentication credential."},
+    [REFUSAL_BAD_KEY] = {401, NULL, NULL, false, "Request had invalid authentication credentials."},
+    [REFUSAL_CONTENT_TYPE] = {400, NULL, NULL, true,
+                              "Invalid JSON payload received. Unknown name \"{name}\": Cannot bind "
+                              "query parameter."},
+    [REFUSAL_JSON] = {400, NULL, NULL, false, "Invalid JSON payload received."},
+    [REFUSAL_MISSING] = {400, NULL, NULL, true, "The field {name} is required."},
+    [REFUSAL_UNKNOWN] = {400, NULL, NULL, true,
+                         "Invalid JSON payload received. Unknown name \"{name}\": Cannot find "
+                         "field."},
+    [REFUSAL_WRONG_TYPE] = {400, NULL, NULL, true,
+                            "Invalid value at '{name}': it should be {wants}, not {got}"},
+    [REFUSAL_TOO_SMALL] = {400, NULL, NULL, true, "{name}: {got} is less than {wants}"},
+    [REFUSAL_TOO_LARGE] = {400, NULL, NULL, true, "{name}: {got} is more than {wants}"},
+    [REFUSAL_VALUE] = {400, NULL, NULL, true, "{name}: {wants}"},
+    [REFUSAL_BODY] = {400, NULL, NULL, false,
+                      "Request payload size exceeds the limit: {wants} bytes."},
+    [REFUSAL_METHOD] = {405, NULL, NULL, false, "{got} is not allowed here."},
+    [REFUSAL_PATH] = {404, NULL, NULL, false, "Requested entity was not found."},
+};
+
+#define BOTH(one, other, is)                                                                       \
+    {one, is, 0, 0},                                                                               \
+    {                                                                                              \
+        other, is, 0, 0                                                                            \
+    }
+
+static const struct field fields[] = {{"contents", FIELD_LIST | FIELD_MUST, 0, 0},
+                                      {"model", FIELD_STRING, 0, 0},
+                                      FIELD_METADATA,
+                                      BOTH("generationConfig", "generation_config", FIELD_OBJECT),
+                                      BOTH("systemInstruction", "system_instruction", FIELD_OBJECT),
+                                      BOTH("safetySettings", "safety_settings", FIELD_LIST),
+                                      BOTH("toolConfig", "tool_config", FIELD_OBJECT),
+                                      BOTH("cachedContent", "cached_content", FIELD_STRING),
+                                      BOTH("serviceTier", "service_tier", FIELD_STRING),
+                                      {"tools", FIELD_LIST, 0, 0},
+                                      {"labels", FIELD_OBJECT, 0, 0},
+                                      {"store", FIELD_BOOL, 0, 0},
+                                      {NULL, 0, 0, 0}};
+
+#define LENGTH                                                                                     \
+    {"maxOutputTokens", FIELD_WHOLE, 1, COMPLETION_MAX_TOKENS},                                    \
+    {                                                                                              \
+        "max_output_tokens", FIELD_WHOLE, 1, COMPLETION_MAX_TOKENS                                 \
+    }
+#define COUNT                                                                                      \
+    {"candidateCount", FIELD_WHOLE, 1, COMPLETION_MAX_CHOICES},                                    \
+    {                                                                                              \
+        "candidate_count", FIELD_WHOLE, 1, COMPLETION_MAX_CHOICES                                  \
+    }
+
+static const struct field config_fields[] = {
+    LENGTH,
+    COUNT,
+    BOTH("stopSequences", "stop_sequences", FIELD_LIST),
+    BOTH("responseMimeType", "response_mime_type", FIELD_STRING),
+    BOTH("responseSchema", "response_schema", FIELD_OBJECT),
+    BOTH("responseJsonSchema", "response_json_schema", FIELD_ANY),
+    BOTH("responseModalities", "response_modalities", FIELD_LIST),
+    {"temperature", FIELD_NUMBER, 0, 2},
+    BOTH("topP", "top_p", FIELD_NUMBER),
+    BOTH("topK", "top_k", FIELD_NUMBER),
+    {"seed", FIELD_WHOLE, 0, 0},
+    BOTH("presencePenalty", "presence_penalty", FIELD_NUMBER),
+    BOTH("frequencyPenalty", "frequency_penalty", FIELD_NUMBER),
+    BOTH("responseLogprobs", "response_logprobs", FIELD_BOOL),
+    {"logprobs", FIELD_WHOLE, 0, 0},
+    BOTH("enableEnhancedCivicAnswers", "enable_enhanced_civic_answers", FIELD_BOOL),
+    BOTH("speechConfig", "speech_config", FIELD_OBJECT),
+    BOTH("thinkingConfig", "thinking_config", FIELD_OBJECT),
+    BOTH("imageConfig", "image_config", FIELD_OBJECT),
+    BOTH("mediaResolution", "media_resolution", FIELD_STRING),
+    {NULL, 0, 0, 0}};
+
+/* A field by either of its names; NULL where it is not there. */
+static struct json_object *either(struct json_object *o, const char *one, const char *other)
 {
-    return shape_has_header(req, "x-goog-api-key") || shape_has_query(req, "key", NULL) ||
-           shape_has_bearer(req);
+    struct json_object *found = NULL;
+    if (!json_object_object_get_ex(o, one, &found)) {
+        json_object_object_get_ex(o, other, &found);
+    }
+    return found;
 }
 
 static int read_contents(struct json_object *root, int64_t *characters, struct complaint *bad)
 {
-    struct json_object *contents;
+    struct json_object *contents = either(root, "contents", "contents");
     struct json_object *parts;
-    if (!json_object_object_get_ex(root, "contents", &contents) ||
-        !json_object_is_type(contents, json_type_array) || json_object_array_length(contents) < 1) {
-        return read_complain(bad, "contents", "contents must be an array of at least one content");
+    if (json_object_array_length(contents) < 1) {
+        return complain(bad, REFUSAL_MISSING, "contents", NULL, NULL);
     }
     for (size_t i = 0; i < json_object_array_length(contents); i++) {
         if (!json_object_object_get_ex(json_object_array_get_idx(contents, i), "parts", &parts) ||
@@ -51,16 +164,18 @@ static int read_contents(struct json_object *root, int64_t *characters, struct c
 
 static int read_config(struct json_object *root, struct completion *c, struct complaint *bad)
 {
-    struct json_object *config;
-    if (!json_object_object_get_ex(root, "generationConfig", &config) || config == NULL) {
+    static const char *const names[] = {"maxOutputTokens", "max_output_tokens", "candidateCount",
+                                        "candidate_count"};
+    struct json_object *config = either(root, "generationConfig", "generation_config");
+    if (config == NULL) {
         return 0;
     }
-    if (!json_object_is_type(config, json_type_object) ||
-        !read_whole(config, "maxOutputTokens", false, 1, COMPLETION_MAX_TOKENS, &c->max_output) ||
-        !read_whole(config, "candidateCount", false, 1, COMPLETION_MAX_CHOICES, &c->choices)) {
-        return read_complain(bad, "generationConfig",
-                             "maxOutputTokens must be a whole number from 1 to 1000000000, "
-                             "candidateCount one from 1 to 128");
+    if (fields_check(config, config_fields, "generation_config.", false, bad) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        read_whole(config, names[i], false, 1, COMPLETION_MAX_TOKENS,
+                   i < 2 ? &c->max_output : &c->choices);
     }
     return 0;
 }
@@ -68,9 +183,9 @@ static int read_config(struct json_object *root, struct completion *c, struct co
 static int read_body(struct json_object *root, struct completion *c, int64_t *characters,
                      struct complaint *bad)
 {
-    struct json_object *system;
+    struct json_object *system = either(root, "systemInstruction", "system_instruction");
     struct json_object *parts = NULL;
-    if (json_object_object_get_ex(root, "systemInstruction", &system)) {
+    if (system) {
         json_object_object_get_ex(system, "parts", &parts);
         if (read_content(parts, "systemInstruction", characters, bad) < 0) {
             return -1;
@@ -83,13 +198,13 @@ static int read_body(struct json_object *root, struct completion *c, int64_t *ch
 }
 
 /* Without alt=sse the stream would be one JSON array that grows. */
-static const char *objection(struct evhttp_request *req)
+static int objection(struct evhttp_request *req, struct completion *asked, struct complaint *bad)
 {
-    struct completion asked;
-    shape_of(req, &asked);
-    return !asked.stream || shape_has_query(req, "alt", "sse")
-               ? NULL
-               : "This provider streams only server-sent events: add ?alt=sse to the path.";
+    if (!asked->stream || shape_has_query(req, "alt", "sse")) {
+        return 0;
+    }
+    return read_complain(
+        bad, "alt", "This provider streams only server-sent events: add ?alt=sse to the path.");
 }
 
 /* ---- Headers: none ---- */
@@ -160,24 +275,48 @@ static void duration(char *out, size_t size, int64_t us)
     }
 }
 
-static struct json_object *error_root(const struct answer_error *error)
+static struct json_object *details_of_limit(const struct answer_error *error)
 {
     char delay[32];
+    struct json_object *details = jo_list(quota_failure(error));
+    const char *told = error->retry_delay;
+    if (told == NULL && error->wait_us > 0) {
+        duration(delay, sizeof(delay), error->wait_us);
+        told = delay;
+    }
+    if (told) {
+        json_object_array_add(details, jo_put_string(detail("RetryInfo"), "retryDelay", told));
+    }
+    return details;
+}
+
+static struct json_object *key_info(void)
+{
+    struct json_object *o = detail("ErrorInfo");
+    jo_put_string(o, "reason", "API_KEY_INVALID");
+    return jo_list(jo_put_string(o, "domain", "googleapis.com"));
+}
+
+static struct json_object *field_violation(const struct answer_error *error)
+{
+    struct json_object *o = json_object_new_object();
+    jo_put_string(o, "field", error->param);
+    jo_put_string(o, "description", error->message);
+    return jo_list(jo_put(detail("BadRequest"), "fieldViolations", jo_list(o)));
+}
+
+static struct json_object *error_root(const struct answer_error *error)
+{
     struct json_object *o = json_object_new_object();
     jo_put_int(o, "code", error->status);
     jo_put_string(o, "message", error->message);
     jo_put_string(o, "status", status_word(error->status));
     if (error->status == 429) {
-        struct json_object *details = jo_list(quota_failure(error));
-        const char *told = error->retry_delay;
-        if (told == NULL && error->wait_us > 0) {
-            duration(delay, sizeof(delay), error->wait_us);
-            told = delay;
-        }
-        if (told) {
-            json_object_array_add(details, jo_put_string(detail("RetryInfo"), "retryDelay", told));
-        }
-        jo_put(o, "details", details);
+        jo_put(o, "details", details_of_limit(error));
+    } else if (error->code && strcmp(error->code, "API_KEY_INVALID") == 0) {
+        jo_put(o, "details", key_info());
+    } else if (error->param) {
+        jo_put(o, "details", field_violation(error));
     }
     return jo_put(json_object_new_object(), "error", o);
 }
@@ -192,6 +331,12 @@ static void event(struct evbuffer *out, struct json_object *data)
     char *json = jo_render(data);
     evbuffer_add_printf(out, "data: %s\r\n\r\n", json ? json : "{}");
     free(json);
+}
+
+static void form_event(struct evbuffer *out, const char *name, struct json_object *data)
+{
+    (void)name;
+    event(out, data);
 }
 
 static void stream_error(struct evbuffer *out, const struct answer_error *error)
@@ -263,8 +408,11 @@ static void stream(struct evbuffer *out, const struct reply *r, enum stream_step
 
 const struct shape shape_gemini = {
     .name = "gemini",
-    .no_key = "There is no API key: send the header `x-goog-api-key: KEY`; any key will do.",
-    .authorized = authorized,
+    .family = "gemini",
+    .refusals = refusals,
+    .fields = fields,
+    .keys = KEY_GOOG_API_KEY | KEY_QUERY | KEY_BEARER,
+    .max_body = 20 * MIB,
     .objection = objection,
     .read = read_body,
     .limits = limits,
@@ -273,4 +421,23 @@ const struct shape shape_gemini = {
     .error = error_body,
     .stream = stream,
     .stream_error = stream_error,
+    .event = form_event,
+};
+
+const struct shape shape_vertex = {
+    .name = "vertex",
+    .family = "gemini",
+    .refusals = refusals_vertex,
+    .fields = fields,
+    .keys = KEY_BEARER,
+    .max_body = 20 * MIB,
+    .objection = objection,
+    .read = read_body,
+    .limits = limits,
+    .wait = add_wait,
+    .answer = answer,
+    .error = error_body,
+    .stream = stream,
+    .stream_error = stream_error,
+    .event = form_event,
 };

@@ -24,46 +24,114 @@
 
 /* ---- Requests ---- */
 
-static int read_lengths(struct json_object *root, struct completion *c, struct complaint *bad)
+#define ROLES "developer system user assistant tool function "
+
+const struct refusal_words openai_refusals[REFUSAL_COUNT] = {
+    OPENAI_BODY_REFUSALS,
+    OPENAI_REQUEST_REFUSALS,
+    [REFUSAL_UNKNOWN] = {400, NULL, NULL, false, "Unrecognized request argument supplied: {name}"},
+};
+
+#define SHARED_FIELDS(MODEL)                                                                       \
+    {"model", FIELD_STRING | (MODEL), 0, 0}, {"messages", FIELD_LIST | FIELD_MUST, 0, 0},          \
+        FIELD_METADATA, {"max_tokens", FIELD_WHOLE, 1, COMPLETION_MAX_TOKENS},                     \
+        {"max_completion_tokens", FIELD_WHOLE, 1, COMPLETION_MAX_TOKENS},                          \
+        {"n", FIELD_WHOLE, 1, COMPLETION_MAX_CHOICES}, {"stream", FIELD_BOOL, 0, 0},               \
+        {"stream_options", FIELD_OBJECT, 0, 0}, {"temperature", FIELD_NUMBER, 0, 2},               \
+        {"top_p", FIELD_NUMBER, 0, 1}, {"stop", FIELD_STRING | FIELD_LIST, 0, 0},                  \
+        {"seed", FIELD_WHOLE, 0, 0}, {"user", FIELD_STRING, 0, 0}, {"tools", FIELD_LIST, 0, 0},    \
+        {"tool_choice", FIELD_STRING | FIELD_OBJECT, 0, 0},                                        \
+        {"parallel_tool_calls", FIELD_BOOL, 0, 0}, {"functions", FIELD_LIST, 0, 0},                \
+        {"function_call", FIELD_STRING | FIELD_OBJECT, 0, 0},                                      \
+        {"response_format", FIELD_OBJECT, 0, 0}, {"logprobs", FIELD_BOOL, 0, 0},                   \
+        {"top_logprobs", FIELD_WHOLE, 0, 20}, {"logit_bias", FIELD_OBJECT, 0, 0},                  \
+        {"presence_penalty", FIELD_NUMBER, -2, 2}, {"frequency_penalty", FIELD_NUMBER, -2, 2},     \
+        {"reasoning_effort", FIELD_STRING, 0, 0}, {"verbosity", FIELD_STRING, 0, 0},               \
+        {"modalities", FIELD_LIST, 0, 0}, {"audio", FIELD_OBJECT, 0, 0},                           \
+        {"prediction", FIELD_OBJECT, 0, 0}, {"store", FIELD_BOOL, 0, 0},                           \
+        {"service_tier", FIELD_STRING, 0, 0}, {"safety_identifier", FIELD_STRING, 0, 0},           \
+        {"prompt_cache_key", FIELD_STRING, 0, 0}, {"prompt_cache_retention", FIELD_STRING, 0, 0},  \
+    {                                                                                              \
+        "web_search_options", FIELD_OBJECT, 0, 0                                                   \
+    }
+
+static const struct field fields_chat[] = {SHARED_FIELDS(FIELD_MUST), {NULL, 0, 0, 0}};
+static const struct field fields_azure[] = {
+    SHARED_FIELDS(0), {"data_sources", FIELD_LIST, 0, 0}, {NULL, 0, 0, 0}};
+
+static int read_stream_options(struct json_object *root, struct completion *c,
+                               struct complaint *bad)
 {
-    struct json_object *field;
-    const char *name = "max_completion_tokens"; /* the newer name wins where both are there */
-    if (!json_object_object_get_ex(root, name, &field) || field == NULL) {
-        name = "max_tokens";
+    static const struct field fields[] = {{"include_usage", FIELD_BOOL, 0, 0},
+                                          {"include_obfuscation", FIELD_BOOL, 0, 0},
+                                          {NULL, 0, 0, 0}};
+    struct json_object *options;
+    c->stream_usage = false;
+    if (!json_object_object_get_ex(root, "stream_options", &options) || options == NULL) {
+        return 0;
     }
-    if (!read_whole(root, name, false, 1, COMPLETION_MAX_TOKENS, &c->max_output)) {
-        return read_complain(bad, name, "max_tokens must be a whole number from 1 to 1000000000");
+    if (!c->stream) {
+        return read_complain(bad, "stream_options",
+                             "The 'stream_options' parameter is only allowed when 'stream' is "
+                             "enabled.");
     }
-    if (!read_whole(root, "n", false, 1, COMPLETION_MAX_CHOICES, &c->choices)) {
-        return read_complain(bad, "n", "n must be a whole number from 1 to 128");
+    c->asks_usage = true;
+    c->stream_usage = read_true(options, "include_usage");
+    return fields_check(options, fields, "stream_options.", false, bad);
+}
+
+int openai_read_shared(struct json_object *root, struct completion *c, struct complaint *bad)
+{
+    struct json_object *newer = NULL;
+    struct json_object *older = NULL;
+    json_object_object_get_ex(root, "max_completion_tokens", &newer);
+    json_object_object_get_ex(root, "max_tokens", &older);
+    if (newer && older) {
+        return read_complain(bad, "max_tokens",
+                             "Setting 'max_tokens' and 'max_completion_tokens' at the same time is "
+                             "not supported.");
     }
-    return 0;
+    read_whole(root, newer ? "max_completion_tokens" : "max_tokens", false, 1,
+               COMPLETION_MAX_TOKENS, &c->max_output);
+    read_whole(root, "n", false, 1, COMPLETION_MAX_CHOICES, &c->choices);
+    c->stream = read_true(root, "stream");
+    return read_stream_options(root, c, bad);
 }
 
 static int read_chat(struct json_object *root, struct completion *c, int64_t *characters,
                      struct complaint *bad)
 {
-    struct json_object *options;
-    c->stream = read_true(root, "stream");
-    c->stream_usage = json_object_object_get_ex(root, "stream_options", &options) &&
-                      json_object_is_type(options, json_type_object) &&
-                      read_true(options, "include_usage");
-    if (read_messages(root, "messages", characters, bad) < 0) {
+    if (read_messages(root, "messages", ROLES, characters, bad) < 0) {
         return -1;
     }
-    return read_lengths(root, c, bad);
+    return openai_read_shared(root, c, bad);
 }
 
-static bool authorized_azure(struct evhttp_request *req)
-{
-    return shape_has_header(req, "api-key") || shape_has_bearer(req);
-}
+/* ---- Azure's requests ---- */
 
-static const char *objection_azure(struct evhttp_request *req)
+static const struct refusal_words refusals_azure[REFUSAL_COUNT] = {
+    OPENAI_BODY_REFUSALS,
+    [REFUSAL_NO_KEY] = {401, NULL, "401", false,
+                        "Access denied due to invalid subscription key or wrong API endpoint."},
+    [REFUSAL_BAD_KEY] = {401, NULL, "401", false,
+                         "Access denied due to invalid subscription key or wrong API endpoint."},
+    [REFUSAL_CONTENT_TYPE] = {415, NULL, "415", false,
+                              "Unsupported media type '{got}': send application/json."},
+    [REFUSAL_UNKNOWN] = {400, NULL, NULL, false, "Unrecognized request argument supplied: {name}"},
+    [REFUSAL_BODY] = {413, NULL, "413", false, "The request is larger than {wants} bytes."},
+    [REFUSAL_METHOD] = {405, NULL, "405", false, "{got} is not allowed on {name}."},
+    [REFUSAL_PATH] = {404, NULL, "404", false, "Resource not found"},
+};
+
+static int objection_azure(struct evhttp_request *req, struct completion *asked,
+                           struct complaint *bad)
 {
-    return shape_has_query(req, "api-version", NULL)
-               ? NULL
-               : "The parameter api-version is missing: add ?api-version=2024-10-21 to the path.";
+    (void)asked;
+    if (shape_has_query(req, "api-version", NULL)) {
+        return 0;
+    }
+    complain(bad, REFUSAL_PATH, NULL, NULL, NULL); /* 404, as its gateway has it */
+    return -1;
 }
 
 /* ---- Headers ---- */
@@ -146,14 +214,14 @@ static char *error_azure(const struct answer_error *error)
     return jo_render(jo_put(json_object_new_object(), "error", o));
 }
 
-static void stream_error_chat(struct evbuffer *out, const struct answer_error *error)
+void openai_stream_error(struct evbuffer *out, const struct answer_error *error)
 {
     shape_event(out, NULL, jo_put(json_object_new_object(), "error", error_object(error)));
 }
 
 /* ---- Chat ---- */
 
-static struct json_object *usage_chat(const struct usage *use)
+struct json_object *openai_usage(const struct usage *use)
 {
     struct json_object *o = json_object_new_object();
     jo_put_int(o, "prompt_tokens", use->prompt_tokens);
@@ -180,7 +248,7 @@ static struct json_object *root_chat(const struct reply *r, const char *object)
     return jo_put_string(o, "model", r->asked->model);
 }
 
-static char *answer_chat(const struct reply *r)
+char *openai_answer(const struct reply *r)
 {
     struct json_object *choices = json_object_new_array();
     for (int64_t i = 0; i < r->asked->choices; i++) {
@@ -197,7 +265,7 @@ static char *answer_chat(const struct reply *r)
     }
     struct json_object *root = jo_put(root_chat(r, "chat.completion"), "choices", choices);
     if (r->with_usage) {
-        jo_put(root, "usage", usage_chat(r->use));
+        jo_put(root, "usage", openai_usage(r->use));
     }
     return jo_render(root);
 }
@@ -207,7 +275,7 @@ static void chunk_chat(struct evbuffer *out, const struct reply *r, struct json_
 {
     struct json_object *root = jo_put(root_chat(r, "chat.completion.chunk"), "choices", choices);
     if (r->with_usage) {
-        jo_put(root, "usage", usage ? usage_chat(r->use) : NULL);
+        jo_put(root, "usage", usage ? openai_usage(r->use) : NULL);
     }
     shape_event(out, NULL, root);
 }
@@ -225,7 +293,7 @@ static struct json_object *delta_chat(const struct reply *r, enum stream_step st
     return delta;
 }
 
-static void stream_chat(struct evbuffer *out, const struct reply *r, enum stream_step step)
+void openai_stream(struct evbuffer *out, const struct reply *r, enum stream_step step)
 {
     for (int64_t i = 0; i < r->asked->choices; i++) {
         struct json_object *choice = json_object_new_object();
@@ -247,28 +315,33 @@ static void stream_chat(struct evbuffer *out, const struct reply *r, enum stream
 
 const struct shape shape_openai_chat = {
     .name = "openai-chat",
-    .no_key = OPENAI_NO_KEY,
-    .authorized = shape_has_bearer,
+    .family = "chat",
+    .refusals = openai_refusals,
+    .fields = fields_chat,
+    .keys = KEY_BEARER,
+    .max_body = OPENAI_MAX_BODY,
     .read = read_chat,
     .limits = openai_limits,
     .wait = openai_wait,
-    .answer = answer_chat,
+    .answer = openai_answer,
     .error = openai_error,
-    .stream = stream_chat,
-    .stream_error = stream_error_chat,
+    .stream = openai_stream,
+    .stream_error = openai_stream_error,
 };
 
 const struct shape shape_azure = {
     .name = "azure",
-    .no_key = "Access denied: send the header `api-key: KEY` or `Authorization: Bearer TOKEN`; any "
-              "will do.",
-    .authorized = authorized_azure,
+    .family = "chat",
+    .refusals = refusals_azure,
+    .fields = fields_azure,
+    .keys = KEY_API_KEY | KEY_BEARER,
+    .max_body = OPENAI_MAX_BODY,
     .objection = objection_azure,
     .read = read_chat,
     .limits = limits_azure,
     .wait = wait_azure,
-    .answer = answer_chat,
+    .answer = openai_answer,
     .error = error_azure,
-    .stream = stream_chat,
-    .stream_error = stream_error_chat,
+    .stream = openai_stream,
+    .stream_error = openai_stream_error,
 };

@@ -16,16 +16,52 @@
 #include "read.h"
 #include "shape_openai.h"
 
+#define ROLES "developer system user assistant "
+
+static const struct refusal_words refusals_responses[REFUSAL_COUNT] = {
+    OPENAI_BODY_REFUSALS,
+    OPENAI_REQUEST_REFUSALS,
+    [REFUSAL_UNKNOWN] = {400, NULL, "unknown_parameter", true, "Unknown parameter: '{name}'."},
+};
+
+static const struct field fields_responses[] = {
+    {"model", FIELD_STRING | FIELD_MUST, 0, 0},
+    {"input", FIELD_STRING | FIELD_LIST | FIELD_MUST, 0, 0},
+    FIELD_METADATA,
+    {"instructions", FIELD_STRING, 0, 0},
+    {"max_output_tokens", FIELD_WHOLE, 16, COMPLETION_MAX_TOKENS},
+    {"max_tool_calls", FIELD_WHOLE, 0, 0},
+    {"stream", FIELD_BOOL, 0, 0},
+    {"stream_options", FIELD_OBJECT, 0, 0},
+    {"background", FIELD_BOOL, 0, 0},
+    {"conversation", FIELD_STRING | FIELD_OBJECT, 0, 0},
+    {"include", FIELD_LIST, 0, 0},
+    {"parallel_tool_calls", FIELD_BOOL, 0, 0},
+    {"previous_response_id", FIELD_STRING, 0, 0},
+    {"prompt", FIELD_OBJECT, 0, 0},
+    {"prompt_cache_key", FIELD_STRING, 0, 0},
+    {"prompt_cache_retention", FIELD_STRING, 0, 0},
+    {"reasoning", FIELD_OBJECT, 0, 0},
+    {"safety_identifier", FIELD_STRING, 0, 0},
+    {"service_tier", FIELD_STRING, 0, 0},
+    {"store", FIELD_BOOL, 0, 0},
+    {"temperature", FIELD_NUMBER, 0, 2},
+    {"text", FIELD_OBJECT, 0, 0},
+    {"tool_choice", FIELD_STRING | FIELD_OBJECT, 0, 0},
+    {"tools", FIELD_LIST, 0, 0},
+    {"top_logprobs", FIELD_WHOLE, 0, 20},
+    {"top_p", FIELD_NUMBER, 0, 1},
+    {"truncation", FIELD_STRING, 0, 0},
+    {"user", FIELD_STRING, 0, 0},
+    {NULL, 0, 0, 0}};
+
 static int read_responses(struct json_object *root, struct completion *c, int64_t *characters,
                           struct complaint *bad)
 {
     struct json_object *input;
     struct json_object *instructions = NULL;
     c->stream = read_true(root, "stream");
-    if (!read_whole(root, "max_output_tokens", false, 1, COMPLETION_MAX_TOKENS, &c->max_output)) {
-        return read_complain(bad, "max_output_tokens",
-                             "max_output_tokens must be a whole number from 1 to 1000000000");
-    }
+    read_whole(root, "max_output_tokens", false, 16, COMPLETION_MAX_TOKENS, &c->max_output);
     json_object_object_get_ex(root, "instructions", &instructions);
     if (read_content(instructions, "instructions", characters, bad) < 0) {
         return -1;
@@ -34,7 +70,7 @@ static int read_responses(struct json_object *root, struct completion *c, int64_
         json_object_is_type(input, json_type_string)) {
         return read_content(input, "input", characters, bad);
     }
-    return read_messages(root, "input", characters, bad);
+    return read_messages(root, "input", ROLES, characters, bad);
 }
 
 static void stream_error_responses(struct evbuffer *out, const struct answer_error *error)
@@ -169,8 +205,11 @@ static void stream_responses(struct evbuffer *out, const struct reply *r, enum s
 
 const struct shape shape_openai_responses = {
     .name = "openai-responses",
-    .no_key = OPENAI_NO_KEY,
-    .authorized = shape_has_bearer,
+    .family = "responses",
+    .refusals = refusals_responses,
+    .fields = fields_responses,
+    .keys = KEY_BEARER,
+    .max_body = OPENAI_MAX_BODY,
     .read = read_responses,
     .limits = openai_limits,
     .wait = openai_wait,
@@ -178,4 +217,5 @@ const struct shape shape_openai_responses = {
     .error = openai_error,
     .stream = stream_responses,
     .stream_error = stream_error_responses,
+    .event = shape_typed_event,
 };

@@ -10,17 +10,30 @@
  */
 #include "call.h"
 
+#include <string.h>
+
 #include <event2/buffer.h>
 #include <event2/http.h>
 
 #include "answer.h"
+#include "form.h"
 #include "log.h"
 #include "provider.h"
 
 #define MOST_PIECES 20
 
-int64_t stream_pieces(int64_t tokens)
+static bool has_steps(const struct call *call)
 {
+    return call->fault.kind == FAULT_FORM && form_has(call->fault.form, "events");
+}
+
+int64_t stream_pieces(const struct call *call)
+{
+    int64_t tokens = call->use.completion_tokens;
+    if (has_steps(call)) {
+        int64_t steps = (int64_t)form_steps(call->fault.form);
+        return steps > 0 ? steps - 1 : 0;
+    }
     return tokens < MOST_PIECES ? tokens : MOST_PIECES;
 }
 
@@ -53,11 +66,21 @@ static void append_end(struct call *call, struct evbuffer *out)
     }
 }
 
-/* What happens halfway instead of going on; STREAM_THEN_WAIT: nothing. */
+/* The form's stream ends without ending: NULL, or how. */
+static const char *abrupt_end(const struct call *call)
+{
+    return form_text(call->fault.form, "end");
+}
+
+/* What happens halfway, or for a form after all of it, instead of going on; STREAM_THEN_WAIT: nothing. */
 static enum stream_then breaks(const struct call *call)
 {
-    if (!call->begun || call->sent < call->pieces / 2) {
+    const char *end = abrupt_end(call);
+    if (!call->begun || call->sent < (end ? call->pieces : call->pieces / 2)) {
         return STREAM_THEN_WAIT;
+    }
+    if (end) {
+        return strcmp(end, "reset") == 0 ? STREAM_THEN_RESET : STREAM_THEN_DROP;
     }
     switch (call->fault.kind) {
     case FAULT_STALL:
@@ -71,10 +94,47 @@ static enum stream_then breaks(const struct call *call)
     }
 }
 
+/* The shape's own, or the steps that the form has instead, of which the first goes with the head. */
+static void append_part(struct call *call, struct evbuffer *out, bool first)
+{
+    struct reply reply = call_reply(call);
+    struct form_facts facts = {&reply, call->fault.fill};
+    size_t step = first ? 0 : (size_t)call->sent + 1;
+    if (!has_steps(call)) {
+        append(call, out, first ? STREAM_BEGIN : STREAM_PIECE);
+    } else if (step < form_steps(call->fault.form)) {
+        form_step(call->fault.form, step, &facts, out);
+    }
+}
+
+/* What a form makes of what the shape has written. */
+static void change(struct call *call, struct evbuffer *out, bool first)
+{
+    struct reply reply = call_reply(call);
+    struct form_facts facts = {&reply, call->fault.fill};
+    if (call->fault.kind != FAULT_FORM) {
+        return;
+    }
+    form_patch(call->fault.form, &facts, out);
+    const char *before = first ? form_text(call->fault.form, "before") : NULL;
+    if (before) {
+        evbuffer_prepend(out, before, strlen(before));
+    }
+}
+
+/* A part of the answer, if there is anything in it. */
+static void send_part(struct call *call, struct evbuffer *out, bool last)
+{
+    gzip_part(&call->gz, out, last);
+    if (evbuffer_get_length(out) > 0) {
+        evhttp_send_reply_chunk(call->req, out);
+    }
+}
+
 static bool is_last(const struct call *call)
 {
     bool may_break = call->fault.kind == FAULT_STALL || call->fault.kind == FAULT_TRUNCATE ||
-                     call->fault.kind == FAULT_RESET_BODY;
+                     call->fault.kind == FAULT_RESET_BODY || abrupt_end(call);
     return call->sent == call->pieces && !may_break;
 }
 
@@ -89,22 +149,22 @@ enum stream_then stream_step(struct call *call)
         log_event("error", "no_memory", "what=stream");
         return STREAM_THEN_RESET;
     }
-    if (!call->begun) {
+    bool first = !call->begun;
+    if (first) {
         call->begun = true;
-        answer_stream(call->provider, call->req);
-        append(call, out, STREAM_BEGIN);
-    } else {
-        append(call, out, STREAM_PIECE);
-        call->sent++;
+        answer_stream(call->provider, call->req, call->fault.form, &call->gz);
     }
+    append_part(call, out, first);
+    call->sent += !first;
     bool last = is_last(call);
     if (last) {
         call_settle(call);
-        append_end(call, out);
+        if (!has_steps(call)) {
+            append_end(call, out);
+        }
     }
-    if (evbuffer_get_length(out) > 0) {
-        evhttp_send_reply_chunk(call->req, out);
-    }
+    change(call, out, first);
+    send_part(call, out, last);
     evbuffer_free(out);
     return last ? STREAM_THEN_DONE : STREAM_THEN_WAIT;
 }

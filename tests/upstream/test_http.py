@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 
-from harness import DEADLINE_S, PATH, Answer, ProviderTest, body, main, program
+from harness import DEADLINE_S, HEADERS, PATH, Answer, ProviderTest, body, main, program
 
 
 class StrictProviderTest(ProviderTest):
@@ -165,8 +165,7 @@ class StrictProviderTest(ProviderTest):
         p = self.start()
         for headers in ({}, {"Authorization": "Basic x"}, {"Authorization": "Bearer "}):
             answer = p.ask("POST", PATH, json.dumps(body()), **headers)
-            self.assertEqual(answer.status, 401)
-            self.assertEqual(answer.json["error"]["code"], "invalid_api_key")
+            self.assertEqual((answer.status, answer.json["error"]["code"]), (401, None))
         self.assertEqual(p.ask("GET", PATH).status, 405)
         self.assertEqual(p.ask("POST", "/v1/none", "{}").status, 404)
         self.assertEqual(p.ask("GET", "/healthz").json, {"status": "ok"})
@@ -176,7 +175,7 @@ class StrictProviderTest(ProviderTest):
         p = self.start("--latency-ms", "0")
         wrong = ["", "{", "[]", "{}", json.dumps(body()) + "x", b'{"model":"\xff"}', "[" * 500,
                  body(model=5), body(model="m" * 129), body(messages=[]), body(messages="hi"),
-                 body(messages=[{"content": "x"}]), body(messages=[{"role": "u", "content": 5}]),
+                 body(messages=[{"content": "x"}]), body(messages=[{"role": "user", "content": 5}]),
                  body(max_tokens=0), body(max_tokens=-1), body(max_tokens="5"),
                  body(max_tokens=10**30), body(max_tokens=1.5), body(n=0), body(n=129),
                  body(max_completion_tokens=0), body(metadata=[]),
@@ -192,13 +191,13 @@ class StrictProviderTest(ProviderTest):
 
     def test_sizes_are_bounded(self):
         p = self.start("--max-body", "2000", "--max-in-flight", "1")
-        self.assertEqual(p.call(body(messages=[{"role": "u", "content": "x" * 2500}])).status, 413)
+        self.assertEqual(p.call(body(messages=[{"role": "user", "content": "x" * 2500}])).status, 413)
         try:
             self.assertEqual(p.call("x" * 20000).status, 413)
         except (ConnectionError, http.client.HTTPException):
             pass  # closed while we were still sending
         hung = p.connect()
-        hung.request("POST", PATH, json.dumps(body()), {"Authorization": "Bearer a", "x-fault": "hang"})
+        hung.request("POST", PATH, json.dumps(body()), {**HEADERS, "x-fault": "hang"})
         p.wait_for(lambda r: r["in_flight"] == 1)
         self.assertEqual(p.call(body()).status, 503)
         hung.close()
@@ -230,7 +229,7 @@ class StrictProviderTest(ProviderTest):
     def test_a_call_whose_client_left_is_charged(self):
         p = self.start("--latency-ms", "200")
         gone = p.connect()
-        gone.request("POST", PATH, json.dumps(body(output=5)), {"Authorization": "Bearer a"})
+        gone.request("POST", PATH, json.dumps(body(output=5)), {**HEADERS})
         p.wait_for(lambda r: r["in_flight"] == 1)
         gone.close()
         report = p.wait_for(lambda r: r["in_flight"] == 0)
@@ -242,7 +241,7 @@ class StrictProviderTest(ProviderTest):
         content = json.dumps(body())
         for leave in ("close", "reset", "pipelined", "pipelined reset"):
             connection = p.connect()
-            connection.request("POST", PATH, content, {"Authorization": "Bearer a", "x-fault": "hang"})
+            connection.request("POST", PATH, content, {**HEADERS, "x-fault": "hang"})
             p.wait_for(lambda r: r["in_flight"] == 1)
             if "pipelined" in leave:
                 connection.sock.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
@@ -255,7 +254,7 @@ class StrictProviderTest(ProviderTest):
     def test_pipelined_requests_are_answered_in_turn(self):
         p = self.start("--latency-ms", "5", "--tpm", "1000000")
         content = json.dumps(body(output=1)).encode()
-        one = (f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\n"
+        one = (f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\nContent-Type: application/json\r\n"
                f"Content-Length: {len(content)}\r\n\r\n").encode() + content
         with socket.create_connection(("127.0.0.1", p.port), DEADLINE_S) as connection:
             connection.sendall(one * 20)
@@ -268,7 +267,7 @@ class StrictProviderTest(ProviderTest):
     def test_reset_forgets_also_what_is_in_flight(self):
         p = self.start("--rpm", "2", "--latency-ms", "300")
         late = p.connect()
-        late.request("POST", PATH, json.dumps(body(output=5)), {"Authorization": "Bearer a"})
+        late.request("POST", PATH, json.dumps(body(output=5)), {**HEADERS})
         p.wait_for(lambda r: r["in_flight"] == 1)
         self.assertEqual(p.ask("POST", "/reset").status, 200)
         self.assertEqual(Answer(late.getresponse()).status, 200)
@@ -313,7 +312,7 @@ class StrictProviderTest(ProviderTest):
     def test_a_thousand_in_flight(self):
         p = self.start("--rpm", "5000", "--tpm", "1000000", "--latency-ms", "1500")
         content = json.dumps(body(output=1)).encode()
-        head = (f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\n"
+        head = (f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\nContent-Type: application/json\r\n"
                 f"Content-Length: {len(content)}\r\n\r\n").encode()
         sockets = []
         for _ in range(900):

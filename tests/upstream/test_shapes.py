@@ -4,15 +4,19 @@ Where each shape is documented is at the head of the shape_*.c files.
 """
 
 import json
+import struct
 import threading
 import time
+import zlib
 
 from harness import DEADLINE_S, Answer, ProviderTest, main
 
-BEARER = {"Authorization": "Bearer any"}
+JSON = {"Content-Type": "application/json"}
+BEARER = {"Authorization": "Bearer any", **JSON}
 TOLD = {"output_tokens": 30, "cached_tokens": 4, "cache_write_tokens": 2, "reasoning_tokens": 5}
 TEXT = "x" * 80  # 20 tokens
 MESSAGES = [{"role": "user", "content": TEXT}]
+VERTEX = "/v1/projects/p-1/locations/us-central1/publishers/google/models/g"
 CONTENTS = [{"role": "user", "parts": [{"text": TEXT}]}]
 
 # path, headers, body, the path that streams, and what a streaming body has in addition
@@ -22,17 +26,34 @@ SHAPES = {
     "groq": ("/openai/v1/chat/completions", BEARER,
              {"model": "m", "messages": MESSAGES, "max_completion_tokens": 100},
              None, {"stream": True, "stream_options": {"include_usage": True}}),
-    "azure": ("/openai/deployments/d1/chat/completions?api-version=2024-10-21", {"api-key": "any"},
+    "azure": ("/openai/deployments/d1/chat/completions?api-version=2024-10-21", {"api-key": "any", **JSON},
               {"messages": MESSAGES, "max_tokens": 100},
               None, {"stream": True, "stream_options": {"include_usage": True}}),
     "responses": ("/v1/responses", BEARER, {"model": "m", "input": TEXT, "max_output_tokens": 100},
                   None, {"stream": True}),
-    "anthropic": ("/v1/messages", {"x-api-key": "any", "anthropic-version": "2023-06-01"},
+    "anthropic": ("/v1/messages", {"x-api-key": "any", "anthropic-version": "2023-06-01", **JSON},
                   {"model": "m", "messages": MESSAGES, "max_tokens": 100}, None, {"stream": True}),
-    "gemini": ("/v1beta/models/g:generateContent", {"x-goog-api-key": "any"},
+    "gemini": ("/v1beta/models/g:generateContent", {"x-goog-api-key": "any", **JSON},
                {"contents": CONTENTS, "generationConfig": {"maxOutputTokens": 100}},
                "/v1beta/models/g:streamGenerateContent?alt=sse", {}),
+    "vertex": (VERTEX + ":generateContent", BEARER,
+               {"contents": CONTENTS, "generation_config": {"max_output_tokens": 100}},
+               VERTEX + ":streamGenerateContent?alt=sse", {}),
+    "completions": ("/v1/completions", BEARER, {"model": "m", "prompt": TEXT, "max_tokens": 100},
+                    None, {"stream": True, "stream_options": {"include_usage": True}}),
+    "mistral": ("/mistral/v1/chat/completions", BEARER,
+                {"model": "m", "messages": MESSAGES, "max_tokens": 100}, None, {"stream": True}),
+    "cohere": ("/v2/chat", BEARER, {"model": "m", "messages": MESSAGES, "max_tokens": 100},
+               None, {"stream": True}),
+    "ollama": ("/api/chat", JSON,
+               {"model": "m", "messages": MESSAGES, "stream": False, "options": {"num_predict": 100}},
+               None, {"stream": True}),
+    "bedrock": ("/model/anthropic.claude-v1%3A0/converse", BEARER,
+                {"messages": [{"role": "user", "content": [{"text": TEXT}]}], "inferenceConfig": {"maxTokens": 100}},
+                "/model/anthropic.claude-v1%3A0/converse-stream", {}),
 }
+CHATS = ("chat", "groq", "azure", "mistral", "completions")  # all of which tell usage in the same way
+GEMINIS = ("gemini", "vertex")
 
 
 def call(provider, shape, stream=False, headers=None, told=None, **more):
@@ -45,8 +66,12 @@ def call(provider, shape, stream=False, headers=None, told=None, **more):
                         **{**(mine if headers is None else headers), "Content-Type": "application/json"})
 
 
-def events(raw):
+def events(raw, shape="chat"):
     """The events of a stream as pairs of a name (None where there is none) and the data."""
+    if shape == "ollama":
+        return [(None, json.loads(line)) for line in raw.decode().splitlines()]
+    if shape == "bedrock":
+        return frames(raw)
     found = []
     for block in raw.decode().replace("\r\n", "\n").split("\n\n"):
         lines = [line.split(": ", 1) for line in block.split("\n") if line]
@@ -57,10 +82,32 @@ def events(raw):
     return found
 
 
+def frames(raw):
+    """Amazon's binary framing, with both of its sums checked; exceptions are named as such."""
+    found = []
+    while raw:
+        total, head, crc = struct.unpack(">III", raw[:12])
+        if zlib.crc32(raw[:8]) != crc or zlib.crc32(raw[:total - 4]) != struct.unpack(">I", raw[total - 4:total])[0]:
+            raise ValueError("a sum is wrong")
+        fields, at = {}, 12
+        while at < 12 + head:
+            name = raw[at + 1:at + 1 + raw[at]].decode()
+            at += 1 + raw[at]
+            kind, length = struct.unpack(">BH", raw[at:at + 3])
+            assert kind == 7, kind
+            fields[name] = raw[at + 3:at + 3 + length].decode()
+            at += 3 + length
+        assert fields[":content-type"] == "application/json", fields
+        name = fields[":event-type"] if fields[":message-type"] == "event" else fields[":exception-type"]
+        found.append((name, json.loads(raw[at:total - 4])))
+        raw = raw[total:]
+    return found
+
+
 class ShapesTest(ProviderTest):
     def usage(self, shape, answer):
         """Input and output, checked field by field."""
-        if shape in ("chat", "groq", "azure"):
+        if shape in CHATS:
             self.assertEqual(answer["usage"], {
                 "prompt_tokens": 20, "completion_tokens": 30, "total_tokens": 50,
                 "prompt_tokens_details": {"cached_tokens": 4},
@@ -73,6 +120,16 @@ class ShapesTest(ProviderTest):
             self.assertEqual(answer["usage"], {
                 "input_tokens": 14, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 4,
                 "output_tokens": 30})
+        elif shape == "cohere":
+            self.assertEqual(answer["usage"], {
+                "billed_units": {"input_tokens": 20, "output_tokens": 30},
+                "tokens": {"input_tokens": 20, "output_tokens": 30}, "cached_tokens": 4})
+        elif shape == "ollama":
+            self.assertEqual((answer["prompt_eval_count"], answer["eval_count"]), (20, 30))
+        elif shape == "bedrock":
+            self.assertEqual(answer["usage"], {
+                "inputTokens": 14, "outputTokens": 30, "totalTokens": 50, "cacheReadInputTokens": 4,
+                "cacheWriteInputTokens": 2})
         else:
             self.assertEqual(answer["usageMetadata"], {
                 "promptTokenCount": 20, "cachedContentTokenCount": 4, "candidatesTokenCount": 25,
@@ -112,10 +169,28 @@ class ShapesTest(ProviderTest):
         for shape in SHAPES:
             answer = call(p, shape, stream=True)
             self.assertEqual((shape, answer.status), (shape, 200))
-            self.assertTrue(answer.headers["Content-Type"].startswith("text/event-stream"))
-            seen = events(answer.raw)
+            kind = {"ollama": "application/x-ndjson", "bedrock": "application/vnd.amazon.eventstream"}
+            self.assertTrue(answer.headers["Content-Type"].startswith(kind.get(shape, "text/event-stream")))
+            seen = events(answer.raw, shape)
             names[shape] = [name for name, _ in seen]
-            if shape in ("chat", "groq", "azure"):
+            if shape == "mistral":
+                self.assertEqual(seen[-1][1], "[DONE]")
+                self.usage(shape, seen[-2][1])
+                self.assertEqual(seen[-2][1]["choices"][0]["finish_reason"], "stop")
+            elif shape == "completions":
+                self.usage(shape, seen[-2][1])
+                self.assertTrue(all(data["object"] == "text_completion" for _, data in seen[:-1]))
+            elif shape == "cohere":
+                self.usage(shape, seen[-1][1]["delta"])
+                self.assertTrue(all(name == data["type"] for name, data in seen))
+            elif shape == "ollama":
+                self.usage(shape, seen[-1][1])
+                self.assertEqual([data["done"] for _, data in seen], [False] * 20 + [True])
+            elif shape == "bedrock":
+                self.usage(shape, seen[-1][1])
+                self.assertEqual([name for name, _ in seen], ["messageStart"] + ["contentBlockDelta"] * 20 +
+                                 ["contentBlockStop", "messageStop", "metadata"])
+            elif shape in CHATS:
                 self.assertEqual(seen[-1][1], "[DONE]")
                 self.assertEqual(seen[-2][1]["choices"], [])
                 self.usage(shape, seen[-2][1])
@@ -187,41 +262,44 @@ class ShapesTest(ProviderTest):
             self.assertTrue(40 + 2 <= report["tokens"] < 40 + 30, report["tokens"])
             self.assertEqual(report["counted_tokens"], report["tokens"])
 
-    def test_keys_are_asked_for(self):
+    def test_paths_are_those_that_there_are(self):
         p = self.start()
-        for shape in SHAPES:
-            headers = {"anthropic-version": "2023-06-01"} if shape == "anthropic" else {}
-            answer = call(p, shape, headers=headers)
-            self.assertEqual((shape, answer.status), (shape, 401))
-            error = answer.json["error"]
-            self.assertTrue(error["message"])
-            if shape == "anthropic":
-                self.assertEqual((answer.json["type"], error["type"]), ("error", "authentication_error"))
-            elif shape == "gemini":
-                self.assertEqual((error["code"], error["status"]), (401, "UNAUTHENTICATED"))
-            elif shape == "azure":
-                self.assertEqual(error["code"], "401")
-            else:
-                self.assertEqual(error["code"], "invalid_api_key")
-        self.assertEqual(p.report()["failures"]["unauthorized"], len(SHAPES))
-
-    def test_what_else_a_request_must_have(self):
-        p = self.start()
-        self.assertEqual(call(p, "anthropic", headers={"x-api-key": "a"}).status, 400)
-        self.assertEqual(call(p, "anthropic", max_tokens=None).status, 400)
-        self.assertEqual(call(p, "responses", input=None).status, 400)
-        self.assertEqual(call(p, "gemini", contents=[]).status, 400)
-        self.assertEqual(call(p, "gemini", contents=["x"]).status, 400)
-        self.assertEqual(call(p, "gemini", generationConfig={"maxOutputTokens": 0}).status, 400)
-        _, headers, body, _, _ = SHAPES["azure"]
-        answer = p.ask("POST", "/openai/deployments/d1/chat/completions", json.dumps(body), **headers)
-        self.assertEqual(answer.status, 400)
-        answer = p.ask("POST", "/v1beta/models/g:streamGenerateContent", "{}", **SHAPES["gemini"][1])
-        self.assertEqual(answer.status, 400)
         for path in ("/v1beta/models/:generateContent", "/v1beta/models/a/b:generateContent",
-                     "/openai/deployments/" + "d" * 200 + "/chat/completions"):
-            self.assertEqual(p.ask("POST", path, "{}", **BEARER).status, 404)
-        self.assertEqual(p.ask("GET", "/v1/messages").status, 405)
+                     "/openai/deployments/" + "d" * 200 + "/chat/completions", "/v1/projects/p/locations//publishers/"
+                     "google/models/m:generateContent", "/model/a/b/converse", "/v1/chat/completions/", "/mistral/v1/x"):
+            self.assertEqual(p.ask("POST", path, "{}", **BEARER).status, 404, path)
+        for path in ("/api/v1/chat/completions", "/chat/completions", "/v1beta/openai/chat/completions",
+                     "/api/paas/v4/chat/completions", "/inference/v1/chat/completions"):
+            self.assertEqual(p.ask("POST", path, json.dumps(SHAPES["chat"][2]), **BEARER).status, 200, path)
+
+    def test_embeddings_have_no_output(self):
+        p = self.start("--tpm", "100")
+        for given, count, tokens in ((TEXT, 1, 20), ([TEXT, TEXT], 2, 40), ([1, 2, 3], 3, 3), ([[1, 2], [3]], 2, 3)):
+            answer = p.ask("POST", "/v1/embeddings", json.dumps({"model": "e", "input": given}), **BEARER)
+            self.assertEqual(answer.status, 200, answer.raw)
+            self.assertEqual(answer.usage, {"prompt_tokens": tokens, "total_tokens": tokens})
+            self.assertEqual([one["index"] for one in answer.json["data"]], list(range(count)))
+        report = p.stop()
+        self.assertEqual((report["input_tokens"], report["output_tokens"], report["estimated_tokens"]), (66, 0, 66))
+
+    def test_old_completions_take_16_unless_told(self):
+        p = self.start()
+        answer = p.ask("POST", "/v1/completions", json.dumps({"model": "c", "prompt": TEXT}), **BEARER)
+        self.assertTrue(answer.json["choices"][0]["text"])
+        self.assertLessEqual(answer.usage["completion_tokens"], 16)
+        self.assertEqual(p.stop()["estimated_tokens"], 36)
+
+    def test_ollama_streams_unless_told_not_to(self):
+        p = self.start()
+        answer = p.ask("POST", "/api/chat", json.dumps({"model": "m", "messages": MESSAGES}))
+        self.assertEqual(answer.headers["Content-Type"], "application/x-ndjson")
+
+    def test_bedrock_reads_lengths_from_its_own_field_too(self):
+        p = self.start()
+        path, headers, body, _, _ = SHAPES["bedrock"]
+        request = dict(body, requestMetadata={"input_tokens": "9", "output_tokens": "8"})
+        usage = p.ask("POST", path, json.dumps(request), **headers).usage
+        self.assertEqual((usage["inputTokens"], usage["outputTokens"]), (9, 8))
 
     def test_limits_are_told_in_each_shape(self):
         for shape in SHAPES:
@@ -231,7 +309,18 @@ class ShapesTest(ProviderTest):
             headers = answer.headers
             refused = call(p, shape)
             self.assertEqual((shape, refused.status), (shape, 429))
-            if shape == "gemini":
+            if shape == "mistral":
+                self.assertEqual([headers[f"x-ratelimit-{what}-{unit}-minute"] for unit in ("req", "tokens")
+                                  for what in ("limit", "remaining")], ["1", "0", "30000", "29950"])
+                self.assertEqual(refused.headers["Retry-After"], "60")
+                self.assertEqual((refused.json["object"], refused.json["type"]), ("error", "rate_limited"))
+            elif shape in ("cohere", "ollama", "bedrock"):
+                self.assertFalse([name for name in headers if "ratelimit" in name.lower()])
+                self.assertIsNone(refused.headers["Retry-After"])
+                if shape == "bedrock":
+                    self.assertTrue(refused.headers["x-amzn-ErrorType"].startswith("ThrottlingException:"))
+                self.assertIn("Over the limit", str(refused.json["error" if shape == "ollama" else "message"]))
+            elif shape in GEMINIS:
                 self.assertFalse([name for name in headers if "ratelimit" in name.lower()])
                 self.assertIsNone(refused.headers["Retry-After"])
                 error = refused.json["error"]
@@ -273,7 +362,7 @@ class ShapesTest(ProviderTest):
             for one in calls:
                 one.join()
             self.assertEqual([answer.status for answer in answers], [200, 200])
-            ends = sorted("Over the limit" in json.dumps(events(answer.raw)[-1]) for answer in answers)
+            ends = sorted("Over the limit" in json.dumps(events(answer.raw, shape)[-1]) for answer in answers)
             self.assertEqual(ends, [False, True], shape)
             report = p.stop()
             self.assertEqual((report["status_429_at_end"], report["status_429"]), (1, 1))

@@ -1,0 +1,13 @@
+/*
+ * The CRC-32 of gzip and of Amazon's event streams.
+ */
+#ifndef UPSTREAM_CRC32_H
+#define UPSTREAM_CRC32_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* That of all bytes so far, 0 at first, and these. */
+uint32_t crc32_add(uint32_t crc, const void *bytes, size_t len);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ *     total length, 4 bytes | length of the headers, 4 | CRC-32 of those 8, 4 | headers | payload | CRC-32 of all before, 4
+ *
+ * all of them in the network's order. A header is the length of its name in one byte, the name, a 7 for a text, the text's
+ * length in two bytes, the text.
+ */
+#include "frame.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "crc32.h"
+
+static void put32(unsigned char *at, uint32_t n)
+{
+    for (int i = 0; i < 4; i++) {
+        at[i] = (unsigned char)(n >> (24 - 8 * i));
+    }
+}
+
+static void add_header(struct evbuffer *out, const char *name, const char *value)
+{
+    size_t len = strlen(value);
+    unsigned char name_len = (unsigned char)strlen(name);
+    unsigned char middle[3] = {7, (unsigned char)(len >> 8), (unsigned char)len};
+    evbuffer_add(out, &name_len, 1);
+    evbuffer_add(out, name, name_len);
+    evbuffer_add(out, middle, sizeof(middle));
+    evbuffer_add(out, value, len);
+}
+
+void frame_append(struct evbuffer *out, const char *message_type, const char *name,
+                  const char *payload, size_t len)
+{
+    unsigned char prelude[12];
+    unsigned char end[4];
+    struct evbuffer *headers = evbuffer_new();
+    if (headers == NULL) {
+        return; /* as all of an answer without memory: shorter */
+    }
+    add_header(headers, strcmp(message_type, "event") == 0 ? ":event-type" : ":exception-type",
+               name);
+    add_header(headers, ":content-type", "application/json");
+    add_header(headers, ":message-type", message_type);
+    size_t headers_len = evbuffer_get_length(headers);
+    put32(prelude, (uint32_t)(sizeof(prelude) + headers_len + len + sizeof(end)));
+    put32(prelude + 4, (uint32_t)headers_len);
+    put32(prelude + 8, crc32_add(0, prelude, 8));
+    uint32_t crc = crc32_add(0, prelude, sizeof(prelude));
+    crc = crc32_add(crc, evbuffer_pullup(headers, -1), headers_len);
+    put32(end, crc32_add(crc, payload, len));
+    evbuffer_add(out, prelude, sizeof(prelude));
+    evbuffer_add_buffer(out, headers);
+    evbuffer_add(out, payload, len);
+    evbuffer_add(out, end, sizeof(end));
+    evbuffer_free(headers);
+}
