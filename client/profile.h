@@ -184,8 +184,10 @@ enum profile_class profile_classify_answer(const struct profile *profile, json_o
 enum profile_class profile_classify_event(const struct profile *profile, const char *name,
                                           json_object *event);
 
-/* The status that stands for the class of an error that came under another one. */
-int profile_class_status(enum profile_class which);
+/* The status that stands for an error of that class which came under another one: the one that its code says (401), or the
+ * usual one of the class. */
+int profile_error_status(const struct profile *profile, json_object *body,
+                         enum profile_class which);
 
 /* The word for why no wait will help, for EXHAUSTED ("insufficient_quota"). Lives as long as the profile. */
 const char *profile_exhausted(const struct profile *profile, int http_status, json_object *body);

@@ -255,8 +255,11 @@ static enum profile_class class_of_error(const struct profile *profile, json_obj
     return code_among(profile, body, &profile->errors.refused) ? PROFILE_REFUSED : PROFILE_FAILED;
 }
 
-int profile_class_status(enum profile_class which)
+int profile_error_status(const struct profile *profile, json_object *body, enum profile_class which)
 {
+    int status = status_among(profile, body);
+    if (status != 0 && class_of_status(status) == which)
+        return status;
     switch (which) {
     case PROFILE_LIMITED:
         return 429;

@@ -387,7 +387,7 @@ static void read_told_error(struct upstream *up, json_object *body, enum profile
     char words[UPSTREAM_WHY_BYTES] = "";
     answer->outcome = which;
     refine(up, body, answer);
-    answer->error_status = profile_class_status(answer->outcome);
+    answer->error_status = profile_error_status(up->request.profile, body, answer->outcome);
     if (body)
         profile_error_words(up->request.profile, body, words, sizeof(words));
     else

@@ -106,7 +106,7 @@ static const struct row whole[] = {
      "tokens\":0}}",
      RATION_LIMITED, "tokens 0 input_tokens 0 output_tokens 0 STATUS 429"},
     {"openai", JSON, "{\"error\":{\"message\":\"no\",\"code\":\"529\"}}", RATION_OVERLOADED,
-     "STATUS 503"},
+     "STATUS 529"},
     {"openai", JSON, "{\"error\":{\"message\":\"no\",\"type\":\"rate_limit_exceeded\"}}",
      RATION_LIMITED, "STATUS 429"},
     {"openai", JSON, "{\"error\":{\"code\":\"insufficient_quota\"}}", RATION_EXHAUSTED,
@@ -184,7 +184,7 @@ static const struct row streams[] = {
     {"openai", EVENTS,
      CHUNK "data: {\"error\":{\"code\":502},\"choices\":[{\"finish_reason\":\"error\"}]}\n\ndata: "
            "[DONE]\n\n",
-     RATION_FAILED, "output_tokens 2 STATUS 500 PARTIAL FAILED"},
+     RATION_FAILED, "output_tokens 2 STATUS 502 PARTIAL FAILED"},
     {"openai", EVENTS, "{\"error\":{\"message\":\"slow down\",\"code\":\"rate_limit_exceeded\"}}",
      RATION_LIMITED, "STATUS 429"},
     {"openai", JSON, CHUNK FINISH, RATION_ANSWERED, "output_tokens 2 STATUS 200 PARTIAL"},
