@@ -143,7 +143,7 @@ static void said(json_object *body, char out[SAID_BYTES])
     const char *text =
         json_object_is_type(message, json_type_string) ? json_object_get_string(message) : "";
     for (; *text && n + 1 < SAID_BYTES; text++)
-        out[n++] = *text >= ' ' && *text <= '~' ? *text : '?';
+        out[n++] = (char)(*text >= ' ' && *text <= '~' ? *text : '?');
     out[n] = '\0';
 }
 

@@ -17,7 +17,7 @@
 
 /* What one second can have counted at most, and a window can last: a report is from outside, and sums must not overflow. */
 #define MAX_TOKENS   1000000000000
-#define MAX_WINDOW_S (7 * 86400)
+#define MAX_WINDOW_S 604800
 #define MAX_STEPS    2e9 /* some seconds of walking; longer replays go without the figure */
 
 struct walk {
