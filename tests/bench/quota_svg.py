@@ -108,9 +108,9 @@ class Picture:
         self.text(LEFT, top - 6, result.mode.title, font_weight="bold")
         used = f"{result.quota_used * 100:.1f} % of the quota used"
         if result.could_be_had < 0.9995:
-            both = f"{result.share_of_quota * 100:.1f} of the {result.could_be_had * 100:.1f} % to be had"
+            both = f"{result.share_of_quota * 100:.1f} of {result.could_be_had * 100:.1f} %"
             used = f"{result.quota_used * 100:.1f} % quota used ({both})"
-        verdict = f"{used}, {result.provider_429s:,} calls refused"
+        verdict = f"{used}, {result.provider_429s:,} refused"
         self.text(end, top - 6, verdict, text_anchor="end", fill=REFUSED if result.provider_429s else INK)
 
     def axis(self, y):

@@ -273,7 +273,8 @@ def test_a_trace_with_gaps_does_not_make_the_figure_meaningless(lab):
     assert 1 >= mode["quota_used"] > 0.75 and mode["quota_used"] > mode["share_of_quota"] + 0.15
     assert "has a lull" in done.stdout
     picture = xml.etree.ElementTree.parse(path.with_suffix(".svg")).getroot()
-    assert any("to be had" in text.text and "quota used" in text.text for text in picture.findall("{*}text"))
+    both = f"{mode['share_of_quota'] * 100:.1f} of {mode['could_be_had'] * 100:.1f} %"
+    assert any("quota used" in text.text and both in text.text for text in picture.findall("{*}text"))
 
 
 def test_a_trace_may_have_other_columns_and_zones(lab):
