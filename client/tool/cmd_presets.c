@@ -1,9 +1,10 @@
 /*
  * `ration presets`: the limits of providers that pools can name, and the profiles by which their APIs are called; both are data
- * that was embedded when Ration was built, so no server is asked.
+ * that was embedded when Ration was built, so no server is asked. --from-openai asks OpenAI instead (presets_openai.c).
  */
 #include "json_out.h"
 #include "options.h"
+#include "presets_openai.h"
 #include "table.h"
 
 #include "../profile.h"
@@ -48,21 +49,63 @@ static void print_json(json_object *all, const char *prefix)
 
 /* ---- Tables ---- */
 
+static bool is_set(json_object *object, const char *key, bool otherwise)
+{
+    json_object *value = NULL;
+    return json_object_object_get_ex(object, key, &value) ? json_object_get_boolean(value)
+                                                          : otherwise;
+}
+
 static void put_limit(struct table *table, json_object *limit)
 {
     json_object *amount = NULL;
-    json_object *settle = NULL;
-    char text[128];
+    char text[256];
     const char *per = text_of(limit, "per");
+    const char *zone = text_of(limit, "time_zone");
     json_object_object_get_ex(limit, "amount", &amount);
-    bool kept =
-        json_object_object_get_ex(limit, "settle", &settle) && !json_object_get_boolean(settle);
-    table_count(table, json_object_get_int64(amount));
-    snprintf(text, sizeof(text), "%s %s %s%s%s", text_of(limit, "unit"),
+    if (strcmp(text_of(limit, "unit"), "usd") == 0) {
+        format_dollars(json_object_get_int64(amount), text, sizeof(text));
+        table_text(table, text);
+    } else {
+        table_count(table, json_object_get_int64(amount));
+    }
+    snprintf(text, sizeof(text), "%s %s %s%s%s%s%s", text_of(limit, "unit"),
              per[0] >= '0' && per[0] <= '9' ? "per" : "a", per,
              strcmp(text_of(limit, "counted"), "end") == 0 ? ", counted at the end" : "",
-             kept ? ", never given back" : "");
+             is_set(limit, "settle", true) ? "" : ", never given back",
+             zone[0] ? " of the calendar, " : "", zone);
     table_text(table, text);
+}
+
+static void put_checked(struct table *table, json_object *preset)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "%s%s", text_of(preset, "checked"),
+             is_set(preset, "unverified", false) ? ", unverified" : "");
+    table_text(table, text);
+}
+
+/* Below the table, since a column of them would be wider than all others: "name, name: what is said of these". */
+static void print_notes(json_object *all, const char *prefix)
+{
+    const char *open = ""; /* the note whose names are being listed */
+    bool any_unverified = false;
+    json_object_object_foreach(all, name, preset)
+    {
+        const char *note = is_wanted(name, prefix) ? text_of(preset, "note") : "";
+        bool same = strcmp(note, open) == 0;
+        if (open[0] && !same)
+            printf(": %s\n", open);
+        if (note[0])
+            printf("%s%s", same ? ", " : "\n", name);
+        any_unverified |= is_wanted(name, prefix) && is_set(preset, "unverified", false);
+        open = note;
+    }
+    if (open[0])
+        printf(": %s\n", open);
+    if (any_unverified)
+        printf("\nunverified: these numbers are no longer published; what the provider shows for "
+               "your account counts.\n");
 }
 
 /* One row a limit; what is said of the whole preset stands in its first row. */
@@ -77,12 +120,16 @@ static void print_presets(json_object *all, const char *prefix)
         for (size_t i = 0; is_wanted(name, prefix) && i < json_object_array_length(limits); i++) {
             table_text(table, i == 0 ? name : "");
             put_limit(table, json_object_array_get_idx(limits, i));
-            table_text(table, i == 0 ? text_of(preset, "checked") : "");
+            if (i == 0)
+                put_checked(table, preset);
+            else
+                table_text(table, "");
             table_text(table, i == 0 ? text_of(preset, "source") : "");
         }
     }
     table_print(table, stdout, "");
     table_free(table);
+    print_notes(all, prefix);
 }
 
 static void print_profiles(json_object *all, const char *prefix)
@@ -165,20 +212,30 @@ static int show_presets(const char *prefix, bool json)
 int cmd_presets(int argc, char **argv, struct tool *tool)
 {
     bool of_profiles = false;
+    const char *project = NULL;
+    const char *url = PRESETS_OPENAI_URL;
     const struct option_row options[] = {
         {"profiles", OPTION_FLAG, &of_profiles, 0, 0, NULL,
          "the provider profiles, by which APIs are called"},
+        {"from-openai", OPTION_STRING, &project, 0, 0, "PROJECT",
+         "the limits of a project of yours, as pools; key: " PRESETS_OPENAI_KEY},
+        {"url", OPTION_STRING, &url, 0, 0, "URL", "of --from-openai; default " PRESETS_OPENAI_URL},
     };
     const struct command_line line = {
         .name = "presets",
-        .synopsis = "[PREFIX] [options]",
+        .synopsis = "[PREFIX] [options]\n       ration presets --from-openai PROJECT [options]",
         .about =
             "Lists the limits of providers, as published, with their source and the day they were "
             "last checked\n(those whose name begins with PREFIX). Asks no server.\n\n"
             "A pool of rationd's configuration names one:\n"
             "  \"pools\": {\"openai/gpt-4o\": {\"preset\": \"openai/gpt-4o/tier1\"}}\n"
             "Accounts differ: what the provider shows for yours goes into the pool's own "
-            "\"limits\".",
+            "\"limits\".\n\n"
+            "--from-openai reads what OpenAI allows a project (its id begins with proj_) and "
+            "prints "
+            "a configuration\nwith a pool for each of its models, for rationd --check and "
+            "--config. "
+            "It wants an administrator's key\nof the organization in " PRESETS_OPENAI_KEY ".",
         .exits = "0 listed, 2 an error, or nothing of that name",
         .rows = options,
         .n = sizeof(options) / sizeof(options[0]),
@@ -187,5 +244,11 @@ int cmd_presets(int argc, char **argv, struct tool *tool)
     if (at < 0)
         return options_exit(at);
     const char *prefix = at < argc ? argv[at] : NULL;
+    if (project && (prefix || of_profiles)) {
+        fprintf(stderr, "ration: --from-openai goes neither with a PREFIX nor with --profiles\n");
+        return EXIT_WRONG;
+    }
+    if (project)
+        return presets_openai(tool, url, project);
     return of_profiles ? show_profiles(prefix, tool->json) : show_presets(prefix, tool->json);
 }

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TTY_LINE_MS 500  /* a terminal's line is drawn anew so often */
@@ -229,6 +230,13 @@ static bool server_answers(const struct replay *replay)
     return err == RATION_OK;
 }
 
+static int64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static int run(struct replay *replay)
 {
     static struct parent parent;
@@ -242,6 +250,7 @@ static int run(struct replay *replay)
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     replay->start_ms = replay_now_ms() + START_IN_MS;
+    replay->start_wall_ms = wall_ms() + START_IN_MS;
     parent.replay = replay;
     parent.last_line_ms = replay->start_ms;
     bool started = true;
@@ -261,7 +270,10 @@ static int run(struct replay *replay)
     add_snapshot(&parent, &total);
     replay_ask_upstream(replay->url, &after);
     bool written = replay_report(replay, &total, &before, &after, elapsed_ms);
-    return started ? verdict(replay, &total, &before, &after, written) : EXIT_WRONG;
+    int code = started ? verdict(replay, &total, &before, &after, written) : EXIT_WRONG;
+    replay_upstream_close(&before);
+    replay_upstream_close(&after);
+    return code;
 }
 
 static bool check(struct replay *replay)

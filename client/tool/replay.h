@@ -7,6 +7,7 @@
  *     replay_alone.c    the call without Ration: retry by backoff alone, to compare with
  *     replay_trace.c    reading the trace and the list of tenants
  *     replay_report.c   what the provider saw, the tables, the JSON file
+ *     replay_quota.c    how much of the quota was used of what the trace asked for
  *
  * Parent and hosts share memory only in that the hosts are forked after everything was read. Counters go through a pipe
  * per host, as whole snapshots, so that a snapshot that is lost is made good by the next.
@@ -68,7 +69,8 @@ struct replay {
     size_t n_tenants;
     char labels[REPLAY_MAX_GROUPS][REPLAY_LABEL_BYTES + 1];
     size_t n_groups;
-    int64_t start_ms; /* of the monotonic clock, which processes of one machine share */
+    int64_t start_ms;      /* of the monotonic clock, which processes of one machine share */
+    int64_t start_wall_ms; /* the same moment since 1970, as providers tell time */
 };
 
 /* What became of the calls of one group of tenants. */
@@ -94,9 +96,18 @@ struct replay_snapshot {
 };
 _Static_assert(sizeof(struct replay_snapshot) <= 4096, "a snapshot must fit into PIPE_BUF");
 
+/* What a provider counted in one second since 1970. */
+struct replay_second {
+    int64_t second;
+    int64_t tokens;
+};
+
 /* What the provider says that it saw; -1 where it does not say. */
 struct replay_upstream {
     bool known;
+    bool counts_at_start;
+    struct replay_second *seconds; /* in which something happened; NULL where it does not say */
+    size_t n_seconds;
     int64_t requests;
     int64_t granted;
     int64_t tokens;
@@ -150,8 +161,23 @@ void alone_call(struct alone *alone, const char *body, struct replay_outcome *ou
 
 int64_t replay_now_ms(void);
 
-/* Reads GET {url}/report. `known` stays false when there is none. */
+/* When the n-th request of the trace is to be made, in ms of the monotonic clock. */
+int64_t replay_due_ms(const struct replay *replay, size_t n);
+
+/* Reads GET {url}/report. `known` stays false when there is none. To be closed. */
 void replay_ask_upstream(const char *url, struct replay_upstream *upstream);
+void replay_upstream_close(struct replay_upstream *upstream);
+
+/* Means over all windows of the limit that lie within the replay; 1 is all of it. */
+struct replay_used {
+    bool known;
+    double of_could; /* of the smaller of the quota and what arrived, window by window */
+    double could;    /* that smaller one, as a share of the quota */
+};
+
+/* `known` stays false where the provider does not say enough. */
+void replay_quota_used(const struct replay *replay, const struct replay_upstream *after,
+                       int64_t elapsed_ms, struct replay_used *used);
 
 /* The tables on stdout, and the JSON file where one is wanted. False when that could not be written. */
 bool replay_report(const struct replay *replay, const struct replay_snapshot *total,

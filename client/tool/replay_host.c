@@ -64,7 +64,7 @@ static void rotate_servers(const char *servers, size_t n, char *out, size_t size
 
 /* ---- Taking requests ---- */
 
-static int64_t due_ms(const struct replay *replay, size_t n)
+int64_t replay_due_ms(const struct replay *replay, size_t n)
 {
     double at_ms = (double)replay->trace.rows[n].at_us / 1000.0;
     double warm_up_ms = replay->warm_up_s * 1000;
@@ -81,7 +81,7 @@ static bool is_over(const struct host *host)
         return true;
     int64_t end_ms = replay->start_ms + (int64_t)(replay->duration_s * 1000);
     return replay->duration_s > 0 &&
-           (due_ms(replay, host->next) >= end_ms || replay_now_ms() >= end_ms);
+           (replay_due_ms(replay, host->next) >= end_ms || replay_now_ms() >= end_ms);
 }
 
 /* Takes the next request when its time has come. False: there is none any more. */
@@ -89,7 +89,7 @@ static bool take_request(struct host *host, size_t *n)
 {
     pthread_mutex_lock(&host->mutex);
     while (!is_over(host)) {
-        int64_t due = due_ms(host->replay, host->next);
+        int64_t due = replay_due_ms(host->replay, host->next);
         int64_t now = replay_now_ms();
         if (now >= due) {
             *n = host->next;

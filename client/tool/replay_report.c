@@ -68,6 +68,32 @@ static int64_t get_integer(json_object *o, const char *key)
     return json_object_get_int64(value);
 }
 
+static void read_seconds(json_object *o, struct replay_upstream *upstream)
+{
+    json_object *list = NULL;
+    json_object *word = NULL;
+    json_object_object_get_ex(o, "count", &word);
+    json_object_object_get_ex(o, "per_second", &list);
+    upstream->counts_at_start = json_object_is_type(word, json_type_string) &&
+                                strcmp(json_object_get_string(word), "start") == 0;
+    size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+    upstream->seconds = n > 0 ? calloc(n, sizeof(*upstream->seconds)) : NULL;
+    for (size_t i = 0; upstream->seconds && i < n; i++) {
+        json_object *row = json_object_array_get_idx(list, i);
+        int64_t tokens = get_integer(row, "tokens");
+        upstream->seconds[i] = (struct replay_second){.second = get_integer(row, "second"),
+                                                      .tokens = tokens > 0 ? tokens : 0};
+        upstream->n_seconds = i + 1;
+    }
+}
+
+void replay_upstream_close(struct replay_upstream *upstream)
+{
+    free(upstream->seconds);
+    upstream->seconds = NULL;
+    upstream->n_seconds = 0;
+}
+
 void replay_ask_upstream(const char *url, struct replay_upstream *upstream)
 {
     *upstream = (struct replay_upstream){.known = false};
@@ -87,6 +113,7 @@ void replay_ask_upstream(const char *url, struct replay_upstream *upstream)
             .elapsed_ms = get_integer(o, "elapsed_ms"),
         };
         upstream->known = upstream->requests >= 0 && upstream->status_429 >= 0;
+        read_seconds(o, upstream);
     }
     json_object_put(o);
     free(page);
@@ -170,7 +197,8 @@ static void put_peak(struct table *table, const char *what, int64_t most, int64_
 }
 
 static void print_upstream(const struct replay_upstream *before,
-                           const struct replay_upstream *after, int64_t elapsed_ms)
+                           const struct replay_upstream *after, const struct replay_used *used,
+                           int64_t elapsed_ms)
 {
     static const char *const heads[] = {"", ">", "", NULL};
     char text[32];
@@ -192,6 +220,12 @@ static void print_upstream(const struct replay_upstream *before,
                                                               : "THE QUOTA WAS NOT KEPT");
     put_peak(table, requests, after->max_requests_in_window, after->rpm);
     put_peak(table, tokens, after->max_tokens_in_window, after->tpm);
+    if (used->known) {
+        snprintf(text, sizeof(text), "%.1f %%", used->of_could * 100);
+        table_text(table, "quota used");
+        table_text(table, text);
+        table_text(table, "of the smaller of the quota and what arrived, window by window");
+    }
     double share = share_used(before, after, elapsed_ms);
     if (share >= 0) {
         snprintf(text, sizeof(text), "%.1f %%", share * 100);
@@ -220,8 +254,10 @@ static json_object *count_json(const struct replay_count *c)
 }
 
 static json_object *upstream_json(const struct replay_upstream *before,
-                                  const struct replay_upstream *after, int64_t elapsed_ms)
+                                  const struct replay_upstream *after,
+                                  const struct replay_used *used, int64_t elapsed_ms)
 {
+    double share = share_used(before, after, elapsed_ms);
     json_object *o = json_object_new_object();
     json_put_integer(o, "requests", after->requests - before->requests);
     json_put_integer(o, "granted", after->granted - before->granted);
@@ -233,13 +269,17 @@ static json_object *upstream_json(const struct replay_upstream *before,
     json_put_integer(o, "tpm", after->tpm);
     json_put_integer(o, "window_ms", after->window_ms);
     json_object_object_add(o, "quota_used",
-                           json_object_new_double(share_used(before, after, elapsed_ms)));
+                           json_object_new_double(used->known ? used->of_could : share));
+    json_object_object_add(o, "could_be_had",
+                           used->known ? json_object_new_double(used->could) : NULL);
+    json_object_object_add(o, "share_of_quota", json_object_new_double(share));
     return o;
 }
 
 static json_object *replay_json(const struct replay *replay, const struct replay_snapshot *total,
                                 const struct replay_upstream *before,
-                                const struct replay_upstream *after, int64_t elapsed_ms)
+                                const struct replay_upstream *after, const struct replay_used *used,
+                                int64_t elapsed_ms)
 {
     json_object *o = json_object_new_object();
     json_object *tiers = json_object_new_object();
@@ -252,7 +292,7 @@ static json_object *replay_json(const struct replay *replay, const struct replay
     json_object_object_add(o, "tiers", tiers);
     json_object_object_add(o, "all", count_json(&sum));
     json_object_object_add(o, "upstream",
-                           after->known ? upstream_json(before, after, elapsed_ms) : NULL);
+                           after->known ? upstream_json(before, after, used, elapsed_ms) : NULL);
     json_put_string(o, "first_error", total->error);
     return o;
 }
@@ -270,9 +310,11 @@ bool replay_report(const struct replay *replay, const struct replay_snapshot *to
                    const struct replay_upstream *before, const struct replay_upstream *after,
                    int64_t elapsed_ms)
 {
+    struct replay_used used;
     print_tiers(replay, total);
+    replay_quota_used(replay, after, elapsed_ms, &used);
     if (after->known)
-        print_upstream(before, after, elapsed_ms);
+        print_upstream(before, after, &used, elapsed_ms);
     else
         printf("\nThe provider at %s has no /report: its own view is not known.\n", replay->url);
     if (total->error[0])
@@ -280,7 +322,7 @@ bool replay_report(const struct replay *replay, const struct replay_snapshot *to
     fflush(stdout);
     if (!replay->json_file)
         return true;
-    json_object *o = replay_json(replay, total, before, after, elapsed_ms);
+    json_object *o = replay_json(replay, total, before, after, &used, elapsed_ms);
     bool ok = write_json(replay->json_file, o);
     json_object_put(o);
     return ok;

@@ -33,7 +33,8 @@ def parse(args):
         epilog="Exit status: 0 every bar was met, 1 one was missed, 2 it could not be run.",
     )
     names = ", ".join(mode.name for mode in quota_result.MODES)
-    parser.add_argument("--trace", metavar="FILE", help=f"CSV with the columns {', '.join(quota_plan.COLUMNS)}")
+    parser.add_argument("--trace", metavar="FILE", help=f"CSV with the columns {', '.join(quota_plan.COLUMNS)}, or"
+                        f" {quota_plan.SECONDS} in place of the first")  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="write the result there as well")
     parser.add_argument("--svg", metavar="FILE", help="the picture (default: beside --json, else quota.svg in the build folder)")
     parser.add_argument("--modes", metavar="MODE,...", help=f"only these: {names}")
@@ -133,7 +134,9 @@ def run(options, plan, rows):
         setup.start_replays(options.modes, plan, options.patience, options.threads)
         wait_for_replays(setup, plan)
         results = [
-            quota_result.judge(mode, plan, setup.providers[mode.name].report(), setup.replays[mode.name].result())
+            quota_result.judge(
+                mode, plan, rows, options.patience, setup.providers[mode.name].report(), setup.replays[mode.name].result()
+            )
             for mode in options.modes
         ]
         return results, setup.audit()

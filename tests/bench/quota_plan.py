@@ -8,9 +8,11 @@ would say so, one way or the other.
 import csv
 import dataclasses
 import datetime
+import math
 import re
 
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+SECONDS = "SECONDS"  # in place of TIMESTAMP: since any moment
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:?\d\d)?")
 LEAST_CALL_MS = 1000
 MOST_CALL_MS = 10_000
@@ -66,19 +68,33 @@ def seconds_of(text):
     return moment.timestamp() + (float(fraction) if fraction else 0)
 
 
+def time_of(line):
+    return seconds_of(line[COLUMNS[0]]) if COLUMNS[0] in line else seconds_from(line[SECONDS])
+
+
+def seconds_from(text):
+    seconds = float(text)
+    if not math.isfinite(seconds):
+        raise ValueError(f"'{text}' is no number of seconds")
+    return seconds
+
+
 def read(path):
     rows = []
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                raise Unusable(f"{path}: the first line must name the columns {', '.join(COLUMNS)}")
+            names = set(reader.fieldnames or ())
+            if not set(COLUMNS[1:]) <= names or not names & {COLUMNS[0], SECONDS}:
+                raise Unusable(
+                    f"{path}: the first line must name the columns {', '.join(COLUMNS)}, or {SECONDS} in place of the first"
+                )
             for number, line in enumerate(reader, 2):
                 try:
                     context, output = int(line["ContextTokens"]), int(line["GeneratedTokens"])
                     if context < 0 or output < 0:
                         raise ValueError("tokens below 0")
-                    rows.append(Row(seconds_of(line["TIMESTAMP"]), context + output, output))
+                    rows.append(Row(time_of(line), context + output, output))
                 except (TypeError, ValueError) as error:
                     raise Unusable(f"{path}, line {number}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -110,10 +126,21 @@ def warm_up_of(rows, tokens):
     return rows[-1].at
 
 
+def due_of(row, plan):
+    """The second of the run in which a request is to be made."""
+    passed = plan.warm * plan.warm_speed
+    return row.at / plan.warm_speed if row.at < passed else plan.warm + (row.at - passed) / plan.speed
+
+
+def lasts(row, plan):
+    """How long the call for it takes, in seconds."""
+    return LEAST_CALL_MS / 1000 + row.output * plan.call_us_per_token / 1e6
+
+
 def lowest_load(rows, plan):
     """The demand of the steady window that has the least, against the quota."""
-    passed = plan.warm * plan.warm_speed
-    due = [(plan.warm + (row.at - passed) / plan.speed, row.tokens) for row in rows if row.at >= passed]
+    due = [(due_of(row, plan), row.tokens) for row in rows]
+    due = [(at, tokens) for at, tokens in due if at >= plan.warm]
     least, begin, end, demand = None, 0, 0, 0
     while begin < len(due) and due[begin][0] + plan.window <= plan.seconds:
         while end < len(due) and due[end][0] < due[begin][0] + plan.window:
@@ -144,9 +171,9 @@ def possible(rows, plan):
     total = sum(row.tokens for row in rows)
     unused = whole = 0
     for row in rows:
-        lasts = (LEAST_CALL_MS / 1000 + row.output * plan.call_us_per_token / 1e6) / plan.window
-        unused += (max_tokens(row.output) - row.output) * lasts
-        whole += (row.tokens - row.output + max_tokens(row.output)) * lasts
+        windows = lasts(row, plan) / plan.window
+        unused += (max_tokens(row.output) - row.output) * windows
+        whole += (row.tokens - row.output + max_tokens(row.output)) * windows
     return 1 / (turn + unused / total), 1 / (turn + whole / total)
 
 

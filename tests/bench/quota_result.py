@@ -1,10 +1,11 @@
 """The modes and their bars, and from the provider's report to a verdict, a table and the JSON document.
 
-All that is judged is the provider's own count: what it counted in each second of the steady state, and its 429s of the whole
-run. What the clients say stands beside it.
+All that is judged is the provider's own count: what it counted in each second of the steady state, against what there was to be
+had in it (quota_demand.py), and its 429s of the whole run. What the clients say stands beside it.
 """
 import dataclasses
 
+import quota_demand
 
 WORDS = {"rolling": "rolling window", "bucket": "token bucket", "minute": "fixed minutes"}
 
@@ -14,7 +15,7 @@ class Mode:
     name: str
     limiting: str  # as strict-provider calls it
     count: str
-    bar: float  # least share of the quota; 0: none
+    bar: float  # the least that must be used of what could be had; 0: none
     with_ration: bool = True
     refused_count: bool = False  # a refused call counts as a request
 
@@ -41,7 +42,8 @@ class Result:
     mode: Mode
     provider: dict  # its report
     clients: dict  # of the replay
-    windows: list  # the share of the quota used in each window of the steady state
+    steady: list  # a quota_demand.Window for each window of the steady state
+    quota: int  # tokens of one of them
     per_second: list  # tokens that the provider counted, from its first second on
     refused_per_second: list  # 429s
 
@@ -51,7 +53,22 @@ class Result:
 
     @property
     def quota_used(self):
+        """Of the smaller of the quota and what arrived, window by window."""
+        return quota_demand.quota_used(self.steady)
+
+    @property
+    def windows(self):
+        """The share of the quota in each."""
+        return [one.tokens / self.quota for one in self.steady]
+
+    @property
+    def share_of_quota(self):
         return sum(self.windows) / len(self.windows)
+
+    @property
+    def could_be_had(self):
+        """What quota_used is measured against, as a share of the quota."""
+        return sum(one.could for one in self.steady) / (self.quota * len(self.steady))
 
     @property
     def ok(self):
@@ -74,26 +91,30 @@ def share_of_last_window(report, plan):
     return sum(done[-round(plan.window) :]) / plan.tpm
 
 
-def windows_of(series, plan):
-    """The share of the quota used in each window that lies in the steady state, which is from the end of the warm-up until
-    requests stop arriving; they begin a second apart. A run that ended early has nothing in its last seconds.
+def steady_windows(plan):
+    """The seconds in which the windows begin that lie in the steady state, which is from the end of the warm-up until requests stop
+    arriving; and how many seconds each has.
 
-    All of them, because where the one interval of a sum begins and ends decides about half a percent: traffic that once had a
-    lull has it again in every window, as what is given free then is what was used a window before."""
+    All of them, a second apart, because where the one interval of a sum begins and ends decides about half a percent: traffic that
+    once had a lull has it again in every window, as what is given free then is what was used a window before."""
     window = round(plan.window)
-    seconds = series + [0] * (int(plan.seconds) - len(series))
-    begins = range(int(plan.warm), int(plan.seconds) - window + 1)
-    return [sum(seconds[begin : begin + window]) / (plan.tpm * window / plan.window) for begin in begins]
+    return range(int(plan.warm), int(plan.seconds) - window + 1), window
 
 
-def judge(mode, plan, report, clients):
+def judge(mode, plan, rows, patience, report, clients):
     counted = per_second(report)
-    return Result(mode, report, clients, windows_of(counted, plan), counted, per_second(report, "status_429"))
+    arrivals = quota_demand.arrivals_of(rows, plan, mode.count, report["first_ms"])
+    begins, window = steady_windows(plan)
+    quota = round(plan.tpm * window / plan.window)
+    steady = quota_demand.windows(arrivals, counted, quota, window, begins, patience)
+    return Result(mode, report, clients, steady, quota, counted, per_second(report, "status_429"))
 
 
 # ---- For people ----
 
-COLUMNS = ("", "429s", "quota used", "bar", "possible", "least - most", "answered", "of tokens", "gave up", "sent", "wasted", "")
+COLUMNS = (
+    "", "429s", "quota used", "bar", "possible", "of all", "least - most", "answered", "of tokens", "gave up", "sent", "wasted", "",
+)  # fmt: skip
 
 
 def possible(mode, plan):
@@ -109,6 +130,7 @@ def table_row(result, plan):
         f"{result.quota_used * 100:.1f} %",
         f"{result.mode.bar * 100:.0f} %" if result.mode.bar else "",
         f"{possible(result.mode, plan) * 100:.1f} %" if result.mode.with_ration else "",
+        f"{result.share_of_quota * 100:.1f} of {result.could_be_had * 100:.1f} %",
         f"{min(result.windows) * 100:.1f} - {max(result.windows) * 100:.1f} %",
         f"{clients['granted']:,}",
         f"{clients['tokens'] / max(1, clients['granted']):,.0f}",
@@ -130,9 +152,10 @@ def table(results, plan, patience, audit):
     lines += [f"{result.mode.name:<14} {result.mode.title}" for result in results]
     lines += [
         "",
-        f"Quota used: by the provider's own count, the mean of all windows of {plan.window:g} s of the"
-        f" {plan.seconds - plan.warm:g} s after the warm-up,",
-        "and the least and the most in one. Possible: what rationd's slots, its slack and the estimates of running calls leave.",
+        f"Quota used: by the provider's own count, of the smaller of the quota and what arrived, over all windows of {plan.window:g} s"
+        f" of the {plan.seconds - plan.warm:g} s",
+        "after the warm-up. Of all: the same two as shares of the whole quota, and the least and the most of it in one window.",
+        "Possible: what rationd's slots, its slack and the estimates of running calls leave where there is always more than enough.",
         f"Load {plan.load:g}x: most calls must give up, after {patience:g} s of patience, with Ration and without. A call asks for its"
         " prompt and,",
         "as max_tokens, the next power of two of its answer; what it did not use is given back. Of tokens: the mean of the calls",
@@ -142,7 +165,9 @@ def table(results, plan, patience, audit):
     if late > 1000:
         lines.append(f"Calls began up to {late / 1000:.1f} s late: the load was less than it says. More --threads may help.")
     if plan.lowest < 1.2:
-        lines.append(f"The trace has a lull: in one window its load is only {plan.lowest:.2f}x the quota.")
+        lines.append(
+            f"The trace has a lull: in one window its load is only {plan.lowest:.2f}x the quota; what nobody asked for is not missed."
+        )
     for result in results:
         errors = result.clients["all"]["errors"]
         if errors:
@@ -163,6 +188,8 @@ def entry(result, plan):
         "count": result.mode.count,
         "provider_429s": result.provider_429s,
         "quota_used": round(result.quota_used, 4),
+        "share_of_quota": round(result.share_of_quota, 4),
+        "could_be_had": round(result.could_be_had, 4),
         "bar": result.mode.bar or None,
         "possible": round(possible(result.mode, plan), 4) if result.mode.with_ration else None,
         "ok": result.ok,
@@ -177,6 +204,7 @@ def entry(result, plan):
         "tokens_answered": clients["tokens"],
         "tokens_per_second": result.per_second,
         "refused_per_second": result.refused_per_second,
+        "windows": [dataclasses.asdict(one) for one in result.steady],
     }
 
 

@@ -1,11 +1,13 @@
 """The picture: a strip for each mode, over the time of the run. Above its line what the provider counted in each second and the
-mean over the window that ends there, against what the quota comes to; below it, downwards, the calls that it refused."""
+mean over the window that ends there, against what the quota comes to and what of it there was to be had; below it, downwards,
+the calls that it refused."""
 from xml.sax.saxutils import escape
 
 LEFT, RIGHT, TOP, BOTTOM = 70, 24, 96, 34
 WIDTH = 960
 ABOVE, BELOW, GAP = 84, 30, 32  # of a strip: tokens; 429s, where there are any; the title of the next
 EACH, MEAN, REFUSED, QUOTA, INK, FAINT = "#a9c9e8", "#1f5f9e", "#d43d2a", "#222222", "#333333", "#f1f1ee"
+COULD = "#e08a1e"
 
 
 def short(n):
@@ -59,6 +61,13 @@ class Picture:
         if points:
             self.parts.append(f'<path d="M{"L".join(points)}" stroke="{MEAN}" stroke-width="2" fill="none"/>')
 
+    def could(self, result, zero, scale):
+        """What there was to be had in the window that ends there; drawn wider than the mean, which covers it where they meet."""
+        window = round(self.plan.window)
+        points = [f"{self.x(one.begin + window):.1f} {zero - one.could / window * scale:.1f}" for one in result.steady]
+        if points:
+            self.parts.append(f'<path d="M{"L".join(points)}" stroke="{COULD}" stroke-width="5" stroke-opacity=".6" fill="none"/>')
+
     def head(self):
         plan = self.plan
         self.text(LEFT, 26, "Tokens per second against the provider's quota", font_size="17", font_weight="bold")
@@ -67,9 +76,10 @@ class Picture:
         )
         x = LEFT
         for colour, words, step in (
-            (EACH, "tokens counted in each second", 230),
-            (MEAN, "mean of the last window", 190),
-            (REFUSED, "calls refused (429), downwards", 240),
+            (EACH, "tokens counted in each second", 220),
+            (MEAN, "mean of the last window", 182),
+            (COULD, "what there was to be had", 186),
+            (REFUSED, "refused (429), downwards", 184),
         ):
             self.parts.append(f'<rect x="{x}" y="58" width="12" height="9" fill="{colour}"/>')
             self.text(x + 17, 67, words)
@@ -86,6 +96,7 @@ class Picture:
         self.text(LEFT + 4, top + 12, "warm-up", fill="#8a8a85")
         self.steps([min(n, self.most) for n in result.per_second], zero, scale, EACH)
         self.steps(result.refused_per_second, zero, -BELOW / self.most_refused, REFUSED)
+        self.could(result, zero, scale)
         self.means(result.per_second, zero, scale)
         quota = zero - self.quota * scale
         self.line(LEFT, quota, end, quota, QUOTA, stroke_dasharray="5 3")
@@ -95,7 +106,11 @@ class Picture:
         if result.provider_429s:
             self.text(LEFT - 6, zero + BELOW + 4, f"{self.most_refused} 429/s", text_anchor="end", fill=REFUSED)
         self.text(LEFT, top - 6, result.mode.title, font_weight="bold")
-        verdict = f"{result.quota_used * 100:.1f} % of the quota used, {result.provider_429s:,} calls refused"
+        used = f"{result.quota_used * 100:.1f} % of the quota used"
+        if result.could_be_had < 0.9995:
+            both = f"{result.share_of_quota * 100:.1f} of {result.could_be_had * 100:.1f} %"
+            used = f"{result.quota_used * 100:.1f} % quota used ({both})"
+        verdict = f"{used}, {result.provider_429s:,} refused"
         self.text(end, top - 6, verdict, text_anchor="end", fill=REFUSED if result.provider_429s else INK)
 
     def axis(self, y):
