@@ -6,7 +6,8 @@
  * half of its life, so that its life can be short: a client that dies frees its slot soon.
  *
  * How it fails: each try that was granted is settled before anything else happens, by the table in settle_call.h. Then
- * retry.c says whether there is another, and when; it is a new reservation with an id of its own, and the limits may deny
+ * retry.c says whether there is another, and when (only a server that refuses to be asked for a stream's usage is asked again
+ * at once, without that); it is a new reservation with an id of its own, and the limits may deny
  * it for a while, most of all because the failure that was just reported has paused the pool for everybody. Such a denial
  * is a part of the retry's wait.
  *
@@ -19,6 +20,7 @@
 #include "drive.h"
 #include "retry.h"
 #include "settle_call.h"
+#include "sigv4.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,26 +153,64 @@ static void settle(struct call *call, const struct upstream_answer *answer,
     copy_usage(&answer->usage, &out->usage);
 }
 
+/* A stream that has no time-out of its own runs on, unless the caller has said how long all of it may take. */
+static uint32_t exchange_timeout_ms(const struct call *call)
+{
+    int64_t left_ms = call->deadline_ms - clock_ms();
+    if (call->timeout_ms == 0 && call->options.retry.deadline_ms == 0)
+        return 0;
+    if (left_ms < 1)
+        return 1;
+    return (uint32_t)(call->timeout_ms ? earlier(call->timeout_ms, left_ms) : left_ms);
+}
+
+/* The caller's headers, and those that sign this try. */
+struct header_lines {
+    const char *at[PROFILE_MAX_HEADERS + SIGV4_MAX_LINES];
+    size_t n;
+    struct sigv4_headers signature;
+};
+
+static int make_headers(const struct call *call, struct header_lines *lines)
+{
+    const struct ration_call_options *o = &call->options;
+    for (lines->n = 0; lines->n < o->n_headers; lines->n++)
+        lines->at[lines->n] = o->headers[lines->n];
+    int err = profile_sign(call->profile, &call->key, call->url,
+                           profile_find_header(o->headers, o->n_headers, "Content-Type"),
+                           call->body, call->body_bytes, time(NULL), &lines->signature);
+    for (size_t i = 0; i < lines->signature.n; i++)
+        lines->at[lines->n++] = lines->signature.line[i];
+    return err;
+}
+
 /* Makes one exchange, settles it, and puts it into `out`. Errors: RATION_ENOMEM; then nothing was sent. */
 static int try_once(struct call *call, struct upstream_answer *answer, struct ration_response *out)
 {
     const struct ration_call_options *o = &call->options;
     struct renewal renewal = {
         .call = call, .id = out->grant.id, .at_ms = clock_ms() + o->acquire.ttl_ms / 2};
-    int64_t left_ms = call->deadline_ms - clock_ms();
+    struct header_lines lines;
+    int err = make_headers(call, &lines);
     struct upstream_request request = {
         .profile = call->profile,
         .url = call->url,
-        .key = call->key,
+        .key = call->key.key,
         .body = call->body,
         .body_bytes = call->body_bytes,
         .streamed = call->streamed,
-        .timeout_ms = (uint32_t)(left_ms < 1 ? 1 : earlier(o->timeout_ms, left_ms)),
+        .timeout_ms = exchange_timeout_ms(call),
+        .idle_ms = call->streamed ? o->idle_timeout_ms : 0,
+        .most_output = call->most_output,
+        .headers = lines.at,
+        .n_headers = lines.n,
         .stream = o->stream,
         .stream_arg = o->stream_arg,
     };
     ration_response_free(out);
-    int err = drive_exchange(call->r->drive, &request, renew, &renewal, answer);
+    if (err == 0)
+        err = drive_exchange(call->r->drive, &request, renew, &renewal, answer);
+    sigv4_free(&lines.signature);
     if (err < 0) {
         settle_post_cancel(call->r, out->grant.id, false);
         return handle_fail(call->r, err, "out of memory for the request");
@@ -227,7 +267,9 @@ static void describe(const struct call *call, const struct upstream_answer *answ
         how = "gave no answer";
     else if (answer->status != 0)
         how = "gave an answer that was cut short";
-    snprintf(out, size, "%.200s %s: %.200s", call->url, how, answer->why);
+    /* Without its query, which may have a key in it. */
+    int shown = (int)strcspn(call->url, "?");
+    snprintf(out, size, "%.*s %s: %.200s", shown < 200 ? shown : 200, call->url, how, answer->why);
 }
 
 static int give_up(struct call *call, const struct upstream_answer *answer,
@@ -255,6 +297,15 @@ static int wait_for_retry(struct call *call, const struct upstream_answer *answe
                        out->grant.limited_by);
 }
 
+/* The server knows no question for usage, which is no fault of the caller's: the same call once more, at once, without it. */
+static int ask_without_usage(struct call *call, const struct upstream_answer *answer,
+                             struct ration_response *out)
+{
+    const struct retry_plan at_once = {.again = true};
+    int err = call_stop_asking(call);
+    return err < 0 ? err : wait_for_retry(call, answer, &at_once, out);
+}
+
 static int run(struct call *call, struct ration_response *out)
 {
     int err = acquire_patiently(call, clock_ms() + call->options.max_wait_ms, out);
@@ -268,6 +319,11 @@ static int run(struct call *call, struct ration_response *out)
             return handle_fail(call->r, RATION_EABORTED, "the caller ended the stream");
         if (answer.outcome == PROFILE_ANSWERED)
             return RATION_OK;
+        if (answer.outcome == PROFILE_REFUSED && call->asks_usage && !answer.delivered &&
+            profile_refuses_usage(call->profile, out->http_status, out->body)) {
+            err = ask_without_usage(call, &answer, out);
+            continue;
+        }
         plan_retry(call, &answer, out, &plan);
         if (!plan.again)
             return give_up(call, &answer, &plan, out);

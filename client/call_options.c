@@ -1,7 +1,7 @@
 /*
  * From the options of ration_call() to a call that can be made: takes over as many of the options as the caller's version of
  * the struct has, checks them, finds the profile, parses the body once, and reads from it the URL, the estimate, and
- * whether a stream is wanted.
+ * whether a stream is wanted. What is sent is the body's own text, changed only where the profile must.
  *
  * What is refused here costs nothing: the server has not been asked yet. A body that only the provider will not like is
  * the provider's to refuse.
@@ -19,8 +19,7 @@
 #define MAX_CALL_TIMEOUT_MS     3600000
 #define DEFAULT_CALL_TIMEOUT_MS 120000
 #define WAITS_MS                300000 /* what the default deadline leaves for waits of retries */
-#define MAX_KEY_BYTES           1024
-#define MAX_JSON_DEPTH          64
+#define MIN_IDLE_MS             1000
 #define SETTLE_MARGIN_MS                                                                           \
     5000 /* a reservation outlives its call by this, so that the report is not late */
 
@@ -28,7 +27,6 @@ void ration_call_options_init(struct ration_call_options *options)
 {
     memset(options, 0, sizeof(*options));
     options->size = sizeof(*options);
-    options->timeout_ms = DEFAULT_CALL_TIMEOUT_MS;
     ration_acquire_options_init(&options->acquire);
     ration_retry_init(&options->retry);
 }
@@ -56,31 +54,46 @@ static int check_options(struct call *call)
         o->body_bytes = strlen(o->body);
     if (o->body_bytes == 0 || o->body_bytes > UPSTREAM_MAX_ANSWER_BYTES)
         return handle_fail(r, RATION_EINVALID, "the body must have 1 byte - 64 MiB");
-    if (o->timeout_ms < 1 || o->timeout_ms > MAX_CALL_TIMEOUT_MS)
-        return handle_fail(r, RATION_EINVALID, "timeout_ms is %u; it must be 1 - %d", o->timeout_ms,
-                           MAX_CALL_TIMEOUT_MS);
+    if (o->timeout_ms > MAX_CALL_TIMEOUT_MS)
+        return handle_fail(r, RATION_EINVALID, "timeout_ms is %u; it must be 1 - %d, or 0",
+                           o->timeout_ms, MAX_CALL_TIMEOUT_MS);
+    if (o->idle_timeout_ms != 0 &&
+        (o->idle_timeout_ms < MIN_IDLE_MS || o->idle_timeout_ms > MAX_CALL_TIMEOUT_MS))
+        return handle_fail(r, RATION_EINVALID, "idle_timeout_ms is %u; it must be %d - %d, or 0",
+                           o->idle_timeout_ms, MIN_IDLE_MS, MAX_CALL_TIMEOUT_MS);
+    char why[PROFILE_WHY_BYTES] = "";
+    if (profile_check_headers(o->headers, o->n_headers, why) < 0)
+        return handle_fail(r, RATION_EINVALID, "%s", why);
     if (o->acquire.dry_run)
         return handle_fail(r, RATION_EINVALID, "a dry run cannot be called: use ration_acquire()");
     const char *wrong = retry_check(&o->retry);
     return wrong ? handle_fail(r, RATION_EINVALID, "%s", wrong) : 0;
 }
 
-/* What follows from other options where it is not stated. */
+/*
+ * What follows from other options, and from whether a stream is wanted, where it is not stated. Silence ends a stream, not its
+ * length: without a time-out of the caller's own it has none, so that its tries and waits have a deadline, while one that runs
+ * may run on.
+ */
 static void fill_in(struct call *call)
 {
     struct ration_call_options *o = &call->options;
+    int64_t usual_ms = o->timeout_ms ? o->timeout_ms : DEFAULT_CALL_TIMEOUT_MS;
+    call->timeout_ms = o->timeout_ms || call->streamed ? o->timeout_ms : DEFAULT_CALL_TIMEOUT_MS;
+    if (o->idle_timeout_ms == 0)
+        o->idle_timeout_ms = DEFAULT_CALL_TIMEOUT_MS;
     if (o->acquire.ttl_ms == 0) {
-        uint32_t longest = RATION_DEFAULT_TTL_MS;
-        uint32_t whole = o->timeout_ms + SETTLE_MARGIN_MS;
-        o->acquire.ttl_ms = whole < longest ? whole : longest;
+        int64_t whole_ms = usual_ms + SETTLE_MARGIN_MS;
+        o->acquire.ttl_ms =
+            whole_ms < RATION_DEFAULT_TTL_MS ? (uint32_t)whole_ms : RATION_DEFAULT_TTL_MS;
     }
     if (o->fail_fast) {
         o->max_wait_ms = 0;
         o->acquire.wait_ms = 0;
         o->retry.classes = 0;
     }
-    int64_t whole_ms = o->retry.deadline_ms ? (int64_t)o->retry.deadline_ms
-                                            : (int64_t)o->timeout_ms + o->max_wait_ms + WAITS_MS;
+    int64_t whole_ms =
+        o->retry.deadline_ms ? (int64_t)o->retry.deadline_ms : usual_ms + o->max_wait_ms + WAITS_MS;
     call->deadline_ms = clock_ms() + whole_ms;
 }
 
@@ -132,75 +145,83 @@ static int find_profile(struct call *call)
 
 static int find_key(struct call *call)
 {
-    const char *key = call->options.api_key;
-    if (!key) {
-        const char *variable = profile_key_variable(call->profile);
-        key = variable ? getenv(variable) : NULL;
+    char why[PROFILE_WHY_BYTES] = "";
+    const struct ration_call_options *o = &call->options;
+    const struct profile_caller caller = {.key = o->api_key,
+                                          .base = o->url,
+                                          .query = o->query,
+                                          .headers = o->headers,
+                                          .n_headers = o->n_headers};
+    int err = profile_find_key(call->profile, &caller, &call->key, why);
+    return err < 0 ? handle_fail(call->r, err, "%s", why) : 0;
+}
+
+/* ---- What servers refuse to be asked ---- */
+
+/* FNV-1a, so that the URLs of a handle need no memory. */
+static uint64_t hash_of(const char *url)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (; *url; url++)
+        hash = (hash ^ (unsigned char)*url) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static bool may_ask(const struct call *call)
+{
+    const ration *r = call->r;
+    uint64_t hash = hash_of(call->url);
+    for (size_t i = 0; i < MAX_PLAIN_URLS && i < r->n_plain; i++) {
+        if (r->plain[i] == hash)
+            return false;
     }
-    if (!key || !key[0])
-        return 0;
-    if (strnlen(key, MAX_KEY_BYTES + 1) > MAX_KEY_BYTES || strpbrk(key, "\r\n"))
-        return handle_fail(call->r, RATION_EINVALID,
-                           "api_key has a line break, or more than %d bytes", MAX_KEY_BYTES);
-    call->key = key;
-    return 0;
+    return true;
 }
 
 /* ---- The body ---- */
 
-static bool begins_with_null(const struct ration_call_options *options)
+static int make_body(struct call *call, bool ask)
 {
-    size_t i = 0;
-    while (i < options->body_bytes && strchr(" \t\r\n", options->body[i]))
-        i++;
-    return i < options->body_bytes && options->body[i] == 'n';
-}
-
-static int parse_body(struct call *call)
-{
-    ration *r = call->r;
-    json_tokener *tokener = json_tokener_new_ex(MAX_JSON_DEPTH);
-    if (!tokener)
-        return handle_fail(r, RATION_ENOMEM, "out of memory for the body");
-    call->request =
-        json_tokener_parse_ex(tokener, call->options.body, (int)call->options.body_bytes);
-    enum json_tokener_error parsed = json_tokener_get_error(tokener);
-    json_tokener_free(tokener);
-    /* Without memory json-c gives NULL and calls it success, as it does for the literal null. */
-    if (parsed == json_tokener_success && !call->request && !begins_with_null(&call->options))
-        return handle_fail(r, RATION_ENOMEM, "out of memory for the body");
-    if (parsed != json_tokener_success || !json_object_is_type(call->request, json_type_object))
-        return handle_fail(r, RATION_EINVALID, "the body is not a JSON object: %s",
-                           parsed == json_tokener_success ? "it is another value"
-                                                          : json_tokener_error_desc(parsed));
+    const struct ration_call_options *o = &call->options;
+    char *made = NULL;
+    size_t made_n = 0;
+    int err = profile_make_body(call->profile, o->body, o->body_bytes, call->streamed, ask, &made,
+                                &made_n);
+    if (err < 0)
+        return handle_fail(call->r, RATION_ENOMEM, "out of memory for the body");
+    free(call->made);
+    call->made = made;
+    call->body = made ? made : o->body;
+    call->body_bytes = made ? made_n : o->body_bytes;
+    call->asks_usage = ask && made;
     return 0;
 }
 
-/* The body is sent as it came, unless the profile has changed something in it. */
+int call_stop_asking(struct call *call)
+{
+    ration *r = call->r;
+    r->plain[r->n_plain++ % MAX_PLAIN_URLS] = hash_of(call->url);
+    return make_body(call, false);
+}
+
 static int read_body(struct call *call)
 {
     ration *r = call->r;
     char why[PROFILE_WHY_BYTES] = "";
     struct profile_request request = {.streamed = false};
     const struct ration_call_options *o = &call->options;
-    int err = profile_read_request(call->profile, call->request, &request, why);
+    int err = profile_parse_body(o->body, o->body_bytes, &call->request, why);
     if (err == 0)
-        err = profile_url(call->profile, o->url, o->model, call->request, call->url,
-                          sizeof(call->url), why);
+        err = profile_read_request(call->profile, call->request, &request, why);
+    if (err == 0)
+        err = profile_url_with_query(call->profile, o->url, o->model, o->query, call->request,
+                                     call->url, sizeof(call->url), why);
     if (err < 0)
         return handle_fail(r, err, "%s", why);
     profile_estimate(call->profile, &request, &call->options.estimate);
     call->streamed = request.streamed;
-    call->body = o->body;
-    call->body_bytes = o->body_bytes;
-    if (profile_prepare_stream(call->profile, call->request)) {
-        call->body = json_object_to_json_string_length(
-            call->request, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
-            &call->body_bytes);
-        if (!call->body)
-            return handle_fail(r, RATION_ENOMEM, "out of memory for the body");
-    }
-    return 0;
+    call->most_output = request.most_output;
+    return make_body(call, may_ask(call));
 }
 
 int call_prepare(struct call *call, const struct ration_call_options *options)
@@ -211,15 +232,15 @@ int call_prepare(struct call *call, const struct ration_call_options *options)
         err = check_options(call);
     if (err < 0)
         return err;
-    fill_in(call);
     err = find_profile(call);
     if (err == 0)
         err = find_key(call);
     if (err == 0)
-        err = parse_body(call);
-    if (err == 0)
         err = read_body(call);
-    if (err == 0 && !r->drive) {
+    if (err < 0)
+        return err;
+    fill_in(call);
+    if (!r->drive) {
         r->drive = drive_new();
         if (!r->drive)
             err = handle_fail(r, RATION_ENOMEM, "libcurl could not be set up");
@@ -231,4 +252,7 @@ void call_close(struct call *call)
 {
     json_object_put(call->request);
     call->request = NULL;
+    profile_key_free(&call->key);
+    free(call->made);
+    call->made = NULL;
 }

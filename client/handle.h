@@ -14,6 +14,9 @@
 
 #define ERRMSG_BYTES 512
 
+/* How many URLs a handle remembers that refuse to be asked for usage. */
+#define MAX_PLAIN_URLS 8
+
 /* A command that was sent and is kept until its reply has come; see owed.c. */
 struct owed {
     char *bytes; /* finished; NULL: nothing is owed */
@@ -32,10 +35,12 @@ struct ration {
     size_t current; /* the server in use, or tried next */
     struct conn conn;
     struct id_maker ids;
-    struct drive *drive;       /* made by the first ration_call(); NULL before */
-    struct profiles *profiles; /* likewise, and made anew where another file is named */
-    char *profiles_file;       /* they were read from; NULL: only the embedded ones */
-    struct owed owed;          /* a settlement whose reply has not been read */
+    struct drive *drive;            /* made by the first ration_call(); NULL before */
+    struct profiles *profiles;      /* likewise, and made anew where another file is named */
+    char *profiles_file;            /* they were read from; NULL: only the embedded ones */
+    uint64_t plain[MAX_PLAIN_URLS]; /* hashes of URLs whose server refuses to be asked for usage */
+    size_t n_plain;                 /* counts all that there were; the last ones are kept */
+    struct owed owed;               /* a settlement whose reply has not been read */
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
     char tenant[RATION_MAX_TENANT_BYTES + 1]; /* user of AUTH */

@@ -16,11 +16,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <json-c/json.h>
 
 struct profiles; /* the embedded profiles, and those of a file over them */
 struct profile;  /* one of them; lives as long as its set */
+struct sigv4_headers;
 
 /* How the events of a stream are written. */
 enum profile_form {
@@ -56,9 +58,11 @@ const char *profile_key_variable(
 /* What a request's body says of itself. */
 struct profile_request {
     bool streamed;
-    int64_t input_tokens; /* estimated: characters / 4, rounded up */
+    int64_t
+        input_tokens; /* estimated: characters / 4, rounded up, and what pictures, documents, sounds and tools cost */
     int64_t
         output_tokens; /* the most that it may answer, of all choices together; the profile's guess where not said */
+    int64_t most_output; /* the same, 0 where it is not said */
 };
 
 /* 0, or RATION_EINVALID with `why` (PROFILE_WHY_BYTES) in words. */
@@ -69,13 +73,72 @@ int profile_read_request(const struct profile *profile, json_object *body,
 void profile_estimate(const struct profile *profile, const struct profile_request *request,
                       struct ration_amounts *estimate);
 
+/* Whether a body asks for a stream: by its "stream", or because the API streams where that is not said. */
+bool profile_wants_stream(const struct profile *profile, json_object *body);
+
 /*
- * The URL of a call. base NULL: the profile's own. A base may end in "/" or in the "/v1" that other clients want there.
- * model   NULL: the body's "model". Where the path names it ({model}: Gemini, Azure deployments) it must be known.
+ * The URL of a call. base NULL: the profile's own. A base may have any part of the path already, a version of its own, and
+ * a query (profile_url.c has the rule).
+ * model   NULL: the body's "model". Where the path names it ({model}: Gemini, Azure deployments) and the base does not, it
+ *         must be known.
+ * query   "name=value&...", encoded; NULL: none. Its parameters take the place of those of the same name in the base, as
+ *         the base's do of the path's
  * 0, or RATION_EINVALID with `why`.
  */
+int profile_url_with_query(const struct profile *profile, const char *base, const char *model,
+                           const char *query, json_object *body, char *buf, size_t cap, char *why);
 int profile_url(const struct profile *profile, const char *base, const char *model,
-                json_object *body, char *buf, size_t cap, char *why);
+                json_object *body, char *buf, size_t cap, char *why); /* without a query */
+
+/* Whether a query can be part of a URL as it is, and whether it (NULL: none) has a parameter of that name. */
+bool profile_query_is_good(const char *query);
+bool profile_query_has(const char *query, const char *name);
+
+#define PROFILE_MAX_KEY_BYTES 16384
+#define PROFILE_MAX_HEADERS   32 /* of the caller's own */
+
+/* Whether these lines "Name: value" can be sent. A line "Name:" leaves out the profile's header of that name. 0, or
+ * RATION_EINVALID with `why`, which never has the value of a header in it. */
+int profile_check_headers(const char *const *lines, size_t n, char *why);
+
+/* The value of the first of that name, in any case; NULL: there is none. */
+const char *profile_find_header(const char *const *lines, size_t n, const char *name);
+
+/* What the caller says that bears on a call's key. */
+struct profile_caller {
+    const char *key; /* NULL: it is in the environment; "": none is to be sent */
+    const char
+        *key_name;    /* what a key of the caller's own is called in messages; NULL: "api_key" */
+    const char *base; /* as for profile_url() */
+    const char *query;
+    const char *const *headers;
+    size_t n_headers;
+};
+
+/* What a call proves itself with: a key, or an account that its requests are signed for, or nothing. */
+struct profile_key {
+    char *key; /* NULL: none is sent */
+    char *id;  /* of the account; NULL: nothing is signed */
+    char *secret;
+    char *session;
+    char *region;
+};
+
+/* Gives it, to be freed by profile_key_free(), which is allowed on a zeroed or already freed struct. RATION_EINVALID with
+ * `why`: it is missing where the provider wants one, or cannot be sent. RATION_ENOMEM. */
+int profile_find_key(const struct profile *profile, const struct profile_caller *caller,
+                     struct profile_key *out, char *why);
+void profile_key_free(struct profile_key *key);
+
+/*
+ * The headers that sign a request, to be sent with the caller's own and freed by sigv4_free(); none where there is nothing to
+ * sign. They hold for some minutes: each try needs its own.
+ * content_type  the caller's own; NULL: the profile's
+ * Errors: RATION_ENOMEM, RATION_EINVALID.
+ */
+int profile_sign(const struct profile *profile, const struct profile_key *key, const char *url,
+                 const char *content_type, const char *body, size_t n, time_t now,
+                 struct sigv4_headers *out);
 
 /* The headers of a call, each a line "Name: value" as libcurl takes it, key included (NULL or "": none is sent). Calls
  * `add` for each line; stops and returns its error when that is negative. */
@@ -83,12 +146,26 @@ int profile_headers(const struct profile *profile, const char *key, bool streame
                     int (*add)(void *arg, const char *line), void *arg);
 
 /*
- * Makes the body what the provider takes: asks for usage in a stream where it wants to be asked (OpenAI chat:
- * stream_options.include_usage), and takes out what only the URL says (Gemini: "model" and "stream", which every request
- * may state, whoever the provider is). Called for every request, streamed or not, after profile_url() and
- * profile_read_request(). Changes `body`; true if it did, so that the caller sends it anew.
+ * Makes of a body's text what the provider takes, leaving every byte of it that need not change: in a stream it asks for usage
+ * where the provider wants to be asked and the caller has not said (OpenAI chat: stream_options.include_usage), and cuts out
+ * what only the URL says (Gemini: "model" and "stream", which every request may state, whoever the provider is).
+ * ask_usage  false: the server at this URL has refused to be asked
+ * 1 and a new text, NUL-terminated, to be freed; 0: it is sent as it is, and *out is NULL; RATION_ENOMEM.
  */
+int profile_make_body(const struct profile *profile, const char *text, size_t n, bool streamed,
+                      bool ask_usage, char **out, size_t *out_n);
+
+/*
+ * Reads a body for its estimate as generously as providers do: numbers beyond 64 bits, lone surrogates, a byte order mark,
+ * 1,000 levels of nesting. Gives an object. RATION_ENOMEM, or RATION_EINVALID with `why`: it is no JSON object.
+ */
+int profile_parse_body(const char *text, size_t n, json_object **out, char *why);
+
+/* The same on a tree, for callers that write it anew. Changes `body`; true if it did. */
 bool profile_prepare_stream(const struct profile *profile, json_object *body);
+
+/* Whether an error answer of this status says that it is the question for usage which the server refuses. */
+bool profile_refuses_usage(const struct profile *profile, int http_status, const char *body);
 
 /* ---- What was used ---- */
 

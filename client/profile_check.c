@@ -5,11 +5,14 @@
  */
 #include "profile_inner.h"
 
+#include "media_size.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_PATH_BYTES    96
 #define MAX_OUTPUT_WEIGHT 1000
+#define MAX_PRICE         10000000
 
 enum kind {
     TEXT,    /* const char *: one line */
@@ -24,6 +27,7 @@ enum kind {
     UNIT,    /* int64_t: enum ration_unit */
     PERIOD,  /* int64_t: milliseconds */
     FORM,    /* bool: milliseconds */
+    MEDIUM,  /* int64_t: enum media_kind */
     STREAM,  /* enum profile_form */
     HEADERS, /* struct profile_fixed_header[], and their number */
     PART,    /* an object with keys of its own */
@@ -56,6 +60,47 @@ static const struct key key_keys[] = {
     {"header", HEADER, .to = P(key.header) - P(key), .needed = true},
     {"prefix", TEXT, .to = P(key.prefix) - P(key)},
     {"variable", TEXT, .to = P(key.variable) - P(key)},
+    {"parameter", TEXT, .to = P(key.parameter) - P(key)},
+    {"optional", FLAG, .to = P(key.optional) - P(key)},
+    {0}};
+
+static const struct key sign_keys[] = {
+    {"service", TEXT, .to = P(sign.service) - P(sign), .needed = true},
+    {"id", TEXT, .to = P(sign.id) - P(sign), .needed = true},
+    {"secret", TEXT, .to = P(sign.secret) - P(sign), .needed = true},
+    {"session", TEXT, .to = P(sign.session) - P(sign)},
+    {0}};
+
+#define D(member) offsetof(struct profile_media, member)
+static const struct key media_keys[] = {
+    {"at", PLACE, .to = D(at), .needed = true},
+    {"key", PLACE, .to = D(key)},
+    {"is", TEXT, .to = D(is)},
+    {"kind", MEDIUM, .to = D(kind)},
+    {"data", PLACES, .to = D(data), .needed = true},
+    {"type", PLACES, .to = D(type)},
+    {"detail", PLACE, .to = D(detail)},
+    {0}};
+
+#define PRICE(name, of, member) {name, COUNT, .to = offsetof(struct of, member), .min = 0, .max = MAX_PRICE}
+static const struct key image_keys[] = {
+    PRICE("low", profile_image, low),
+    PRICE("base", profile_image, base),
+    PRICE("tile", profile_image, tile),
+    PRICE("tile_side", profile_image, tile_side),
+    PRICE("pixels", profile_image, pixels),
+    PRICE("long_side", profile_image, long_side),
+    PRICE("short_side", profile_image, short_side),
+    PRICE("small", profile_image, small),
+    PRICE("small_side", profile_image, small_side),
+    PRICE("most", profile_image, most),
+    PRICE("unknown", profile_image, unknown),
+    {0}};
+
+static const struct key length_keys[] = {
+    PRICE("each", profile_length, each),
+    PRICE("bytes", profile_length, bytes),
+    PRICE("unknown", profile_length, unknown),
     {0}};
 
 #define R(member) (P(request.member) - P(request))
@@ -71,6 +116,13 @@ static const struct key request_keys[] = {
     {"stream_accept", TEXT, .to = R(stream_accept)},
     {"output", FLAG, .to = R(output)},
     {"streams_by_default", FLAG, .to = R(streams_by_default)},
+    {"tools_at", PLACE, .to = R(tools_at)},
+    {"tools_tokens", COUNT, .to = R(tools_tokens), .min = 0, .max = MAX_PRICE},
+    {"media", ROWS, .to = R(media), .n = R(n_media), .keys = media_keys, .size = sizeof(struct profile_media)},
+    {"image", PART, .to = R(image), .keys = image_keys},
+    {"document", PART, .to = R(document), .keys = length_keys},
+    {"audio", PART, .to = R(audio), .keys = length_keys},
+    {"video", PART, .to = R(video), .keys = length_keys},
     {0}};
 
 #define A(member) (P(answer.member) - P(answer))
@@ -182,8 +234,11 @@ static const struct key profile_keys[] = {
     {"url", URL, .to = P(url)},
     {"path", PATH, .to = P(path), .needed = true},
     {"stream_path", PATH, .to = P(stream_path)},
+    {"versioned_path", PATH, .to = P(versioned_path)},
+    {"versioned_base", FLAG, .to = P(versioned_base)},
     {"streams", FLAG, .to = P(streams)},
     {"key", PART, .to = P(key), .keys = key_keys},
+    {"sign", PART, .to = P(sign), .keys = sign_keys},
     {"headers", HEADERS, .to = P(headers), .n = P(n_headers)},
     {"request", PART, .to = P(request), .keys = request_keys},
     {"answer", PART, .to = P(answer), .keys = answer_keys},
@@ -266,7 +321,7 @@ static bool read_text(struct check *check, enum kind kind, json_object *value, c
     if (!text || !is_line(text))
         return wrong(check, "not a text of one line; write one in quotes");
     if (kind == URL && ((strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0) ||
-                        strpbrk(text, " ?#")))
+                        strpbrk(text, " #")))
         return wrong(check, "not a base URL; write one as \"https://api.example.com\"");
     if (kind == PATH && (text[0] != '/' || strpbrk(text, " #")))
         return wrong(check, "not a path; write one as \"/v1/chat/completions\"");
@@ -348,6 +403,24 @@ static bool read_form(struct check *check, json_object *value, bool *to)
     if (*to || strcmp(text, "seconds") == 0)
         return true;
     return wrong(check, "not a form; write ms, or seconds for everything else");
+}
+
+static bool read_medium(struct check *check, json_object *value, int64_t *to)
+{
+    static const struct {
+        const char *name;
+        enum media_kind kind;
+    } kinds[] = {{"image", MEDIA_IMAGE},
+                 {"document", MEDIA_DOCUMENT},
+                 {"audio", MEDIA_AUDIO},
+                 {"video", MEDIA_VIDEO}};
+    for (size_t i = 0; json_object_is_type(value, json_type_string) && i < 4; i++) {
+        if (strcmp(kinds[i].name, json_object_get_string(value)) == 0) {
+            *to = kinds[i].kind;
+            return true;
+        }
+    }
+    return wrong(check, "not a kind; write image, document, audio or video");
 }
 
 static bool read_stream_form(struct check *check, json_object *value, enum profile_form *to)
@@ -435,6 +508,8 @@ static bool read_value(struct check *check, const struct key *key, json_object *
         return read_period(check, value, to);
     case FORM:
         return read_form(check, value, to);
+    case MEDIUM:
+        return read_medium(check, value, to);
     case STREAM:
         return read_stream_form(check, value, to);
     case HEADERS:

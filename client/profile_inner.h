@@ -6,8 +6,11 @@
  *   profile_file.c     from text to a tree: JSON, and "like"
  *   profile_check.c    from a tree to struct profile: the table of keys, and what is wrong with a file
  *   profile_place.c    places in a document
- *   profile_url.c      where a call goes, and its headers
- *   profile_request.c  what a request says of itself
+ *   profile_url.c      where a call goes
+ *   profile_header.c   its headers
+ *   profile_key.c      what it proves itself with
+ *   profile_request.c  what a request says of itself, and what is sent
+ *   profile_media.c    what pictures and the like in it cost
  *   profile_usage.c    what an answer or a stream used, and what of it counts
  *   profile_piece.c    what an answer or an event of a stream adds to the answer
  *   profile_error.c    what went wrong
@@ -31,6 +34,39 @@ struct profile_words {
 struct profile_fixed_header {
     const char *name;
     const char *value;
+};
+
+/* Where a picture or the like may stand in a request. */
+struct profile_media {
+    const char *at;
+    const char *key; /* only where this member of it ... */
+    const char *is;  /* ... is this; NULL: everywhere */
+    int64_t kind;    /* enum media_kind, where neither the data nor its type tells */
+    struct profile_words data;
+    struct profile_words type;
+    const char *detail;
+};
+
+/* What pictures cost in tokens; 0 everywhere: such a part is not in the price. */
+struct profile_image {
+    int64_t low;
+    int64_t base;
+    int64_t tile;
+    int64_t tile_side;
+    int64_t pixels;
+    int64_t long_side;
+    int64_t short_side;
+    int64_t small;
+    int64_t small_side;
+    int64_t most;
+    int64_t unknown;
+};
+
+/* What a document costs by its pages, or a sound or film by its seconds. */
+struct profile_length {
+    int64_t each;
+    int64_t bytes;
+    int64_t unknown;
 };
 
 /* Objects that have counts which the main ones leave out: those at `at` whose member `key` is `is`. */
@@ -81,13 +117,23 @@ struct profile {
     const char *checked;
     const char *url; /* NULL: the caller names it */
     const char *path;
-    const char *stream_path; /* NULL: path */
+    const char *stream_path;    /* NULL: path */
+    const char *versioned_path; /* NULL: path */
+    bool versioned_base;
     bool streams;
     struct {
         const char *header;
         const char *prefix; /* NULL: none */
         const char *variable;
+        const char *parameter; /* NULL: none */
+        bool optional;
     } key;
+    struct {
+        const char *service; /* NULL: requests are not signed */
+        const char *id;
+        const char *secret;
+        const char *session;
+    } sign;
     struct profile_fixed_header headers[PROFILE_MAX_ROWS];
     size_t n_headers;
     struct {
@@ -102,6 +148,14 @@ struct profile {
         const char *stream_accept; /* NULL: no Accept of its own */
         bool output;               /* the API has output */
         bool streams_by_default;
+        const char *tools_at; /* NULL: tools cost what they are long */
+        int64_t tools_tokens;
+        struct profile_media media[PROFILE_MAX_ROWS];
+        size_t n_media;
+        struct profile_image image;
+        struct profile_length document;
+        struct profile_length audio;
+        struct profile_length video;
     } request;
     struct {
         struct profile_words has;
@@ -185,6 +239,19 @@ int profile_build(const char *name, json_object *tree, struct profile *out, char
 
 /* The event's name; where the stream does not name its events, their data may. NULL: neither does. */
 const char *profile_event_name(const char *name, json_object *event);
+
+/* ---- profile_header.c ---- */
+
+/* Whether a line is the header of that name, in any case. */
+bool profile_header_is(const char *line, const char *name);
+
+/* ---- profile_media.c ---- */
+
+/* The price of all that stands where the profile says. */
+int64_t profile_price_media(const struct profile *profile, json_object *body);
+
+/* Whether a text is data and no text, whose price is then added. */
+bool profile_price_text(const struct profile *profile, const char *text, size_t n, int64_t *tokens);
 
 /* ---- profile_place.c ---- */
 

@@ -3,16 +3,21 @@
  *
  * With no better knowledge a call is estimated at a quarter of its prompt's characters, rounded up, plus the most that it may
  * answer, of each choice. Without either, a model may answer up to its own limit, which no request says, so the profile has a
- * guess. A body that the provider will not like is the provider's to refuse; refused here is only what would make the
- * estimate meaningless.
+ * guess. What is no number of tokens ("100", -1, 0) is as if it were not set: a body that the provider will not like is the
+ * provider's to refuse.
+ *
+ * What is sent is the caller's own text; the tree that is read here is for the estimate only.
  */
 #include "profile_inner.h"
 
+#include "json_text.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CHARACTERS_PER_TOKEN 4
-#define MAX_CHOICES          128
+#define MAX_DEPTH            1000
 
 /* Code points of UTF-8: every byte counts that does not continue one. */
 static int64_t count_characters(const char *text, size_t len)
@@ -23,91 +28,139 @@ static int64_t count_characters(const char *text, size_t len)
     return n;
 }
 
+/* What a prompt comes to so far. */
+struct prompt {
+    const struct profile *profile;
+    int64_t characters;
+    int64_t tokens; /* of what is no text */
+};
+
 static bool add_text(void *arg, json_object *value)
 {
-    int64_t *n = arg;
-    if (json_object_is_type(value, json_type_string))
-        *n += count_characters(json_object_get_string(value),
-                               (size_t)json_object_get_string_len(value));
+    struct prompt *prompt = arg;
+    if (!json_object_is_type(value, json_type_string))
+        return true;
+    const char *text = json_object_get_string(value);
+    size_t n = (size_t)json_object_get_string_len(value);
+    if (!profile_price_text(prompt->profile, text, n, &prompt->tokens))
+        prompt->characters += count_characters(text, n);
     return true;
 }
 
-/* Tools and their like reach the model much as they are written. */
+/* As JSON is written: with its quotes and escapes. */
+static int64_t count_quoted(const char *text, size_t len)
+{
+    int64_t n = count_characters(text, len) + 2;
+    for (size_t i = 0; i < len; i++) {
+        if (strchr("\"\\\n\r\t\b\f", text[i]) && text[i])
+            n++;
+        else if ((unsigned char)text[i] < 0x20)
+            n += 5;
+    }
+    return n;
+}
+
+/* Tools and their like reach the model much as they are written, except for data in them. Goes as deep as the body does. */
 static bool add_json(void *arg, json_object *value)
 {
-    int64_t *n = arg;
-    size_t len = 0;
-    const char *text = json_object_to_json_string_length(
-        value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
-    if (text)
-        *n += count_characters(text, len);
+    struct prompt *prompt = arg;
+    if (json_object_is_type(value, json_type_string)) {
+        const char *text = json_object_get_string(value);
+        size_t n = (size_t)json_object_get_string_len(value);
+        if (!profile_price_text(prompt->profile, text, n, &prompt->tokens))
+            prompt->characters += count_quoted(text, n);
+    } else if (json_object_is_type(value, json_type_object)) {
+        size_t members = 0;
+        json_object_object_foreach(value, name, member)
+        {
+            prompt->characters += count_quoted(name, strlen(name)) + 1 + (members++ > 0);
+            add_json(arg, member);
+        }
+        prompt->characters += 2;
+    } else if (json_object_is_type(value, json_type_array)) {
+        size_t n = json_object_array_length(value);
+        for (size_t i = 0; i < n; i++)
+            add_json(arg, json_object_array_get_idx(value, i));
+        prompt->characters += n > 0 ? (int64_t)n + 1 : 2;
+    } else {
+        const char *text = value ? json_object_to_json_string(value) : "null";
+        prompt->characters += text ? (int64_t)strlen(text) : 0;
+    }
     return true;
 }
 
 static int64_t count_prompt(const struct profile *profile, json_object *body)
 {
-    int64_t n = 0;
+    struct prompt prompt = {.profile = profile};
     for (size_t i = 0; i < profile->request.text.n; i++)
-        profile_visit(body, profile->request.text.at[i], add_text, &n);
+        profile_visit(body, profile->request.text.at[i], add_text, &prompt);
     for (size_t i = 0; i < profile->request.json.n; i++)
-        profile_visit(body, profile->request.json.at[i], add_json, &n);
-    return (n + CHARACTERS_PER_TOKEN - 1) / CHARACTERS_PER_TOKEN;
+        profile_visit(body, profile->request.json.at[i], add_json, &prompt);
+    prompt.tokens += profile_price_media(profile, body);
+    if (profile->request.tools_at && profile_first(body, profile->request.tools_at))
+        prompt.tokens += profile->request.tools_tokens;
+    return prompt.tokens + (prompt.characters + CHARACTERS_PER_TOKEN - 1) / CHARACTERS_PER_TOKEN;
 }
 
-/* The first of the places that is set. */
-static int read_most(const struct profile *profile, json_object *body, int64_t *out, char *why)
+/* A number above zero, whole or not. */
+static bool is_stated(json_object *value, int64_t *out)
 {
-    *out = profile->request.default_output;
+    double number = 0;
+    if (json_object_is_type(value, json_type_int))
+        number = (double)json_object_get_int64(value);
+    else if (json_object_is_type(value, json_type_double))
+        number = json_object_get_double(value);
+    if (!(number > 0))
+        return false;
+    *out = number >= (double)RATION_MAX_COST ? RATION_MAX_COST : (int64_t)number;
+    *out += (double)*out < number && *out < RATION_MAX_COST;
+    return true;
+}
+
+/* The first of the places that is set; 0: none is. */
+static int64_t read_most(const struct profile *profile, json_object *body)
+{
+    int64_t n = 0;
     for (size_t i = 0; i < profile->request.max_output.n; i++) {
-        const char *place = profile->request.max_output.at[i];
-        if (!profile_first(body, place))
-            continue;
-        if (profile_first_count(body, place, out))
-            return 0;
-        snprintf(why, PROFILE_WHY_BYTES,
-                 "the body's %.100s is not a number of tokens; write a whole number", place);
-        return RATION_EINVALID;
+        if (is_stated(profile_first(body, profile->request.max_output.at[i]), &n))
+            return n;
     }
     return 0;
+}
+
+static int64_t times(int64_t n, int64_t choices)
+{
+    return n > RATION_MAX_COST / choices ? RATION_MAX_COST : n * choices;
 }
 
 /* The largest of the places that are set. */
-static int read_choices(const struct profile *profile, json_object *body, int64_t *out, char *why)
+static int64_t read_choices(const struct profile *profile, json_object *body)
 {
-    *out = 1;
+    int64_t most = 1;
     for (size_t i = 0; i < profile->request.choices.n; i++) {
-        const char *place = profile->request.choices.at[i];
         int64_t n = 0;
-        if (!profile_first(body, place))
-            continue;
-        if (!profile_first_count(body, place, &n) || n < 1 || n > MAX_CHOICES) {
-            snprintf(why, PROFILE_WHY_BYTES, "the body's %.100s is not 1 - %d; write such a number",
-                     place, MAX_CHOICES);
-            return RATION_EINVALID;
-        }
-        *out = n > *out ? n : *out;
+        if (is_stated(profile_first(body, profile->request.choices.at[i]), &n) && n > most)
+            most = n;
     }
-    return 0;
+    return most;
 }
 
 int profile_read_request(const struct profile *profile, json_object *body,
                          struct profile_request *out, char *why)
 {
-    int64_t most = 0;
-    int64_t choices = 1;
     if (!json_object_is_type(body, json_type_object)) {
         snprintf(why, PROFILE_WHY_BYTES, "the body is not a JSON object; write {...}");
         return RATION_EINVALID;
     }
-    int err = read_most(profile, body, &most, why);
-    if (err == 0)
-        err = read_choices(profile, body, &choices, why);
-    if (err < 0)
-        return err;
+    int64_t most = profile->request.output ? read_most(profile, body) : 0;
+    int64_t choices = read_choices(profile, body);
     int64_t input = count_prompt(profile, body);
-    out->streamed = json_object_get_boolean(profile_first(body, "stream"));
+    out->streamed = profile_wants_stream(profile, body);
     out->input_tokens = input > RATION_MAX_COST ? RATION_MAX_COST : input;
-    out->output_tokens = most > RATION_MAX_COST / choices ? RATION_MAX_COST : most * choices;
+    out->most_output = times(most, choices);
+    if (profile->request.output && most == 0)
+        most = profile->request.default_output;
+    out->output_tokens = times(most, choices);
     return 0;
 }
 
@@ -119,7 +172,7 @@ static int64_t stated(int64_t n)
 
 /*
  * A caller that states only the sum has said all: the server charges it to either part until the report. Where output does not
- * count as tokens, the sum is stated as well, because the server would make it of both parts.
+ * count as tokens, or there is none, the sum is stated as well, because the server would make it of both parts.
  */
 void profile_estimate(const struct profile *profile, const struct profile_request *request,
                       struct ration_amounts *estimate)
@@ -130,11 +183,94 @@ void profile_estimate(const struct profile *profile, const struct profile_reques
         estimate->input_tokens = stated(request->input_tokens);
     if (estimate->output_tokens == 0)
         estimate->output_tokens = stated(request->output_tokens);
-    if (profile->counts.output == 0)
+    if (profile->counts.output == 0 || !profile->request.output)
         estimate->tokens = estimate->input_tokens;
 }
 
+/* ---- Reading ---- */
+
+static bool is_blank(const char *text, size_t n)
+{
+    size_t i = 0;
+    while (i < n && text[i] && strchr(" \t\r\n", text[i]))
+        i++;
+    return i == n;
+}
+
+int profile_parse_body(const char *text, size_t n, json_object **out, char *why)
+{
+    bool marked = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0;
+    text += marked ? 3 : 0;
+    n -= marked ? 3 : 0;
+    json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
+    if (!tokener) {
+        snprintf(why, PROFILE_WHY_BYTES, "out of memory for the body");
+        return RATION_ENOMEM;
+    }
+    json_object *body = json_tokener_parse_ex(tokener, text, (int)n);
+    enum json_tokener_error parsed = json_tokener_get_error(tokener);
+    json_tokener_free(tokener);
+    if (parsed == json_tokener_success && json_object_is_type(body, json_type_object)) {
+        *out = body;
+        return 0;
+    }
+    /* Without memory json-c gives NULL and calls it success, as it does for the literal null. */
+    const char *null = memchr(text, 'n', n);
+    bool no_memory =
+        parsed == json_tokener_success && !body && !(null && is_blank(text, (size_t)(null - text)));
+    json_object_put(body);
+    if (no_memory) {
+        snprintf(why, PROFILE_WHY_BYTES, "out of memory for the body");
+        return RATION_ENOMEM;
+    }
+    const char *what = json_tokener_error_desc(parsed);
+    if (parsed == json_tokener_success)
+        what = "it is another value";
+    else if (parsed == json_tokener_continue)
+        what = "it ends too early";
+    else if (parsed == json_tokener_error_depth)
+        what = "it is nested more than 1000 levels deep";
+    snprintf(why, PROFILE_WHY_BYTES, "the body is not a JSON object: %s", what);
+    return RATION_EINVALID;
+}
+
 /* ---- What is sent ---- */
+
+int profile_make_body(const struct profile *profile, const char *text, size_t n, bool streamed,
+                      bool ask_usage, char **out, size_t *out_n)
+{
+    char *dropped = NULL;
+    size_t dropped_n = 0;
+    *out = NULL;
+    int done = json_text_drop(text, n, profile->request.drop.at, profile->request.drop.n, &dropped,
+                              &dropped_n);
+    if (done < 0 || !streamed || !ask_usage || !profile->request.ask_usage) {
+        *out = dropped;
+        *out_n = dropped_n;
+        return done;
+    }
+    int set = json_text_set(dropped ? dropped : text, dropped ? dropped_n : n,
+                            profile->request.ask_usage, "true", false, out, out_n);
+    if (set == 0) {
+        *out = dropped;
+        *out_n = dropped_n;
+        return done;
+    }
+    free(dropped);
+    return set;
+}
+
+bool profile_refuses_usage(const struct profile *profile, int http_status, const char *body)
+{
+    char name[PROFILE_KEY_BYTES];
+    const char *place = profile->request.ask_usage;
+    if (!place || !body || (http_status != 400 && http_status != 422))
+        return false;
+    /* Its name stands in a message, in "param" or in a list of where the error is, by the server's taste. */
+    size_t len = strcspn(place, ".[");
+    snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1), place);
+    return strstr(body, name) != NULL;
+}
 
 /* Sets the member at "stream_options.include_usage" to true, making the object it is in. False: it is there already, what is
  * in its way is no object, or memory ran out. */

@@ -242,20 +242,14 @@ static int add_line(struct upstream *up, const char *line)
     return 0;
 }
 
-static bool same_name(const char *a, const char *b)
-{
-    size_t n = strcspn(a, ":;");
-    return n == strcspn(b, ":;") && strncasecmp(a, b, n) == 0;
-}
-
 /* A line of the profile's, unless the caller has one of that name. */
 static int add_header(void *arg, const char *line)
 {
     struct upstream *up = arg;
-    for (size_t i = 0; i < up->request.n_headers; i++) {
-        if (same_name(up->request.headers[i], line))
-            return 0;
-    }
+    char name[MAX_HEADER_BYTES];
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(line, ":"), line);
+    if (profile_find_header(up->request.headers, up->request.n_headers, name))
+        return 0;
     return add_line(up, line);
 }
 
@@ -292,10 +286,6 @@ static CURLcode set_options(struct upstream *up)
     if (request->idle_ms > 0) { /* less than a byte a second for so long is silence */
         SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
         SET(CURLOPT_LOW_SPEED_TIME, (long)(request->idle_ms + 999) / 1000);
-    }
-    if (request->sign) {
-        SET(CURLOPT_AWS_SIGV4, request->sign);
-        SET(CURLOPT_USERPWD, request->account);
     }
     SET(CURLOPT_ACCEPT_ENCODING,
         ""); /* all that libcurl can decode; and what was not asked for is decoded, too */
@@ -499,8 +489,10 @@ static void read_transport(struct upstream *up, struct upstream_answer *answer)
     curl_easy_getinfo(up->easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
     curl_easy_getinfo(up->easy, CURLINFO_HTTP_CONNECTCODE, &connect_status);
     curl_easy_getinfo(up->easy, CURLINFO_PRETRANSFER_TIME_T, &request_begun_us);
+    if (request_begun_us == 0)
+        sent_bytes = 0;
     if (connect_status != 0 && request_begun_us == 0)
-        status = sent_bytes = 0;
+        status = 0;
     answer->status = status >= 100 && status <= 599 ? (int)status : 0;
     answer->sent = sent_bytes > 0;
 }

@@ -51,9 +51,6 @@ struct upstream_request {
     uint32_t idle_ms;           /* of a stream: how long it may be silent; 0: as long as it likes */
     const char *const *headers; /* the caller's own lines, n_headers of them */
     size_t n_headers;
-    const char *
-        sign; /* as CURLOPT_AWS_SIGV4 takes it: the request is signed with `account`; NULL: it is not */
-    const char *account; /* "key id:secret" */
     ration_stream_fn
         stream; /* gets the events of a streamed 2xx, or a whole answer that came in its place as one event; NULL: the answer
                    is collected as it comes */

@@ -5,6 +5,8 @@
  * The exit status tells apart what a script does next: ask less or later (1), see to its own side (2), come back (3), or
  * change the request or the account (4).
  */
+#include "../json_text.h"
+#include "extra.h"
 #include "json_out.h"
 #include "options.h"
 #include "table.h"
@@ -32,6 +34,9 @@ struct call {
     int64_t ttl_ms;
     int64_t wait_ms;
     int64_t call_timeout_ms;
+    int64_t idle_timeout_ms;
+    struct option_list headers;
+    struct option_list query;
     int64_t tries;
     int64_t backoff_min_ms;
     int64_t backoff_max_ms;
@@ -70,7 +75,7 @@ static char *read_all(FILE *file, size_t *len)
 }
 
 /* NULL after saying why. */
-static char *read_body(const char *path)
+static char *read_body(const char *path, size_t *n)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     size_t len = 0;
@@ -91,24 +96,20 @@ static char *read_body(const char *path)
         free(text);
         return NULL;
     }
+    *n = len;
     return text;
 }
 
-/* Asks for a stream in the body, where it does not yet. Gives a new text for `text`, or `text` where it is no object: the
- * library says what is wrong with it. */
-static char *ask_for_stream(char *text)
+/* Asks for a stream in the body, where it does not yet, leaving the rest of its text as it is. Gives a new text for `text`, or
+ * `text` where it is no object: the library says what is wrong with it. */
+static char *ask_for_stream(char *text, size_t *len)
 {
-    json_object *body = json_tokener_parse(text);
     char *changed = NULL;
-    if (json_object_is_type(body, json_type_object)) {
-        json_put_bool(body, "stream", true);
-        changed = strdup(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN |
-                                                                  JSON_C_TO_STRING_NOSLASHESCAPE));
-    }
-    json_object_put(body);
-    if (!changed)
+    size_t n = 0;
+    if (json_text_set(text, *len, "stream", "true", true, &changed, &n) <= 0)
         return text;
     free(text);
+    *len = n;
     return changed;
 }
 
@@ -254,16 +255,40 @@ static void set_options(const struct call *c, struct ration_call_options *o)
     o->acquire.wait_ms = (uint32_t)c->wait_ms;
     o->acquire.learned = c->learned;
     o->timeout_ms = (uint32_t)c->call_timeout_ms;
+    o->idle_timeout_ms = (uint32_t)c->idle_timeout_ms;
+    o->headers = c->headers.at;
+    o->n_headers = c->headers.n;
     o->max_wait_ms = (uint32_t)(c->wait_max_s * 1000);
     o->fail_fast = c->fail_fast;
     o->retry.tries = (uint32_t)c->tries;
     o->retry.min_ms = (uint32_t)c->backoff_min_ms;
     o->retry.max_ms = (uint32_t)c->backoff_max_ms;
     o->retry.deadline_ms = (uint32_t)(c->deadline_s * 1000);
+}
+
+/* Gives what `options` will borrow. False after saying what is wrong. */
+static bool read_inputs(const struct call *c, struct ration_call_options *options, char **body,
+                        char **query)
+{
+    bool failed = false;
+    size_t len = 0;
     if (c->key_variable) {
-        const char *key = getenv(c->key_variable);
-        o->api_key = key ? key : "";
+        options->api_key = extra_key(c->key_variable);
+        if (!options->api_key)
+            return false;
     }
+    *query = extra_query(&c->query, &failed);
+    if (failed)
+        return false;
+    *body = read_body(c->body_file, &len);
+    if (!*body)
+        return false;
+    if (c->stream)
+        *body = ask_for_stream(*body, &len);
+    options->query = *query;
+    options->body = *body;
+    options->body_bytes = len;
+    return true;
 }
 
 static int run(struct tool *tool, struct call *c)
@@ -271,17 +296,18 @@ static int run(struct tool *tool, struct call *c)
     struct ration_call_options options;
     struct ration_response answer = {.http_status = 0};
     ration *r = NULL;
+    char *body = NULL;
+    char *query = NULL;
     set_options(c, &options);
-    char *body = read_body(c->body_file);
-    if (!body)
+    if (!read_inputs(c, &options, &body, &query)) {
+        free(query);
         return EXIT_WRONG;
+    }
     c->json = tool->json;
     if (c->stream) {
-        body = ask_for_stream(body);
         options.stream = on_event;
         options.stream_arg = c;
     }
-    options.body = body;
     int code = tool_open(tool, NULL, &r);
     if (code == EXIT_GRANTED) {
         int err = ration_call(r, c->pool, c->tenant, &options, &answer);
@@ -290,6 +316,7 @@ static int run(struct tool *tool, struct call *c)
     ration_response_free(&answer);
     ration_close(r);
     free(body);
+    free(query);
     return code;
 }
 
@@ -297,7 +324,6 @@ int cmd_call(int argc, char **argv, struct tool *tool)
 {
     struct call c = {.priority = -1,
                      .body_file = "-",
-                     .call_timeout_ms = 120000,
                      .tries = 5,
                      .backoff_min_ms = 1000,
                      .backoff_max_ms = 60000};
@@ -309,12 +335,20 @@ int cmd_call(int argc, char **argv, struct tool *tool)
         {"body", OPTION_STRING, &c.body_file, 0, 0, "FILE",
          "the request as JSON; - is stdin (default)"},
         {"stream", OPTION_FLAG, &c.stream, 0, 0, NULL, "ask for a stream, print text as it comes"},
-        {"url", OPTION_STRING, &c.url, 0, 0, "URL", "base URL; default: the provider's own"},
+        {"url", OPTION_STRING, &c.url, 0, 0, "URL",
+         "base URL, with as much of the path and the query as other clients want there;\n"
+         "                           default: the provider's own"},
+        {"header", OPTION_LIST, &c.headers, 0, 0, "'NAME: VALUE'",
+         "a header to send too, or in place of the provider's own; may be repeated"},
+        {"query", OPTION_LIST, &c.query, 0, 0, "NAME=VALUE",
+         "a parameter of the URL, as text: it is encoded here; may be repeated"},
         {"model", OPTION_STRING, &c.model, 0, 0, "MODEL",
          "where the URL names it; default: the body's"},
         {"profiles", OPTION_STRING, &c.profiles, 0, 0, "FILE", "provider profiles of your own"},
         {"key-variable", OPTION_STRING, &c.key_variable, 0, 0, "NAME",
-         "the key is in this variable of the environment; default: as the provider's profile says"},
+         "the key is in this variable of the environment; default: as the provider's profile\n"
+         "                           says (OPENAI_API_KEY, ...); servers of your own may need "
+         "none"},
         OPTION_UNITS(&c.estimate),
         {"learned", OPTION_FLAG, &c.learned, 0, 0, NULL,
          "charge the share of the most output that calls like this have used"},
@@ -326,15 +360,18 @@ int cmd_call(int argc, char **argv, struct tool *tool)
          "how long the server may park the request"},
         {"wait-max", OPTION_DECIMAL, &c.wait_max_s, 0, 86400, "SECONDS",
          "sit out a denial for up to so long"},
-        {"call-timeout", OPTION_INTEGER, &c.call_timeout_ms, 1, 3600000, "MS",
-         "of each try; default 120000"},
+        {"call-timeout", OPTION_INTEGER, &c.call_timeout_ms, 0, 3600000, "MS",
+         "of each try; default (or 0): 120000, and for a stream none"},
+        {"idle-timeout", OPTION_INTEGER, &c.idle_timeout_ms, 1000, 3600000, "MS",
+         "how long a stream may be silent; default 120000"},
         {"tries", OPTION_INTEGER, &c.tries, 1, 100, "N", "tries in all; default 5, 1: no retry"},
         {"backoff-min", OPTION_INTEGER, &c.backoff_min_ms, 1, 3600000, "MS",
          "the first wait, where the provider names none; default 1000"},
         {"backoff-max", OPTION_INTEGER, &c.backoff_max_ms, 1, 3600000, "MS",
          "the longest such wait; default 60000"},
         {"deadline", OPTION_DECIMAL, &c.deadline_s, 0, 86400, "SECONDS",
-         "of tries and waits together; default: the time-out, --wait-max and five minutes"},
+         "of tries and waits together; default: the time-out (or 120 s), --wait-max and five\n"
+         "                           minutes, which do not end a stream that runs"},
         {"fail-fast", OPTION_FLAG, &c.fail_fast, 0, 0, NULL,
          "sit nothing out: say at once when to come back"},
     };

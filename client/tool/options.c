@@ -103,6 +103,17 @@ static bool set_decimal(const struct option_row *row, const char *text)
     return true;
 }
 
+static bool add_to_list(const struct option_row *row, const char *text)
+{
+    struct option_list *list = row->to;
+    if (list->n == OPTION_LIST_MAX) {
+        fprintf(stderr, "ration: --%s is given more than %d times\n", row->name, OPTION_LIST_MAX);
+        return false;
+    }
+    list->at[list->n++] = text;
+    return true;
+}
+
 static bool set_value(const struct option_row *row, const char *text)
 {
     switch (row->kind) {
@@ -124,6 +135,8 @@ static bool set_value(const struct option_row *row, const char *text)
         return set_dollars(row, text);
     case OPTION_DECIMAL:
         return set_decimal(row, text);
+    case OPTION_LIST:
+        return add_to_list(row, text);
     }
     return false;
 }

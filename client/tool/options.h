@@ -16,6 +16,14 @@ enum option_kind {
     OPTION_AMOUNT,  /* int64_t, 0 - RATION_MAX_COST, where 0 becomes RATION_ZERO */
     OPTION_DOLLARS, /* int64_t of millionths, from decimal dollars; 0 becomes RATION_ZERO */
     OPTION_DECIMAL, /* double, min - max */
+    OPTION_LIST,    /* struct option_list: may be given again and again */
+};
+
+#define OPTION_LIST_MAX 32
+
+struct option_list {
+    const char *at[OPTION_LIST_MAX];
+    size_t n;
 };
 
 struct option_row {

@@ -341,8 +341,9 @@ struct ration_retry {
     double jitter;         /* 0 - 1 [0.25] */
     uint32_t timed_out_ms; /* 0 - 3600000 [5000] */
     uint32_t unreached_ms; /* 0 - 3600000 [3000] */
-    uint32_t deadline_ms;  /* of the whole call, waits and tries together, 1 - 86400000; [0]: timeout_ms + max_wait_ms +
-                              five minutes. The last try's timeout is cut to what is left */
+    uint32_t deadline_ms;  /* of the whole call, waits and tries together, 1 - 86400000; [0]: timeout_ms (or its default) +
+                              max_wait_ms + five minutes. The last try's timeout is cut to what is left, but a stream that
+                              runs without a time-out is not cut by the default */
     unsigned classes;      /* bits of enum ration_outcome [RATION_RETRIED] */
 };
 
@@ -370,14 +371,20 @@ typedef int (*ration_stream_fn)(void *arg, const char *name, const char *data, s
 struct ration_call_options {
     size_t size;              /* set by ration_call_options_init */
     const char *provider;     /* a provider profile: "openai" (default), "anthropic", "gemini", ... */
-    const char *url;          /* base URL of the provider; default: the profile's own */
-    const char *api_key;      /* sent as the profile says; default: the environment variable that the profile names */
-    const char *body;         /* the request as JSON, borrowed */
+    const char *url;          /* base URL of the provider, with as much of the path as other clients want there, and a query
+                                 where there is one; default: the profile's own */
+    const char *api_key;      /* sent as the profile says, without the blanks around it; "": none is sent; default: the
+                                 environment variable that the profile names, which must be set where the call goes to the
+                                 provider itself (for Bedrock, AWS_ACCESS_KEY_ID and its like do, to sign with) */
+    const char *body;         /* the request as JSON, borrowed. It is sent as it is, byte by byte, but for what the profile
+                                 must add or leave out */
     size_t body_bytes;        /* 0: strlen(body) */
-    struct ration_amounts estimate; /* what is not stated is estimated: characters / 4 + the most it may answer */
+    struct ration_amounts estimate; /* what is not stated is estimated: characters / 4, what pictures,
+                                 documents and sounds cost, and the most it may answer */
     struct ration_acquire_options acquire; /* ttl_ms 0: timeout_ms and 5 s, at most a minute; it is renewed while the call
                                  runs, at each half of its life */
-    uint32_t timeout_ms;      /* of one HTTP exchange, 1-3600000, default 120000 */
+    uint32_t timeout_ms;      /* of one HTTP exchange, 1-3600000; 0 (default): 120000, and for a stream none, which ends by
+                                 idle_timeout_ms */
     uint32_t max_wait_ms;     /* how long to sit out denials before giving up; 0 (default): not at all. A denial that
                                  meets a retry is sat out within retry.deadline_ms */
     const char *model;        /* where the URL names it (Gemini, Azure's deployments); default: the body's "model" */
@@ -389,9 +396,11 @@ struct ration_call_options {
     ration_stream_fn stream;  /* gets the events of a streamed answer; NULL (default): they are collected in the body */
     void *stream_arg;         /* its first argument */
     const char *const *headers; /* n_headers lines "Name: value" that are sent too; one of the same name as the profile's
-                                 own replaces it */
-    size_t n_headers;
-    const char *query;        /* "name=value&...", encoded as a URL has it, added to the profile's own; NULL: nothing */
+                                 own replaces it, that of the key included, and "Name:" leaves it out. Those of the connection
+                                 (Host, Content-Length, Transfer-Encoding, Connection, ...) are refused */
+    size_t n_headers;         /* at most 32 */
+    const char *query;        /* "name=value&...", encoded as a URL has it; its parameters take the place of those of the
+                                 same name in url and the profile's path; NULL: nothing */
     uint32_t idle_timeout_ms; /* how long a stream may be silent, 1000-3600000; 0: 120000 */
 };
 
@@ -451,7 +460,9 @@ struct ration_response {
  *     call.stream_arg = stdout;
  *
  * What is to be sent is decided by the body's "stream"; a stream is asked for its usage where the provider wants to be
- * asked, so its last events may be one more than the body asked for.
+ * asked, so its last events may be one more than the body asked for. A server that refuses the question (400 or 422 that
+ * name stream_options) is sent the call again at once without it, which is a try of its own, and is not asked any more
+ * through this handle.
  *
  * The report is sent before ration_call() returns, but its acknowledgement is left to the next operation of the handle, or
  * to ration_close(); one that was lost is then sent again.

@@ -1,4 +1,4 @@
-/* Provider profiles: the set and the files of users, where a call goes, its headers, and what a request says of itself. */
+/* Provider profiles: the set and the files of users, where a call goes, and its headers. */
 #include "test_client_profiles.h"
 
 #include <stdio.h>
@@ -65,6 +65,7 @@ static void takes_a_file(void **state)
     int err = open_with("/* ours */ {'mine': {'like': 'openai', 'url': 'http://llm.internal',"
                         "  'key': {'header': 'x-key', 'prefix': null}}, // no prefix\n"
                         " 'second': {'like': 'mine', 'path': '/chat'},"
+                        " 'query': {'like': 'mine', 'url': 'http://h/v1/?v=1'},"
                         " 'openai': {'like': 'openai', 'url': 'https://gateway'}}",
                         &own, why);
     if (err < 0)
@@ -72,8 +73,9 @@ static void takes_a_file(void **state)
     expect_url(profiles_find(own, "mine"), NULL, NULL, "{}",
                "http://llm.internal/v1/chat/completions");
     expect_url(profiles_find(own, "second"), NULL, NULL, "{}", "http://llm.internal/chat");
-    /* a base shares the first part of a path, never all of it */
-    expect_url(profiles_find(own, "second"), "http://h/chat", NULL, "{}", "http://h/chat/chat");
+    expect_url(profiles_find(own, "query"), NULL, NULL, "{}", "http://h/v1/chat/completions?v=1");
+    /* a base may be the whole of it */
+    expect_url(profiles_find(own, "second"), "http://h/chat", NULL, "{}", "http://h/chat");
     expect_url(profiles_find(own, NULL), NULL, NULL, "{}", "https://gateway/v1/chat/completions");
     /* the embedded ones do not see the file */
     expect_url(profiles_find(own, "groq"), NULL, NULL, "{}",
@@ -96,7 +98,7 @@ static void refuses_mistakes(void **state)
         {"[]", "not an object", "write"},
         {"{} {}", "line 1", "closing brace"},
         {"{'a': 7}", "a:", "write {"},
-        {"{'a': {'like': 'opnai'}}", "a.like", "openai-compatible"},
+        {"{'a': {'like': 'opnai'}}", "a.like", "openai-responses"},
         {"{'a': {'like': 7}}", "a.like", "there are"},
         {"{'a': {'like': 'b'}, 'b': {'like': 'a'}}", "like", "circle"},
         {"{'a': {}}", "a.path", "like"},
@@ -125,6 +127,13 @@ static void refuses_mistakes(void **state)
         {"{'a': {'like': 'openai', 'usage': {'input': ['a','b','c','d','e','f','g','h','i','j'],"
          "'output': ['a','b','c','d','e','f','g','h','i','j']}}}",
          "a:", "24 counts"},
+        {"{'a': {'like': 'openai', 'request': {'media': [{'at': 'x'}]}}}", "media[0].data",
+         "missing"},
+        {"{'a': {'like': 'openai', 'request': {'media': [{'at': 'x', 'data': 'y', 'kind': "
+         "'smell'}]}}}",
+         "media[0].kind", "audio"},
+        {"{'a': {'like': 'openai', 'request': {'image': {'tile': -1}}}}", "image.tile", "0 - "},
+        {"{'a': {'like': 'openai', 'sign': {'service': 'x'}}}", "a.sign.id", "missing"},
     };
     for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
         struct profiles *own = NULL;
@@ -175,7 +184,7 @@ static void makes_urls(void **state)
     expect_url(profile_of("bedrock"), "https://bedrock-runtime.eu-west-1.amazonaws.com",
                "anthropic.claude-3-7-sonnet-20250219-v1:0", "{}",
                "https://bedrock-runtime.eu-west-1.amazonaws.com/model/"
-               "anthropic.claude-3-7-sonnet-20250219-v1:0/converse");
+               "anthropic.claude-3-7-sonnet-20250219-v1%3A0/converse");
 }
 
 static void makes_urls_of_gemini(void **state)
@@ -191,6 +200,146 @@ static void makes_urls_of_gemini(void **state)
                "http://h/v1beta/models/g:generateContent");
 }
 
+/* Base URLs as the providers' own documents and other clients have them. */
+static void takes_every_base(void **state)
+{
+    (void)state;
+#define GOOGLE "https://generativelanguage.googleapis.com"
+#define VERTEX "https://eu-aiplatform.googleapis.com/v1/projects/P/locations/L"
+#define AZURE  "https://r.openai.azure.com"
+    static const struct {
+        const char *profile;
+        const char *base;
+        const char *url;
+    } bases[] = {
+        {"openai", "https://h/v1/chat/completions", "https://h/v1/chat/completions"},
+        {"openai", "https://h/v1/chat", "https://h/v1/chat/completions"},
+        {"openai", "https://h/chat/completions", "https://h/chat/completions"},
+        {"openai", GOOGLE "/v1beta/openai/", GOOGLE "/v1beta/openai/chat/completions"},
+        {"openai", "https://api.z.ai/api/paas/v4", "https://api.z.ai/api/paas/v4/chat/completions"},
+        {"openai", "https://api.z.ai/api/paas/v4/chat/completions",
+         "https://api.z.ai/api/paas/v4/chat/completions"},
+        {"openai", "https://api.groq.com/openai/v1",
+         "https://api.groq.com/openai/v1/chat/completions"},
+        {"openai", "https://openrouter.ai/api/v1", "https://openrouter.ai/api/v1/chat/completions"},
+        {"openai", AZURE "/openai/v1/", AZURE "/openai/v1/chat/completions"},
+        {"openai", VERTEX "/endpoints/openapi", VERTEX "/endpoints/openapi/chat/completions"},
+        {"openai", "https://api.cohere.ai/compatibility/v1",
+         "https://api.cohere.ai/compatibility/v1/chat/completions"},
+        {"openai", "https://w.example.com/serving-endpoints/v1",
+         "https://w.example.com/serving-endpoints/v1/chat/completions"},
+        {"openai", "http://localhost:11434/v1", "http://localhost:11434/v1/chat/completions"},
+        {"openai", "http://h/v2x2/a", "http://h/v2x2/a/chat/completions"},
+        {"openai", "http://h/v2-x", "http://h/v2-x/v1/chat/completions"},
+        {"openai", "http://h/v", "http://h/v/v1/chat/completions"},
+        {"openai-responses", AZURE "/openai/v1", AZURE "/openai/v1/responses"},
+        {"openai-embeddings", "http://h/v3/embeddings", "http://h/v3/embeddings"},
+        {"groq", "https://api.groq.com/openai/v1",
+         "https://api.groq.com/openai/v1/chat/completions"},
+        {"openrouter", NULL, "https://openrouter.ai/api/v1/chat/completions"},
+        {"azure", AZURE "/openai/deployments/D",
+         AZURE "/openai/deployments/D/chat/completions?api-version=2024-10-21"},
+        {"azure", AZURE "/openai/deployments/D/chat/completions?api-version=2025-01-01-preview",
+         AZURE "/openai/deployments/D/chat/completions?api-version=2025-01-01-preview"},
+        {"azure", AZURE "/openai/v1/", AZURE "/openai/v1/chat/completions"},
+        {"azure", AZURE "/openai/v1/chat/completions", AZURE "/openai/v1/chat/completions"},
+        {"azure", "https://gate/v2/openai",
+         "https://gate/v2/openai/deployments/M/chat/completions?api-version=2024-10-21"},
+        {"azure-responses", AZURE, AZURE "/openai/v1/responses"},
+        {"azure-responses", AZURE "/openai/v1/?api-version=preview",
+         AZURE "/openai/v1/responses?api-version=preview"},
+        {"azure-ai", "https://r.services.ai.azure.com/models",
+         "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview"},
+        {"azure-ai", "https://r.services.ai.azure.com/openai/v1",
+         "https://r.services.ai.azure.com/openai/v1/chat/completions"},
+        {"databricks", "https://w/serving-endpoints",
+         "https://w/serving-endpoints/chat/completions"},
+        {"databricks", "https://w/", "https://w/serving-endpoints/chat/completions"},
+        {"perplexity", NULL, "https://api.perplexity.ai/chat/completions"},
+        {"deepseek", NULL, "https://api.deepseek.com/chat/completions"},
+        {"deepseek", "https://api.deepseek.com/v1", "https://api.deepseek.com/v1/chat/completions"},
+        {"zai", NULL, "https://api.z.ai/api/paas/v4/chat/completions"},
+        {"zai", "https://api.z.ai/api/coding/paas/v4",
+         "https://api.z.ai/api/coding/paas/v4/chat/completions"},
+        {"vertex", VERTEX, VERTEX "/publishers/google/models/M:generateContent"},
+        {"vertex", VERTEX "/publishers/google",
+         VERTEX "/publishers/google/models/M:generateContent"},
+        {"vertex-anthropic", VERTEX, VERTEX "/publishers/anthropic/models/M:rawPredict"},
+        {"gemini", GOOGLE "/v1beta", GOOGLE "/v1beta/models/M:generateContent"},
+        {"gemini", GOOGLE "/v1", GOOGLE "/v1/models/M:generateContent"},
+        {"gemini", GOOGLE "/v1beta/models/G:generateContent",
+         GOOGLE "/v1beta/models/G:generateContent"},
+        {"gemini", "https://gate/v1/account/google-ai-studio",
+         "https://gate/v1/account/google-ai-studio/v1beta/models/M:generateContent"},
+        {"anthropic", "https://api.anthropic.com/v1/", "https://api.anthropic.com/v1/messages"},
+        {"anthropic", "https://api.deepseek.com/anthropic",
+         "https://api.deepseek.com/anthropic/v1/messages"},
+        {"anthropic", "https://gate/v1/account/anthropic",
+         "https://gate/v1/account/anthropic/v1/messages"},
+        {"bedrock", "https://bedrock-runtime.eu-west-1.amazonaws.com/model",
+         "https://bedrock-runtime.eu-west-1.amazonaws.com/model/M/converse"},
+        {"cohere", "https://api.cohere.com/v2", "https://api.cohere.com/v2/chat"},
+        {"cohere", NULL, "https://api.cohere.com/v2/chat"},
+        {"ollama", NULL, "http://localhost:11434/api/chat"},
+        {"ollama", "http://localhost:11434/api/", "http://localhost:11434/api/chat"},
+        {"openai", "http://h/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/v1",
+         "http://h/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/v1/chat/completions"},
+    };
+    for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++)
+        expect_url(profile_of(bases[i].profile), bases[i].base, NULL, "{'model':'M'}",
+                   bases[i].url);
+    /* the base has the deployment, so nobody need name the model */
+    expect_url(profile_of("azure"), AZURE "/openai/deployments/D/", NULL, "{}",
+               AZURE "/openai/deployments/D/chat/completions?api-version=2024-10-21");
+}
+
+static void merges_queries(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *profile;
+        const char *base;
+        const char *query;
+        const char *url; /* behind http://h; NULL: refused */
+    } queries[] = {
+        {"openai", "http://h/v1?a=1", NULL, "/v1/chat/completions?a=1"},
+        {"openai", "http://h/v1?", "b=2", "/v1/chat/completions?b=2"},
+        {"openai", "http://h?a=1&&c", "a=2&a=3", "/v1/chat/completions?c&a=2&a=3"},
+        {"openai", "http://h?ab=1&a", "a=2", "/v1/chat/completions?ab=1&a=2"},
+        {"anthropic", "http://h", "beta=true", "/v1/messages?beta=true"},
+        {"azure", "http://h?api-version=x", NULL,
+         "/openai/deployments/M/chat/completions?api-version=x"},
+        {"azure", "http://h?api-version=x", "api-version=y&z=%20",
+         "/openai/deployments/M/chat/completions?api-version=y&z=%20"},
+        {"azure", "http://h", "z=1",
+         "/openai/deployments/M/chat/completions?api-version=2024-10-21&z=1"},
+        {"openai", "http://h", "a=b c", NULL},
+        {"openai", "http://h", "a=b#c", NULL},
+        {"openai", "http://h", "a=b\r\nc", NULL},
+        {"openai", "http://h", "a=\xc3\xa4", NULL},
+    };
+    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+        char url[256] = "";
+        char why[PROFILE_WHY_BYTES] = "";
+        json_object *body = json_of("{'model':'M'}");
+        int err = profile_url_with_query(profile_of(queries[i].profile), queries[i].base, NULL,
+                                         queries[i].query, body, url, sizeof(url), why);
+        json_object_put(body);
+        assert_int_equal(err, queries[i].url ? 0 : RATION_EINVALID);
+        if (queries[i].url && strcmp(url + strlen("http://h"), queries[i].url) != 0)
+            fail_msg("%s became %s", queries[i].base, url);
+    }
+    /* a stream's own parameter stays */
+    char url[256];
+    char why[PROFILE_WHY_BYTES];
+    json_object *body = json_of("{'model':'M','stream':true}");
+    assert_int_equal(profile_url_with_query(profile_of("gemini"), "http://h", NULL, "key=k", body,
+                                            url, sizeof(url), why),
+                     0);
+    json_object_put(body);
+    assert_string_equal(url, "http://h/v1beta/models/M:streamGenerateContent?alt=sse&key=k");
+}
+
 static void refuses_urls(void **state)
 {
     (void)state;
@@ -201,7 +350,10 @@ static void refuses_urls(void **state)
         const char *why;
     } wrong[] = {
         {"openai", "ftp://h", "{}", "no base URL"},
-        {"openai", "http://h/?q", "{}", "no base URL"},
+        {"openai", "http://h/#q", "{}", "no base URL"},
+        {"openai", "http:///v1", "{}", "no base URL"},
+        {"openai", "http://?q", "{}", "no base URL"},
+        {"openai", "http://h\n", "{}", "control character"},
         {"openai", "http://h h", "{}", "no base URL"},
         {"openai", "http://a-host-with-a-long-name-that-fills-all-the-room-there-is.example.com",
          "{}", "too long"},
@@ -261,6 +413,9 @@ static void makes_headers(void **state)
         {"gemini", "k", false, "Content-Type: application/json|x-goog-api-key: k|"},
         {"azure", "k", false, "Content-Type: application/json|api-key: k|"},
         {"bedrock", "k", false, "Content-Type: application/json|Authorization: Bearer k|"},
+        {"bedrock", "k", true,
+         "Content-Type: application/json|Accept: application/vnd.amazon.eventstream|"
+         "Authorization: Bearer k|"},
     };
     for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
         char lines[256] = "";
@@ -269,7 +424,7 @@ static void makes_headers(void **state)
                          0);
         assert_string_equal(lines, headers[i].lines);
     }
-    char long_key[2048];
+    char long_key[PROFILE_MAX_KEY_BYTES + 2];
     memset(long_key, 'k', sizeof(long_key) - 1);
     long_key[sizeof(long_key) - 1] = '\0';
     char lines[2048] = "";
@@ -282,191 +437,14 @@ static void makes_headers(void **state)
     assert_null(strstr(lines, "kkkk"));
 }
 
-/* ---- Requests ---- */
-
-static int read_request(const char *profile, const char *body, struct profile_request *request,
-                        char *why)
-{
-    json_object *o = json_of(body);
-    int err = profile_read_request(profile_of(profile), o, request, why);
-    json_object_put(o);
-    return err;
-}
-
-static void expect_request(const char *profile, const char *body, int64_t input, int64_t output,
-                           bool streamed)
-{
-    struct profile_request request = {0};
-    char why[PROFILE_WHY_BYTES] = "";
-    if (read_request(profile, body, &request, why) < 0)
-        fail_msg("%s: %s", body, why);
-    if (request.input_tokens != input || request.output_tokens != output ||
-        request.streamed != streamed)
-        fail_msg("%s %s: %lld + %lld", profile, body, (long long)request.input_tokens,
-                 (long long)request.output_tokens);
-}
-
-#define HI "'messages':[{'role':'user','content':'Hi, you'}]" /* 7 characters: 2 tokens */
-
-static void reads_requests_of_openai(void **state)
-{
-    (void)state;
-    expect_request("openai", "{" HI ",'max_tokens':100}", 2, 100, false);
-    expect_request("openai", "{" HI ",'max_completion_tokens':50,'max_tokens':100}", 2, 50, false);
-    expect_request("openai", "{" HI ",'max_tokens':100,'n':3,'stream':true}", 2, 300, true);
-    expect_request("openai", "{" HI "}", 2, 1024, false);
-    expect_request("openai", "{" HI ",'n':2,'max_tokens':null,'stream':false}", 2, 2048, false);
-    expect_request("openai", "{" HI ",'max_tokens':0}", 2, 0, false);
-    expect_request("openai", "{'messages':[]}", 0, 1024, false);
-    expect_request("openai", "{}", 0, 1024, false);
-    expect_request("openai", "{" HI ",'max_tokens':1000000000000,'n':128}", 2, RATION_MAX_COST,
-                   false);
-    /* characters, not bytes; all messages; parts that have a text; nothing else */
-    expect_request("openai",
-                   "{'max_tokens':1,'messages':[{'content':'\\u00e4\\u00f6\\u00fc\\u20ac'},"
-                   "{'content':'abcd'}]}",
-                   2, 1, false);
-    expect_request("openai",
-                   "{'max_tokens':1,'messages':[{'content':[{'type':'text','text':'abcdefgh'},"
-                   "{'type':'image_url','image_url':{'url':'http://x'}},7,null]},null,8,"
-                   "{'content':null}]}",
-                   2, 1, false);
-    /* tools are part of the prompt: [{"a":"b"}] has 11 characters */
-    expect_request("openai", "{" HI ",'max_tokens':1,'tools':[{'a':'b'}]}", 5, 1, false);
-    expect_request("azure", "{" HI ",'max_tokens':10,'n':2,'best_of':5}", 2, 50, false);
-}
-
-static void reads_requests_of_the_others(void **state)
-{
-    (void)state;
-    expect_request("openai-responses", "{'input':'12345','instructions':'123'}", 2, 1024, false);
-    expect_request("openai-responses",
-                   "{'max_output_tokens':9,'stream':true,'input':[{'content':'1234'},"
-                   "{'content':[{'type':'input_text','text':'1234'}]}]}",
-                   2, 9, true);
-    expect_request("anthropic", "{" HI ",'system':'1','max_tokens':64,'stream':true}", 2, 64, true);
-    expect_request("anthropic",
-                   "{'max_tokens':64,'system':[{'text':'1234'}],'messages':[{'content':["
-                   "{'type':'text','text':'1234'},{'type':'tool_result','content':'1234'}]}]}",
-                   3, 64, false);
-    expect_request("gemini",
-                   "{'contents':[{'parts':[{'text':'1234'},{'text':'5678'}]}],"
-                   "'systemInstruction':{'parts':[{'text':'1'}]},"
-                   "'generationConfig':{'maxOutputTokens':20,'candidateCount':2}}",
-                   3, 40, false);
-    expect_request("gemini", "{'model':'g','stream':true,'contents':[]}", 0, 1024, true);
-    expect_request("bedrock",
-                   "{'system':[{'text':'1234'}],'messages':[{'content':[{'text':'1234'}]}],"
-                   "'inferenceConfig':{'maxTokens':7}}",
-                   2, 7, false);
-}
-
-static void refuses_what_has_no_estimate(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *profile;
-        const char *body;
-        const char *why;
-    } wrong[] = {
-        {"openai", "[]", "not a JSON object"},
-        {"openai", "{'max_tokens':'many'}", "max_tokens is not"},
-        {"openai", "{'max_tokens':-1}", "max_tokens is not"},
-        {"openai", "{'max_tokens':1.5}", "max_tokens is not"},
-        {"openai", "{'n':0}", "n is not 1 - 128"},
-        {"openai", "{'n':129}", "n is not 1 - 128"},
-        {"gemini", "{'generationConfig':{'maxOutputTokens':[]}}", "generationConfig.maxOutput"},
-    };
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct profile_request request = {0};
-        char why[PROFILE_WHY_BYTES] = "";
-        assert_int_equal(read_request(wrong[i].profile, wrong[i].body, &request, why),
-                         RATION_EINVALID);
-        if (!strstr(why, wrong[i].why))
-            fail_msg("%s: %s", wrong[i].body, why);
-    }
-}
-
-static void fills_in_estimates(void **state)
-{
-    (void)state;
-    const struct profile_request request = {.input_tokens = 7, .output_tokens = 100};
-    struct ration_amounts all = {0};
-    profile_estimate(profile_of("openai"), &request, &all);
-    assert_int_equal(all.input_tokens, 7);
-    assert_int_equal(all.output_tokens, 100);
-    assert_int_equal(all.tokens, 0); /* the server adds them up */
-    struct ration_amounts part = {.input_tokens = 9};
-    profile_estimate(profile_of("anthropic"), &request, &part);
-    assert_int_equal(part.input_tokens, 9);
-    assert_int_equal(part.output_tokens, 100);
-    struct ration_amounts sum = {.tokens = 500};
-    profile_estimate(profile_of("openai"), &request, &sum);
-    assert_int_equal(sum.tokens, 500);
-    assert_int_equal(sum.input_tokens + sum.output_tokens, 0);
-    struct ration_amounts input_only = {0};
-    profile_estimate(profile_of("gemini"), &request, &input_only);
-    assert_int_equal(input_only.tokens, 7);
-    assert_int_equal(input_only.input_tokens, 7);
-    assert_int_equal(input_only.output_tokens, 100);
-    const struct profile_request nothing = {0};
-    struct ration_amounts none = {0};
-    profile_estimate(profile_of("gemini"), &nothing, &none);
-    assert_int_equal(none.tokens, RATION_ZERO);
-    assert_int_equal(none.input_tokens, RATION_ZERO);
-    assert_int_equal(none.output_tokens, RATION_ZERO);
-}
-
-static void prepares_bodies(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *profile;
-        const char *body;
-        const char *sent; /* NULL: not changed */
-    } bodies[] = {
-        {"openai", "{'stream':true}", "{'stream':true,'stream_options':{'include_usage':true}}"},
-        {"openai", "{'stream':true,'stream_options':{'x':1}}",
-         "{'stream':true,'stream_options':{'x':1,'include_usage':true}}"},
-        {"openai", "{'stream':true,'stream_options':null}",
-         "{'stream':true,'stream_options':{'include_usage':true}}"},
-        {"openai", "{'stream':true,'stream_options':{'include_usage':false}}", NULL},
-        {"openai", "{'stream':true,'stream_options':7}", NULL},
-        {"openai", "{'stream':false}", NULL},
-        {"openai", "[]", NULL},
-        {"openai-responses", "{'stream':true}", NULL},
-        {"anthropic", "{'stream':true}", NULL},
-        {"gemini", "{'stream':true,'model':'g','contents':[]}", "{'contents':[]}"},
-        {"gemini", "{'contents':[]}", NULL},
-    };
-    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
-        json_object *body = json_of(bodies[i].body);
-        json_object *sent = json_of(bodies[i].sent ? bodies[i].sent : bodies[i].body);
-        assert_int_equal(profile_prepare_stream(profile_of(bodies[i].profile), body),
-                         bodies[i].sent != NULL);
-        if (!json_object_equal(body, sent))
-            fail_msg("%s became %s", bodies[i].body, json_object_to_json_string(body));
-        json_object_put(sent);
-        json_object_put(body);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(has_every_provider),
-        cmocka_unit_test(takes_a_file),
-        cmocka_unit_test(refuses_mistakes),
-        cmocka_unit_test(tells_of_unreadable_files),
-        cmocka_unit_test(makes_urls),
-        cmocka_unit_test(makes_urls_of_gemini),
-        cmocka_unit_test(refuses_urls),
-        cmocka_unit_test(makes_headers),
-        cmocka_unit_test(reads_requests_of_openai),
-        cmocka_unit_test(reads_requests_of_the_others),
-        cmocka_unit_test(refuses_what_has_no_estimate),
-        cmocka_unit_test(fills_in_estimates),
-        cmocka_unit_test(prepares_bodies),
+        cmocka_unit_test(has_every_provider), cmocka_unit_test(takes_a_file),
+        cmocka_unit_test(refuses_mistakes),   cmocka_unit_test(tells_of_unreadable_files),
+        cmocka_unit_test(makes_urls),         cmocka_unit_test(makes_urls_of_gemini),
+        cmocka_unit_test(takes_every_base),   cmocka_unit_test(merges_queries),
+        cmocka_unit_test(refuses_urls),       cmocka_unit_test(makes_headers),
     };
     return cmocka_run_group_tests(tests, open_profiles, close_profiles);
 }

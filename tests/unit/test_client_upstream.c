@@ -153,7 +153,7 @@ static void a_report_that_is_lost_leaves_the_answer_good(void **state)
 static void what_cannot_be_called_is_told_before_it_is_asked_for(void **state)
 {
     (void)state;
-    static const char *const bodies[] = {"", "{", "[]", "7", " null", "{\"max_tokens\":-1}"};
+    static const char *const bodies[] = {"", "{", "[]", "7", " null"};
     struct ration_response answer;
     struct ration_call_options options;
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {

@@ -1,0 +1,33 @@
+/*
+ * A JSON object as text: finds its members and changes single ones without touching the rest, so that what a caller wrote
+ * reaches the provider byte by byte, numbers beyond 64 bits, lone surrogates and odd white space included. Knows strings and
+ * brackets only. Text that is no JSON is left alone: judging it is the reader's affair. Pure; nothing is kept.
+ */
+#ifndef RATION_JSON_TEXT_H
+#define RATION_JSON_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Finds the value of a member of the object that `text` is. Of several with that name it is the last, as readers of JSON
+ * have it. False: there is none, or no object. */
+bool json_text_find(const char *text, size_t n, const char *name, size_t *at, size_t *len);
+
+/*
+ * All of these: 1 and a new text, which is to be freed, NUL-terminated (gives); 0 where nothing is to be changed, and *out is
+ * NULL; RATION_ENOMEM.
+ */
+
+/*
+ * Sets the member at `place` ("stream", "stream_options.include_usage") to `value`, which is JSON itself, making the objects
+ * on the way where they are missing or null.
+ * replace  false: a value other than null that is there already stays
+ */
+int json_text_set(const char *text, size_t n, const char *place, const char *value, bool replace,
+                  char **out, size_t *out_n);
+
+/* Cuts members out, all of those names. */
+int json_text_drop(const char *text, size_t n, const char *const *names, size_t n_names, char **out,
+                   size_t *out_n);
+
+#endif
