@@ -472,8 +472,10 @@ void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *an
     }
     if (answer->outcome == PROFILE_EXHAUSTED)
         memcpy(answer->reason, up->reason, sizeof(answer->reason));
-    if (answer->outcome == PROFILE_ANSWERED || answer->status / 100 == 2)
+    if (answer->outcome == PROFILE_ANSWERED || answer->status / 100 == 2) {
         answer->hints.waits = false; /* when limits are reset is told with every answer */
+        answer->hints.should_retry = PROFILE_RETRY_UNSAID; /* it was said before anything failed */
+    }
     answer->body = up->body;
     answer->body_bytes = up->len;
     up->body = NULL;
