@@ -279,22 +279,29 @@ void profile_error_words(const struct profile *profile, json_object *body, char 
 
 /* ---- What the provider lets know of its limits ---- */
 
-#define PROFILE_MAX_SEEN 8
+#define PROFILE_MAX_SEEN   8
+#define PROFILE_MAX_LIMITS 16 /* rows of a profile */
+
+/* x-should-retry: what OpenAI, Anthropic and those who speak for them say of trying again. */
+enum profile_should_retry { PROFILE_RETRY_UNSAID, PROFILE_DO_RETRY, PROFILE_DO_NOT_RETRY };
 
 /* Zeroed before the first header of each answer. */
 struct profile_hints {
+    enum profile_should_retry should_retry; /* of use where the answer was refused or failed */
     bool waits; /* a wait was told; of use where the answer was refused */
     int64_t
         retry_after_ms; /* the longest that was told; without one, when the limits that have nothing left are reset */
     struct ration_seen seen[PROFILE_MAX_SEEN]; /* the limits of which it was told what remains */
     size_t n_seen;
     bool waits_in_words; /* retry_after_ms was told as a wait, so that no reset replaces it */
-    struct {
+    struct profile_told {
         int64_t limit; /* the same, plus one; 0: not told */
         int64_t remaining;
         int64_t reset_ms;
-    } told
-        [PROFILE_MAX_SEEN]; /* by row of the profile's limits, because headers come in any order */
+        int64_t period_ms;
+        int64_t within_ms; /* reset_ms is rounded to so much */
+        bool bare;         /* reset_ms is a number of which nobody says whether it is seconds */
+    } told[PROFILE_MAX_LIMITS]; /* by row of the profile's limits: headers come in any order */
 };
 
 /* One header line of an answer, name and value apart; now_ms is the wall clock, for dates. */

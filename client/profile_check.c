@@ -224,8 +224,12 @@ static const struct key limit_keys[] = {
     {"unit", UNIT, .to = AT(unit), .needed = true},
     {"per", PERIOD, .to = AT(per_ms)},
     {"limit", HEADER, .to = AT(limit)},
-    {"remaining", HEADER, .to = AT(remaining), .needed = true},
+    {"remaining", HEADER, .to = AT(remaining)},
     {"reset", HEADER, .to = AT(reset)},
+    {"period", HEADER, .to = AT(period)},
+    {"state", HEADER, .to = AT(state)},
+    {"policy", HEADER, .to = AT(policy)},
+    {"reset_may_be_ms", FLAG, .to = AT(reset_may_be_ms)},
     {0}};
 
 static const struct key profile_keys[] = {
@@ -246,6 +250,7 @@ static const struct key profile_keys[] = {
     {"counts", PART, .to = P(counts), .keys = counts_keys},
     {"stream", PART, .to = P(stream), .keys = stream_keys},
     {"errors", PART, .to = P(errors), .keys = errors_keys},
+    {"should_retry", HEADER, .to = P(should_retry)},
     {"waits", ROWS, .to = P(waits), .n = P(n_waits), .keys = wait_keys, .size = sizeof(struct profile_wait)},
     {"limits", ROWS, .to = P(limits), .n = P(n_limits), .keys = limit_keys, .size = sizeof(struct profile_limit)},
     {0}};
@@ -385,14 +390,20 @@ static bool read_period(struct check *check, json_object *value, int64_t *to)
     static const struct {
         const char *name;
         int64_t ms;
-    } periods[] = {{"second", 1000}, {"minute", 60000}, {"hour", 3600000}, {"day", 86400000}};
-    for (size_t i = 0; json_object_is_type(value, json_type_string) && i < 4; i++) {
+    } periods[] = {{"second", 1000},
+                   {"minute", 60000},
+                   {"hour", 3600000},
+                   {"day", 86400000},
+                   {"month", INT64_C(2592000000)}};
+    for (size_t i = 0;
+         json_object_is_type(value, json_type_string) && i < sizeof(periods) / sizeof(periods[0]);
+         i++) {
         if (strcmp(periods[i].name, json_object_get_string(value)) == 0) {
             *to = periods[i].ms;
             return true;
         }
     }
-    return wrong(check, "not a period; write second, minute, hour or day");
+    return wrong(check, "not a period; write second, minute, hour, day or month");
 }
 
 static bool read_form(struct check *check, json_object *value, bool *to)
@@ -454,7 +465,7 @@ static bool read_headers(struct check *check, json_object *value, struct profile
         if (!text)
             continue;
         if (*n == PROFILE_MAX_ROWS)
-            return wrong(check, "more than 8 headers; leave out some");
+            return wrong(check, "more than 16 headers; leave out some");
         size_t back = enter(check, name);
         if (!is_header_name(name))
             return wrong(check, "not the name of a header; write one as \"x-api-key\"");
@@ -476,7 +487,7 @@ static bool read_rows(struct check *check, const struct key *key, json_object *v
     if (!json_object_is_type(value, json_type_array))
         return wrong(check, "not a list; write [{...}, {...}]");
     if (json_object_array_length(value) > PROFILE_MAX_ROWS)
-        return wrong(check, "more than 8 of them; leave out some");
+        return wrong(check, "more than 16 of them; leave out some");
     *n = 0;
     for (size_t i = 0; i < json_object_array_length(value); i++) {
         char index[24];
@@ -561,6 +572,20 @@ static bool read_object(struct check *check, const struct key *keys, json_object
     return true;
 }
 
+/* Each limit has a header that says what is left. */
+static bool check_limits(struct check *check, const struct profile *profile)
+{
+    for (size_t i = 0; i < profile->n_limits; i++) {
+        char at[40];
+        if (profile->limits[i].remaining || profile->limits[i].state)
+            continue;
+        snprintf(at, sizeof(at), "limits[%zu].remaining", i);
+        enter(check, at);
+        return wrong(check, "missing; name the header that says what is left, or state");
+    }
+    return true;
+}
+
 int profile_build(const char *name, json_object *tree, struct profile *out, char *why)
 {
     struct profile profile = {.name = name, .streams = true};
@@ -569,6 +594,7 @@ int profile_build(const char *name, json_object *tree, struct profile *out, char
     profile.request.content_type = "application/json";
     profile.request.stream_accept = "text/event-stream";
     profile.request.output = true;
+    profile.should_retry = "x-should-retry";
     profile.counts.cached_input = true;
     profile.counts.cache_writes = true;
     profile.counts.output = 1;
@@ -586,6 +612,8 @@ int profile_build(const char *name, json_object *tree, struct profile *out, char
         wrong(&check, "usage has more than 24 counts in all; leave out some");
         return RATION_EINVALID;
     }
+    if (!check_limits(&check, &profile))
+        return RATION_EINVALID;
     *out = profile;
     return 0;
 }

@@ -15,6 +15,7 @@
  *   profile_piece.c    what an answer or an event of a stream adds to the answer
  *   profile_error.c    what went wrong
  *   profile_limits.c   what headers and errors tell of limits and waits
+ *   profile_period.c   of which period a limit is, when nobody says so
  */
 #ifndef RATION_PROFILE_INNER_H
 #define RATION_PROFILE_INNER_H
@@ -22,7 +23,7 @@
 #include "profile.h"
 
 #define PROFILE_MAX_WORDS 24
-#define PROFILE_MAX_ROWS  8
+#define PROFILE_MAX_ROWS  16
 #define PROFILE_KEY_BYTES 64 /* of one member in a place, with the NUL */
 
 /* A list of places or names. */
@@ -87,7 +88,14 @@ struct profile_limit {
     const char *limit; /* names of headers; NULL: none tells it */
     const char *remaining;
     const char *reset;
+    const char *period; /* its period in seconds */
+    const char *
+        state; /* RateLimit and RateLimit-Policy of the IETF's draft, in the place of all of these */
+    const char *policy;
+    bool
+        reset_may_be_ms; /* a bare number as reset: seconds or milliseconds, its own limit tells which */
 };
+_Static_assert(PROFILE_MAX_ROWS == PROFILE_MAX_LIMITS, "what is told is kept by row");
 
 /* What an id of a violated limit has in it: "PerDay". */
 struct profile_word_unit {
@@ -212,9 +220,10 @@ struct profile {
         struct profile_words delay;
         struct profile_violations violations;
     } errors;
+    const char *should_retry; /* header */
     struct profile_wait waits[PROFILE_MAX_ROWS];
     size_t n_waits;
-    struct profile_limit limits[PROFILE_MAX_SEEN];
+    struct profile_limit limits[PROFILE_MAX_LIMITS];
     size_t n_limits;
 };
 
@@ -252,6 +261,19 @@ int64_t profile_price_media(const struct profile *profile, json_object *body);
 
 /* Whether a text is data and no text, whose price is then added. */
 bool profile_price_text(const struct profile *profile, const char *text, size_t n, int64_t *tokens);
+
+/* ---- profile_period.c ---- */
+
+/*
+ * Of which period (ms) a limit is that has `remaining` left and is full again in reset_ms, told within within_ms; 0: it cannot
+ * be told. only_ms: the one that it may be; 0: any that limits have.
+ */
+int64_t profile_period(int64_t limit, int64_t remaining, int64_t reset_ms, int64_t within_ms,
+                       int64_t only_ms);
+
+/* The same of a bare number, of seconds or milliseconds: *reset_ms gets what it is. False: neither can be believed. */
+bool profile_read_bare(const struct profile_told *told, int64_t only_ms, int64_t *reset_ms,
+                       int64_t *period_ms);
 
 /* ---- profile_place.c ---- */
 

@@ -4,6 +4,12 @@
  * A wait that is told as such goes before everything. Where there is none, limits of which nothing is left say when they are
  * reset; the latest of these is the wait then. A value that cannot be read is as if it were not there: a wrong number here would
  * hold back every host, or none.
+ *
+ * Of which period a limit is, its profile says, or a header, or limit, remaining and reset together (profile_period.c). Where
+ * none of these does, it is told with its amount alone, by which the server finds it if it can; and without that not at all:
+ * what is left of a day must not be held against a minute.
+ *
+ * What one header means may depend upon others, so with each one all is judged anew.
  */
 #include "profile_inner.h"
 
@@ -12,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#define MINUTE_MS 60000
 
 /* ---- Keeping ---- */
 
@@ -32,19 +40,32 @@ static void tell_reset(struct profile_hints *hints, int64_t ms)
     hints->waits = true;
 }
 
-/* The one of that unit and period, as far as there is room. */
+/* The one of that unit and period (where no period is known, of that amount), as far as there is room. */
 static struct ration_seen *seen_of(struct profile_hints *hints, enum ration_unit unit,
-                                   int64_t per_ms)
+                                   int64_t per_ms, int64_t limit)
 {
     for (size_t i = 0; i < hints->n_seen; i++) {
-        if (hints->seen[i].unit == unit && hints->seen[i].per_ms == per_ms)
-            return &hints->seen[i];
+        struct ration_seen *seen = &hints->seen[i];
+        if (seen->unit == unit && seen->per_ms == per_ms && (per_ms > 0 || seen->limit == limit))
+            return seen;
     }
     if (hints->n_seen == PROFILE_MAX_SEEN)
         return NULL;
     struct ration_seen *seen = &hints->seen[hints->n_seen++];
-    *seen = (struct ration_seen){.unit = unit, .per_ms = per_ms};
+    *seen = (struct ration_seen){
+        .unit = unit, .per_ms = per_ms, .limit = limit, .remaining = RATION_MAX_AMOUNT};
     return seen;
+}
+
+/* Of several that speak of the same (an organization's and a project's), the one that leaves less counts. */
+static void keep_seen(struct profile_hints *hints, enum ration_unit unit, int64_t per_ms,
+                      int64_t limit, int64_t remaining)
+{
+    struct ration_seen *seen = seen_of(hints, unit, per_ms, limit);
+    if (!seen || remaining > seen->remaining)
+        return;
+    seen->limit = limit;
+    seen->remaining = remaining;
 }
 
 /* ---- Headers ---- */
@@ -73,42 +94,152 @@ static bool is_header(const char *wanted, const char *name)
     return wanted && strcasecmp(wanted, name) == 0;
 }
 
-static void read_limit(const struct profile *profile, size_t row, const char *name,
-                       const char *value, int64_t now_ms, struct profile_hints *hints)
+static void read_reset(const struct profile_limit *limit, const char *value, int64_t now_ms,
+                       struct profile_told *told)
 {
-    const struct profile_limit *limit = &profile->limits[row];
+    int64_t ms = 0;
+    int64_t within_ms = 1;
+    bool bare = limit->reset_may_be_ms && wait_is_bare(value);
+    if (!(bare ? parse_amount(value, &ms) : wait_parse_reset(value, now_ms, &ms, &within_ms)))
+        return;
+    told->reset_ms = ms + 1;
+    told->within_ms = within_ms;
+    told->bare = bare;
+}
+
+/* The parameter `;key=n` of a field of the IETF's, as in "default";q=500;w=60 (of several policies, the first); false: none. */
+static bool read_parameter(const char *value, char key, int64_t *out)
+{
+    bool quoted = false;
+    for (const char *s = value; *s && (quoted || *s != ','); s++) {
+        quoted ^= *s == '"';
+        if (quoted || *s != ';')
+            continue;
+        const char *name = s + 1 + strspn(s + 1, " \t");
+        char number[16];
+        size_t digits =
+            strspn(name[0] == key ? name + 1 : "", "=") == 1 ? strspn(name + 2, "0123456789") : 0;
+        if (digits == 0 || digits >= sizeof(number))
+            continue;
+        memcpy(number, name + 2, digits);
+        number[digits] = '\0';
+        return parse_amount(number, out);
+    }
+    return false;
+}
+
+static void read_ietf(const char *value, bool is_policy, struct profile_told *told)
+{
     int64_t n = 0;
-    if (is_header(limit->limit, name) && parse_amount(value, &n))
-        hints->told[row].limit = n + 1;
-    else if (is_header(limit->remaining, name) && parse_amount(value, &n))
-        hints->told[row].remaining = n + 1;
-    else if (is_header(limit->reset, name) && wait_parse(value, now_ms, &n))
-        hints->told[row].reset_ms = n + 1;
-    else
+    if (is_policy) {
+        if (read_parameter(value, 'q', &n))
+            told->limit = n + 1;
+        if (read_parameter(value, 'w', &n) && n <= RESET_MAX_MS / 1000)
+            told->period_ms = n * 1000 + 1;
         return;
-    if (hints->told[row].remaining == 0)
+    }
+    if (read_parameter(value, 'r', &n))
+        told->remaining = n + 1;
+    if (read_parameter(value, 't', &n) && n <= RESET_MAX_MS / 1000) {
+        told->reset_ms = n * 1000 + 1;
+        told->within_ms = 1000;
+    }
+}
+
+/* True where the header is one of the row's. */
+static bool note(const struct profile_limit *limit, const char *name, const char *value,
+                 int64_t now_ms, struct profile_told *told)
+{
+    int64_t n = 0;
+    int64_t within_ms;
+    if (is_header(limit->limit, name)) {
+        if (parse_amount(value, &n))
+            told->limit = n + 1;
+    } else if (is_header(limit->remaining, name)) {
+        if (parse_amount(value, &n))
+            told->remaining = n + 1;
+    } else if (is_header(limit->reset, name)) {
+        read_reset(limit, value, now_ms, told);
+    } else if (is_header(limit->period, name)) {
+        if (wait_parse_reset(value, now_ms, &n, &within_ms))
+            told->period_ms = n + 1;
+    } else if (is_header(limit->state, name) || is_header(limit->policy, name)) {
+        read_ietf(value, is_header(limit->policy, name), told);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Where the three fit no period, the limit is one of fixed windows, or a log. What is left of such a one is all that there is
+ * until it is reset: where that is within the minute, it may be held against the minute's, whatever its own period. */
+static int64_t find_period(int64_t limit, int64_t remaining, int64_t reset_ms, int64_t within_ms)
+{
+    int64_t found_ms = profile_period(limit, remaining, reset_ms, within_ms, 0);
+    if (found_ms == 0 && remaining <= limit && reset_ms <= MINUTE_MS + within_ms)
+        found_ms = MINUTE_MS;
+    return found_ms;
+}
+
+/* What the headers of one row say together. */
+static void judge(const struct profile_limit *row, const struct profile_told *told,
+                  struct profile_hints *hints)
+{
+    if (told->remaining == 0)
         return;
-    struct ration_seen *seen = seen_of(hints, (enum ration_unit)limit->unit, limit->per_ms);
-    if (!seen)
-        return;
-    seen->remaining = hints->told[row].remaining - 1;
-    seen->limit = hints->told[row].limit > 0 ? hints->told[row].limit - 1 : 0;
-    if (seen->remaining == 0 && hints->told[row].reset_ms > 0)
-        tell_reset(hints, hints->told[row].reset_ms - 1);
+    int64_t limit = told->limit > 0 ? told->limit - 1 : 0;
+    int64_t remaining = told->remaining - 1;
+    int64_t reset_ms = told->reset_ms - 1; /* below 0: not told, or not believed */
+    int64_t per_ms = told->period_ms > 0 ? told->period_ms - 1 : row->per_ms;
+    int64_t found_ms = 0;
+    if (told->bare && !profile_read_bare(told, per_ms, &reset_ms, &found_ms))
+        reset_ms = -1;
+    else if (!told->bare && per_ms == 0 && reset_ms > 0)
+        found_ms = find_period(limit, remaining, reset_ms, told->within_ms);
+    if (per_ms == 0)
+        per_ms = found_ms;
+    if (per_ms > 0 || limit > 0)
+        keep_seen(hints, (enum ration_unit)row->unit, per_ms, limit, remaining);
+    if (remaining == 0 && reset_ms >= 0)
+        tell_reset(hints, reset_ms);
+}
+
+static void judge_all(const struct profile *profile, struct profile_hints *hints)
+{
+    hints->n_seen = 0;
+    if (!hints->waits_in_words) {
+        hints->waits = false;
+        hints->retry_after_ms = 0;
+    }
+    for (size_t i = 0; i < profile->n_limits; i++)
+        judge(&profile->limits[i], &hints->told[i], hints);
+}
+
+static void read_should_retry(const char *value, struct profile_hints *hints)
+{
+    if (strcasecmp(value, "true") == 0)
+        hints->should_retry = PROFILE_DO_RETRY;
+    else if (strcasecmp(value, "false") == 0)
+        hints->should_retry = PROFILE_DO_NOT_RETRY;
 }
 
 void profile_read_header(const struct profile *profile, const char *name, const char *value,
                          int64_t now_ms, struct profile_hints *hints)
 {
+    bool noted = false;
+    if (is_header(profile->should_retry, name))
+        read_should_retry(value, hints);
     for (size_t i = 0; i < profile->n_waits; i++) {
         const struct profile_wait *wait = &profile->waits[i];
         int64_t ms = 0;
         if (is_header(wait->header, name) &&
-            (wait->in_ms ? wait_parse_ms(value, &ms) : wait_parse(value, now_ms, &ms)))
+            (wait->in_ms ? wait_parse_ms(value, now_ms, &ms) : wait_parse(value, now_ms, &ms)))
             tell_wait(hints, ms);
     }
     for (size_t i = 0; i < profile->n_limits; i++)
-        read_limit(profile, i, name, value, now_ms, hints);
+        noted |= note(&profile->limits[i], name, value, now_ms, &hints->told[i]);
+    if (noted)
+        judge_all(profile, hints);
 }
 
 /* ---- Bodies ---- */
@@ -144,14 +275,12 @@ static bool read_violation(void *arg, json_object *value)
         period++;
     if (!id || unit == rules->n_units || period == rules->n_periods)
         return true;
-    struct ration_seen *seen = seen_of(body->hints, (enum ration_unit)rules->units[unit].unit,
-                                       rules->periods[period].per_ms);
-    if (!seen)
-        return true;
-    seen->remaining = 0;
+    int64_t amount = 0;
     const char *limit = rules->limit ? profile_first_text(value, rules->limit) : NULL;
     if (limit)
-        parse_amount(limit, &seen->limit);
+        parse_amount(limit, &amount);
+    keep_seen(body->hints, (enum ration_unit)rules->units[unit].unit, rules->periods[period].per_ms,
+              amount, 0);
     return true;
 }
 

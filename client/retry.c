@@ -1,14 +1,16 @@
 /*
  * The retry table.
  *
- * A wait that the provider told beats everything: waiting less than told only makes more 429s, and waiting more wastes
- * quota. So it gets no jitter and no maximum; where it ends after the call's deadline there is no point in waiting at all.
- * Computed waits of the exponential kind get jitter, so that the hosts which were refused together do not come back
- * together; those of the linear kind are spread by the time-outs and connections themselves.
+ * A wait that the provider told rules where it is longer than the computed one: waiting less only makes more 429s. So it gets
+ * no jitter and no maximum; where it ends after the call's deadline there is no point in waiting at all. Where it is shorter,
+ * the computed one stands: some say 0, or a moment that has passed, with every error, and all tries would be over in
+ * milliseconds. What is computed in the exponential way gets jitter, so that the hosts which were refused together do not
+ * come back together; what is computed in the linear way is spread by the time-outs and connections themselves.
+ *
+ * Whether there is another try is the provider's word first, if it says so. But a quota that is used up is never asked again,
+ * and a class that its caller has switched off stays off.
  */
 #include "retry.h"
-
-#include "profile.h"
 
 #include <string.h>
 
@@ -72,10 +74,27 @@ const char *retry_check(const struct ration_retry *retry)
     return NULL;
 }
 
-static bool may_be_retried(int outcome)
+static bool is_failure(int outcome)
 {
-    return outcome > RATION_ANSWERED && outcome <= RATION_REFUSED && outcome != RATION_EXHAUSTED &&
-           outcome != RATION_REFUSED;
+    return outcome > RATION_ANSWERED && outcome <= RATION_REFUSED;
+}
+
+/* NULL, or why there is no other try, whatever the waits, tries and deadline. */
+static const char *why_never(const struct retry_case *c)
+{
+    if (!is_failure(c->outcome) || c->outcome == RATION_EXHAUSTED)
+        return "no wait will help";
+    if (c->should_retry == PROFILE_DO_NOT_RETRY)
+        return "the provider says not to try again";
+    if (c->outcome == RATION_REFUSED && c->should_retry != PROFILE_DO_RETRY)
+        return "no wait will help";
+    return NULL;
+}
+
+/* A refusal is in nobody's classes; it gets here by the provider's word only. */
+static bool is_wanted(const struct ration_retry *retry, int outcome)
+{
+    return outcome == RATION_REFUSED || retry->classes & 1u << outcome;
 }
 
 static int64_t exponential(const struct ration_retry *retry, const struct retry_case *c)
@@ -88,10 +107,8 @@ static int64_t exponential(const struct ration_retry *retry, const struct retry_
     return (int64_t)(wait * (1 + retry->jitter * (2 * c->random - 1)) + 0.5);
 }
 
-static int64_t wait_of(const struct ration_retry *retry, const struct retry_case *c)
+static int64_t computed(const struct ration_retry *retry, const struct retry_case *c)
 {
-    if (c->told)
-        return c->told_ms > 0 ? c->told_ms : 0;
     if (c->outcome == RATION_TIMED_OUT)
         return (int64_t)retry->timed_out_ms * c->tries;
     if (c->outcome == RATION_UNREACHED)
@@ -103,12 +120,16 @@ void retry_decide(const struct ration_retry *retry, const struct retry_case *c,
                   struct retry_plan *plan)
 {
     memset(plan, 0, sizeof(*plan));
-    if (!may_be_retried(c->outcome)) {
-        plan->why = "no wait will help";
+    int64_t told_ms = c->told && c->told_ms > 0 ? c->told_ms : 0;
+    plan->why = why_never(c);
+    if (plan->why) {
+        if (c->should_retry == PROFILE_DO_NOT_RETRY && c->outcome != RATION_EXHAUSTED)
+            plan->wait_ms = told_ms;
         return;
     }
-    plan->wait_ms = wait_of(retry, c);
-    if (!(retry->classes & 1u << c->outcome))
+    int64_t computed_ms = computed(retry, c);
+    plan->wait_ms = computed_ms > told_ms ? computed_ms : told_ms;
+    if (!is_wanted(retry, c->outcome))
         plan->why = "this class is not to be retried";
     else if (c->cannot_be_undone)
         plan->why = "a part of the answer has been passed on";
@@ -118,4 +139,6 @@ void retry_decide(const struct ration_retry *retry, const struct retry_case *c,
         plan->why = "the wait does not fit into the deadline";
     else
         plan->again = true;
+    if (!plan->again && told_ms > 0)
+        plan->wait_ms = told_ms;
 }

@@ -7,6 +7,8 @@
 
 #include <ration/ration.h>
 
+#include "profile.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,10 +16,11 @@
 const char *retry_check(const struct ration_retry *retry);
 
 struct retry_case {
-    int outcome;           /* enum ration_outcome, not ANSWERED */
-    uint32_t tries;        /* that have been made, this one included: 1 for the first */
-    bool told;             /* the provider named a wait */
-    int64_t told_ms;       /* which; beats what would be computed */
+    int outcome;     /* enum ration_outcome, not ANSWERED */
+    uint32_t tries;  /* that have been made, this one included: 1 for the first */
+    bool told;       /* the provider named a wait */
+    int64_t told_ms; /* which; at least so long, and at least as long as would be computed */
+    enum profile_should_retry should_retry; /* what the provider said of trying again */
     int64_t left_ms;       /* until the call's deadline; a retry must begin before it */
     bool cannot_be_undone; /* a piece of the answer has been given to the caller */
     double random;         /* 0 <= random < 1 */
@@ -25,8 +28,9 @@ struct retry_case {
 
 struct retry_plan {
     bool again;
-    int64_t
-        wait_ms; /* before the next try; where there is none, how long a caller had better wait; 0: no wait will help */
+    /* Before the next try. Where there is none, how long a caller had better wait: as the provider told, if it told more than
+     * 0, else as computed; 0: no wait will help, or nothing is known. */
+    int64_t wait_ms;
     const char *why; /* where there is no next try; lives for ever */
 };
 

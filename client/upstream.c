@@ -529,6 +529,8 @@ void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *an
         (answer->status / 100 == 2 && answer->outcome != PROFILE_EXHAUSTED &&
          !answer->hints.waits_in_words))
         answer->hints.waits = false;
+    if (answer->status / 100 == 2)
+        answer->hints.should_retry = PROFILE_RETRY_UNSAID; /* it was said before anything failed */
     if (up->len > 0) {
         answer->body = up->body;
         answer->body_bytes = up->len;

@@ -27,19 +27,20 @@ static const char *skip_blanks(const char *s)
 
 /*
  * Reads digits[.digits] in units of which one has `unit_us` microseconds. Gives the microseconds, rounded up, in *us and
- * what follows the number; NULL where there is no number. Large numbers stick at a bound far above WAIT_MAX_MS.
+ * what follows the number; NULL where there is no number. Large numbers stick at MOST_US, far above what is believed.
  */
+#define MOST_US (INT64_MAX / 64)
+
 static const char *read_number(const char *s, int64_t unit_us, int64_t *us)
 {
-    const int64_t bound = (int64_t)WAIT_MAX_MS * 1000 * 1000;
     int64_t whole = 0;
     const char *start = s;
     for (; isdigit((unsigned char)*s); s++)
-        whole = whole > bound ? whole : whole * 10 + (*s - '0');
+        whole = whole > MOST_US / 10 ? MOST_US : whole * 10 + (*s - '0');
     if (s == start)
         return NULL;
-    if (whole > bound / unit_us)
-        whole = bound / unit_us;
+    if (whole > MOST_US / unit_us)
+        whole = MOST_US / unit_us;
     int64_t total = whole * unit_us;
     if (*s == '.') {
         const char *fraction = ++s;
@@ -60,20 +61,35 @@ static const char *read_number(const char *s, int64_t unit_us, int64_t *us)
     return s;
 }
 
-static void set_ms(int64_t us, int64_t *ms)
+/* False: too long to be believed. */
+static bool set_ms(int64_t us, int64_t most_ms, int64_t *ms)
 {
     int64_t value = us <= 0 ? 0 : (us + 999) / 1000;
-    *ms = value > WAIT_MAX_MS ? WAIT_MAX_MS : value;
+    if (value > most_ms)
+        return false;
+    *ms = value;
+    return true;
 }
 
-static bool parse_plain(const char *s, int64_t unit_us, int64_t *ms)
+/*
+ * A number of as many digits as a moment of our time has, in seconds or milliseconds since 1970. As a wait it would be of
+ * years, so nothing is lost.
+ */
+static bool parse_moment(const char *s, int64_t now_ms, int64_t most_ms, int64_t *ms)
+{
+    int64_t us = 0;
+    size_t digits = strspn(s, "0123456789");
+    if (digits != 10 && digits != 13)
+        return false;
+    s = read_number(s, digits == 10 ? 1000000 : 1000, &us);
+    return s && *skip_blanks(s) == '\0' && set_ms(us - now_ms * 1000, most_ms, ms);
+}
+
+static bool parse_plain(const char *s, int64_t unit_us, int64_t most_ms, int64_t *ms)
 {
     int64_t us = 0;
     s = read_number(s, unit_us, &us);
-    if (!s || *skip_blanks(s) != '\0')
-        return false;
-    set_ms(us, ms);
-    return true;
+    return s && *skip_blanks(s) == '\0' && set_ms(us, most_ms, ms);
 }
 
 static const char *read_unit(const char *s, int64_t *unit_us)
@@ -94,7 +110,7 @@ static const char *read_unit(const char *s, int64_t *unit_us)
 }
 
 /* "6m0s": numbers with units, one after another. */
-static bool parse_duration(const char *s, int64_t *ms)
+static bool parse_duration(const char *s, int64_t most_ms, int64_t *ms)
 {
     int64_t total = 0;
     const char *start = s;
@@ -108,14 +124,11 @@ static bool parse_duration(const char *s, int64_t *ms)
         total += us;
         s = skip_blanks(end);
     }
-    if (s == start || *s)
-        return false;
-    set_ms(total, ms);
-    return true;
+    return s != start && !*s && set_ms(total, most_ms, ms);
 }
 
 /* "2025-06-01T12:00:00.25Z", or with an offset in place of the Z. */
-static bool parse_rfc3339(const char *s, int64_t now_ms, int64_t *ms)
+static bool parse_rfc3339(const char *s, int64_t now_ms, int64_t most_ms, int64_t *ms)
 {
     struct tm tm = {.tm_isdst = 0};
     int used = 0;
@@ -158,13 +171,12 @@ static bool parse_rfc3339(const char *s, int64_t now_ms, int64_t *ms)
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
     int64_t at_us = ((int64_t)timegm(&tm) - (int64_t)offset_min * 60) * 1000000 + fraction_us;
-    set_ms(at_us - now_ms * 1000, ms);
-    return true;
+    return set_ms(at_us - now_ms * 1000, most_ms, ms);
 }
 
 /* libcurl reads the three forms of an HTTP date without asking the locale. It would take much else for a date too, so
  * the name of a day is asked for first. */
-static bool parse_http_date(const char *s, int64_t now_ms, int64_t *ms)
+static bool parse_http_date(const char *s, int64_t now_ms, int64_t most_ms, int64_t *ms)
 {
     static const char days[][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
     for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
@@ -173,20 +185,43 @@ static bool parse_http_date(const char *s, int64_t now_ms, int64_t *ms)
         time_t at = curl_getdate(s, NULL);
         if (at == (time_t)-1)
             return false;
-        set_ms(((int64_t)at * 1000 - now_ms) * 1000, ms);
-        return true;
+        return set_ms(((int64_t)at * 1000 - now_ms) * 1000, most_ms, ms);
     }
     return false;
 }
 
-bool wait_parse(const char *text, int64_t now_ms, int64_t *ms)
+static bool parse_any(const char *text, int64_t now_ms, int64_t most_ms, int64_t *ms)
 {
     const char *s = skip_blanks(text);
-    return parse_plain(s, 1000000, ms) || parse_duration(s, ms) || parse_rfc3339(s, now_ms, ms) ||
-           parse_http_date(s, now_ms, ms);
+    return parse_moment(s, now_ms, most_ms, ms) || parse_plain(s, 1000000, most_ms, ms) ||
+           parse_duration(s, most_ms, ms) || parse_rfc3339(s, now_ms, most_ms, ms) ||
+           parse_http_date(s, now_ms, most_ms, ms);
 }
 
-bool wait_parse_ms(const char *text, int64_t *ms)
+bool wait_parse(const char *text, int64_t now_ms, int64_t *ms)
 {
-    return parse_plain(skip_blanks(text), 1000, ms);
+    return parse_any(text, now_ms, WAIT_MAX_MS, ms);
+}
+
+bool wait_parse_ms(const char *text, int64_t now_ms, int64_t *ms)
+{
+    const char *s = skip_blanks(text);
+    return parse_moment(s, now_ms, WAIT_MAX_MS, ms) || parse_plain(s, 1000, WAIT_MAX_MS, ms);
+}
+
+bool wait_parse_reset(const char *text, int64_t now_ms, int64_t *ms, int64_t *within_ms)
+{
+    if (!parse_any(text, now_ms, RESET_MAX_MS, ms))
+        return false;
+    /* "12", 1748779200 and a date tell seconds; a Go duration and whatever has a fraction tell milliseconds. */
+    bool precise = strpbrk(text, "smh.") && !strchr(text, 'T') && !strchr(text, ',');
+    *within_ms = precise || strspn(skip_blanks(text), "0123456789") == 13 ? 1 : 1000;
+    return true;
+}
+
+bool wait_is_bare(const char *text)
+{
+    const char *s = skip_blanks(text);
+    size_t digits = strspn(s, "0123456789");
+    return digits > 0 && digits < 10 && *skip_blanks(s + digits) == '\0';
 }

@@ -41,6 +41,11 @@ local function decide_op(now)
         return answer(renew(now))
     elseif kind == PEEK then
         return peek(now)
+    elseif kind == FORGIVE then
+        if not forgive then
+            forgive_open()
+        end
+        return forgive(now)
     end
     if not know.operate then
         know.open()

@@ -5,7 +5,7 @@
 -- one table, `o`, is filled with each operation in turn.
 
 local BUCKET, ROLLING, CALENDAR, CONCURRENT = 0, 1, 2, 3
-local ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL = 1, 2, 3, 4, 5, 6 -- 7 closes and 8 shows a pool
+local ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, FORGIVE = 1, 2, 3, 4, 5, 6, 9 -- 7 closes and 8 shows a pool
 local UNITS = 6 -- requests, tokens, input_tokens, output_tokens, usd, concurrent
 local BOOKED = 5 -- of those, the ones that the books count
 

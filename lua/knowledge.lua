@@ -2,7 +2,8 @@
 -- which is there only while there is something to know; nothing below is made before.
 --
 --   paused     the provider said when to come back
---   closed     no wait will help (the account is out of money), or an operator said so; until an operator opens it
+--   closed     no wait will help (the account is out of money), or an operator said so; until an operator opens it, or until the
+--              date that the provider named: then it is paused until then, too, and the closing ends with the pause
 --   circuit    too many of the calls of the last while failed. It stays open for a cool-down; then one acquire is granted, the
 --              probe, and its report decides: a success closes the circuit, a failure (or no report before the probe expires)
 --              opens it again for twice as long, up to eight times the configured cool-down
@@ -10,7 +11,8 @@
 -- Counting begins with a failure, so that reports write nothing while all is well: what succeeded before the first failure
 -- of a window is not there to outweigh it. The window is kept in quarters: what counts came in the last three to four.
 --
--- Packed: I1 format (1)  I1 flags (1 closed, 2 circuit open, 4 a probe is out, 8 levels are watched)  I6 paused until
+-- Packed: I1 format (1)  I1 flags (1 closed, 2 circuit open, 4 a probe is out, 8 levels are watched, 16 the closing ends with
+--         the pause)  I6 paused until
 --         I6 circuit open until  I4 its cool-down (ms)  I6 the quarter  4 x (I4 reports  I4 failures), the latest first
 --         I1 length and the reason;  of a probe: I6 its deadline  I1 length and its name;  then levels_seen.lua
 
@@ -22,7 +24,7 @@ function know.open()
     local CANCEL, OPEN_POOL, CLOSE_POOL, SHOWN = 4, 6, 7, 10
     local PAUSED, CIRCUIT = 255, 254
     local QUARTERS, SLOWEST = 4, 8
-    local LONGEST_PAUSE = 86400000
+    local LONGEST_PAUSE, LONGEST_CLOSING = 86400000, 32 * 86400000
     local CLOSED_FOR = 2 ^ 38 -- every key has an expiry: nearly nine years
 
     know.open_seen()
@@ -31,8 +33,8 @@ function know.open()
         local k = know.of[b]
         if not k then
             k = {
-                b = b, paused = 0, circuit = false, next = 0, cool = 0, quarter = 0, reason = false, probe = false,
-                probe_until = 0, all = { 0, 0, 0, 0 }, failed = { 0, 0, 0, 0 }, dirty = false,
+                b = b, paused = 0, circuit = false, next = 0, cool = 0, quarter = 0, reason = false, ends = false,
+                probe = false, probe_until = 0, all = { 0, 0, 0, 0 }, failed = { 0, 0, 0, 0 }, dirty = false,
             }
             know.of[b] = k
         end
@@ -74,8 +76,9 @@ function know.open()
         local all, failed = k.all, k.failed
         flags, k.paused, k.next, k.cool, k.quarter, all[1], failed[1], all[2], failed[2], all[3], failed[3], all[4],
             failed[4], k.reason, at = unpack_bytes('<I1I6I6I4I6I4I4I4I4I4I4I4I4I1c0', raw, 2)
-        if flags % 2 == 0 then
-            k.reason = false
+        k.ends = floor(flags / 16) % 2 == 1
+        if flags % 2 == 0 or k.ends and k.paused <= now then
+            k.reason, k.ends = false, false
         end
         k.circuit = floor(flags / 2) % 2 == 1 and know.breaker[b].share > 0
         if floor(flags / 4) % 2 == 1 then
@@ -92,7 +95,7 @@ function know.open()
 
     local function known_until(k, now)
         local expiry = k.paused
-        if k.reason then
+        if k.reason and not k.ends then
             expiry = now + CLOSED_FOR
         end
         if k.circuit then
@@ -116,6 +119,7 @@ function know.open()
             return
         end
         local flags = (k.reason and 1 or 0) + (k.circuit and 2 or 0) + (k.probe and 4 or 0) + (k.seen and 8 or 0)
+            + (k.ends and 16 or 0)
         local reason, all, failed = k.reason or '', k.all, k.failed
         local packed = pack_bytes('<I1I1I6I6I4I6I4I4I4I4I4I4I4I4I1c0', 1, flags, k.paused, k.next, k.cool, k.quarter, all[1],
             failed[1], all[2], failed[2], all[3], failed[3], all[4], failed[4], #reason, reason)
@@ -159,7 +163,7 @@ function know.open()
 
     -- The limits' answer, or the pool's own where it refuses: with the longer of the two waits.
     function know.refusal(k, at_bucket, at_limit, wait, now)
-        if k.reason then
+        if k.reason and not k.ends then
             return 0, CLOSED, -1
         elseif wait < 0 then
             return at_bucket, at_limit, wait
@@ -168,7 +172,9 @@ function know.open()
         if k.circuit then
             circuit = (k.probe and k.probe_until + slower(k) or k.next) - now
         end
-        if paused > 0 and paused >= circuit then
+        if k.reason then
+            return 0, CLOSED, max(wait, paused, circuit)
+        elseif paused > 0 and paused >= circuit then
             return 0, PAUSED, max(wait, paused)
         elseif circuit > 0 then
             return 0, CIRCUIT, max(wait, circuit)
@@ -233,11 +239,13 @@ function know.open()
         if not news then
             return
         end
-        if news.pause > 0 and now + min(news.pause, LONGEST_PAUSE) > k.paused then
-            k.paused, k.dirty = now + min(news.pause, LONGEST_PAUSE), true
+        local closes = news.reason ~= ''
+        local pause = min(news.pause, closes and LONGEST_CLOSING or LONGEST_PAUSE)
+        if pause > 0 and now + pause > k.paused then
+            k.paused, k.dirty = now + pause, true
         end
-        if news.reason ~= '' and not k.reason then
-            k.reason, k.dirty = news.reason, true
+        if closes and (not k.reason or k.ends and pause == 0) then -- what names no date outlasts what names one
+            k.reason, k.ends, k.dirty = news.reason, pause > 0, true
         end
         for i = 1, #news do
             know.seen_report(k, news[i], r, use, now)
@@ -248,10 +256,10 @@ function know.open()
     local function operate(k, now)
         if o.kind == OPEN_POOL then
             k.dirty = k.dirty or k.reason or k.paused > 0 or k.circuit or sum(k.all) > 0
-            k.reason, k.paused, k.circuit, k.probe, k.next, k.cool = false, 0, false, false, 0, 0
+            k.reason, k.ends, k.paused, k.circuit, k.probe, k.next, k.cool = false, false, 0, false, false, 0, 0
             k.all, k.failed = { 0, 0, 0, 0 }, { 0, 0, 0, 0 }
         elseif o.kind == CLOSE_POOL then
-            k.reason, k.dirty = o.news.reason, true
+            k.reason, k.ends, k.dirty = o.news.reason, false, true
         end
     end
 
@@ -260,7 +268,7 @@ function know.open()
         operate(k, now)
         local state, ends, reason = 0, 0, k.reason or ''
         if k.reason then
-            state, ends = 4, -1
+            state, ends = 4, k.ends and k.paused - now or -1
         elseif k.circuit and k.probe then
             state, ends = 3, k.probe_until - now
         elseif k.circuit and (k.next > now or k.paused <= now) then

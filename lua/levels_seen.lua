@@ -95,18 +95,24 @@ function know.open_seen()
         know.seen_observe(k, now)
     end
 
-    -- The limit that the header speaks of: of its unit and period; where no period is said, of its amount, or the shortest.
+    -- The limit that the header speaks of: of its unit and period; where no period is said, the only one of its amount; where
+    -- that is not said either, the only one of its unit. A header that may speak of another limit, as its amount says, teaches
+    -- nothing: what is left of a day must not be held against a minute.
     local function find_limit(set, what)
-        local found
+        local found, other, n = nil, nil, 0
         for j = 1, #set do
             local limit = set[j]
             if limit.unit == what.unit + 1 and limit.algorithm ~= CONCURRENT then
-                if what.per > 0 and what.per == limit.per or what.per == 0 and what.limit == limit.amount then
-                    return j
-                elseif what.per == 0 and (not found or limit.per < set[found].per) then
-                    found = j
+                local same = what.limit == limit.amount
+                if what.per > 0 and what.per == limit.per or what.per == 0 and (same or what.limit == 0) then
+                    found, n = same and j or found or j, n + 1
+                elseif same then
+                    other = j
                 end
             end
+        end
+        if what.per == 0 and n > 1 or found and other and what.limit ~= set[found].amount then
+            return nil
         end
         return found
     end

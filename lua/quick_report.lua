@@ -142,15 +142,19 @@ local function quick_reports(q)
 
     -- levels_seen.lua: what the provider's headers say is left.
     local function find_limit(set, unit, per, amount)
-        local found
+        local found, other, n = nil, nil, 0
         for of = 0, LIMIT_FIELDS * (set.n - 1), LIMIT_FIELDS do
             if set[of + 1] == unit then
-                if per > 0 and per == set[of + 9] or per == 0 and amount == set[of + 4] then
-                    return of
-                elseif per == 0 and (not found or set[of + 9] < set[found + 9]) then
-                    found = of
+                local same = amount == set[of + 4]
+                if per > 0 and per == set[of + 9] or per == 0 and (same or amount == 0) then
+                    found, n = same and of or found or of, n + 1
+                elseif same then
+                    other = of
                 end
             end
+        end
+        if per == 0 and n > 1 or found and other and amount ~= set[found + 4] then
+            return nil
         end
         return found
     end

@@ -356,6 +356,7 @@ void answer_write(struct request *r, struct buf *out)
     case OP_REFUSED:
         write_refused(r, out);
         break;
+    case OP_FORGIVEN: /* of operations that no request has: forgive.c */
     case OP_PENDING:
         write_error(r, out, RATION_ERR_UNAVAILABLE " the store's answer was not understood");
         break;

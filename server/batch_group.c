@@ -82,7 +82,8 @@ static void put_group(struct batch *batch, const struct gathering *g, size_t lea
     group->first = (uint16_t)batch->n;
     group->n = g->count[leader];
     struct id *id = &g->ops[leader]->id;
-    if (g->ops[leader]->kind == OP_ACQUIRE && !id_is_made(id))
+    if ((g->ops[leader]->kind == OP_ACQUIRE || g->ops[leader]->kind == OP_FORGIVE) &&
+        !id_is_made(id))
         id_make(ids, clock_ms(), id);
     uint8_t member = 0;
     for (size_t j = leader + 1; j; j = g->next[j - 1]) {

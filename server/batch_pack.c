@@ -386,7 +386,7 @@ static void put_op(struct packer *p, const struct op *op, size_t n,
 
 static bool has_slice(const struct op *op)
 {
-    return op->kind < OP_PEEK;
+    return op->kind < OP_PEEK || op->kind == OP_FORGIVE;
 }
 
 static void pack_groups(struct packer *p)
@@ -549,7 +549,7 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
         if (tail == SIZE_MAX)
             return BATCH_UNREADABLE;
         at += ANSWER_OP + tail;
-        if ((unsigned char)answer[0] == OP_PEEKED) {
+        if ((unsigned char)answer[0] == OP_PEEKED || (unsigned char)answer[0] == OP_FORGIVEN) {
             if (n - at < granted * ANSWER_ROW)
                 return BATCH_UNREADABLE;
             rows_at[g] = answer_rows(batch->packer, rows, data + at, granted);
@@ -561,7 +561,7 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
     }
     for (size_t g = 0; g < batch->n_groups; g++) {
         struct op *op = batch->ops[batch->groups[g].first];
-        if (op && op->outcome == OP_PEEKED)
+        if (op && (op->outcome == OP_PEEKED || op->outcome == OP_FORGIVEN))
             op->rows = (struct op_row *)(void *)(rows->data + rows_at[g]);
     }
     return at == n ? BATCH_ANSWERED : BATCH_UNREADABLE;

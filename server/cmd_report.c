@@ -21,6 +21,14 @@
 
 enum { TOO_MANY = 429, UNAVAILABLE = 503, OVERLOADED = 529, SERVER_ERROR = 500 };
 enum { PAUSE_UNSAID_MS = 1000, PAUSE_LONGEST_MS = 86400000 };
+#define CLOSING_LONGEST_MS (32u * PAUSE_LONGEST_MS)
+
+/* For how long the pool is closed; 0: until an operator opens it. */
+static uint32_t closing_of(const struct words *words)
+{
+    int64_t ms = words->seen & WORD_BIT(WORD_RETRY_AFTER) ? words->values[WORD_RETRY_AFTER] : 0;
+    return (uint32_t)(ms < CLOSING_LONGEST_MS ? ms : CLOSING_LONGEST_MS);
+}
 
 static uint32_t pause_of(const struct words *words)
 {
@@ -40,6 +48,7 @@ static void set_news(struct op *op, const struct words *words)
     if (words->seen & WORD_BIT(WORD_EXHAUSTED)) {
         memcpy(op->reason, words->reason.p, words->reason.n);
         op->reason[words->reason.n] = '\0';
+        op->news.pause_ms = closing_of(words);
     }
     op->news.n_seen = (uint8_t)words->n_seen;
     memcpy(op->news.seen, words->seen_limits, words->n_seen * sizeof words->seen_limits[0]);

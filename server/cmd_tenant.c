@@ -1,6 +1,7 @@
 /*
  * TENANT GET name             the tier that holds for a tenant, configured or not
  * TENANT LIST cursor          the configured tenants, a page at a time: next cursor ("0": the end), names
+ * TENANT FORGIVE name         takes away the tenant's debt; a row for each limit that had any (forgive.c)
  * TENANT SET, TENANT DEL      the configuration file's business in this version
  */
 #include <inttypes.h>
@@ -8,6 +9,7 @@
 
 #include "command.h"
 #include "config.h"
+#include "forgive.h"
 #include "names.h"
 #include "words.h"
 #include "worker.h"
@@ -61,17 +63,32 @@ static void list(struct request *r, const struct arg *cursor)
         resp_text(out, config_tenant_at(config, i)->name);
 }
 
+static void forgive(struct request *r, const struct arg *name)
+{
+    char shown[RESP_SHOW_BYTES];
+    if (command_is_tenant(r))
+        request_error(r, RATION_ERR_NOPERM, "TENANT FORGIVE is for the operator's credential only");
+    else if (!policy_name_ok(name->p, name->n, RATION_MAX_TENANT_BYTES))
+        request_usage(r, "'%s' cannot be a tenant", resp_show(shown, name->p, name->n));
+    else if (names_tier(r->worker->config, name->p, name->n) == NULL)
+        names_answer_notenant(r, name->p, name->n);
+    else
+        forgive_run(r, name);
+}
+
 void cmd_tenant(struct request *r, const struct arg *args, size_t n)
 {
     if (n == 3 && word_is(&args[1], "GET"))
         get(r, &args[2]);
     else if (n == 3 && word_is(&args[1], "LIST"))
         list(r, &args[2]);
+    else if (n == 3 && word_is(&args[1], "FORGIVE"))
+        forgive(r, &args[2]);
     else if (word_is(&args[1], "SET") || word_is(&args[1], "DEL"))
         request_error(r, RATION_ERR_MALFORMED,
                       "TENANT %s is not supported by this version; change the configuration file "
                       "and send SIGHUP",
                       word_is(&args[1], "SET") ? "SET" : "DEL");
     else
-        request_usage(r, "say GET and a name, or LIST and a cursor (0 to begin)");
+        request_usage(r, "say GET or FORGIVE and a name, or LIST and a cursor (0 to begin)");
 }

@@ -1,5 +1,5 @@
 /*
- * An operation: one ACQUIRE, REPORT, RENEW, CANCEL, PEEK or POOL on its way to the store and back.
+ * An operation: one ACQUIRE, REPORT, RENEW, CANCEL, PEEK, POOL or a part of a TENANT FORGIVE on its way to the store and back.
  *
  * The command fills in what was asked, the batch carries it, the script decides, and `done` is called exactly once,
  * from the event loop, never from inside batch_submit(). The operation is owned by who submitted it; from submit to
@@ -24,7 +24,8 @@ enum op_kind {
     OP_PEEK = 5,
     OP_POOL_OPEN = 6,
     OP_POOL_CLOSE = 7,
-    OP_POOL_GET = 8
+    OP_POOL_GET = 8,
+    OP_FORGIVE = 9
 };
 
 enum op_outcome {
@@ -40,6 +41,7 @@ enum op_outcome {
     OP_FOREIGN = 8, /* the id is taken by a reservation of another tenant or pool */
     OP_ENDED = 9,   /* RENEW of a reservation that was reported, cancelled or has expired */
     OP_SHOWN = 10,  /* the state of a pool */
+    OP_FORGIVEN = 11,
     /* the server's own */
     OP_UNAVAILABLE = 32, /* the store did not answer before the deadline */
     OP_NOPERM = 33,      /* the reservation is another tenant's */
@@ -49,7 +51,7 @@ enum op_outcome {
 
 /* One limit as PEEK saw it, in the order of the policy's buckets and their limits. */
 struct op_row {
-    int64_t remaining;
+    int64_t remaining; /* FORGIVEN: how much was */
     int64_t reset_ms;
 };
 
@@ -66,7 +68,8 @@ struct op_seen {
 /* What a report says of the provider. */
 struct op_news {
     bool failed;
-    uint32_t pause_ms; /* 0: it did not say to wait */
+    uint32_t
+        pause_ms; /* 0: it did not say to wait. Where op.reason closes the pool: for so long; 0: until it is opened */
     uint8_t n_seen;
     struct op_seen seen[RATION_MAX_SEEN];
 };
@@ -110,7 +113,7 @@ struct op {
     bool
         was_learned; /* SETTLED, LATE: its estimate was learned, and by so much more than was used: */
     int64_t over_tokens;
-    struct op_row *rows; /* PEEKED: borrowed until done returns */
+    struct op_row *rows; /* PEEKED, FORGIVEN: borrowed until done returns */
     const char *trouble; /* OP_REFUSED: borrowed until done returns */
 
     op_done_fn *done;
@@ -122,7 +125,7 @@ struct op {
 
     /* ---- long, and mostly not used: op_clear() wipes what says so only ------------------------------------------- */
     struct id
-        id; /* what was asked. Of an acquire without one, made by the batch; of PEEK only the names */
+        id; /* what was asked. Of an acquire without one, and of FORGIVE, made by the batch; of PEEK only the names */
     struct op_news news; /* what was asked: REPORT, CANCEL */
     char reason[RATION_MAX_REASON_BYTES +
                 1]; /* why the pool is (to be) closed; "": it is not. Asked, or an answer */

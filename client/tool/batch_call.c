@@ -334,6 +334,7 @@ static bool try_again(struct batch_run *run, struct batch_call *call,
         .tries = call->tries,
         .told = answer->hints.waits,
         .told_ms = answer->hints.retry_after_ms,
+        .should_retry = answer->hints.should_retry,
         .left_ms = INT64_MAX / 4,
         .random = erand48(run->random),
     };

@@ -1,10 +1,12 @@
 /* `ration pool`: what every host knows of a pool, and the operator's closing and opening of it. */
 #include "json_out.h"
 #include "options.h"
+#include "table.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static bool find_action(const char *word, enum ration_pool_action *action)
 {
@@ -31,12 +33,28 @@ static void print_json(const char *pool, const struct ration_pool_state *state)
     json_out_print(o);
 }
 
+/* The date by this machine's clock: for people, nothing is decided by it. */
+static void print_until(int64_t ms)
+{
+    char date[32];
+    struct tm tm;
+    char duration[64];
+    time_t at = time(NULL) + (time_t)(ms / 1000);
+    format_duration(ms, duration, sizeof(duration));
+    printf("; it opens by itself in %s", duration);
+    if (gmtime_r(&at, &tm) && strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", &tm) > 0)
+        printf(" (%s)", date);
+}
+
 static void print_text(const char *pool, const struct ration_pool_state *state)
 {
     printf("%s is %s", pool, state->state);
-    if (state->reason[0])
-        printf(": %s; 'ration pool open %s' ends it", state->reason, pool);
-    else if (state->until_ms > 0)
+    if (state->reason[0]) {
+        printf(": %s", state->reason);
+        if (state->until_ms > 0)
+            print_until(state->until_ms);
+        printf("; 'ration pool open %s' ends it", pool);
+    } else if (state->until_ms > 0)
         printf(" for %" PRId64 " ms", state->until_ms);
     else if (strcmp(state->state, RATION_POOL_CIRCUIT) == 0)
         printf("; the next call is let through to try");
@@ -55,7 +73,8 @@ int cmd_pool(int argc, char **argv, struct tool *tool)
                  "when to come back;\n"
                  "circuit or probing, because too many calls failed; or closed, because no wait "
                  "will help or an\n"
-                 "operator said so. 'close' closes it for everybody, and its calls are denied with "
+                 "operator said so: until 'open', or until the date that the provider named. "
+                 "'close' closes it for everybody, and its calls are denied with "
                  "the REASON (one word);\n"
                  "'open' opens it again, and forgets pauses and failures.",
         .exits = "0 it is open (after 'close': it is closed), 1 it is not, 2 an error",

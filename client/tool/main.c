@@ -19,6 +19,7 @@ static const struct {
     {"audit", cmd_audit, "check the books: granted = reported + outstanding + expired + cancelled"},
     {"call", cmd_call, "call a provider: ask, send, retry, report, print the answer"},
     {"pool", cmd_pool, "show what is known of a pool; close it, or open it again"},
+    {"tenant", cmd_tenant, "take away a tenant's debt"},
     {"exec", cmd_exec, "run a command under a reservation"},
     {"presets", cmd_presets, "list the limits of providers, with their sources"},
     {"ping", cmd_ping, "see whether a server answers"},

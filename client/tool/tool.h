@@ -57,6 +57,7 @@ int cmd_peek(int argc, char **argv, struct tool *tool);
 int cmd_audit(int argc, char **argv, struct tool *tool);
 int cmd_presets(int argc, char **argv, struct tool *tool);
 int cmd_pool(int argc, char **argv, struct tool *tool);
+int cmd_tenant(int argc, char **argv, struct tool *tool);
 int cmd_ping(int argc, char **argv, struct tool *tool);
 int cmd_call(int argc, char **argv, struct tool *tool);
 int cmd_exec(int argc, char **argv, struct tool *tool);

@@ -106,9 +106,11 @@ enum ration_unit {
  *     STATUS 429           the pool is paused for everybody for RETRY_AFTER ms (at most a day), or 1000 without it;
  *                          503 and 529 pause it if they come with one
  *     STATUS 5xx, FAILED   (FAILED: no status came) the call counts as failed for the pool's circuit breaker
- *     EXHAUSTED reason     no wait will help: the pool is closed until an operator says POOL OPEN pool
- *     REMAINING unit n     what the provider's headers say is left of a limit; LIMIT and PER say of which. Our level
- *                          comes down to theirs, never up; what is in flight is accounted for
+ *     EXHAUSTED reason     no wait will help: the pool is closed until an operator says POOL OPEN pool; with a RETRY_AFTER
+ *                          above 0, whatever the status, for so long (at most 32 days), and then opens by itself
+ *     REMAINING unit n     what the provider's headers say is left of a limit. PER says of which of the unit; without it,
+ *                          LIMIT does, if one alone has that amount; without both it is the pool's only one of that unit,
+ *                          or none. Our level comes down to theirs, never up; what is in flight is accounted for
  *
  *     ACQUIRE ... LEARNED  output_tokens is the most that the call may answer; what such calls of this tenant to this
  *                          pool answered before says how much of it is charged
@@ -124,6 +126,7 @@ enum ration_unit {
  *     PEEK                      an array of rows: scope unit per limit remaining reset_ms
  *     AUDIT                     an array of rows: pool unit granted reported outstanding expired cancelled used scanned
  *                               balanced
+ *     TENANT FORGIVE            an array of rows, one for each limit that was below zero: scope unit per forgiven
  */
 #define RATION_FIELD_STATUS         "status"
 #define RATION_FIELD_ID             "id"
@@ -141,9 +144,11 @@ enum ration_unit {
 #define RATION_LIMITED_PAUSED "paused" /* the provider said when to come back */
 #define RATION_LIMITED_CIRCUIT                                                                     \
     "circuit" /* too many calls failed; retry_after_ms is the next chance of a probe */
-#define RATION_LIMITED_CLOSED "closed:" /* and the reason; until an operator says POOL OPEN */
+#define RATION_LIMITED_CLOSED                                                                      \
+    "closed:" /* and the reason; retry_after_ms is -1 until an operator says POOL OPEN, or when it opens by itself */
 
-/* The state of a pool, in the reply to POOL. until_ms is how long it lasts: 0 of an open pool, -1 of a closed one. */
+/* The state of a pool, in the reply to POOL. until_ms is how long it lasts: 0 of an open pool, -1 of one that is closed until
+ * an operator opens it. */
 #define RATION_POOL_OPEN   "open"
 #define RATION_POOL_PAUSED "paused"
 #define RATION_POOL_CIRCUIT                                                                        \

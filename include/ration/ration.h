@@ -187,11 +187,13 @@ struct ration_seen {
 
 struct ration_report_options {
     int http_status;        /* what the provider answered, 100-599; 0: not known */
-    int64_t retry_after_ms; /* how long the provider said to wait; 0: it did not */
+    int64_t retry_after_ms; /* how long the provider said to wait; 0: it did not. With `exhausted`: until the date that it
+                               named, at most 32 days */
     int partial;            /* 1: the answer was cut short; charges the larger of `used` and the input estimate */
     int failed;             /* 1: no answer came (time-out, connection broke): counts as a failure of the provider */
     const char *exhausted;  /* the provider's word for a quota that no wait refills ("insufficient_quota"), 1-64 printable
-                               ASCII characters without space: closes the pool until an operator opens it; NULL: none */
+                               ASCII characters without space: closes the pool for retry_after_ms, or where that is 0 until
+                               an operator opens it; NULL: none */
     const struct ration_seen *seen; /* borrowed: what its headers said, n_seen of them; as many as fit are sent */
     size_t n_seen;
 };
@@ -266,7 +268,7 @@ RATION_API void ration_audit_free(struct ration_audit_row *rows);
 struct ration_pool_state {
     char state[16];      /* "open", "paused", "circuit", "probing" or "closed": RATION_POOL_... of protocol.h */
     char reason[RATION_MAX_REASON_BYTES + 1]; /* why it is closed, else "" */
-    int64_t until_ms;    /* how long the state lasts; 0: open; -1: until an operator opens it */
+    int64_t until_ms;    /* how long the state lasts; 0: open; -1: closed until an operator opens it */
     int64_t failures;    /* calls that failed, of those that the circuit breaker counts now */
     int64_t reports;     /* all that it counts now */
     int64_t cool_down_ms;
@@ -285,6 +287,32 @@ enum ration_pool_action { RATION_POOL_SHOW, RATION_POOL_DO_OPEN, RATION_POOL_DO_
 RATION_API int ration_pool(ration *r, const char *pool, enum ration_pool_action action, const char *reason,
                            struct ration_pool_state *out);
 
+/* A limit of a tenant that was below zero, and by how much it has been raised to zero. */
+struct ration_forgiven_row {
+    char scope[RATION_MAX_ID_BYTES]; /* "tenant:acme", "tenant:acme@openai/gpt-4o" */
+    char unit[16];
+    char per[32];
+    int64_t forgiven;
+};
+
+/*
+ * Takes away a tenant's debt, on every host: each of its limits that is below zero is brought up to zero, and nothing more
+ * is given. For the operator's credential, where a provider's wrong count has put somebody in debt for days.
+ * rows, n    give an array of *n rows, one for each limit that had debt, to be freed by ration_forgiven_free()
+ *
+ *     struct ration_forgiven_row *rows;
+ *     size_t n;
+ *     if (ration_forgive(r, "acme", &rows, &n) == RATION_OK) {
+ *         printf("%zu limits had debt\n", n);
+ *         ration_forgiven_free(rows);
+ *     }
+ *
+ * Errors: as ration_peek. After RATION_ETIMEOUT and RATION_EUNAVAILABLE it may have been done, in part or whole: to ask
+ * again is safe, and tells of what was left.
+ */
+RATION_API int ration_forgive(ration *r, const char *tenant, struct ration_forgiven_row **rows, size_t *n);
+RATION_API void ration_forgiven_free(struct ration_forgiven_row *rows);
+
 /* ---- The call itself ----------------------------------------------------------------------------------------- */
 
 /* How a try ended. Codes are added, never renumbered. */
@@ -296,7 +324,7 @@ RATION_API int ration_pool(ration *r, const char *pool, enum ration_pool_action 
     X(FAILED, "failed")           /* other 5xx; 408, 409, 425; 2xx without an answer in it */      \
     X(TIMED_OUT, "timed_out")     /* no answer, or no end of it, within timeout_ms */              \
     X(UNREACHED, "unreached")     /* connection failure: refused, reset, broken off, TLS */        \
-    X(REFUSED, "refused")         /* 400, 401, 403, 404, 422 and other 4xx; never retried */
+    X(REFUSED, "refused")         /* 400, 401, 403, 404, 422 and other 4xx */
 
 enum ration_outcome {
 #define RATION_OUTCOME_ENUM(upper, name) RATION_##upper,
@@ -308,7 +336,7 @@ enum ration_outcome {
 RATION_API const char *ration_outcome_name(int outcome);
 
 /* The classes of failure that are retried unless told otherwise: bits 1u << RATION_LIMITED and so on. RATION_EXHAUSTED
- * and RATION_REFUSED are never retried, whatever is asked for. */
+ * is never retried, and RATION_REFUSED by the provider's word only, whatever is asked for. */
 #define RATION_RETRIED                                                                             \
     (1u << RATION_LIMITED | 1u << RATION_OVERLOADED | 1u << RATION_FAILED |                        \
      1u << RATION_TIMED_OUT | 1u << RATION_UNREACHED)
@@ -318,13 +346,15 @@ RATION_API const char *ration_outcome_name(int outcome);
  * calls: the defaults are in brackets.
  *
  *     outcome                              wait before the next try
- *     LIMITED, OVERLOADED, FAILED          as long as the provider said; else min_ms x multiplier ^ (tries - 1), at most
- *                                          max_ms, and as much as `jitter` of it more or less
+ *     LIMITED, OVERLOADED, FAILED          min_ms x multiplier ^ (tries - 1), at most max_ms, and as much as `jitter` of it
+ *                                          more or less; or as long as the provider said, where that is longer
  *     TIMED_OUT                            timed_out_ms x tries
  *     UNREACHED                            unreached_ms x tries
- *     EXHAUSTED, REFUSED                   never retried
+ *     EXHAUSTED                            never retried
+ *     REFUSED                              not retried, unless the provider says so; then as LIMITED
  *
- * A wait that the provider names is never shortened, not even to max_ms: where it does not fit into the deadline, the
+ * A provider that answers with x-should-retry: true or false is obeyed (but for EXHAUSTED, and for a class that was switched
+ * off). A wait that the provider names is never shortened, not even to max_ms: where it does not fit into the deadline, the
  * call fails at once with retry_after_ms. A retry is a new acquire, which may have to wait for the limits too; what the
  * failed try used is reported before. Once text of a stream, or
  * arguments of a tool call, have been given to the caller nothing is retried; a stream that fails before is begun anew.

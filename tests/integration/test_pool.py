@@ -106,6 +106,34 @@ def test_a_pool_without_money_stays_closed_until_it_is_opened(world, lab):
     assert lab.tool(w.servers[0], "pool", "show", "nopool").returncode == 2
 
 
+@pytest.mark.parametrize("words, ms", (
+    ("STATUS 429 EXHAUSTED spend_limit RETRY_AFTER 259200000", 3 * 86_400_000),
+    ("STATUS 400 EXHAUSTED spend_limit RETRY_AFTER 1500", 1500),
+    ("EXHAUSTED spend_limit RETRY_AFTER 9999999999999", 32 * 86_400_000),
+    ("STATUS 429 EXHAUSTED spend_limit RETRY_AFTER 0", None),
+    ("STATUS 429 EXHAUSTED spend_limit", None),
+))  # fmt: skip
+def test_a_pool_without_money_opens_at_the_date_that_was_named(world, lab, words, ms):
+    w = world()
+    assert w.status("REPORT", w.granted("tokens", 1), *words.split()) == "settled"
+    closed = f"pool:{POOL} closed:spend_limit"
+    assert denied(acquire(w, wire=1)) == (closed, ms or -1)
+    assert (show(w)["state"], show(w)["until_ms"]) == ("closed", ms or -1)
+    if ms is None:
+        w.clock.advance(400 * 86_400_000)
+        assert denied(acquire(w)) == (closed, -1)
+        return
+    done = lab.tool(w.servers[0], "pool", "show", POOL)
+    assert done.returncode == 1 and "opens by itself in" in done.stdout and "UTC" in done.stdout
+    w.store.restart()
+    w.clock.advance(ms - 1)
+    assert denied(acquire(w)) == (closed, 1)
+    assert f"ration:{{default}}:k:{POOL}" not in w.store.keys_without_expiry()
+    w.clock.advance(1)
+    assert acquire(w)["status"] == acquire(w, wire=1)["status"] == "granted"
+    assert show(w, wire=1)["state"] == "open"
+
+
 def test_the_circuit_opens_for_everybody_and_one_probe_closes_it(world):
     w = world()
     fail(w, 5, "STATUS", 500, wire=0)
@@ -182,6 +210,26 @@ def test_headers_bring_a_level_down_on_every_host(world):
     assert w.remaining("tokens") == 399_900
     assert all(row["balanced"] for row in w.servers[0].audit(POOL).values())
     assert acquire(w, "tokens", 399_901)["limited_by"] == f"pool:{POOL} tokens/minute"
+
+
+def test_headers_of_the_day_leave_the_minute_alone(world):
+    """And those of the minute the day; where nobody can tell, neither comes down."""
+    w = world(limits=[limit("requests", 500, "minute"), limit("requests", 10_000, "day")])
+
+    def left():
+        return tuple(w.servers[1].remaining(POOL, "acme", "pool", "requests", per=per) for per in ("minute", "day"))
+
+    def tell(*words):
+        assert w.status("REPORT", w.granted("tokens", 1), "REMAINING", "requests", *words) == "settled"
+        return left()
+
+    assert tell(9000, "LIMIT", 10_000, "PER", 86_400_000) == (499, 9000)
+    assert tell(400, "LIMIT", 10_000, "PER", 86_400_000) == (498, 400)
+    tell(7)
+    tell(7, "LIMIT", 77)
+    assert tell(7, "LIMIT", 10_000, "PER", 60_000) == (495, 397)
+    assert tell(300, "LIMIT", 500) == (300, 396)
+    assert tell(200, "LIMIT", 600, "PER", 60_000) == (200, 395)
 
 
 @pytest.mark.parametrize("setting", ["stated", "learned"])

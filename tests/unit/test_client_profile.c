@@ -118,6 +118,14 @@ static void refuses_mistakes(void **state)
         {"{'a': {'like': 'openai', 'limits': [{'unit': 'usd'}]}}", "a.limits[0].unit", "requests"},
         {"{'a': {'like': 'openai', 'limits': [{'unit': 'tokens', 'per': 'week'}]}}", ".per", "day"},
         {"{'a': {'like': 'openai', 'limits': [{'unit': 'tokens'}]}}", ".remaining", "missing"},
+        {"{'a': {'like': 'openai', 'limits': [{'unit': 'tokens', 'reset': 'r', 'period': 'p', "
+         "'policy': "
+         "'q'}]}}",
+         "a.limits[0].remaining", "state"},
+        {"{'a': {'like': 'openai', 'limits': [{'unit': 'tokens', 'remaining': 'r', "
+         "'reset_may_be_ms': 1}]}}",
+         "a.limits[0].reset_may_be_ms", "true nor false"},
+        {"{'a': {'like': 'openai', 'should_retry': 'a b'}}", "a.should_retry", "header"},
         {"{'a': {'like': 'openai', 'limits': {}}}", "a.limits", "list"},
         {"{'a': {'like': 'openai', 'waits': [{'header': 'x', 'form': 'days'}]}}", ".form", "ms"},
         {"{'a': {'like': 'openai', 'stream': {'text': [1,2,3,4,5,6,7,8,9,10,11,12,13,"

@@ -49,11 +49,25 @@
     "data: [DONE]\n\n"
 #define HTTP_529 "HTTP/1.1 529 Overloaded\r\nContent-Length: 2\r\n\r\n{}"
 #define HTTP_400 "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}"
+#define HTTP_400_AGAIN                                                                             \
+    "HTTP/1.1 400 Bad Request\r\nX-Should-Retry: true\r\nContent-Length: 2\r\n\r\n{}"
+#define HTTP_429_NOT_AGAIN                                                                         \
+    "HTTP/1.1 429 Too Many Requests\r\nx-should-retry: false\r\nretry-after: 7\r\n"                \
+    "Content-Length: 2\r\n\r\n{}"
+#define HTTP_CUT_NOT_AGAIN                                                                         \
+    "HTTP/1.1 200 OK\r\nx-should-retry: false\r\nContent-Length: 5000\r\n\r\n{\"usage\":"
+#define HTTP_503_AT_ONCE                                                                           \
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 2\r\n\r\n{}"
+#define HTTP_500_LONG_AGO                                                                          \
+    "HTTP/1.1 500 Internal Server Error\r\nRetry-After: Sun, 01 Jun 2025 12:00:00 GMT\r\n"         \
+    "Content-Length: 2\r\n\r\n{}"
+#define HTTP_429_IN_A_YEAR                                                                         \
+    "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 31536000\r\nContent-Length: 2\r\n\r\n{}"
 #define HTTP_429_SHORT                                                                             \
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After-Ms: 30\r\nContent-Length: 2\r\n\r\n{}"
 #define HTTP_SEEN                                                                                  \
     "HTTP/1.1 200 OK\r\nx-ratelimit-limit-requests: 500\r\nx-ratelimit-remaining-requests: "       \
-    "499\r\n"                                                                                      \
+    "499\r\nx-ratelimit-reset-requests: 120ms\r\nx-ratelimit-limit-tokens: 30000\r\n"              \
     "x-ratelimit-remaining-tokens: 29000\r\nContent-Length: 85\r\n\r\n"                            \
     "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":"  \
     "15}}"

@@ -88,24 +88,95 @@ static void time_outs_and_connections_wait_longer_each_time(void **state)
     assert_waits(RATION_UNREACHED, unreached, 4);
 }
 
-static void a_told_wait_beats_the_computed_one(void **state)
+static void the_longer_of_the_told_and_the_computed_wait_rules(void **state)
 {
     (void)state;
-    static const int64_t waits[] = {0, 17, 500, 59000, 61000, 7200000};
+    static const struct {
+        int64_t told_ms;
+        int64_t wait_ms; /* 6000 is 8000 less the most of its jitter */
+    } waits[] = {{-5, 6000},   {0, 6000},      {17, 6000},        {5999, 6000},
+                 {6001, 6001}, {61000, 61000}, {7200000, 7200000}};
     for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
-        struct retry_plan plan = told(RATION_LIMITED, 4, waits[i], LONG_MS);
+        struct retry_plan plan = told(RATION_LIMITED, 4, waits[i].told_ms, LONG_MS);
         assert_true(plan.again);
-        assert_int_equal(plan.wait_ms, waits[i]);
+        assert_int_equal(plan.wait_ms, waits[i].wait_ms);
     }
+}
+
+/* Some say Retry-After: 0, or a date that has passed, with every error. */
+static void a_told_wait_of_nothing_does_not_use_the_tries_up(void **state)
+{
+    (void)state;
+    static const int outcomes[] = {RATION_LIMITED, RATION_OVERLOADED, RATION_FAILED,
+                                   RATION_TIMED_OUT, RATION_UNREACHED};
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+        int64_t sum = 0;
+        for (uint32_t tries = 1; tries < retry.tries; tries++) {
+            struct retry_plan plan = told(outcomes[i], tries, 0, LONG_MS);
+            assert_true(plan.again);
+            sum += plan.wait_ms;
+        }
+        assert_true(sum >= 15 * 750);
+    }
+}
+
+/* Who is in a hurry is told what the provider told, not what we would have waited. */
+static void what_is_reported_is_what_was_told(void **state)
+{
+    (void)state;
+    struct retry_plan plan = told(RATION_OVERLOADED, 5, 120, LONG_MS);
+    assert_false(plan.again);
+    assert_int_equal(plan.wait_ms, 120);
+    assert_int_equal(told(RATION_OVERLOADED, 5, 0, LONG_MS).wait_ms, 12000);
+    plan = told(RATION_OVERLOADED, 4, 120, 500); /* the computed wait does not fit */
+    assert_false(plan.again);
+    assert_int_equal(plan.wait_ms, 120);
+}
+
+static struct retry_plan word(int outcome, enum profile_should_retry should_retry)
+{
+    const struct retry_case c = {.outcome = outcome,
+                                 .tries = 1,
+                                 .told = true,
+                                 .told_ms = 2000,
+                                 .left_ms = LONG_MS,
+                                 .random = NO_SWING,
+                                 .should_retry = should_retry};
+    struct retry_plan plan;
+    retry_decide(&retry, &c, &plan);
+    return plan;
+}
+
+static void the_providers_word_is_obeyed(void **state)
+{
+    (void)state;
+    static const int failures[] = {RATION_LIMITED,   RATION_OVERLOADED, RATION_FAILED,
+                                   RATION_TIMED_OUT, RATION_UNREACHED,  RATION_REFUSED};
+    for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
+        assert_true(word(failures[i], PROFILE_DO_RETRY).again);
+        struct retry_plan plan = word(failures[i], PROFILE_DO_NOT_RETRY);
+        assert_false(plan.again);
+        assert_int_equal(plan.wait_ms, 2000); /* when to come back was told all the same */
+        assert_non_null(strstr(plan.why, "provider"));
+    }
+    assert_false(word(RATION_REFUSED, PROFILE_RETRY_UNSAID).again);
+    assert_int_equal(word(RATION_REFUSED, PROFILE_RETRY_UNSAID).wait_ms, 0);
+    assert_false(word(RATION_EXHAUSTED, PROFILE_DO_RETRY).again);
+    assert_int_equal(word(RATION_EXHAUSTED, PROFILE_DO_RETRY).wait_ms, 0);
+    assert_false(word(RATION_ANSWERED, PROFILE_DO_RETRY).again);
+    retry.classes &= ~(1u << RATION_FAILED); /* the caller's own word goes before it */
+    assert_false(word(RATION_FAILED, PROFILE_DO_RETRY).again);
+    retry.tries = 1;
+    assert_false(word(RATION_REFUSED, PROFILE_DO_RETRY).again);
 }
 
 static void a_wait_that_ends_after_the_deadline_is_not_begun(void **state)
 {
     (void)state;
-    assert_true(told(RATION_LIMITED, 1, 999, 1000).again);
-    struct retry_plan plan = told(RATION_LIMITED, 1, 1000, 1000);
+    assert_true(told(RATION_LIMITED, 1, 1999, 2000).again);
+    struct retry_plan plan = told(RATION_LIMITED, 1, 2000, 2000);
     assert_false(plan.again);
-    assert_int_equal(plan.wait_ms, 1000); /* not shortened: this is when to come back */
+    assert_int_equal(plan.wait_ms, 2000); /* not shortened: this is when to come back */
     assert_non_null(strstr(plan.why, "deadline"));
     assert_false(told(RATION_LIMITED, 1, 0, 0).again);
 }
@@ -200,7 +271,10 @@ int main(void)
         TEST(limits_and_failures_back_off_exponentially),
         TEST(jitter_is_a_quarter_either_way),
         TEST(time_outs_and_connections_wait_longer_each_time),
-        TEST(a_told_wait_beats_the_computed_one),
+        TEST(the_longer_of_the_told_and_the_computed_wait_rules),
+        TEST(a_told_wait_of_nothing_does_not_use_the_tries_up),
+        TEST(what_is_reported_is_what_was_told),
+        TEST(the_providers_word_is_obeyed),
         TEST(a_wait_that_ends_after_the_deadline_is_not_begun),
         TEST(the_tries_end),
         TEST(what_must_not_be_retried_never_is),

@@ -62,6 +62,69 @@ static void a_refusal_is_not_repeated(void **state)
     ration_response_free(&answer);
 }
 
+static void the_provider_says_whether_to_try_again(void **state)
+{
+    (void)state;
+    struct ration_call_options options;
+    struct ration_response answer;
+    fixture_options(&options);
+    peer_answer_once(fx.provider, "POST", HTTP_400_AGAIN);
+    assert_int_equal(fixture_call(&options, &answer), RATION_OK);
+    assert_int_equal(answer.tries, 2);
+    ration_response_free(&answer);
+
+    peer_answer(fx.provider, "POST", HTTP_429_NOT_AGAIN);
+    assert_int_equal(fixture_call(&options, &answer), RATION_EUPSTREAM);
+    assert_int_equal(answer.tries, 1);
+    assert_int_equal(answer.retry_after_ms, 7000);
+    assert_non_null(strstr(ration_errmsg(fx.r), "the provider says not to try again"));
+    ration_response_free(&answer);
+
+    /* what it said when it began to answer is no word on the answer's breaking off */
+    peer_answer(fx.provider, "POST", HTTP_ANSWER);
+    peer_answer_once(fx.provider, "POST", HTTP_CUT_NOT_AGAIN);
+    assert_int_equal(fixture_call(&options, &answer), RATION_OK);
+    assert_int_equal(answer.tries, 2);
+    ration_response_free(&answer);
+}
+
+/* Whatever it says of it, tries do not follow each other without a pause. */
+static void a_wait_of_nothing_is_not_believed(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {HTTP_503_AT_ONCE, HTTP_500_LONG_AGO};
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        struct ration_call_options options;
+        struct ration_response answer;
+        fixture_options(&options);
+        options.retry.tries = 4;
+        options.retry.min_ms = 20;
+        options.retry.max_ms = 100;
+        options.retry.jitter = 0;
+        peer_answer(fx.provider, "POST", answers[i]);
+        assert_int_equal(fixture_call(&options, &answer), RATION_EUPSTREAM);
+        assert_int_equal(answer.tries, 4);
+        assert_int_equal(answer.waited_ms, 20 + 40 + 80);
+        assert_null(strstr(fixture_last(fx.server, "REPORT"), "RETRY_AFTER"));
+        ration_response_free(&answer);
+    }
+}
+
+/* It would shut the pool for everybody. */
+static void a_wait_of_a_year_is_not_passed_on(void **state)
+{
+    (void)state;
+    struct ration_call_options options;
+    struct ration_response answer;
+    fixture_options(&options);
+    options.retry.tries = 1;
+    peer_answer(fx.provider, "POST", HTTP_429_IN_A_YEAR);
+    assert_int_equal(fixture_call(&options, &answer), RATION_EUPSTREAM);
+    assert_null(strstr(fixture_last(fx.server, "REPORT"), "RETRY_AFTER"));
+    assert_in_range(answer.retry_after_ms, 1, 60000);
+    ration_response_free(&answer);
+}
+
 static void a_quota_that_is_used_up_closes_the_pool(void **state)
 {
     (void)state;
@@ -176,7 +239,7 @@ static void what_headers_say_is_left_goes_along(void **state)
     assert_string_equal(fixture_last(fx.server, "REPORT"),
                         "REPORT me tokens 15 input_tokens 10 output_tokens 5 STATUS 200 "
                         "REMAINING requests 499 LIMIT 500 PER 60000 "
-                        "REMAINING tokens 29000 PER 60000");
+                        "REMAINING tokens 29000 LIMIT 30000");
     ration_response_free(&answer);
 }
 
@@ -309,6 +372,9 @@ int main(void)
         TEST(a_limited_call_comes_back_when_told),
         TEST(every_try_is_settled_and_the_tries_end),
         TEST(a_refusal_is_not_repeated),
+        TEST(the_provider_says_whether_to_try_again),
+        TEST(a_wait_of_nothing_is_not_believed),
+        TEST(a_wait_of_a_year_is_not_passed_on),
         TEST(a_quota_that_is_used_up_closes_the_pool),
         TEST(a_time_out_is_tried_again),
         TEST(a_connection_that_breaks_is_tried_again),

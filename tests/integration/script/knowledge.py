@@ -6,12 +6,14 @@
 from packing import CANCEL, CIRCUIT, IS_CLOSED, NEVER, PAUSED
 
 LONGEST_PAUSE = 86_400_000
+LONGEST_CLOSING = 32 * LONGEST_PAUSE
 SLOWEST = 8
 
 
 class Knowledge:
     def __init__(self, breaker):
         self.breaker, self.paused, self.reason, self.reports = breaker, 0, None, []
+        self.reopens = False  # closed only for as long as it is paused
         self.chance = self.probe = None  # when the circuit is open: when a probe may go; (its name, its deadline)
         self.cool = 0
 
@@ -31,21 +33,23 @@ class Knowledge:
         return min(2 * max(self.cool, self.breaker.cool), SLOWEST * self.breaker.cool)
 
     def refresh(self, now):
-        """Gives the probe that has expired, with what it stood for; see forget()."""
+        """What is over by now: a probe that has expired, a closing that had an end. Gives what it stood for; see forget()."""
+        before = self.probe, self.chance, self.cool, self.reason, self.reopens
         if self.probe and self.probe[1] <= now:
-            before = self.probe, self.chance, self.cool
             self.open(self.probe[1], self.slower())
-            return before, self.remembered()
-        return None
+        if self.reopens and self.paused <= now:
+            self.reason, self.reopens = None, False
+        after = self.probe, self.chance, self.cool, self.reason, self.reopens
+        return (before, self.remembered()) if after != before else None
 
     def remembered(self):
-        return self.probe, self.chance, self.cool, self.paused, self.reason, len(self.reports)
+        return self.probe, self.chance, self.cool, self.paused, self.reason, self.reopens, len(self.reports)
 
     def forget(self, look):
-        """refresh() was only a look if nothing came of it: where the clock then steps back, the probe is still out."""
+        """refresh() was only a look if nothing came of it: where the clock then steps back, the probe is still out, the pool closed."""
         before, seen = look
         if self.remembered() == seen:
-            self.probe, self.chance, self.cool = before
+            self.probe, self.chance, self.cool, self.reason, self.reopens = before
 
     def counted(self, now):
         """The reports of this quarter of a window and of the three before it."""
@@ -63,13 +67,15 @@ class Knowledge:
 
     def refusal(self, now):
         """(what refuses, how long); None: nothing does."""
-        if self.reason is not None:
+        if self.reason is not None and not self.reopens:
             return IS_CLOSED, NEVER
         paused, circuit = self.paused - now, 0
         if self.circuit:
             circuit = (self.probe[1] + self.slower() if self.probe else self.chance) - now
         if max(paused, circuit) <= 0:
             return None
+        if self.reason is not None:
+            return IS_CLOSED, max(paused, circuit)
         return (PAUSED, paused) if paused >= circuit else (CIRCUIT, circuit)
 
     # Learning. Each gives whether anything is to be remembered.
@@ -105,13 +111,13 @@ class Knowledge:
         news = o.news
         self.count(name, o.kind == CANCEL, bool(news and news.failed), now)
         if news and news.pause:
-            self.paused = max(self.paused, now + min(news.pause, LONGEST_PAUSE))
-        if news and news.reason and self.reason is None:
-            self.reason = news.reason
+            self.paused = max(self.paused, now + min(news.pause, LONGEST_CLOSING if news.reason else LONGEST_PAUSE))
+        if news and news.reason and (self.reason is None or self.reopens and not news.pause):
+            self.reason, self.reopens = news.reason, news.pause > 0
 
     def operate(self, reason):
         """None: open it."""
-        self.reason = reason
+        self.reason, self.reopens = reason, False
         if reason is None:
             self.paused = 0
             self.close()
@@ -123,7 +129,7 @@ class Knowledge:
 
     def state(self, now):
         if self.reason is not None:
-            return "closed", NEVER
+            return "closed", self.paused - now if self.reopens else NEVER
         if self.probe:
             return "probing", self.probe[1] - now
         if self.circuit and (self.chance > now or self.paused <= now):
@@ -134,5 +140,5 @@ class Knowledge:
 
     def matters(self, at):
         """May it not be forgotten yet? An open circuit is, when nobody has come for eight cool-downs."""
-        return self.reason is not None or self.paused > at or True in self.counted(at) \
+        return self.reason is not None and not self.reopens or self.paused > at or True in self.counted(at) \
             or self.circuit and (self.probe or self.chance + SLOWEST * self.breaker.cool > at)

@@ -59,6 +59,10 @@ class State:
     def refund(self, amount, since, charged, now):
         pass
 
+    def forgive(self, amount, now):
+        """Takes away `amount` of what was used, the latest charges first."""
+        self.used -= amount
+
 
 class Concurrent(State):
     used = 0
@@ -136,6 +140,12 @@ class Rolling(State):
         if self.counts(n, now):
             self.slots[n] = max(0, self.slots.get(n, 0) - amount)
         self.happened.append((since, -amount))
+
+    def forgive(self, amount, now):
+        for n in sorted(self.slots, reverse=True):
+            share = min(amount, self.slots[n])
+            self.slots[n] -= share
+            amount -= share
 
     def total_at(self, t):
         return sum(a for n, a in self.slots.items() if self.counts(n, t)) \
@@ -228,6 +238,11 @@ class TokenBucket(State):
         self.forget_lows()
         self.happened.append((since, "refund", amount))
 
+    def forgive(self, amount, now):
+        self.level -= amount * self.limit.per
+        self.forget_lows()
+        self.happened.append((now, "forgive", amount))
+
     def total_at(self, t):
         level, at, amount, per = self.level, self.now, self.limit.amount, self.limit.per
         held = 0
@@ -292,6 +307,11 @@ class Counterfactual:
                 self.charges.append([at, amount])
             elif what == "rate":
                 self.rates.append((at, amount))
+            elif what == "forgive":
+                for charge in sorted(self.charges, reverse=True):
+                    less = min(charge[1], amount)
+                    charge[1] -= less
+                    amount -= less
             else:
                 self.settle(at, amount)
 

@@ -6,7 +6,7 @@ judged: a wait is right if the cost fits then and does not fit a millisecond ear
 
 from knowledge import Knowledge
 from levels import KINDS
-from packing import (ACQUIRE, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, GRANTED,
+from packing import (ACQUIRE, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, FORGIVE, FORGIVEN, GRANTED,
                      INPUT, IS_CLOSED, LATE, NEVER, NOSUCH, OPEN_POOL, OUTPUT, PEEK, PEEKED, RENEW, REPORT, SETTLED, SHOW_POOL,
                      SHOWN, TOKENS)
 
@@ -85,6 +85,13 @@ class Record:
     def held_by(self, state):
         """What of one unit this reservation holds of a limit that was there when it was granted."""
         return sum(cost[state.limit.unit] for time, cost in self.parts if time >= state.since)
+
+
+class Forgiven:
+    """Stands among the records, and is none: whoever reports it hears that it has been."""
+
+    def __init__(self, check, forgiven):
+        self.check, self.forgiven, self.states, self.deadline = check, forgiven, ["f"], None
 
 
 class Model:
@@ -182,6 +189,8 @@ class Model:
             self.peek(o, answer)
         elif o.kind in (OPEN_POOL, CLOSE_POOL, SHOW_POOL):
             self.operate(o, answer)
+        elif o.kind == FORGIVE:
+            self.forgive(o, answer)
         elif o.kind in (REPORT, CANCEL):
             assert (answer.outcome, answer.granted) == (self.settle(o), 0), f"{answer} for {o}"
         else:
@@ -219,9 +228,10 @@ class Model:
     def judge_refusal(self, o, answer):
         known = self.known_of(o)
         what, wait = known and o.kind == ACQUIRE and known.refusal(self.now) or (None, 0)
-        if what == IS_CLOSED:
+        if what == IS_CLOSED and wait == NEVER:
             assert (answer.bucket, answer.limit, answer.wait, answer.reason) == (0, what, NEVER, known.reason), f"{answer} for {o}"
         elif what and answer.limit == what:
+            assert what != IS_CLOSED or answer.reason == known.reason, f"{answer} for {o}"
             self.judge_both(o, answer, wait)
         else:
             # No limit is named beside a pool that refuses, but one that will never do.
@@ -427,6 +437,25 @@ class Model:
                 back -= share
                 if share and time >= s.since:
                     s.refund(share, r.deadline if limit.at_end else time, cost[unit], self.now)
+
+    # Forgiving.
+
+    def forgive(self, o, answer):
+        """What is used beyond the capacity, once; what is held is not. Sent again it is the same answer."""
+        kept = self.slices.get(o.slice, {}).get(o.nonce) if o.again else None
+        if kept:
+            amounts = kept.forgiven
+        else:
+            amounts = [max(0, min(s.used, s.total - s.limit.capacity)) for _, _, s in self.limits_of(o)]
+            for (i, _, s), amount in zip(self.limits_of(o), amounts):
+                if amount:
+                    s.forgive(amount, self.now)
+                    self.open_now[o.buckets[i]].dirty = True
+        assert (answer.outcome, answer.granted, answer.rows) == (FORGIVEN, len(amounts), [(a, 0) for a in amounts]), \
+            f"{answer}, not {amounts}, for {o}"
+        if any(amounts) and not kept:
+            self.slices.setdefault(o.slice, {})[o.nonce] = Forgiven(o.check, amounts)
+            self.slice_needed[o.slice] = max(self.slice_needed.get(o.slice, 0), self.now + GRACE)
 
     # Looking.
 

@@ -14,8 +14,8 @@ LUA_DIR = pathlib.Path(os.environ.get("RATION_LUA_DIR") or pathlib.Path(__file__
 UNITS = ("requests", "tokens", "input_tokens", "output_tokens", "usd", "concurrent")
 REQUESTS, TOKENS, INPUT, OUTPUT, USD, IN_FLIGHT = range(6)
 BUCKET, ROLLING, CALENDAR, CONCURRENT = range(4)
-ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, CLOSE_POOL, SHOW_POOL = range(1, 9)
-GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED, SHOWN = range(1, 11)
+ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, CLOSE_POOL, SHOW_POOL, FORGIVE = range(1, 10)
+GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED, SHOWN, FORGIVEN = range(1, 12)
 AGAIN, DRY, PARTIAL, SPLIT_UNKNOWN = 1, 2, 4, 8
 HAS_NAMES, HAS_TOKEN, HAS_ESTIMATES, HAS_NEWS = 16, 32, 64, 128
 PAUSED, CIRCUIT, IS_CLOSED = 255, 254, 253  # in the place of the limit that refuses
@@ -228,7 +228,7 @@ def unpack_answer(data):
     while at < len(data):
         a = Answer(*struct.unpack_from("<BBBBq", data, at))
         at += 12
-        if a.outcome == PEEKED:
+        if a.outcome in (PEEKED, FORGIVEN):
             a.rows = [struct.unpack_from("<qq", data, at + 16 * i) for i in range(a.granted)]
             at += 16 * a.granted
         if a.outcome == SHOWN:

@@ -117,7 +117,7 @@ def test_a_pause_is_a_day_at_the_most(pool):
 
 def test_a_closed_pool_opens_by_an_operator_only(pool):
     o, _ = pool.acquire(tokens=1)
-    pool.tell(o, reason="insufficient_quota", pause=1000)
+    pool.tell(o, reason="insufficient_quota")
     for _ in range(2):
         a = pool.asked()
         assert (refused(a), a.reason) == ((IS_CLOSED, NEVER), "insufficient_quota")
@@ -129,6 +129,60 @@ def test_a_closed_pool_opens_by_an_operator_only(pool):
     batch = pool.batch(pool.ask(tokens=1), pool.ask(tokens=1, n=3), Op(PEEK, ["p"]), Op(OPEN_POOL, ["p"]), pool.ask(tokens=1))
     assert [(a.outcome, a.reason) for a in batch[:2]] == [(DENIED, "maintenance")] * 2
     assert batch[2].rows and batch[4].outcome == GRANTED
+
+
+def test_a_pool_that_is_closed_until_a_date_opens_by_itself(pool):
+    o, _ = pool.acquire(tokens=1)
+    pool.tell(o, reason="spend_limit", pause=3 * DAY, failed=True)
+    shown = pool.show()
+    assert (shown.state, shown.reason, shown.wait) == ("closed", "spend_limit", 3 * DAY)
+    pool.at += 3 * DAY - 1
+    for more in ({}, {"n": 3}, {"dry": True}):
+        a = pool.asked(**more)
+        assert (refused(a), a.reason) == ((IS_CLOSED, 1), "spend_limit")
+    assert refused(pool.asked(tokens=10_001)) == (0, NEVER)
+    assert pool.client.pexpiretime("{b}p:k") == pool.at + 1
+    pool.at += 1
+    assert pool.show().state == "open" and pool.asked().outcome == GRANTED
+
+
+def test_which_of_two_closings_holds(pool):
+    first, second, third, fourth = [pool.acquire(tokens=1, ttl=3_600_000)[0] for _ in range(4)]
+    pool.tell(first, reason="first", pause=5000)
+    pool.tell(second, reason="second", pause=9000)
+    assert (pool.show().reason, pool.show().wait) == ("first", 9000)  # the longer wait, the first reason
+    pool.tell(third, pause=12_000)  # not even the provider's limit lets anybody in before
+    assert (pool.show().state, pool.show().wait) == ("closed", 12_000)
+    pool.tell(fourth, reason="for_good")
+    assert (pool.show().reason, pool.show().wait) == ("for_good", NEVER)
+    pool.at += 12_000
+    assert refused(pool.asked()) == (IS_CLOSED, NEVER)
+    assert pool.show(OPEN_POOL).state == "open" and pool.asked().outcome == GRANTED
+    assert pool.show(CLOSE_POOL, "maintenance").wait == NEVER
+    pool.tell(pool.acquire(tokens=1)[0], reason="late", pause=1000)  # no such reservation: refused
+    assert (pool.show().reason, pool.show().wait) == ("maintenance", NEVER)
+
+
+def test_an_operators_closing_has_no_end_whatever_a_late_report_says(pool):
+    o, _ = pool.acquire(tokens=1)
+    pool.show(CLOSE_POOL, "maintenance")
+    pool.tell(o, reason="no_money", pause=1000)
+    pool.at += 2000
+    a = pool.asked()
+    assert (refused(a), a.reason) == ((IS_CLOSED, NEVER), "maintenance")
+
+
+def test_a_closing_lasts_32_days_at_the_most(pool):
+    pool.call(reason="no_money", pause=4_000_000_000)
+    assert pool.show().wait == 32 * DAY
+
+
+def test_what_is_watched_survives_a_closing_that_ended(pool):
+    pool.call(cost=100, **seen(TOKENS, 5000))
+    pool.call(cost=1, reason="no_money", pause=2000)
+    pool.at += 2000
+    pool.call(cost=100, **seen(TOKENS, 3990))
+    assert pool.remaining("p") == [3990] and pool.show().state == "open"
 
 
 # The circuit breaker.
@@ -330,13 +384,29 @@ def test_one_discovery_counts_once(pool):
 
 def test_headers_find_their_limit(clean_store):
     pool = Pool(clean_store).pool(Limit(REQUESTS, ROLLING, 60, MINUTE), Limit(REQUESTS, ROLLING, 1000, DAY), tokens(ROLLING, 10_000))
-    for news, remaining in ((seen(REQUESTS, 50), [50, 999, 10_000]), (seen(REQUESTS, 500, per=DAY), [49, 500, 10_000]),
+    for news, remaining in ((seen(REQUESTS, 50, per=MINUTE), [50, 999, 10_000]), (seen(REQUESTS, 500, per=DAY), [49, 500, 10_000]),
                             (seen(REQUESTS, 400, limit=1000), [48, 400, 10_000]), (seen(REQUESTS, 5, per=1000), [47, 399, 10_000]),
-                            (seen(OUTPUT, 0), [46, 398, 10_000])):
+                            (seen(OUTPUT, 0), [46, 398, 10_000]),
+                            (seen(REQUESTS, 5), [45, 397, 10_000]),  # it may be of either
+                            (seen(REQUESTS, 5, limit=61), [44, 396, 10_000]),  # and this of neither
+                            # Its period says one, its amount the other.
+                            (seen(REQUESTS, 5, per=MINUTE, limit=1000), [43, 395, 10_000]),
+                            (seen(REQUESTS, 5, per=DAY, limit=60), [42, 394, 10_000]),
+                            # Of the provider's limit we were given a part only.
+                            (seen(REQUESTS, 30, per=MINUTE, limit=120), [30, 393, 10_000]),
+                            (seen(TOKENS, 8990), [29, 392, 8990]), (seen(TOKENS, 5, limit=99), [28, 391, 8990])):
         o, _ = pool.acquire(requests=1)
         pool.tell(o, **news)
-        assert pool.remaining("p") == remaining
+        assert pool.remaining("p") == remaining, news
         pool.at += 500
+
+
+def test_two_limits_of_one_amount_need_the_period(clean_store):
+    pool = Pool(clean_store).pool(Limit(REQUESTS, ROLLING, 1000, MINUTE), Limit(REQUESTS, ROLLING, 1000, DAY))
+    pool.call(cost=0, **seen(REQUESTS, 10, limit=1000))
+    assert pool.remaining("p") == [1000, 1000]
+    pool.call(cost=0, **seen(REQUESTS, 10, limit=1000, per=DAY))
+    assert pool.remaining("p") == [1000, 10]
 
 
 def test_rounded_headers_and_yesterdays_say_nothing(clean_store):

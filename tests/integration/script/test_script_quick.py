@@ -30,7 +30,7 @@ def some_headers(r, pool, healthy):
     limit = r.choice(pool.limits)
     if r.random() < 0.3:
         used = r.choice((10, 1000)) if r.random() < (0.03 if healthy else 0.1) else limit.amount + 1
-        return News(seen=((limit.unit, r.choice((0, limit.per)), r.choice((0, limit.amount)), limit.amount - limit.amount // used),))
+        return News(seen=((limit.unit, r.choice((0, limit.per)), r.choice((0, limit.amount, limit.amount, r.choice(pool.limits).amount, 77)), limit.amount - limit.amount // used),))
     return r.choice((None, News()))
 
 
@@ -149,6 +149,26 @@ def test_reports_are_judged_alike(store, story):
                "t": Bucket("{q}t", [Limit(1, BUCKET, 10**9, 60_000)])}
     batches = [(NOON + at, buckets, [in_the_pool(*what)]) for at, *what in STORIES[story]]
     batches.append((batches[-1][0] + 5, buckets, [in_the_pool(ACQUIRE, 9, 1)]))
+    quick, ways = run(store, batches, False)
+    slow, _ = run(store, batches, True)
+    assert quick == slow
+    assert ways[-1] == packing.DECIDED_QUICKLY
+
+
+HEADERS = ((0, 60_000, 100, 40), (0, 86_400_000, 5000, 3000), (0, 0, 100, 30), (0, 0, 5000, 2000), (0, 0, 0, 5), (0, 0, 77, 5),
+           (0, 60_000, 5000, 5), (0, 86_400_000, 100, 5), (0, 60_000, 200, 20), (1, 0, 0, 900), (1, 0, 77, 5), (0, 1000, 0, 5))
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_headers_find_the_same_limit(store, header):
+    limits = [Limit(0, ROLLING, 100, 60_000), Limit(0, ROLLING, 5000, 86_400_000), Limit(1, ROLLING, 1000, 60_000)]
+    buckets = {"p": Bucket("{q}p", limits, books=True, breaker=Breaker(0.5)), "t": Bucket("{q}t", [Limit(1, BUCKET, 10**9, 60_000)])}
+
+    def told(*seen):
+        return News(seen=seen)
+
+    batches = [(NOON + at, buckets, [in_the_pool(*what)]) for at, *what in (
+        (0, ACQUIRE, 1, 1), (5, REPORT, 1, 1, told((1, 0, 0, 1000))), (10, ACQUIRE, 2, 1), (20, REPORT, 2, 1, told(header)))]
     quick, ways = run(store, batches, False)
     slow, _ = run(store, batches, True)
     assert quick == slow

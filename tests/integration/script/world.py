@@ -8,7 +8,7 @@ import random
 from collections import Counter
 
 from model import Model
-from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DECIDED_QUICKLY, DENIED, GRANTED,
+from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DECIDED_QUICKLY, DENIED, FORGIVE, GRANTED,
                      IN_FLIGHT, NEVER, OPEN_POOL, PEEK, RENEW, REPORT, ROLLING, SHOW_POOL, USD, Breaker, Bucket,
                      Limit, News, Op, pack_batch, unpack_answer, unpack_books)
 
@@ -63,8 +63,9 @@ class World:
         r = self.random
         if self.healthy or r.random() > self.failing:
             return None
-        return News(r.random() < 0.8, r.choice((0,) * 12 + (1, 700, 20_000, 4_000_000_000 if r.random() < 0.02 else 0)),
-                    "no_money" if r.random() < 0.003 else "")
+        if r.random() < 0.006:  # no money: until it is opened, or for so long
+            return News(True, r.choice((0, 1, 700, 20_000, 20_000, 4_000_000_000 if r.random() < 0.02 else 90_000)), "no_money")
+        return News(r.random() < 0.8, r.choice((0,) * 12 + (1, 700, 20_000, 4_000_000_000 if r.random() < 0.02 else 0)))
 
     def make_operation(self):
         name = self.random.choice([n for n in self.buckets if n[0] == "p"])
@@ -193,6 +194,13 @@ class World:
         return Op(RENEW, o.buckets, cost, split_unknown=r.random() < 0.1, priority=r.randrange(3), slice=o.slice, nonce=o.nonce,
                   check=o.check, member=r.randrange(o.n), ttl=r.choice(TTLS), token=r.randbytes(8) if r.random() < 0.7 else None)
 
+    def make_forgive(self):
+        """Of a tenant, as the server asks it; of a pool it would be the same."""
+        r = self.random
+        buckets = r.choice(self.pairs)
+        return Op(FORGIVE, buckets[1:] if r.random() < 0.9 else buckets, again=r.random() < 0.1,
+                  slice=f"{{w}}r{self.clock >> 15}.{r.randrange(2)}", nonce=r.randbytes(8), check=r.randrange(2**48))
+
     def make_op(self):
         r, x = self.random, self.random.random()
         if x < 0.04 and self.sent:
@@ -204,6 +212,8 @@ class World:
             return Op(PEEK, r.choice(self.pairs))
         if x < 0.09:
             return self.make_operation()
+        if x < 0.1:
+            return self.make_forgive()
         if x < 0.5 and self.live:
             i = r.randrange(max(0, len(self.live) - r.choice((20, 60, 300))), len(self.live))
             o = self.live[i]
@@ -284,7 +294,7 @@ class World:
         for o, a in zip(ops, answers):
             if o.kind == ACQUIRE and a.outcome == GRANTED and not o.dry:
                 self.live.append(o.change(n=a.granted))
-            if o.kind < PEEK and self.random.random() < 0.3:
+            if (o.kind < PEEK or o.kind == FORGIVE) and self.random.random() < 0.3:
                 self.sent.append(o)
         del self.sent[:-40]
         if len(self.live) > 300:

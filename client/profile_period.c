@@ -1,0 +1,68 @@
+/*
+ * Of which period a limit is, when its headers do not say so.
+ *
+ * A provider that refills continuously is full again after used / limit of the period: so limit, remaining and reset tell it
+ * together. What is left is told as a whole number, and the reset is rounded, so that the period is between two bounds; where
+ * exactly one of those that limits have is between them, or very near, it is that one. A window that begins anew at fixed times
+ * tells something else by its reset, and is hardly ever taken for one of them; profile_limits.c has what becomes of those.
+ *
+ * Nothing was used, or the reset is 0: nothing can be told, and little would be learned.
+ */
+#include "profile_inner.h"
+
+#define MARGIN 0.15 /* clocks and headers are not exact; the next period is six times as long */
+
+static const int64_t periods_ms[] = {1000, 10000, 60000, 3600000, 86400000};
+
+int64_t profile_period(int64_t limit, int64_t remaining, int64_t reset_ms, int64_t within_ms,
+                       int64_t only_ms)
+{
+    double used = (double)limit - (double)remaining;
+    if (used < 1 || reset_ms <= 0)
+        return 0;
+    /* What was used is up to one less than what is missing; but this call itself is at least one. */
+    double least = (double)(reset_ms - within_ms) * (double)limit / used * (1 - MARGIN);
+    double known = used > 2 ? used - 1 : 1;
+    double most = (double)(reset_ms + within_ms) * (double)limit / known * (1 + MARGIN);
+    int64_t found = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof(periods_ms) / sizeof(periods_ms[0]); i++) {
+        int64_t ms = only_ms > 0 ? only_ms : periods_ms[i];
+        if ((double)ms >= least && (double)ms <= most) {
+            found = ms;
+            n++;
+        }
+        if (only_ms > 0)
+            break;
+    }
+    return n == 1 ? found : 0;
+}
+
+bool profile_read_bare(const struct profile_told *told, int64_t only_ms, int64_t *reset_ms,
+                       int64_t *period_ms)
+{
+    int64_t n = told->reset_ms - 1;
+    int64_t limit = told->limit - 1;
+    int64_t remaining = told->remaining - 1;
+    int64_t as_seconds = 0;
+    int64_t as_ms = 0;
+    if (n == 0) {
+        *reset_ms = 0;
+        return true;
+    }
+    if (limit > 0) {
+        as_seconds = profile_period(limit, remaining, n * 1000, 1000, only_ms);
+        as_ms = profile_period(limit, remaining, n, 1, only_ms);
+    }
+    if (!as_seconds == !as_ms) {
+        /* A reset is not further away than the period, where that was told. */
+        int64_t longest = told->period_ms > 0 ? told->period_ms - 1 : 0;
+        as_seconds = n * 1000 <= longest ? longest : 0;
+        as_ms = !as_seconds && n <= longest ? longest : 0;
+    }
+    if (!as_seconds && !as_ms)
+        return false;
+    *reset_ms = as_seconds ? n * 1000 : n;
+    *period_ms = as_seconds ? as_seconds : as_ms;
+    return true;
+}
