@@ -3,6 +3,9 @@
  *
  *     cmd_batch.c        options, and the order of things
  *     batch_input.c      the file of requests: checked as a whole, an index of its lines, one line read again when needed
+ *     batch_form.c       the forms of a request: OpenAI's, Anthropic's and Gemini's batches, and plain bodies
+ *     batch_check.c      whether the provider is the one that a request was written for, and how it is sent
+ *     batch_json.c       JSON as it stands in a text, cut out and not made anew
  *     batch_journal.c    what is done: one line a result beside the output, and the output made from it
  *     batch_result.c     one result as the line of JSON that it becomes
  *     batch_run.c        the loop: who goes next, signals, when to stop
@@ -29,7 +32,7 @@
 #define BATCH_MAX_LINE_BYTES (64u << 20) /* of one request */
 #define BATCH_MAX_REQUESTS   10000000
 #define BATCH_MAX_JSON_DEPTH 128
-#define BATCH_ERROR_BYTES    512
+#define BATCH_ERROR_BYTES    768
 
 /* How a request ended: as enum ration_outcome, and one more. The words are in the journal and in the summary. */
 #define BATCH_CLASSES(X)                                                                           \
@@ -84,10 +87,6 @@ struct batch_options {
 /* FNV-1a over bytes, going on from `hash`: tells apart what was changed or torn by accident. It is no seal against malice. */
 #define BATCH_HASH_START 0xcbf29ce484222325u
 uint64_t batch_hash(uint64_t hash, const void *data, size_t n);
-
-/* Of text that json-c takes as JSON: whether everybody else does. It lets pass names in single quotes, NaN, and control
- * characters within strings. */
-bool batch_json_is_exact(const char *text, size_t n);
 
 /* Milliseconds of the monotonic clock. */
 int64_t batch_now_ms(void);

@@ -8,7 +8,8 @@
  * How it fails:
  *   - denied by a limit: the queue is held until the time that the limit names
  *   - denied for ever, because it costs more than a limit can hold: that is its result
- *   - denied because an operator or an exhausted quota closed the pool: the run stops
+ *   - denied because an operator or an exhausted quota closed the pool: the run stops, unless it opens by itself within the
+ *     user's patience
  *   - no server answers: asked again under the same id, more and more slowly, until the user's patience ends
  *   - the provider fails: as the table of struct ration_retry says; the last failure is its result
  *   - 401, or a quota that is used up: the run stops and these stay undone, because all the others would meet the same
@@ -18,11 +19,15 @@
 #include "batch_run.h"
 
 #include "../retry.h"
+#include "batch_check.h"
+#include "batch_json.h"
 #include "batch_result.h"
+#include "table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define FIRST_SILENT_WAIT_MS 100
 #define MAX_SILENT_WAIT_MS   10000
@@ -30,40 +35,6 @@
 #define ASK_AGAIN_MS         20 /* a settlement does not let the queue ask more often */
 
 /* ---- Reading ---- */
-
-/* The request's own "url" names the path that it was written for; "/v1" may be part of the base. */
-static bool path_fits(const char *url, const char *path)
-{
-    char full[BATCH_URL_BYTES];
-    snprintf(full, sizeof(full), "%s", url);
-    full[strcspn(full, "?")] = '\0';
-    if (strncmp(path, "/v1/", 4) == 0)
-        path += 3;
-    size_t n = strlen(full);
-    size_t tail = strcspn(path, "?");
-    return tail <= n && strncmp(full + n - tail, path, tail) == 0;
-}
-
-bool batch_call_check(void *arg, const struct batch_request *request, char *why)
-{
-    const struct batch_checker *checker = arg;
-    const struct batch_options *o = checker->options;
-    struct profile_request read;
-    char url[BATCH_URL_BYTES];
-    char words[PROFILE_WHY_BYTES] = "";
-    if (profile_read_request(checker->profile, request->body, &read, words) < 0 ||
-        profile_url(checker->profile, o->url, o->model, request->body, url, sizeof(url), words) <
-            0) {
-        snprintf(why, BATCH_ERROR_BYTES, "%s", words);
-        return false;
-    }
-    if (!request->url || path_fits(url, request->url))
-        return true;
-    snprintf(why, BATCH_ERROR_BYTES,
-             "\"url\" is %.200s, but provider %s is called at %.200s; name another --provider",
-             request->url, profile_name(checker->profile), url);
-    return false;
-}
 
 static void forget_body(struct batch_call *call)
 {
@@ -73,27 +44,34 @@ static void forget_body(struct batch_call *call)
     call->custom_id = NULL;
 }
 
-/* The bytes that are sent: a plain body goes as it stands in the file. */
-static bool make_body(struct batch_call *call, const struct batch_request *request, bool changed,
-                      char **line)
+/* The bytes that are sent are the caller's own, cut out of the line. */
+static bool make_body(const struct batch_run *run, struct batch_call *call,
+                      const struct batch_request *request, const char *line, bool whole)
 {
-    if (request->body == request->root && !changed) {
-        call->body = *line;
-        call->body_bytes = strlen(*line);
-        *line = NULL;
-        return true;
+    size_t n = strlen(line);
+    struct batch_span span = {.at = 0, .bytes = n};
+    const char *member = batch_form_body(request->format);
+    if (member && !batch_json_member(line, n, member, &span))
+        return false;
+    if (whole) {
+        call->body =
+            batch_json_set(line + span.at, span.bytes, "stream", "false", &call->body_bytes);
+    } else if (profile_prepare_stream(run->profile, request->body)) {
+        const char *text = json_object_to_json_string_length(
+            request->body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
+            &call->body_bytes);
+        call->body = text ? strdup(text) : NULL;
+    } else {
+        call->body = strndup(line + span.at, span.bytes);
+        call->body_bytes = span.bytes;
     }
-    const char *text = json_object_to_json_string_length(
-        request->body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &call->body_bytes);
-    call->body = text ? strdup(text) : NULL;
     return call->body != NULL;
 }
 
 bool batch_call_prepare(struct batch_run *run, struct batch_call *call)
 {
-    const struct batch_options *o = run->options;
     struct batch_request request;
-    struct profile_request read;
+    struct batch_sending sending;
     char why[PROFILE_WHY_BYTES] = "";
     char *line = NULL;
     call->id[0] = '\0';
@@ -101,15 +79,14 @@ bool batch_call_prepare(struct batch_run *run, struct batch_call *call)
         batch_run_stop(run, BATCH_TROUBLE);
         return false;
     }
-    bool ok = profile_read_request(run->profile, request.body, &read, why) == 0 &&
-              profile_url(run->profile, o->url, o->model, request.body, call->url,
-                          sizeof(call->url), why) == 0;
+    bool ok = batch_read_body(run->options, run->profile, request.body, &sending, why) == 0;
     if (ok) {
         call->estimate = (struct ration_amounts){0};
-        profile_estimate(run->profile, &read, &call->estimate);
-        bool changed = profile_prepare_stream(run->profile, request.body);
+        profile_estimate(run->profile, &sending.read, &call->estimate);
+        memcpy(call->url, sending.url, sizeof(call->url));
         call->custom_id = request.custom_id ? strdup(request.custom_id) : NULL;
-        ok = make_body(call, &request, changed, &line) && (call->custom_id || !request.custom_id);
+        ok = make_body(run, call, &request, line, sending.whole) &&
+             (call->custom_id || !request.custom_id);
     }
     if (!ok) {
         fprintf(stderr, "ration: %s line %u: %s\n", run->input->name,
@@ -188,6 +165,40 @@ static void end_denied(struct batch_run *run, struct batch_call *call, const cha
     batch_run_release(run, call);
 }
 
+/* "2026-12-01T00:00:00Z, in 3 d 4 h" */
+static void write_moment(int64_t wait_ms, char *out, size_t size)
+{
+    struct tm tm;
+    char left[32];
+    char moment[32];
+    time_t at = time(NULL) + (time_t)((wait_ms + 999) / 1000);
+    format_duration(wait_ms, left, sizeof(left));
+    if (!gmtime_r(&at, &tm) || strftime(moment, sizeof(moment), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        moment[0] = '\0';
+    snprintf(out, size, "%s, in %s", moment, left);
+}
+
+/* For good, or for longer than anybody would sit here: it stops, also where another host's call has closed the pool. */
+static void on_closed(struct batch_run *run, const char *reason, int64_t wait_ms)
+{
+    char until[80];
+    const char *pool = run->options->pool;
+    batch_progress_pause(&run->progress);
+    if (wait_ms > 0) {
+        write_moment(wait_ms, until, sizeof(until));
+        fprintf(stderr,
+                "ration: the pool %s is closed (%s) until %s; run the same command then, or, when "
+                "that is mended, after 'ration pool open %s'\n",
+                pool, reason, until, pool);
+    } else {
+        fprintf(stderr,
+                "ration: the pool %s is closed (%s): no wait will help; when that is mended, "
+                "'ration pool open %s' opens it\n",
+                pool, reason, pool);
+    }
+    batch_run_stop(run, BATCH_NO_QUOTA);
+}
+
 static void on_denied(struct batch_run *run, struct batch_call *call,
                       const struct ration_grant *grant, int64_t now_ms)
 {
@@ -196,14 +207,9 @@ static void on_denied(struct batch_run *run, struct batch_call *call,
     call->id[0] = '\0';
     batch_progress_log(&run->progress, "ration", "denied", line_of(run, call), 0,
                        grant->retry_after_ms, by);
-    if (closed) {
-        batch_progress_pause(&run->progress);
-        fprintf(
-            stderr,
-            "ration: the pool %s is closed (%s): no wait will help; when that is mended, 'ration "
-            "pool open %s' opens it\n",
-            run->options->pool, closed + strlen(" closed:"), run->options->pool);
-        batch_run_stop(run, BATCH_NO_QUOTA);
+    if (closed && (grant->retry_after_ms <= 0 ||
+                   (double)grant->retry_after_ms > run->options->patience_s * 1000)) {
+        on_closed(run, closed + strlen(" closed:"), grant->retry_after_ms);
         return;
     }
     if (grant->retry_after_ms == RATION_RETRY_NEVER) {
@@ -215,7 +221,7 @@ static void on_denied(struct batch_run *run, struct batch_call *call,
     int64_t wait_ms = grant->retry_after_ms;
     if (ends_with(by, " circuit") && wait_ms > MAX_CIRCUIT_WAIT_MS)
         wait_ms = MAX_CIRCUIT_WAIT_MS;
-    hold(run, now_ms, wait_ms, by, !ends_with(by, " paused"));
+    hold(run, now_ms, wait_ms, by, !closed && !ends_with(by, " paused"));
     if (run->held_since_ms == 0)
         run->held_since_ms = now_ms;
 }
@@ -370,6 +376,11 @@ static bool stops_all(struct batch_run *run, const struct upstream_answer *answe
     if (remedy && run->stop == BATCH_GOING) {
         batch_progress_pause(&run->progress);
         fprintf(stderr, "ration: %s\nration: %s\n", answer->why, remedy);
+        if (answer->outcome == PROFILE_EXHAUSTED && answer->hints.waits) {
+            char until[80];
+            write_moment(answer->hints.retry_after_ms, until, sizeof(until));
+            fprintf(stderr, "ration: by itself that ends at %s\n", until);
+        }
     }
     if (remedy)
         batch_run_stop(run, stop);
@@ -388,8 +399,7 @@ static void keep_result(struct batch_run *run, struct batch_call *call,
     };
     struct batch_outcome outcome = {
         .class = done.class,
-        .status =
-            answer->outcome == PROFILE_ANSWERED || answer->status / 100 != 2 ? answer->status : 0,
+        .status = answer->status,
         .request_id = request_id,
         .body = answer->body,
         .body_bytes = answer->body_bytes,

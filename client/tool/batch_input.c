@@ -3,13 +3,15 @@
  * that a file without line ends is refused rather than read into memory. Each line is parsed, checked and forgotten: what
  * stays is its place.
  *
- * That no custom_id is there twice is found by sorting hashes of them: equal hashes are compared as text, by reading the two
+ * That no id is there twice is found by sorting hashes of them: equal hashes are compared as text, by reading the two
  * lines again.
  *
  * How it fails: everything that is wrong is counted, the first of it is told line by line, and nothing is sent. A file that
  * cannot be opened or read, and memory that runs out, end it at once.
  */
 #include "batch_input.h"
+
+#include "batch_json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +43,7 @@ struct reading {
     json_tokener *tokener;
     uint32_t number;
     size_t problems;
+    bool has_form; /* the first request has said it for all */
     bool out_of_memory;
     bool quiet;
     int64_t tell_ms; /* when to say how far it is */
@@ -130,14 +133,6 @@ static void complain(struct reading *r, uint32_t number, const char *what)
         fprintf(stderr, "ration: %s line %" PRIu32 ": %s\n", r->input->name, number, what);
 }
 
-static const char *get_string(json_object *o, const char *key)
-{
-    json_object *value = NULL;
-    if (!json_object_object_get_ex(o, key, &value) || !json_object_is_type(value, json_type_string))
-        return NULL;
-    return json_object_get_string(value);
-}
-
 /* A JSON object and nothing after it; NULL and what is wrong. */
 static json_object *parse(json_tokener *tokener, const char *text, size_t bytes, const char **why)
 {
@@ -173,43 +168,6 @@ static json_tokener *new_tokener(void)
     return tokener;
 }
 
-static void take_apart(enum batch_format format, json_object *root, struct batch_request *request)
-{
-    *request = (struct batch_request){.root = root, .body = root};
-    if (format == BATCH_OPENAI) {
-        request->body = json_object_object_get(root, "body");
-        request->custom_id = get_string(root, "custom_id");
-        request->url = get_string(root, "url");
-    }
-}
-
-static enum batch_format format_of(json_object *root)
-{
-    return json_object_object_get_ex(root, "custom_id", NULL) ||
-                   (json_object_object_get_ex(root, "body", NULL) &&
-                    json_object_object_get_ex(root, "url", NULL))
-               ? BATCH_OPENAI
-               : BATCH_PLAIN;
-}
-
-/* What is wrong with a request of OpenAI's form, besides what the provider's profile finds; NULL: nothing. */
-static const char *check_envelope(const struct batch_request *request)
-{
-    json_object *value = NULL;
-    if (!request->custom_id || !request->custom_id[0])
-        return "\"custom_id\" must be a string that is not empty: the result is known by it";
-    if (json_object_object_get_ex(request->root, "method", &value)) {
-        const char *method = get_string(request->root, "method");
-        if (!method || strcmp(method, "POST") != 0)
-            return "\"method\" must be \"POST\"";
-    }
-    if (json_object_object_get_ex(request->root, "url", &value) && !request->url)
-        return "\"url\" must be a string such as \"/v1/chat/completions\"";
-    if (!json_object_is_type(request->body, json_type_object))
-        return "\"body\" must be an object: the request that is sent";
-    return NULL;
-}
-
 static bool streams(const struct batch_request *request)
 {
     json_object *value = NULL;
@@ -217,25 +175,26 @@ static bool streams(const struct batch_request *request)
            json_object_get_boolean(value);
 }
 
-static bool check_request(struct reading *r, json_object *root)
+/* Gives the id too, which lives as long as `root`; NULL: it has none. */
+static bool check_request(struct reading *r, json_object *root, const char **id)
 {
     struct batch_input *input = r->input;
     struct batch_request request;
     char why[BATCH_ERROR_BYTES] = "";
-    enum batch_format format = format_of(root);
-    if (input->n == 0 && r->problems == 0)
+    enum batch_format format = batch_form_of(root);
+    if (!r->has_form)
         input->format = format;
+    r->has_form = true;
     if (format != input->format) {
-        complain(r, r->number,
-                 format == BATCH_OPENAI
-                     ? "this is in the batch format, the first request is a plain body; a file "
-                       "has requests of one form"
-                     : "this is a plain body, the first request is in the batch format; a file "
-                       "has requests of one form");
+        snprintf(why, sizeof(why),
+                 "this is %s, the first request is %s; a file has requests of one form",
+                 batch_form_text(format), batch_form_text(input->format));
+        complain(r, r->number, why);
         return false;
     }
-    take_apart(format, root, &request);
-    const char *wrong = format == BATCH_OPENAI ? check_envelope(&request) : NULL;
+    batch_form_take_apart(format, root, &request);
+    *id = request.custom_id;
+    const char *wrong = batch_form_check(&request);
     if (wrong)
         complain(r, r->number, wrong);
     else if (streams(&request))
@@ -274,11 +233,20 @@ static bool is_blank(const char *text, size_t bytes)
     return true;
 }
 
+/* Some editors begin a file with a byte order mark. */
+static const char mark[] = "\xef\xbb\xbf";
+
 static void take_line(struct reading *r, const char *text, size_t bytes, int64_t offset)
 {
     struct batch_input *input = r->input;
     const char *why = NULL;
-    r->number++;
+    const char *id = NULL;
+    if (r->number++ == 0 && bytes >= sizeof(mark) - 1 &&
+        memcmp(text, mark, sizeof(mark) - 1) == 0) {
+        text += sizeof(mark) - 1;
+        bytes -= sizeof(mark) - 1;
+        offset += (int64_t)sizeof(mark) - 1;
+    }
     if (is_blank(text, bytes))
         return;
     json_object *root = parse(r->tokener, text, bytes, &why);
@@ -286,9 +254,8 @@ static void take_line(struct reading *r, const char *text, size_t bytes, int64_t
         complain(r, r->number, why);
         return;
     }
-    if (check_request(r, root) && make_room(r)) {
-        const char *id = get_string(root, "custom_id");
-        if (input->format == BATCH_OPENAI)
+    if (check_request(r, root, &id) && make_room(r)) {
+        if (id)
             r->ids[input->n] = (struct id_hash){
                 .hash = batch_hash(BATCH_HASH_START, id, strlen(id)), .index = (uint32_t)input->n};
         input->lines[input->n++] =
@@ -398,8 +365,8 @@ static void compare_pair(struct reading *r, size_t first, size_t second)
         r->problems++;
     else {
         char what[BATCH_ERROR_BYTES];
-        snprintf(what, sizeof(what), "\"custom_id\" \"%.200s\" is that of line %" PRIu32 " too",
-                 b.custom_id, input->lines[first].number);
+        snprintf(what, sizeof(what), "\"%s\" \"%.200s\" is that of line %" PRIu32 " too",
+                 batch_form_id(input->format), b.custom_id, input->lines[first].number);
         if (strcmp(a.custom_id, b.custom_id) == 0)
             complain(r, input->lines[second].number, what);
         json_object_put(b.root);
@@ -409,7 +376,7 @@ static void compare_pair(struct reading *r, size_t first, size_t second)
 
 static void find_duplicates(struct reading *r)
 {
-    if (r->input->format != BATCH_OPENAI || !r->ids)
+    if (r->input->format == BATCH_PLAIN || !r->ids)
         return;
     qsort(r->ids, r->input->n, sizeof(*r->ids), compare_ids);
     for (size_t i = 1; i < r->input->n; i++) {
@@ -508,7 +475,7 @@ bool batch_input_read(const struct batch_input *input, size_t i, struct batch_re
         free(line);
         return false;
     }
-    take_apart(input->format, root, request);
+    batch_form_take_apart(input->format, root, request);
     if (text)
         *text = line;
     else

@@ -1,10 +1,7 @@
 /*
  * The file of requests of `ration batch`.
  *
- * JSON lines, in one of two forms, which the first line decides for all:
- *     {"custom_id": "a-1", "method": "POST", "url": "/v1/chat/completions", "body": {...}}     OpenAI's batch format
- *     {"model": "gpt-4o", "messages": [...]}                                                  a plain body
- * Empty lines are passed over. The whole is checked before anything is sent, and every problem is told with its line.
+ * JSON lines, in one of the forms of batch_form.h, which the first line decides for all. Empty lines are passed over. The whole is checked before anything is sent, and every problem is told with its line.
  *
  * A pipe is first written to a file without a name in TMPDIR, since a request may be read more than once. The file must stay
  * as it is while the program runs: each line is compared with its hash when it is read again.
@@ -13,10 +10,7 @@
 #define RATION_TOOL_BATCH_INPUT_H
 
 #include "batch.h"
-
-#include <json-c/json.h>
-
-enum batch_format { BATCH_PLAIN, BATCH_OPENAI };
+#include "batch_form.h"
 
 struct batch_line {
     int64_t offset;
@@ -33,14 +27,6 @@ struct batch_input {
     size_t n;
     uint64_t hash; /* of the whole content */
     int64_t bytes;
-};
-
-/* One request, parsed. `body` and the strings live as long as `root`. */
-struct batch_request {
-    json_object *root;
-    json_object *body;
-    const char *custom_id; /* NULL in a plain one */
-    const char *url;       /* NULL where it does not say */
 };
 
 /* Whether the provider can be sent this; says in why[BATCH_ERROR_BYTES] what is wrong. */

@@ -90,7 +90,7 @@ static void make_head(const struct batch_input *input, char *head, size_t size)
     char text[HEAD_BYTES];
     snprintf(text, sizeof(text),
              FORMAT " input=%016" PRIx64 " bytes=%" PRId64 " requests=%zu form=%s", input->hash,
-             input->bytes, input->n, input->format == BATCH_OPENAI ? "batch" : "plain");
+             input->bytes, input->n, batch_form_word(input->format));
     snprintf(head, size, "%016" PRIx64 " %s\n", batch_hash(BATCH_HASH_START, text, strlen(text)),
              text);
 }

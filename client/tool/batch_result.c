@@ -4,6 +4,8 @@
  */
 #include "batch_result.h"
 
+#include "batch_json.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,34 +111,30 @@ static void put_string(struct text *t, const char *s, size_t n)
 
 /* ---- The body ---- */
 
-static bool is_json(const char *body, size_t bytes)
+/* The answer's value, to be put back; NULL: it is neither an object nor a list. */
+static json_object *parse(const char *body, size_t bytes)
 {
     json_tokener *tokener = json_tokener_new_ex(BATCH_MAX_JSON_DEPTH);
     if (!tokener)
-        return false;
+        return NULL;
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
     json_object *value = json_tokener_parse_ex(tokener, body, (int)bytes);
     bool ok = json_tokener_get_error(tokener) == json_tokener_success &&
               batch_json_is_exact(body, bytes) &&
               (json_object_is_type(value, json_type_object) ||
                json_object_is_type(value, json_type_array));
-    json_object_put(value);
     json_tokener_free(tokener);
-    return ok;
+    if (ok)
+        return value;
+    json_object_put(value);
+    return NULL;
 }
 
-static void put_body(struct text *t, const struct batch_outcome *outcome)
+/* JSON on one line. */
+static void put_json(struct text *t, const char *json, size_t bytes)
 {
-    if (!outcome->body) {
-        put_text(t, "null");
-        return;
-    }
-    if (!is_json(outcome->body, outcome->body_bytes)) {
-        put_string(t, outcome->body, outcome->body_bytes);
-        return;
-    }
     size_t at = t->len;
-    put(t, outcome->body, outcome->body_bytes);
+    put(t, json, bytes);
     /* Between values a line end is white space; within a string JSON does not allow one. */
     for (; !t->failed && at < t->len; at++) {
         if (t->data[at] == '\n' || t->data[at] == '\r')
@@ -144,53 +142,153 @@ static void put_body(struct text *t, const struct batch_outcome *outcome)
     }
 }
 
+static void put_body(struct text *t, const struct batch_outcome *outcome)
+{
+    json_object *value = outcome->body ? parse(outcome->body, outcome->body_bytes) : NULL;
+    if (value)
+        put_json(t, outcome->body, outcome->body_bytes);
+    else if (outcome->body)
+        put_string(t, outcome->body, outcome->body_bytes);
+    else
+        put_text(t, "null");
+    json_object_put(value);
+}
+
+/* An error of the provider's own: an object whose "error" is an object. `alone`: it has nothing else. */
+static bool find_error(const struct batch_outcome *outcome, struct batch_span *error, bool *alone)
+{
+    json_object *value = outcome->body ? parse(outcome->body, outcome->body_bytes) : NULL;
+    json_object *own = NULL;
+    bool found = json_object_is_type(value, json_type_object) &&
+                 json_object_object_get_ex(value, "error", &own) &&
+                 json_object_is_type(own, json_type_object) &&
+                 batch_json_member(outcome->body, outcome->body_bytes, "error", error);
+    *alone = found && json_object_object_length(value) == 1;
+    json_object_put(value);
+    return found;
+}
+
 /* ---- The line ---- */
+
+static void put_member(struct text *t, const char *before, const char *s)
+{
+    put_text(t, before);
+    put_string(t, s, strlen(s));
+}
+
+static void put_number(struct text *t, const char *before, int number)
+{
+    char digits[16];
+    snprintf(digits, sizeof(digits), "%d", number);
+    put_text(t, before);
+    put_text(t, digits);
+}
 
 static void put_error(struct text *t, const struct batch_outcome *outcome)
 {
-    put_text(t, "{\"code\":\"");
-    put_text(t, batch_class_word(outcome->class));
-    put_text(t, "\",\"message\":");
-    put_string(t, outcome->why, strlen(outcome->why));
+    if (outcome->class == BATCH_ANSWERED) {
+        put_text(t, "null");
+        return;
+    }
+    put_member(t, "{\"code\":", batch_class_word(outcome->class));
+    put_member(t, ",\"message\":", outcome->why);
     put_text(t, "}");
 }
 
 static void put_plain(struct text *t, uint32_t line, const struct batch_outcome *outcome)
 {
     char head[HEAD_BYTES];
-    snprintf(head, sizeof(head), "{\"line\":%" PRIu32 ",\"status_code\":%d,\"body\":", line,
-             outcome->status);
+    snprintf(head, sizeof(head), "{\"line\":%" PRIu32, line);
     put_text(t, head);
+    put_number(t, ",\"status_code\":", outcome->status);
+    put_text(t, ",\"body\":");
     put_body(t, outcome);
     put_text(t, ",\"error\":");
-    if (outcome->class == BATCH_ANSWERED)
-        put_text(t, "null");
-    else
-        put_error(t, outcome);
+    put_error(t, outcome);
     put_text(t, "}");
 }
 
 /* The id is made of the input's hash and the place in it: the same in every run. */
-static void put_batch(struct text *t, const struct batch_input *input, size_t i,
-                      const char *custom_id, const struct batch_outcome *outcome)
+static void put_openai(struct text *t, const struct batch_input *input, size_t i,
+                       const char *custom_id, const struct batch_outcome *outcome)
 {
     char head[HEAD_BYTES];
-    snprintf(head, sizeof(head),
-             "{\"id\":\"batch_req_%016" PRIx64 "%08zx\",\"custom_id\":", input->hash, i);
+    snprintf(head, sizeof(head), "{\"id\":\"batch_req_%016" PRIx64 "%08zx\"", input->hash, i);
     put_text(t, head);
-    put_string(t, custom_id, strlen(custom_id));
-    put_text(t, ",\"response\":");
+    put_member(t, ",\"custom_id\":", custom_id);
     if (outcome->status == 0) {
-        put_text(t, "null,\"error\":");
-        put_error(t, outcome);
+        put_text(t, ",\"response\":null");
     } else {
-        snprintf(head, sizeof(head), "{\"status_code\":%d,\"request_id\":", outcome->status);
-        put_text(t, head);
-        put_string(t, outcome->request_id, strlen(outcome->request_id));
+        put_number(t, ",\"response\":{\"status_code\":", outcome->status);
+        put_member(t, ",\"request_id\":", outcome->request_id);
         put_text(t, ",\"body\":");
         put_body(t, outcome);
-        put_text(t, "},\"error\":null");
+        put_text(t, "}");
     }
+    put_text(t, ",\"error\":");
+    put_error(t, outcome);
+    put_text(t, "}");
+}
+
+/* What neither Anthropic's nor Gemini's form has a place for; `told`: their error says it all. */
+static void put_rest(struct text *t, const struct batch_outcome *outcome, bool told)
+{
+    put_member(t, ",\"outcome\":", batch_class_word(outcome->class));
+    put_number(t, ",\"status_code\":", outcome->status);
+    put_text(t, ",\"body\":");
+    if (told)
+        put_text(t, "null");
+    else
+        put_body(t, outcome);
+}
+
+static void put_anthropic(struct text *t, const char *custom_id,
+                          const struct batch_outcome *outcome)
+{
+    struct batch_span error;
+    bool alone = false;
+    put_member(t, "{\"custom_id\":", custom_id);
+    if (outcome->class == BATCH_ANSWERED) {
+        put_text(t, ",\"result\":{\"type\":\"succeeded\",\"message\":");
+        put_body(t, outcome);
+        put_text(t, "}}");
+        return;
+    }
+    bool told = find_error(outcome, &error, &alone);
+    put_text(t, ",\"result\":{\"type\":\"errored\",\"error\":");
+    if (told) {
+        put_json(t, outcome->body, outcome->body_bytes);
+    } else {
+        put_member(t, "{\"type\":\"error\",\"error\":{\"type\":", batch_class_word(outcome->class));
+        put_member(t, ",\"message\":", outcome->why);
+        put_member(t, "},\"request_id\":", outcome->request_id);
+        put_text(t, "}");
+    }
+    put_rest(t, outcome, told);
+    put_text(t, "}}");
+}
+
+static void put_gemini(struct text *t, const char *key, const struct batch_outcome *outcome)
+{
+    struct batch_span error;
+    bool alone = false;
+    put_member(t, "{\"key\":", key);
+    if (outcome->class == BATCH_ANSWERED) {
+        put_text(t, ",\"response\":");
+        put_body(t, outcome);
+        put_text(t, "}");
+        return;
+    }
+    put_text(t, ",\"error\":");
+    if (find_error(outcome, &error, &alone)) {
+        put_json(t, outcome->body + error.at, error.bytes);
+    } else {
+        put_number(t, "{\"code\":", outcome->status);
+        put_member(t, ",\"message\":", outcome->why);
+        put_member(t, ",\"status\":", batch_class_word(outcome->class));
+        put_text(t, "}");
+    }
+    put_rest(t, outcome, alone);
     put_text(t, "}");
 }
 
@@ -198,10 +296,20 @@ char *batch_result_line(const struct batch_input *input, size_t i, const char *c
                         const struct batch_outcome *outcome, size_t *bytes)
 {
     struct text t = {0};
-    if (input->format == BATCH_OPENAI)
-        put_batch(&t, input, i, custom_id, outcome);
-    else
+    switch (input->format) {
+    case BATCH_PLAIN:
         put_plain(&t, input->lines[i].number, outcome);
+        break;
+    case BATCH_OPENAI:
+        put_openai(&t, input, i, custom_id, outcome);
+        break;
+    case BATCH_ANTHROPIC:
+        put_anthropic(&t, custom_id, outcome);
+        break;
+    case BATCH_GEMINI:
+        put_gemini(&t, custom_id, outcome);
+        break;
+    }
     if (t.failed) {
         free(t.data);
         return NULL;

@@ -18,11 +18,10 @@
 #include "../settle_call.h"
 #include "../upstream.h"
 #include "batch.h"
+#include "batch_check.h"
 #include "batch_input.h"
 #include "batch_journal.h"
 #include "batch_progress.h"
-
-#define BATCH_URL_BYTES 2048
 
 enum batch_call_state { CALL_IDLE, CALL_ASKING, CALL_SENT, CALL_PARKED, CALL_OWING };
 
@@ -110,13 +109,6 @@ bool batch_call_settle_owed(struct batch_run *run, struct batch_call *call);
 
 void batch_call_renew(struct batch_run *run, struct batch_call *call);
 void batch_call_free(struct batch_call *call);
-
-/* Whether the profile can send it, for batch_input_open(); arg is a struct batch_checker. */
-struct batch_checker {
-    const struct batch_options *options;
-    const struct profile *profile;
-};
-bool batch_call_check(void *arg, const struct batch_request *request, char *why);
 
 /* ---- batch_run.c ---- */
 

@@ -152,12 +152,13 @@ static int run_batch(const struct batch_options *o, const struct profile *profil
     return code;
 }
 
-static int run_with_profile(const struct batch_options *o, const struct profile *profile)
+static int run_with_profile(const struct batch_options *o, const struct profiles *profiles,
+                            const struct profile *profile)
 {
     struct batch_input input;
     struct batch_journal journal;
-    struct batch_checker checker = {.options = o, .profile = profile};
-    if (!batch_input_open(&input, o->input_file, o->quiet, batch_call_check, &checker))
+    struct batch_checker checker = {.options = o, .profiles = profiles, .profile = profile};
+    if (!batch_input_open(&input, o->input_file, o->quiet, batch_check, &checker))
         return EXIT_WRONG;
     int code = EXIT_WRONG;
     if (batch_journal_open(&journal, o->output_file, &input, o->retry_failed, o->overwrite)) {
@@ -263,7 +264,7 @@ int cmd_batch(int argc, char **argv, struct tool *tool)
     const struct profile *profile = NULL;
     int code = EXIT_WRONG;
     if (find_profile(&o, &profiles, &profile))
-        code = run_with_profile(&o, profile);
+        code = run_with_profile(&o, profiles, profile);
     profiles_close(profiles);
     return code;
 }

@@ -10,18 +10,20 @@ import time
 
 
 class Call:
-    """One call that came: which request, which try of it, and when."""
+    """One call that came: which request, which try of it, when, and as which bytes."""
 
-    def __init__(self, n, attempt, at):
+    def __init__(self, n, attempt, at, raw, path, headers):
         self.n, self.attempt, self.at = n, attempt, at
+        self.raw, self.path, self.headers = raw, path, headers
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        call = self.server.provider.note(int(body.get("metadata", {}).get("n", -1)), self.path)
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        n = int(json.loads(raw).get("metadata", {}).get("n", -1))
+        call = self.server.provider.note(n, raw, self.path, self.headers)
         self.server.provider.behave(self, call)
 
     def answer(self, status, text, **headers):
@@ -42,6 +44,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, json.dumps({"object": "chat.completion", "n": call.n, "big": 123456789012345678901234567890,
                                      "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
                                      "usage": usage}, indent=1))  # fmt: skip
+
+    def cut(self, status, text):
+        """An answer that ends before its length."""
+        self.close_connection = True
+        self.send_response(status)
+        self.send_header("content-length", str(len(text) + 100))
+        self.end_headers()
+        self.wfile.write(text.encode())
 
     def error(self, status, code="server_error", **headers):
         self.answer(status, json.dumps({"error": {"message": f"as asked: {code}", "type": code, "code": code}}), **headers)
@@ -75,11 +85,11 @@ class ScriptedProvider:
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 
-    def note(self, n, path):
+    def note(self, n, raw, path, headers):
         with self.lock:
             self.tries[n] += 1
             self.paths.add(path)
-            call = Call(n, self.tries[n], time.monotonic())
+            call = Call(n, self.tries[n], time.monotonic(), raw, path, headers)
             self.calls.append(call)
             return call
 

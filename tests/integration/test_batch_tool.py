@@ -106,7 +106,8 @@ def test_each_failure_is_in_the_output_and_in_the_summary(lab, provider):
     status = [row["response"] and row["response"]["status_code"] for row in results]
     assert status == [400, 500, 529, None, None, 429, 200, 502, 200, 200]
     assert [row["error"] and row["error"]["code"] for row in results] == [
-        None, None, None, "unreached", "timed_out", None, None, None, None, None]  # fmt: skip
+        "refused", "failed", "overloaded", "unreached", "timed_out", "limited", None, "failed", None, None]  # fmt: skip
+    assert "bad_request" in results[0]["error"]["message"] and results[0]["response"]["body"]["error"]["code"] == "bad_request"
     assert results[7]["response"]["body"] == "<html>Bad \ufffd gateway</html>\n"
     assert upstream.tries[0] == 1 and upstream.tries[6] == 3
     # What failed is done, until it is asked for.
@@ -368,7 +369,8 @@ def test_a_server_that_stays_away(lab, provider):
         (["7"], ["line 1", "not a JSON object"]),
         ([b"\xff".decode("latin-1") + "{}"], ["line 1"]),
         ([request(0), request(1), request(0)], ["line 3", '"request-0"', "line 1"]),
-        ([request(0), body(1)], ["line 2", "a plain body"]),
+        ([request(0), body(1)], ["line 2", "a plain body", "OpenAI's batch format"]),
+        (["{", request(1), body(2)], ["line 1", "line 3", "the first request is in OpenAI's"]),
         ([dict(request(0), custom_id="")], ["line 1", "custom_id"]),
         ([dict(request(0), custom_id=5)], ["line 1", "custom_id"]),
         ([dict(request(0), method="GET")], ["line 1", "POST"]),

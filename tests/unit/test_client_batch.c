@@ -1,4 +1,4 @@
-/* `ration batch`: its input, a journal cut after every byte, results as lines. */
+/* `ration batch`: its input, texts cut out of texts, a journal cut after every byte, results as lines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +16,7 @@
 
 #include "batch_input.h"
 #include "batch_journal.h"
+#include "batch_json.h"
 #include "batch_result.h"
 
 #define RESULTS 4
@@ -146,6 +147,110 @@ static void test_input_hash_follows_every_byte(void **state)
         hash = input.hash;
         batch_input_close(&input);
     }
+}
+
+static void check_forms(const char *text, enum batch_format format, const char *id,
+                        const char *body)
+{
+    struct batch_input input;
+    struct batch_request request;
+    assert_true(open_text(&input, text));
+    assert_int_equal(input.format, format);
+    assert_int_equal(input.n, 1);
+    assert_true(batch_input_read(&input, 0, &request, NULL));
+    if (id)
+        assert_string_equal(request.custom_id, id);
+    else
+        assert_null(request.custom_id);
+    assert_string_equal(json_object_to_json_string_ext(request.body, 0), body);
+    json_object_put(request.root);
+    batch_input_close(&input);
+}
+
+static void test_input_of_each_form(void **state)
+{
+    (void)state;
+    struct batch_input input;
+    check_forms("{\"custom_id\":\"a\",\"body\":{\"n\":1}}", BATCH_OPENAI, "a", "{\"n\":1}");
+    check_forms("{\"custom_id\":\"a\",\"params\":{\"n\":1}}", BATCH_ANTHROPIC, "a", "{\"n\":1}");
+    check_forms("{\"key\":\"a\",\"request\":{\"n\":1}}", BATCH_GEMINI, "a", "{\"n\":1}");
+    check_forms("{\"key\":\"a\",\"n\":1}", BATCH_PLAIN, NULL, "{\"key\":\"a\",\"n\":1}");
+    check_forms("{\"params\":{},\"n\":1}", BATCH_PLAIN, NULL, "{\"params\":{},\"n\":1}");
+    check_forms("\xef\xbb\xbf{\"n\":1}", BATCH_PLAIN, NULL, "{\"n\":1}");
+    static const char *const bad[] = {
+        "{\"params\":{}}",
+        "{\"request\":{}}",
+        "{\"body\":{}}",
+        "{\"custom_id\":\"\",\"params\":{}}",
+        "{\"custom_id\":7,\"params\":{}}",
+        "{\"key\":7,\"request\":{}}",
+        "{\"custom_id\":\"a\",\"params\":[]}",
+        "{\"key\":\"a\",\"request\":null}",
+        "{\"custom_id\":\"a\",\"params\":{\"stream\":true}}",
+        "{\"custom_id\":\"a\",\"params\":{}}\n{\"custom_id\":\"a\",\"params\":{}}",
+        "{\"key\":\"a\",\"request\":{}}\n{\"key\":\"b\",\"request\":{}}\n{\"key\":\"a\","
+        "\"request\":{}}",
+        "{\"custom_id\":\"a\",\"params\":{}}\n{\"key\":\"b\",\"request\":{}}",
+        "{\"n\":1}\n\xef\xbb\xbf{\"n\":1}",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(open_text(&input, bad[i]));
+}
+
+/* ---- JSON as it stands in a text ---- */
+
+static void check_member(const char *text, const char *want)
+{
+    struct batch_span span = {.at = 77, .bytes = 77};
+    bool found = batch_json_member(text, strlen(text), "body", &span);
+    assert_int_equal(found, want != NULL);
+    if (!want) {
+        assert_int_equal(span.at, 77);
+        return;
+    }
+    assert_int_equal(span.bytes, strlen(want));
+    assert_memory_equal(text + span.at, want, span.bytes);
+}
+
+static void test_members_are_cut_out(void **state)
+{
+    (void)state;
+    check_member("{}", NULL);
+    check_member(" { } ", NULL);
+    check_member("{\"bod\":1,\"bodyy\":2,\"x\":\"body\"}", NULL);
+    check_member("{\"x\":{\"body\":1},\"y\":[{\"body\":2}]}", NULL);
+    check_member("{\"body\":1}", "1");
+    check_member("{ \"body\" : -1.5e3 }", "-1.5e3");
+    check_member("{\"a\":\"}\\\"\",\"body\":\"]\\\\\" , \"b\":1}", "\"]\\\\\"");
+    check_member("{\"a\":[1,{\"b\":[]}],\"body\":{\"c\":[\"}\",{}]},\"d\":null}",
+                 "{\"c\":[\"}\",{}]}");
+    check_member("{\"body\":123456789012345678901234567890}", "123456789012345678901234567890");
+    check_member("{\"body\":\"\\ud800\"}\r", "\"\\ud800\"");
+    /* The last of one name counts, as for json-c; a name may be written with escapes. */
+    check_member("{\"body\":1,\"a\":2,\"body\":[3]}", "[3]");
+    check_member("{\"b\\u006fdy\":true}", "true");
+    check_member("{\"b\\u016fdy\":true}", NULL);
+    check_member("{\"\\body\":true}", NULL);
+}
+
+static void check_set(const char *text, const char *want)
+{
+    size_t bytes = 0;
+    char *made = batch_json_set(text, strlen(text), "stream", "false", &bytes);
+    assert_non_null(made);
+    assert_string_equal(made, want);
+    assert_int_equal(bytes, strlen(want));
+    free(made);
+}
+
+static void test_a_member_is_set_in_the_text(void **state)
+{
+    (void)state;
+    check_set("{}", "{\"stream\":false}");
+    check_set(" { } ", " {\"stream\":false } ");
+    check_set("{\"n\":123456789012345678901}", "{\"stream\":false,\"n\":123456789012345678901}");
+    check_set("{\"n\":1, \"stream\" : null ,\"m\":2}", "{\"n\":1, \"stream\" : false ,\"m\":2}");
+    check_set("{\"x\":{\"stream\":true}}", "{\"stream\":false,\"x\":{\"stream\":true}}");
 }
 
 /* ---- Journal ---- */
@@ -343,6 +448,108 @@ static void test_results_are_lines(void **state)
         "null,\"error\":{\"code\":\"timed_out\",\"message\":\"no answer\\nin time\"}}");
 }
 
+/* What came is kept, and the error stands beside it, whatever the status was. */
+static void test_failures_are_never_without_an_error(void **state)
+{
+    (void)state;
+    struct batch_line line = {.number = 7};
+    struct batch_input plain = {.format = BATCH_PLAIN, .lines = &line, .n = 1};
+    struct batch_input batch = {.format = BATCH_OPENAI, .lines = &line, .n = 1};
+    const char *body = "{\"base_resp\":{\"status_code\":1002}}";
+    struct batch_outcome bad = {.class = BATCH_FAILED,
+                                .status = 200,
+                                .request_id = "r-1",
+                                .body = body,
+                                .body_bytes = strlen(body),
+                                .why = "no answer in it"};
+    check_line(&plain, &bad,
+               "{\"line\":7,\"status_code\":200,\"body\":{\"base_resp\":{\"status_code\":1002}},"
+               "\"error\":{\"code\":\"failed\",\"message\":\"no answer in it\"}}");
+    check_line(
+        &batch, &bad,
+        "{\"id\":\"batch_req_000000000000000000000000\",\"custom_id\":\"a\\\"b\",\"response\":"
+        "{\"status_code\":200,\"request_id\":\"r-1\",\"body\":{\"base_resp\":{\"status_code\":"
+        "1002}}},\"error\":{\"code\":\"failed\",\"message\":\"no answer in it\"}}");
+    bad = (struct batch_outcome){.class = BATCH_REFUSED,
+                                 .status = 400,
+                                 .request_id = "",
+                                 .body = "<p>",
+                                 .body_bytes = 3,
+                                 .why = "status 400"};
+    check_line(
+        &batch, &bad,
+        "{\"id\":\"batch_req_000000000000000000000000\",\"custom_id\":\"a\\\"b\",\"response\":"
+        "{\"status_code\":400,\"request_id\":\"\",\"body\":\"<p>\"},\"error\":{\"code\":"
+        "\"refused\",\"message\":\"status 400\"}}");
+}
+
+static void test_results_in_anthropics_form(void **state)
+{
+    (void)state;
+    struct batch_input input = {.format = BATCH_ANTHROPIC, .n = 1};
+    const char *body = "{\"content\":[]}";
+    struct batch_outcome one = {
+        .class = BATCH_ANSWERED, .status = 200, .request_id = "r", .body = body, .why = ""};
+    one.body_bytes = strlen(body);
+    check_line(&input, &one,
+               "{\"custom_id\":\"a\\\"b\",\"result\":{\"type\":\"succeeded\",\"message\":"
+               "{\"content\":[]}}}");
+    body =
+        "{\"type\":\"error\",\n\"error\":{\"type\":\"invalid_request_error\",\"message\":\"m\"}}";
+    one = (struct batch_outcome){
+        .class = BATCH_REFUSED, .status = 400, .request_id = "r", .body = body, .why = "w"};
+    one.body_bytes = strlen(body);
+    check_line(&input, &one,
+               "{\"custom_id\":\"a\\\"b\",\"result\":{\"type\":\"errored\",\"error\":{\"type\":"
+               "\"error\", \"error\":{\"type\":\"invalid_request_error\",\"message\":\"m\"}},"
+               "\"outcome\":\"refused\",\"status_code\":400,\"body\":null}}");
+    body = "{\"error\":\"text\"}";
+    one = (struct batch_outcome){
+        .class = BATCH_FAILED, .status = 200, .request_id = "r", .body = body, .why = "w"};
+    one.body_bytes = strlen(body);
+    check_line(&input, &one,
+               "{\"custom_id\":\"a\\\"b\",\"result\":{\"type\":\"errored\",\"error\":{\"type\":"
+               "\"error\",\"error\":{\"type\":\"failed\",\"message\":\"w\"},\"request_id\":\"r\"},"
+               "\"outcome\":\"failed\",\"status_code\":200,\"body\":{\"error\":\"text\"}}}");
+    one = (struct batch_outcome){.class = BATCH_TIMED_OUT, .request_id = "", .why = "w"};
+    check_line(
+        &input, &one,
+        "{\"custom_id\":\"a\\\"b\",\"result\":{\"type\":\"errored\",\"error\":{\"type\":"
+        "\"error\",\"error\":{\"type\":\"timed_out\",\"message\":\"w\"},\"request_id\":\"\"},"
+        "\"outcome\":\"timed_out\",\"status_code\":0,\"body\":null}}");
+}
+
+static void test_results_in_geminis_form(void **state)
+{
+    (void)state;
+    struct batch_input input = {.format = BATCH_GEMINI, .n = 1};
+    const char *body = "{\"candidates\":[{}]}";
+    struct batch_outcome one = {
+        .class = BATCH_ANSWERED, .status = 200, .request_id = "", .body = body, .why = ""};
+    one.body_bytes = strlen(body);
+    check_line(&input, &one, "{\"key\":\"a\\\"b\",\"response\":{\"candidates\":[{}]}}");
+    body = "{\"error\":\n{\"code\":429,\"big\":99999999999999999999}}";
+    one = (struct batch_outcome){
+        .class = BATCH_LIMITED, .status = 429, .request_id = "", .body = body, .why = "w"};
+    one.body_bytes = strlen(body);
+    check_line(&input, &one,
+               "{\"key\":\"a\\\"b\",\"error\":{\"code\":429,\"big\":99999999999999999999},"
+               "\"outcome\":\"limited\",\"status_code\":429,\"body\":null}");
+    /* What stands beside the error is not lost. */
+    body = "{\"error\":{\"code\":500},\"usageMetadata\":{}}";
+    one = (struct batch_outcome){
+        .class = BATCH_FAILED, .status = 200, .request_id = "", .body = body, .why = "w"};
+    one.body_bytes = strlen(body);
+    check_line(&input, &one,
+               "{\"key\":\"a\\\"b\",\"error\":{\"code\":500},\"outcome\":\"failed\","
+               "\"status_code\":200,\"body\":{\"error\":{\"code\":500},\"usageMetadata\":{}}}");
+    one.body = "";
+    one.body_bytes = 0;
+    check_line(&input, &one,
+               "{\"key\":\"a\\\"b\",\"error\":{\"code\":200,\"message\":\"w\",\"status\":"
+               "\"failed\"},\"outcome\":\"failed\",\"status_code\":200,\"body\":\"\"}");
+}
+
 static void check_body(const char *body, size_t bytes, const char *want)
 {
     struct batch_line line = {.number = 1};
@@ -384,11 +591,17 @@ int main(void)
         cmocka_unit_test(test_input_is_an_index),
         cmocka_unit_test(test_input_has_one_form),
         cmocka_unit_test(test_input_hash_follows_every_byte),
+        cmocka_unit_test(test_input_of_each_form),
+        cmocka_unit_test(test_members_are_cut_out),
+        cmocka_unit_test(test_a_member_is_set_in_the_text),
         cmocka_unit_test(test_journal_cut_after_every_byte),
         cmocka_unit_test(test_journal_with_every_byte_changed),
         cmocka_unit_test(test_the_later_result_counts),
         cmocka_unit_test(test_journal_is_of_one_input_and_one_run),
         cmocka_unit_test(test_results_are_lines),
+        cmocka_unit_test(test_failures_are_never_without_an_error),
+        cmocka_unit_test(test_results_in_anthropics_form),
+        cmocka_unit_test(test_results_in_geminis_form),
         cmocka_unit_test(test_bodies_that_are_no_json),
     };
     return cmocka_run_group_tests_name("batch", tests, make_folder, remove_folder);
