@@ -77,7 +77,8 @@ struct batch_options {
     int64_t retry_min_ms;
     int64_t retry_max_ms;
     double grace_s;
-    double patience_s; /* how long to go on asking servers that do not answer */
+    double
+        patience_s; /* how long to go on asking servers that do not answer, or wait for a pool to open */
     bool learned;
     bool retry_failed;
     bool overwrite;

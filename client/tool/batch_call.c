@@ -484,6 +484,7 @@ void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode cod
     run->in_flight--;
     run->counts.input_tokens += answer.usage.input;
     run->counts.output_tokens += answer.usage.output;
+    run->counts.cached_tokens += answer.usage.cached;
     bool again = false;
     if (answer.no_memory) {
         fprintf(stderr, "ration: out of memory for an answer\n");

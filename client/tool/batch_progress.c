@@ -191,8 +191,12 @@ static void print_totals(const struct batch_progress *p, int64_t elapsed_ms)
     printf("\n%zu of %zu done", p->journal->done, p->journal->n);
     if (p->journal->found)
         printf(", %zu of them by earlier runs", p->journal->found);
-    printf("; this run took %s: %" PRIu64 " calls, %s tokens in, %s out\n", took, c->calls, in,
-           out);
+    printf("; this run took %s: %" PRIu64 " calls, %s tokens in, %s out", took, c->calls, in, out);
+    if (c->cached_tokens) {
+        format_count(c->cached_tokens, out, sizeof(out));
+        printf(" (%s of those in from a cache)", out);
+    }
+    putchar('\n');
     if (c->denials)
         printf("limits held the queue %" PRIu64 " times, for %s in all\n", c->denials, waited);
     if (c->server_errors)
@@ -225,6 +229,7 @@ static void print_json(const struct batch_progress *p, const char *stopped, int6
     json_put_integer(o, "calls", (int64_t)c->calls);
     json_put_integer(o, "input_tokens", c->input_tokens);
     json_put_integer(o, "output_tokens", c->output_tokens);
+    json_put_integer(o, "cached_tokens", c->cached_tokens);
     json_put_integer(o, "elapsed_ms", elapsed_ms);
     json_put_integer(o, "denials", (int64_t)c->denials);
     json_put_integer(o, "waited_ms", c->waited_ms);

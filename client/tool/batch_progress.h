@@ -21,6 +21,7 @@ struct batch_counts {
     int64_t waited_ms;                      /* in which a limit held the queue */
     int64_t input_tokens;
     int64_t output_tokens;
+    int64_t cached_tokens; /* of input: read from a cache */
 };
 
 struct batch_progress {

@@ -172,21 +172,30 @@ static int run_with_profile(const struct batch_options *o, const struct profiles
 static const char about[] =
     "Sends a file of requests to a provider, as many at a time as --in-flight says and the limits "
     "allow, and\n"
-    "writes their results in the same order. INPUT has one JSON object a line: OpenAI's batch "
-    "format\n"
-    "({\"custom_id\", \"method\", \"url\", \"body\"}), or plain bodies; - is stdin. It is checked "
-    "as a "
-    "whole before\n"
-    "anything is sent.\n\n"
+    "writes their results in the same order. INPUT has one JSON object a line; - is stdin. It is "
+    "checked as a\n"
+    "whole before anything is sent.\n\n"
+    "  INPUT                                     OUTPUT\n"
+    "  {\"custom_id\", \"method\", \"url\", \"body\"}    {\"id\", \"custom_id\", \"response\": {"
+    "\"status_code\", \"request_id\", \"body\"},\n"
+    "                                             \"error\"}\n"
+    "  {\"custom_id\", \"params\"} (Anthropic)       {\"custom_id\", \"result\": {\"type\": "
+    "\"succeeded\", \"message\"}}\n"
+    "                                            or {\"type\": \"errored\", \"error\"}\n"
+    "  {\"key\", \"request\"} (Gemini)               {\"key\", \"response\"} or {\"key\", "
+    "\"error\"}\n"
+    "  a plain body                              {\"line\", \"status_code\", \"body\", "
+    "\"error\"}\n\n"
+    "\"error\" is null, or not there, only where the answer itself shows that it is one: a 400, or "
+    "a "
+    "200 without an\n"
+    "answer, keeps what came and has an error beside it. A \"url\" must be the one that the "
+    "provider's profile calls.\n\n"
     "What is done is kept in OUTPUT.journal as it comes, and OUTPUT is written when all is. If the "
     "program is\n"
     "stopped, or killed, the same command goes on from there and calls again only what was in "
     "flight.\n"
-    "Ctrl-C lets what is in flight end.\n\n"
-    "A line of OUTPUT, for the batch format: {\"id\", \"custom_id\", \"response\": "
-    "{\"status_code\", "
-    "\"request_id\",\n"
-    "\"body\"}, \"error\"}; for plain bodies: {\"line\", \"status_code\", \"body\", \"error\"}.";
+    "Ctrl-C lets what is in flight end. --retry-failed calls again whatever was not answered.";
 
 static const char exits[] =
     "0 every request was answered, 1 some failed (OUTPUT says which), 2 an error,\n"
@@ -237,7 +246,7 @@ int cmd_batch(int argc, char **argv, struct tool *tool)
         {"grace", OPTION_DECIMAL, &o.grace_s, 0, 3600, "SECONDS",
          "for what is in flight when stopped; default 30"},
         {"patience", OPTION_DECIMAL, &o.patience_s, 0, 86400, "SECONDS",
-         "how long servers may be away; default 300"},
+         "how long servers may be away, or a pool closed; default 300"},
         {"retry-failed", OPTION_FLAG, &o.retry_failed, 0, 0, NULL,
          "try again what failed in an earlier run"},
         {"overwrite", OPTION_FLAG, &o.overwrite, 0, 0, NULL, "replace an OUTPUT that is complete"},

@@ -202,6 +202,24 @@ def test_a_byte_order_mark_is_passed_over(lab, server, provider):
 # ---- Success is proven ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "status, answer",
+    [(200, ""), (200, "null"), (200, "<html>"), (200, '{"choices": ['), (204, ""), (200, '{"choices": []}'),
+     (200, '{"base_resp": {"status_code": 1002}}'), (200, '{"error": "broken"}'), (200, '{"data": [1]}')],
+)  # fmt: skip
+def test_a_2xx_without_an_answer_has_failed(lab, server, provider, status, answer):
+    upstream = provider(lambda handler, call: handler.answer(status, answer))
+    batch = Batch(lab, server, upstream.url, [request(0)], *FAST, "--tries", 2)
+    summary, _ = batch.run(status=1)
+    row = batch.results()[0]
+    assert row["error"]["code"] == "failed" and row["error"]["message"] and row["response"]["status_code"] == status
+    assert row["response"]["body"] in (answer, None) or row["response"]["body"] == json.loads(answer)
+    assert summary["outcomes"]["failed"] == {"requests": 1, "tries": 2, "tried_again": 1}
+    upstream.behave = lambda handler, call: handler.well(call)
+    batch.run("--retry-failed")
+    assert batch.results()[0]["error"] is None
+
+
 def test_an_answer_that_was_cut_off_is_kept_with_its_error(lab, server, provider):
     upstream = provider(lambda handler, call: handler.cut(200, '{"choices": ['))
     batch = Batch(lab, server, upstream.url, [request(0)], *FAST, "--tries", 2)

@@ -1,6 +1,7 @@
 """`ration batch`: in order, whatever the provider does; what it refuses and what it says."""
 import json
 import random
+import re
 import resource
 import subprocess
 import threading
@@ -14,6 +15,7 @@ from configs import POOL, WIDE, config, limit
 from processes import program
 from strict_provider import StrictProvider
 from waiting import wait_until
+from wire import as_fields
 
 
 # ---- Results --------------------------------------------------------------------------------------------------------
@@ -143,6 +145,81 @@ def test_what_all_would_meet_stops_the_batch(lab, server, provider):
     summary, _ = batch.run()
     assert summary["done"] == 30
     check_order(batch.results(), 30)
+
+
+def error_of(code, message="as asked"):
+    return json.dumps({"error": {"message": message, "type": code, "code": code}})
+
+
+@pytest.mark.parametrize(
+    "args, status, answer, words",
+    [
+        ((), 402, "", ["402"]),
+        ((), 429, error_of("insufficient_quota"), ["insufficient_quota"]),
+        ((), 429, error_of("billing_hard_limit_reached"), ["billing_hard_limit_reached"]),
+        ((), 400, error_of("billing_not_active"), ["billing_not_active"]),
+        ((), 403, error_of("account_deactivated"), ["account_deactivated"]),
+        ((), 200, error_of("insufficient_quota"), ["insufficient_quota"]),
+        ((), 200, error_of(402), ["as asked"]),
+        (("--provider", "anthropic"), 400,
+         json.dumps({"type": "error", "error": {"type": "invalid_request_error", "message":
+                     "You have reached your specified API usage limits. You will regain access on 2099-01-01 at 00:00 UTC."}}),
+         ["specified API usage limits", "by itself that ends at 2099-01-01T00:00:00Z"]),
+    ],
+)  # fmt: skip
+def test_money_that_is_gone_stops_the_batch(lab, server, provider, args, status, answer, words):
+    upstream = provider(lambda handler, call: handler.answer(status, answer) if call.n == 2 else handler.well(call))
+    one = {"content": [], "usage": {"input_tokens": 1, "output_tokens": 1}}
+    if args:
+        upstream.behave = lambda handler, call: handler.answer(*((status, answer) if call.n == 2 else (200, json.dumps(one))))
+    batch = Batch(lab, server, upstream.url, [body(n) for n in range(10)], "--in-flight", 1, *args,
+                  env={"ANTHROPIC_API_KEY": "key"})  # fmt: skip
+    summary, done = batch.run(status=2)
+    assert summary["stopped"] == "exhausted" and summary["done"] == 2 and len(upstream.calls) == 3
+    assert all(word in done.stderr for word in words), done.stderr
+    # Whoever comes next is told so by Ration, and asks nobody else.
+    _, done = batch.run(status=2)
+    assert "is closed (" in done.stderr and len(upstream.calls) == 3
+
+
+def close_at(server, n, wait_ms):
+    """Another host's call, while that one of ours is at the provider, tells that the money is gone."""
+
+    def behave(handler, call):
+        if call.n == n:
+            with server.wire() as wire:
+                granted = as_fields(wire.call("ACQUIRE", POOL, "other", "TOKENS", 1))
+                wait = ("RETRY_AFTER", wait_ms) if wait_ms else ()
+                wire.call("REPORT", granted["id"], "STATUS", 429, "EXHAUSTED", "spend_limit", *wait)
+        handler.well(call)
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    "wait_ms, words",
+    [
+        (0, r"closed \(spend_limit\): no wait will help"),
+        (3 * 86_400_000, r"closed \(spend_limit\) until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, in (72 h 0|71 h 59) min"),
+    ],
+)
+def test_a_pool_that_another_host_closes_stops_the_batch(lab, server, provider, wait_ms, words):
+    upstream = provider(close_at(server, 4, wait_ms))
+    batch = Batch(lab, server, upstream.url, [request(n) for n in range(20)], "--in-flight", 1)
+    summary, done = batch.run(status=2)
+    assert summary["stopped"] == "exhausted" and summary["done"] == 5 == len(upstream.calls)
+    assert re.search(words, done.stderr) and f"ration pool open {POOL}" in done.stderr, done.stderr
+
+
+def test_a_pool_that_opens_soon_is_waited_for(lab, server, provider):
+    upstream = provider(close_at(server, 4, 1500))
+    batch = Batch(lab, server, upstream.url, [request(n) for n in range(10)], "--in-flight", 1)
+    summary, _ = batch.run()
+    times = [call.at for call in upstream.calls]
+    assert len(times) == 10 and times[5] - times[4] >= 1.4 and summary["waited_ms"] >= 1400
+    upstream.behave = close_at(server, 4, 1500)
+    batch.run("--overwrite", "--patience", 1, status=2)
+    assert len(upstream.calls) == 15
 
 
 def test_a_provider_that_fails_for_a_while(lab, provider):
