@@ -47,5 +47,5 @@ target_link_libraries(test-client-bench PRIVATE m)
 
 # Those of `ration batch`.
 ration_client_test(batch ${bench_parts}/batch.c ${bench_parts}/batch_form.c ${bench_parts}/batch_input.c
-                   ${bench_parts}/batch_journal.c ${bench_parts}/batch_json.c ${bench_parts}/batch_result.c)
+                   ${bench_parts}/batch_journal.c ${bench_parts}/batch_result.c)
 target_include_directories(test-client-batch PRIVATE ${bench_parts})

@@ -1,6 +1,7 @@
 /* What all parts of `ration batch` share: the words for how requests end, a hash, a clock. */
 #include "batch.h"
 
+#include <string.h>
 #include <time.h>
 
 static const char *const class_words[] = {
@@ -41,6 +42,23 @@ uint64_t batch_hash(uint64_t hash, const void *data, size_t n)
     for (size_t i = 0; i < n; i++)
         hash = (hash ^ bytes[i]) * 0x100000001b3u;
     return hash;
+}
+
+bool batch_json_is_exact(const char *text, size_t n)
+{
+    bool in_string = false;
+    for (size_t i = 0; i < n; i++) {
+        if (in_string && (unsigned char)text[i] < ' ')
+            return false;
+        if (in_string && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            in_string = !in_string;
+        else if (!in_string &&
+                 (!text[i] || !strchr("{}[]:, \t\r\n0123456789+-.eEtrufalsn", text[i])))
+            return false;
+    }
+    return true;
 }
 
 int64_t batch_now_ms(void)

@@ -5,7 +5,6 @@
  *     batch_input.c      the file of requests: checked as a whole, an index of its lines, one line read again when needed
  *     batch_form.c       the forms of a request: OpenAI's, Anthropic's and Gemini's batches, and plain bodies
  *     batch_check.c      whether the provider is the one that a request was written for, and how it is sent
- *     batch_json.c       JSON as it stands in a text, cut out and not made anew
  *     batch_journal.c    what is done: one line a result beside the output, and the output made from it
  *     batch_result.c     one result as the line of JSON that it becomes
  *     batch_run.c        the loop: who goes next, signals, when to stop
@@ -22,6 +21,7 @@
 #ifndef RATION_TOOL_BATCH_H
 #define RATION_TOOL_BATCH_H
 
+#include "options.h"
 #include "tool.h"
 
 #include <stdbool.h>
@@ -31,7 +31,7 @@
 #define BATCH_MAX_IN_FLIGHT  1024
 #define BATCH_MAX_LINE_BYTES (64u << 20) /* of one request */
 #define BATCH_MAX_REQUESTS   10000000
-#define BATCH_MAX_JSON_DEPTH 128
+#define BATCH_MAX_JSON_DEPTH 1000
 #define BATCH_ERROR_BYTES    768
 
 /* How a request ended: as enum ration_outcome, and one more. The words are in the journal and in the summary. */
@@ -68,6 +68,9 @@ struct batch_options {
     const char *url;           /* NULL: the profile's own */
     const char *model;         /* NULL: as the body says */
     const char *key_variable;  /* NULL: as the profile says */
+    struct option_list headers;
+    struct option_list parameters;
+    char *query; /* made of them; NULL: none */
     const char *rate_log_file;
     int64_t in_flight;
     int64_t priority;
@@ -88,6 +91,10 @@ struct batch_options {
 /* FNV-1a over bytes, going on from `hash`: tells apart what was changed or torn by accident. It is no seal against malice. */
 #define BATCH_HASH_START 0xcbf29ce484222325u
 uint64_t batch_hash(uint64_t hash, const void *data, size_t n);
+
+/* Of text that json-c takes as JSON: whether everybody else does. It lets pass names in single quotes, NaN, and control
+ * characters within strings. */
+bool batch_json_is_exact(const char *text, size_t n);
 
 /* Milliseconds of the monotonic clock. */
 int64_t batch_now_ms(void);

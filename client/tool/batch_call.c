@@ -18,9 +18,9 @@
  */
 #include "batch_run.h"
 
+#include "../json_text.h"
 #include "../retry.h"
 #include "batch_check.h"
-#include "batch_json.h"
 #include "batch_result.h"
 #include "table.h"
 
@@ -38,34 +38,45 @@
 
 static void forget_body(struct batch_call *call)
 {
+    sigv4_free(&call->signature);
     free(call->body);
     free(call->custom_id);
     call->body = NULL;
     call->custom_id = NULL;
 }
 
-/* The bytes that are sent are the caller's own, cut out of the line. */
+/* Takes the place of `text` where something was changed in it. */
+static bool take_over(int changed, char **text, size_t *n, char *made, size_t made_n)
+{
+    if (changed > 0) {
+        free(*text);
+        *text = made;
+        *n = made_n;
+    }
+    return changed >= 0;
+}
+
+/* The bytes that are sent are the caller's own, cut out of the line, in which as little as can be is changed. */
 static bool make_body(const struct batch_run *run, struct batch_call *call,
                       const struct batch_request *request, const char *line, bool whole)
 {
+    size_t at = 0;
     size_t n = strlen(line);
-    struct batch_span span = {.at = 0, .bytes = n};
+    char *made = NULL;
+    size_t made_n = 0;
     const char *member = batch_form_body(request->format);
-    if (member && !batch_json_member(line, n, member, &span))
+    if (member && !json_text_find(line, n, member, &at, &n))
         return false;
-    if (whole) {
-        call->body =
-            batch_json_set(line + span.at, span.bytes, "stream", "false", &call->body_bytes);
-    } else if (profile_prepare_stream(run->profile, request->body)) {
-        const char *text = json_object_to_json_string_length(
-            request->body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
-            &call->body_bytes);
-        call->body = text ? strdup(text) : NULL;
-    } else {
-        call->body = strndup(line + span.at, span.bytes);
-        call->body_bytes = span.bytes;
-    }
-    return call->body != NULL;
+    call->body = strndup(line + at, n);
+    call->body_bytes = n;
+    if (!call->body)
+        return false;
+    int changed = whole ? json_text_set(call->body, n, "stream", "false", true, &made, &made_n) : 0;
+    if (!take_over(changed, &call->body, &call->body_bytes, made, made_n))
+        return false;
+    changed =
+        profile_make_body(run->profile, call->body, call->body_bytes, false, false, &made, &made_n);
+    return take_over(changed, &call->body, &call->body_bytes, made, made_n);
 }
 
 bool batch_call_prepare(struct batch_run *run, struct batch_call *call)
@@ -252,20 +263,39 @@ static void on_silence(struct batch_run *run, int err, int64_t now_ms)
         run->silent_wait_ms = MAX_SILENT_WAIT_MS;
 }
 
+/* The user's own, and those that sign this try. */
+static bool make_headers(const struct batch_run *run, struct batch_call *call, size_t *n)
+{
+    const struct option_list *own = &run->options->headers;
+    const char *type = profile_find_header(own->at, own->n, "Content-Type");
+    memcpy(call->headers, own->at, own->n * sizeof(own->at[0]));
+    *n = own->n;
+    if (profile_sign(run->profile, &run->key, call->url, type, call->body, call->body_bytes,
+                     time(NULL), &call->signature) < 0)
+        return false;
+    for (size_t i = 0; i < call->signature.n; i++)
+        call->headers[(*n)++] = call->signature.line[i];
+    return true;
+}
+
 static bool send_call(struct batch_run *run, struct batch_call *call, int64_t now_ms)
 {
+    size_t n_headers = 0;
+    bool ready = make_headers(run, call, &n_headers);
     if (!call->up)
         call->up = upstream_new();
     struct upstream_request request = {
         .profile = run->profile,
         .url = call->url,
-        .key = run->key,
+        .key = run->key.key,
         .body = call->body,
         .body_bytes = call->body_bytes,
         .timeout_ms = (uint32_t)run->options->call_timeout_ms,
+        .headers = call->headers,
+        .n_headers = n_headers,
         .arg = call,
     };
-    if (!call->up || upstream_begin(call->up, &request) < 0 ||
+    if (!ready || !call->up || upstream_begin(call->up, &request) < 0 ||
         curl_multi_add_handle(run->multi, upstream_easy(call->up)) != CURLM_OK) {
         fprintf(stderr, "ration: out of memory for a call\n");
         ration_cancel(run->r, call->id, NULL);

@@ -13,7 +13,7 @@
 #include "batch.h"
 #include "batch_form.h"
 
-#define BATCH_URL_BYTES 2048
+#define BATCH_URL_BYTES 4096
 
 struct batch_checker {
     const struct batch_options *options;

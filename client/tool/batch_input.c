@@ -11,8 +11,6 @@
  */
 #include "batch_input.h"
 
-#include "batch_json.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

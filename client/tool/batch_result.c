@@ -4,7 +4,7 @@
  */
 #include "batch_result.h"
 
-#include "batch_json.h"
+#include "../json_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -154,15 +154,21 @@ static void put_body(struct text *t, const struct batch_outcome *outcome)
     json_object_put(value);
 }
 
+struct span {
+    size_t at;
+    size_t bytes;
+};
+
 /* An error of the provider's own: an object whose "error" is an object. `alone`: it has nothing else. */
-static bool find_error(const struct batch_outcome *outcome, struct batch_span *error, bool *alone)
+static bool find_error(const struct batch_outcome *outcome, struct span *error, bool *alone)
 {
     json_object *value = outcome->body ? parse(outcome->body, outcome->body_bytes) : NULL;
     json_object *own = NULL;
-    bool found = json_object_is_type(value, json_type_object) &&
-                 json_object_object_get_ex(value, "error", &own) &&
-                 json_object_is_type(own, json_type_object) &&
-                 batch_json_member(outcome->body, outcome->body_bytes, "error", error);
+    bool found =
+        json_object_is_type(value, json_type_object) &&
+        json_object_object_get_ex(value, "error", &own) &&
+        json_object_is_type(own, json_type_object) &&
+        json_text_find(outcome->body, outcome->body_bytes, "error", &error->at, &error->bytes);
     *alone = found && json_object_object_length(value) == 1;
     json_object_put(value);
     return found;
@@ -245,7 +251,7 @@ static void put_rest(struct text *t, const struct batch_outcome *outcome, bool t
 static void put_anthropic(struct text *t, const char *custom_id,
                           const struct batch_outcome *outcome)
 {
-    struct batch_span error;
+    struct span error;
     bool alone = false;
     put_member(t, "{\"custom_id\":", custom_id);
     if (outcome->class == BATCH_ANSWERED) {
@@ -270,7 +276,7 @@ static void put_anthropic(struct text *t, const char *custom_id,
 
 static void put_gemini(struct text *t, const char *key, const struct batch_outcome *outcome)
 {
-    struct batch_span error;
+    struct span error;
     bool alone = false;
     put_member(t, "{\"key\":", key);
     if (outcome->class == BATCH_ANSWERED) {

@@ -16,6 +16,7 @@
 #include "../id.h"
 #include "../profile.h"
 #include "../settle_call.h"
+#include "../sigv4.h"
 #include "../upstream.h"
 #include "batch.h"
 #include "batch_check.h"
@@ -42,6 +43,9 @@ struct batch_call {
     char *body;
     size_t body_bytes;
     char url[BATCH_URL_BYTES];
+    struct sigv4_headers signature;
+    const char
+        *headers[OPTION_LIST_MAX + SIGV4_MAX_LINES]; /* borrow from the options and the signature */
 };
 
 /* Why no new calls are made. */
@@ -61,7 +65,7 @@ struct batch_run {
     struct batch_progress progress;
     struct batch_counts counts;
     const struct profile *profile;
-    const char *key; /* of the provider; NULL: none is sent */
+    struct profile_key key; /* of the provider */
     ration *r;
     CURLM *multi;
     struct id_maker ids;

@@ -9,6 +9,7 @@
 #include "batch_input.h"
 #include "batch_journal.h"
 #include "batch_run.h"
+#include "extra.h"
 #include "options.h"
 
 #include "../retry.h"
@@ -33,12 +34,35 @@ static bool check_options(const struct batch_options *o)
                 "batch can be resumed\n");
         return false;
     }
-    if (o->key_variable && !getenv(o->key_variable)) {
-        fprintf(stderr, "ration: --key-variable %s: the environment has no such variable\n",
-                o->key_variable);
+    return true;
+}
+
+/* What the provider wants of every request: the user's headers and parameters, and a key. A missing key is said here, and
+ * not by the provider when something has been asked for. */
+static bool find_credentials(struct batch_options *o, const struct profile *profile,
+                             struct profile_key *key)
+{
+    char why[PROFILE_WHY_BYTES] = "";
+    bool failed = false;
+    const char *stated = o->key_variable ? extra_key(o->key_variable) : NULL;
+    if (o->key_variable && !stated)
+        return false;
+    if (profile_check_headers(o->headers.at, o->headers.n, why) < 0) {
+        fprintf(stderr, "ration: --header: %s\n", why);
         return false;
     }
-    return true;
+    o->query = extra_query(&o->parameters, &failed);
+    struct profile_caller caller = {.key = stated,
+                                    .key_name = o->key_variable,
+                                    .base = o->url,
+                                    .query = o->query,
+                                    .headers = o->headers.at,
+                                    .n_headers = o->headers.n};
+    if (!failed && profile_find_key(profile, &caller, key, why) == 0)
+        return true;
+    if (!failed)
+        fprintf(stderr, "ration: %s\n", why);
+    return false;
 }
 
 static bool find_profile(const struct batch_options *o, struct profiles **profiles,
@@ -137,11 +161,12 @@ static int conclude(struct batch_run *run, struct batch_journal *journal)
 }
 
 static int run_batch(const struct batch_options *o, const struct profile *profile,
-                     const struct batch_input *input, struct batch_journal *journal)
+                     const struct profile_key *key, const struct batch_input *input,
+                     struct batch_journal *journal)
 {
     static struct batch_run run;
-    run = (struct batch_run){.options = o, .profile = profile, .input = input, .journal = journal};
-    run.key = getenv(o->key_variable ? o->key_variable : profile_key_variable(profile));
+    run = (struct batch_run){
+        .options = o, .profile = profile, .key = *key, .input = input, .journal = journal};
     if (!make_retry(o, &run.retry) || !server_answers(o, &run.r))
         return EXIT_WRONG;
     if (journal->found > 0 && !o->quiet)
@@ -153,7 +178,7 @@ static int run_batch(const struct batch_options *o, const struct profile *profil
 }
 
 static int run_with_profile(const struct batch_options *o, const struct profiles *profiles,
-                            const struct profile *profile)
+                            const struct profile *profile, const struct profile_key *key)
 {
     struct batch_input input;
     struct batch_journal journal;
@@ -162,7 +187,7 @@ static int run_with_profile(const struct batch_options *o, const struct profiles
         return EXIT_WRONG;
     int code = EXIT_WRONG;
     if (batch_journal_open(&journal, o->output_file, &input, o->retry_failed, o->overwrite)) {
-        code = run_batch(o, profile, &input, &journal);
+        code = run_batch(o, profile, key, &input, &journal);
         batch_journal_close(&journal, code == EXIT_GRANTED);
     }
     batch_input_close(&input);
@@ -224,6 +249,10 @@ int cmd_batch(int argc, char **argv, struct tool *tool)
          "profiles of your own; default: RATION_PROFILES"},
         {"url", OPTION_STRING, &o.url, 0, 0, "URL",
          "the provider's base URL; default: the profile's"},
+        {"header", OPTION_LIST, &o.headers, 0, 0, "'NAME: VALUE'",
+         "one to send too, or instead of the profile's; may be repeated"},
+        {"query", OPTION_LIST, &o.parameters, 0, 0, "NAME=VALUE",
+         "a parameter of the URL; may be repeated"},
         {"model", OPTION_STRING, &o.model, 0, 0, "MODEL",
          "where the URL names it; default: the body's"},
         {"key-variable", OPTION_STRING, &o.key_variable, 0, 0, "NAME",
@@ -271,9 +300,12 @@ int cmd_batch(int argc, char **argv, struct tool *tool)
     signal(SIGXFSZ, SIG_IGN); /* a write past the limit is then an error like any other */
     struct profiles *profiles = NULL;
     const struct profile *profile = NULL;
+    struct profile_key key = {.key = NULL};
     int code = EXIT_WRONG;
-    if (find_profile(&o, &profiles, &profile))
-        code = run_with_profile(&o, profiles, profile);
+    if (find_profile(&o, &profiles, &profile) && find_credentials(&o, profile, &key))
+        code = run_with_profile(&o, profiles, profile, &key);
+    profile_key_free(&key);
+    free(o.query);
     profiles_close(profiles);
     return code;
 }

@@ -199,6 +199,82 @@ def test_a_byte_order_mark_is_passed_over(lab, server, provider):
     assert batch.results()[0]["custom_id"] == "request-0"
 
 
+# ---- What every request is sent with ---------------------------------------------------------------------------------
+
+
+def test_headers_parameters_and_a_key_with_blanks(lab, server, provider):
+    upstream = provider()
+    batch = Batch(lab, server, upstream.url + "?a=1", [request(n) for n in range(2)], "--header", "OpenAI-Organization: org-1",
+                  "--header", "Authorization: Bearer other", "--header", "Content-Type: application/json; charset=utf-8",
+                  "--query", "beta=true", "--query", "b=x y&z")  # fmt: skip
+    batch.run()
+    for call in upstream.calls:
+        assert call.headers["openai-organization"] == "org-1"
+        assert call.headers.get_all("authorization") == ["Bearer other"]
+        assert call.headers.get_all("content-type") == ["application/json; charset=utf-8"]
+        path, query = call.path.split("?")
+        assert path == "/v1/chat/completions" and sorted(query.split("&")) == ["a=1", "b=x%20y%26z", "beta=true"]
+    for variable in ("OPENAI_API_KEY", "ANOTHER_KEY"):
+        args = ("--key-variable", variable) if variable == "ANOTHER_KEY" else ()
+        batch = Batch(lab, server, upstream.url, [request(0)], "--overwrite", *args, env={variable: " \tsk-of-the-test\n"})
+        batch.run()
+        assert upstream.calls[-1].headers["authorization"] == "Bearer sk-of-the-test"
+
+
+def test_a_missing_key_is_said_before_anything_is_asked(lab, server, provider):
+    upstream = provider()
+    batch = Batch(lab, server, "https://api.openai.com", [request(0)])
+    for key in ("", " \n"):
+        batch.env["OPENAI_API_KEY"] = key
+        _, done = batch.run(status=2)
+        assert "OPENAI_API_KEY is not set" in done.stderr and not batch.journal.exists()
+    batch.env["OPENAI_API_KEY"] = "two\nlines"
+    _, done = batch.run(status=2)
+    assert "OPENAI_API_KEY has a line break" in done.stderr
+    assert int(server.info()["granted"]) == 0
+    # A server of one's own may need none.
+    batch = Batch(lab, server, upstream.url, [request(0)], env={"OPENAI_API_KEY": ""})
+    batch.run()
+    assert upstream.calls[0].headers["authorization"] is None
+
+
+def test_requests_are_signed_each_anew(lab, server, provider):
+    answer = {"output": {"message": {"content": [{"text": "Hi"}]}},
+              "usage": {"inputTokens": 9, "outputTokens": 2, "totalTokens": 11}}  # fmt: skip
+    upstream = provider(lambda handler, call: handler.answer(200, json.dumps(answer)))
+    lines = [{"model": f"claude:{n}", "messages": [{"role": "user", "content": [{"text": "Hi"}]}]} for n in range(3)]
+    env = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1"}
+    batch = Batch(lab, server, upstream.url, lines, "--provider", "bedrock", env=env)
+    batch.run()
+    signed = {call.headers["authorization"] for call in upstream.calls}
+    assert len(signed) == 3 and all(one.startswith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/") for one in signed)
+    assert all(b'"model"' not in call.raw for call in upstream.calls)
+
+
+# ---- Whole answers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before, after", [('{"model":"llama","n":123456789012345678901}', None),
+                                           ('{"model":"llama", "stream" : null}', '{"model":"llama", "stream" : false}'),
+                                           ('{"stream":false,"model":"llama"}', '{"stream":false,"model":"llama"}')])  # fmt: skip
+def test_an_api_that_streams_by_itself_is_asked_not_to(lab, server, provider, before, after):
+    answer = {"message": {"role": "assistant", "content": "Hi"}, "done": True, "prompt_eval_count": 9, "eval_count": 2}
+    upstream = provider(lambda handler, call: handler.answer(200, json.dumps(answer)))
+    batch = Batch(lab, server, upstream.url, [before], "--provider", "ollama")
+    summary, _ = batch.run()
+    raw = upstream.calls[0].raw.decode()
+    assert raw == (after or before[:-1] + ',"stream":false}') and batch.results()[0]["body"] == answer
+    assert (summary["input_tokens"], summary["output_tokens"]) == (9, 2)
+
+
+@pytest.mark.parametrize("more", [{"max_tokens": -1}, {"n": 0}, {"max_tokens": "100"}, {"n": "2"}, {"max_tokens": None}])
+def test_what_the_provider_may_take_is_passed_on(lab, server, provider, more):
+    upstream = provider()
+    batch = Batch(lab, server, upstream.url, [request(0, **more)])
+    batch.run()
+    assert json.loads(upstream.calls[0].raw) == body(0, **more)
+
+
 # ---- Success is proven ----------------------------------------------------------------------------------------------
 
 

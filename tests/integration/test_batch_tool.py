@@ -5,6 +5,7 @@ import re
 import resource
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -147,6 +148,9 @@ def test_what_all_would_meet_stops_the_batch(lab, server, provider):
     check_order(batch.results(), 30)
 
 
+SOON = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 5 * 86_400))
+
+
 def error_of(code, message="as asked"):
     return json.dumps({"error": {"message": message, "type": code, "code": code}})
 
@@ -163,8 +167,8 @@ def error_of(code, message="as asked"):
         ((), 200, error_of(402), ["as asked"]),
         (("--provider", "anthropic"), 400,
          json.dumps({"type": "error", "error": {"type": "invalid_request_error", "message":
-                     "You have reached your specified API usage limits. You will regain access on 2099-01-01 at 00:00 UTC."}}),
-         ["specified API usage limits", "by itself that ends at 2099-01-01T00:00:00Z"]),
+                     f"You have reached your specified API usage limits. You will regain access on {SOON} at 00:00 UTC."}}),
+         ["specified API usage limits", f"by itself that ends at {SOON}T00:00:00Z"]),
     ],
 )  # fmt: skip
 def test_money_that_is_gone_stops_the_batch(lab, server, provider, args, status, answer, words):
@@ -240,7 +244,7 @@ def test_other_providers(lab, server, provider):
     """What differs is the profile's: the path, the key, where the usage is, where the model is named."""
     answers = {
         "anthropic": {"content": [], "usage": {"input_tokens": 11, "output_tokens": 4}},
-        "gemini": {"candidates": [], "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 4, "totalTokenCount": 15}},
+        "gemini": {"candidates": [{}], "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 4, "totalTokenCount": 15}},
     }
     seen = []
 
@@ -537,7 +541,10 @@ def test_wrong_use(lab, server, provider):
         (("--provider", "nosuch"), ("nosuch", "openai", "anthropic")),
         (("--server", "127.0.0.1:1", "--timeout", 300), ("rationd",)),
         (("--in-flight", 0), ("--in-flight",)),
-        (("--key-variable", "NO_SUCH_KEY"), ("NO_SUCH_KEY",)),
+        (("--key-variable", "NO_SUCH_KEY"), ("NO_SUCH_KEY is not set",)),
+        (("--header", "no colon"), ("--header", "Name: value")),
+        (("--header", "Host: elsewhere"), ("--header", "Host")),
+        (("--query", "=x"), ("--query", "name=value")),
         (("--retry-min", 100, "--retry-max", 10), ("--retry-max",)),
         (("--rate-log", lab.folder / "nosuch" / "log"), ("--rate-log",)),
         (("another",), ("another",)),

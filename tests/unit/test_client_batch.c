@@ -1,4 +1,4 @@
-/* `ration batch`: its input, texts cut out of texts, a journal cut after every byte, results as lines. */
+/* `ration batch`: its input, a journal cut after every byte, results as lines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,6 @@
 
 #include "batch_input.h"
 #include "batch_journal.h"
-#include "batch_json.h"
 #include "batch_result.h"
 
 #define RESULTS 4
@@ -195,62 +194,6 @@ static void test_input_of_each_form(void **state)
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(open_text(&input, bad[i]));
-}
-
-/* ---- JSON as it stands in a text ---- */
-
-static void check_member(const char *text, const char *want)
-{
-    struct batch_span span = {.at = 77, .bytes = 77};
-    bool found = batch_json_member(text, strlen(text), "body", &span);
-    assert_int_equal(found, want != NULL);
-    if (!want) {
-        assert_int_equal(span.at, 77);
-        return;
-    }
-    assert_int_equal(span.bytes, strlen(want));
-    assert_memory_equal(text + span.at, want, span.bytes);
-}
-
-static void test_members_are_cut_out(void **state)
-{
-    (void)state;
-    check_member("{}", NULL);
-    check_member(" { } ", NULL);
-    check_member("{\"bod\":1,\"bodyy\":2,\"x\":\"body\"}", NULL);
-    check_member("{\"x\":{\"body\":1},\"y\":[{\"body\":2}]}", NULL);
-    check_member("{\"body\":1}", "1");
-    check_member("{ \"body\" : -1.5e3 }", "-1.5e3");
-    check_member("{\"a\":\"}\\\"\",\"body\":\"]\\\\\" , \"b\":1}", "\"]\\\\\"");
-    check_member("{\"a\":[1,{\"b\":[]}],\"body\":{\"c\":[\"}\",{}]},\"d\":null}",
-                 "{\"c\":[\"}\",{}]}");
-    check_member("{\"body\":123456789012345678901234567890}", "123456789012345678901234567890");
-    check_member("{\"body\":\"\\ud800\"}\r", "\"\\ud800\"");
-    /* The last of one name counts, as for json-c; a name may be written with escapes. */
-    check_member("{\"body\":1,\"a\":2,\"body\":[3]}", "[3]");
-    check_member("{\"b\\u006fdy\":true}", "true");
-    check_member("{\"b\\u016fdy\":true}", NULL);
-    check_member("{\"\\body\":true}", NULL);
-}
-
-static void check_set(const char *text, const char *want)
-{
-    size_t bytes = 0;
-    char *made = batch_json_set(text, strlen(text), "stream", "false", &bytes);
-    assert_non_null(made);
-    assert_string_equal(made, want);
-    assert_int_equal(bytes, strlen(want));
-    free(made);
-}
-
-static void test_a_member_is_set_in_the_text(void **state)
-{
-    (void)state;
-    check_set("{}", "{\"stream\":false}");
-    check_set(" { } ", " {\"stream\":false } ");
-    check_set("{\"n\":123456789012345678901}", "{\"stream\":false,\"n\":123456789012345678901}");
-    check_set("{\"n\":1, \"stream\" : null ,\"m\":2}", "{\"n\":1, \"stream\" : false ,\"m\":2}");
-    check_set("{\"x\":{\"stream\":true}}", "{\"stream\":false,\"x\":{\"stream\":true}}");
 }
 
 /* ---- Journal ---- */
@@ -592,8 +535,6 @@ int main(void)
         cmocka_unit_test(test_input_has_one_form),
         cmocka_unit_test(test_input_hash_follows_every_byte),
         cmocka_unit_test(test_input_of_each_form),
-        cmocka_unit_test(test_members_are_cut_out),
-        cmocka_unit_test(test_a_member_is_set_in_the_text),
         cmocka_unit_test(test_journal_cut_after_every_byte),
         cmocka_unit_test(test_journal_with_every_byte_changed),
         cmocka_unit_test(test_the_later_result_counts),
