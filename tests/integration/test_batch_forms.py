@@ -270,9 +270,11 @@ def test_an_api_that_streams_by_itself_is_asked_not_to(lab, server, provider, be
 @pytest.mark.parametrize("more", [{"max_tokens": -1}, {"n": 0}, {"max_tokens": "100"}, {"n": "2"}, {"max_tokens": None}])
 def test_what_the_provider_may_take_is_passed_on(lab, server, provider, more):
     upstream = provider()
-    batch = Batch(lab, server, upstream.url, [request(0, **more)])
+    line = request(0)
+    line["body"].update(more)
+    batch = Batch(lab, server, upstream.url, [line])
     batch.run()
-    assert json.loads(upstream.calls[0].raw) == body(0, **more)
+    assert json.loads(upstream.calls[0].raw) == line["body"]
 
 
 # ---- Success is proven ----------------------------------------------------------------------------------------------

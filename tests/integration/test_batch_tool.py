@@ -553,7 +553,7 @@ def test_wrong_use(lab, server, provider):
         assert done.returncode == 2 and not upstream.calls, (more, done)
         assert all(word in done.stderr for word in words), (more, done.stderr)
         assert not batch.journal.exists(), "an input that is mended is not another input"
-    done = lab.run(program("ration"), "batch", lab.folder / "nosuch", "--output", "x", *NAMES)
+    done = lab.run(program("ration"), "batch", lab.folder / "nosuch", "--output", "x", *NAMES, env=batch.env)
     assert done.returncode == 2 and "No such file" in done.stderr
     assert "needs --tenant" in lab.run(program("ration"), "batch", "x", "--output", "y", "--pool", POOL).stderr
     text = lab.run(program("ration"), "batch", "--help").stdout
