@@ -54,6 +54,9 @@ bool batch_json_is_exact(const char *text, size_t n)
             i++;
         else if (text[i] == '"')
             in_string = !in_string;
+        else if (!in_string && text[i] == '.' &&
+                 (i + 1 == n || text[i + 1] < '0' || text[i + 1] > '9'))
+            return false;
         else if (!in_string &&
                  (!text[i] || !strchr("{}[]:, \t\r\n0123456789+-.eEtrufalsn", text[i])))
             return false;

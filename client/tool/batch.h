@@ -92,8 +92,8 @@ struct batch_options {
 #define BATCH_HASH_START 0xcbf29ce484222325u
 uint64_t batch_hash(uint64_t hash, const void *data, size_t n);
 
-/* Of text that json-c takes as JSON: whether everybody else does. It lets pass names in single quotes, NaN, and control
- * characters within strings. */
+/* Of text that json-c takes as JSON: whether everybody else does. It lets pass names in single quotes, NaN, numbers that
+ * end with their point, and control characters within strings. */
 bool batch_json_is_exact(const char *text, size_t n);
 
 /* Milliseconds of the monotonic clock. */

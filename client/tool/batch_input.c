@@ -151,7 +151,9 @@ static json_object *parse(json_tokener *tokener, const char *text, size_t bytes,
     else if (!json_object_is_type(root, json_type_object))
         *why = "it is not a JSON object";
     else if (!batch_json_is_exact(text, bytes))
-        *why = "not valid JSON: single quotes, or a control character within a string";
+        *why = "not valid JSON: single quotes, a number without its end, or a control character "
+               "within a "
+               "string";
     else
         return root;
     json_object_put(root);

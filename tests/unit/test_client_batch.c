@@ -129,6 +129,7 @@ static void test_input_has_one_form(void **state)
     assert_false(open_text(&input, "{\"a\":1}{\"b\":2}\n"));
     assert_false(open_text(&input, "{'a':1}\n"));
     assert_false(open_text(&input, "{\"a\":NaN}\n"));
+    assert_false(open_text(&input, "{\"a\":1.}\n"));
     assert_false(open_text(&input, "{\"a\":\"\t\"}\n"));
     assert_false(open_text(&input, "\n \n"));
 }
@@ -517,6 +518,8 @@ static void test_bodies_that_are_no_json(void **state)
     check_body("", 0, "\"\"");
     check_body("{\"a\":\"\n\"}", 9, "\"{\\\"a\\\":\\\"\\n\\\"}\"");
     check_body("{'a':1}", 7, "\"{'a':1}\"");
+    check_body("{\"a\":1.}", 8, "\"{\\\"a\\\":1.}\"");
+    check_body("{\"a\":1.5e-3}", 12, "{\"a\":1.5e-3}");
     check_body("a\0b", 3, "\"a\\u0000b\"");
     check_body("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9,
                "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"");
