@@ -161,9 +161,6 @@ int profile_make_body(const struct profile *profile, const char *text, size_t n,
  */
 int profile_parse_body(const char *text, size_t n, json_object **out, char *why);
 
-/* The same on a tree, for callers that write it anew. Changes `body`; true if it did. */
-bool profile_prepare_stream(const struct profile *profile, json_object *body);
-
 /* Whether an error answer of this status says that it is the question for usage which the server refuses. */
 bool profile_refuses_usage(const struct profile *profile, int http_status, const char *body);
 

@@ -94,6 +94,7 @@ bool batch_call_prepare(struct batch_run *run, struct batch_call *call)
     if (ok) {
         call->estimate = (struct ration_amounts){0};
         profile_estimate(run->profile, &sending.read, &call->estimate);
+        call->most_output = sending.read.most_output;
         memcpy(call->url, sending.url, sizeof(call->url));
         call->custom_id = request.custom_id ? strdup(request.custom_id) : NULL;
         ok = make_body(run, call, &request, line, sending.whole) &&
@@ -290,6 +291,7 @@ static bool send_call(struct batch_run *run, struct batch_call *call, int64_t no
         .key = run->key.key,
         .body = call->body,
         .body_bytes = call->body_bytes,
+        .most_output = call->most_output,
         .timeout_ms = (uint32_t)run->options->call_timeout_ms,
         .headers = call->headers,
         .n_headers = n_headers,
@@ -399,7 +401,8 @@ static bool stops_all(struct batch_run *run, const struct upstream_answer *answe
     enum batch_stop stop = BATCH_NO_QUOTA;
     if (answer->outcome == PROFILE_EXHAUSTED)
         remedy = "no wait will help: raise the quota or the spend limit, and open the pool";
-    if (answer->outcome == PROFILE_REFUSED && answer->status == 401) {
+    if (answer->outcome == PROFILE_REFUSED &&
+        (answer->status == 401 || answer->error_status == 401)) {
         stop = BATCH_UNAUTHORIZED;
         remedy = "put the provider's key into the environment; --key-variable names the variable";
     }
@@ -489,11 +492,21 @@ static void settle_or_owe(struct batch_run *run, struct batch_call *call,
 {
     struct settlement settlement;
     settlement_of(run->profile, answer, &call->estimate, &settlement);
+    if (settlement.doubted) {
+        batch_progress_pause(&run->progress);
+        fprintf(stderr,
+                "ration: %s line %u: the provider says that %lld tokens were used, which is more "
+                "than can be; charged are %lld\n",
+                run->input->name, line_of(run, call), (long long)answer->usage.total,
+                (long long)settlement.used.tokens);
+    }
     if (settle(run, call, &settlement)) {
         leave(run, call, again);
         return;
     }
     call->owed = settlement;
+    if (settlement.report.exhausted)
+        call->owed.report.retry_after_ms = 0; /* it was how long the pool is to be closed */
     call->owed.report.exhausted = NULL;
     call->owed.report.seen = NULL;
     call->owed.report.n_seen = 0;

@@ -38,6 +38,7 @@ struct batch_call {
     struct upstream *up;          /* made when first needed, kept */
     char id[RATION_MAX_ID_BYTES]; /* of the reservation; "": none was asked for */
     struct ration_amounts estimate;
+    int64_t most_output; /* as the body says; 0: it does not */
     /* Of ASKING and SENT: */
     char *custom_id; /* NULL: a plain body */
     char *body;
