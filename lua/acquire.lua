@@ -137,7 +137,7 @@ do
         grant_all(o.cost, fit, fit, r.class, r.deadline, now)
         keep_all(r.deadline, o.ttl)
         slice_keep(o.slice, r.deadline, o.ttl)
-        r.states = r.states .. string.rep('o', fit)
+        r.states = r.states .. rep('o', fit)
         record_put(r)
         return fit
     end
@@ -146,9 +146,6 @@ do
     function acquire(now)
         local cost, had, r = o.cost, 0, nil
         if o.estimates then
-            if not know.learned_cost then
-                know.open_learned()
-            end
             know.learned_cost(cost)
         end
         local known = know.of[o[1]]

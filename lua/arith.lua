@@ -1,13 +1,4 @@
--- decide: decides a whole batch of operations over every limit of their buckets, in one atomic step.
---
--- This script is put together from the files of this folder in the order that lua/CMakeLists.txt gives. README.md beside
--- this file has its contract: KEYS, the packed argument, the packed answer, what is kept where, and what each step costs.
---
--- Lua's numbers are doubles: integers are exact below 2^53 and nothing here may leave that range. Amounts are at most
--- 10^13 and costs at most 10^12, so sums are far from it; products are not, and go through mul_div.
-
-local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
-local EXACT = 2 ^ 53
+-- Exact multiplication and division beyond 2^53.
 
 -- (a * b + c) / m as an exact quotient and remainder, for a < 2^53, m < 2^44, c < m. The quotient must be below 2^53,
 -- which callers make sure of beforehand; the product need not be.

@@ -1,7 +1,7 @@
 -- audit: reads the books of some pools, and counts the outstanding reservations of some slices one by one.
 --
 -- KEYS      for each pool its levels and its slots; then slices
--- ARGV[1]   I2 pools   I6 the number of the second (1024 ms) from which on a deadline counts as outstanding; 0: the
+-- argument  I2 pools   I6 the number of the second (1024 ms) from which on a deadline counts as outstanding; 0: the
 --           store's current one
 -- Returns   I6 the second that was used
 --           for each pool   6 x 6 i8: granted, reported, expired, cancelled, spent, outstanding, each of requests, tokens,
@@ -10,75 +10,78 @@
 --                           I6 x 6 outstanding estimates
 -- Writes nothing. Cost: one HGETALL a slice (some hundred fields at the most) and one a pool's slots (some thousands).
 
-local unpack_bytes, pack_bytes, floor = struct.unpack, struct.pack, math.floor
-local NUMBERS, BOOKS = 6, 6
-local EXPIRED, OUTSTANDING = 3, 6
-local STORED = { 1, 3, 4, 5, 6, 2 } -- where each of the books stands in the store (lua/books.lua), in the order of the answer
+local audit
 
-local n_pools, second = unpack_bytes('<I2I6', ARGV[1])
-if second == 0 then
-    local time = redis.call('TIME')
-    second = floor((time[1] * 1000 + floor(time[2] / 1000)) / 1024)
-end
-local answer = { pack_bytes('<I6', second) }
+do
+    local NUMBERS, BOOKS = 6, 6
+    local EXPIRED, OUTSTANDING = 3, 6
+    local STORED = { 1, 3, 4, 5, 6, 2 } -- where each of the books stands in the store (lua/books.lua), in the order of the answer
 
--- The levels end with the books (lua/bucket.lua). Seconds that have passed since they were written count as expired.
-local function read_books(levels, slots)
-    local books = {}
-    for book = 1, BOOKS do
-        local first = levels and #levels - 7 * NUMBERS * (BOOKS - STORED[book] + 1)
-        for i = 1, NUMBERS do
-            books[(book - 1) * NUMBERS + i] = levels and unpack_bytes('<i7', levels, first + 7 * (i - 1) + 1) or 0
-        end
-    end
-    local function expire(owed)
-        for i = 1, NUMBERS do
-            books[(EXPIRED - 1) * NUMBERS + i] = books[(EXPIRED - 1) * NUMBERS + i] + owed[i]
-            books[(OUTSTANDING - 1) * NUMBERS + i] = books[(OUTSTANDING - 1) * NUMBERS + i] - owed[i]
-        end
-    end
-    if levels then
-        local latest = { unpack_bytes('<I7i7i7i7i7i7i7', levels, #levels - 7 * (NUMBERS * BOOKS + 7) + 1) }
-        if table.remove(latest, 1) < second then
-            expire(latest)
-        end
-    end
-    local fields = redis.call('HGETALL', slots)
-    for f = 1, #fields, 2 do
-        local n = tonumber(string.match(fields[f], '^o:(%d+)$'))
-        if n and n < second then
-            expire({ cmsgpack.unpack(fields[f + 1]) })
-        end
-    end
-    for i = 1, NUMBERS * BOOKS do
-        books[i] = pack_bytes('<i8', books[i])
-    end
-    return table.concat(books)
-end
-
-local function count_slice(slice)
-    local fields, records = redis.call('HGETALL', slice), {}
-    for f = 1, #fields, 2 do
-        local packed = fields[f] ~= 'n' and { cmsgpack.unpack(fields[f + 1]) } or {}
-        local check, states, deadline = packed[1], packed[2], packed[3]
-        if deadline and floor(deadline / 1024) >= second then
-            local _, out = string.gsub(states, 'o', 'o')
-            local sum = { 0, 0, 0, 0, 0 }
-            for at = 7, #packed, 7 do
-                for u = 1, 5 do
-                    sum[u] = sum[u] + packed[at + u] * out
-                end
+    -- The levels end with the books (lua/bucket.lua). Seconds that have passed since they were written count as expired.
+    local function read_books(levels, slots, second)
+        local books = {}
+        for book = 1, BOOKS do
+            local first = levels and #levels - 7 * NUMBERS * (BOOKS - STORED[book] + 1)
+            for i = 1, NUMBERS do
+                books[(book - 1) * NUMBERS + i] = levels and unpack_bytes('<i7', levels, first + 7 * (i - 1) + 1) or 0
             end
-            records[#records + 1] = pack_bytes('<I6I6I6I6I6I6I6', check, sum[1], sum[2], sum[3], sum[4], sum[5], out)
         end
+        local function expire(owed)
+            for i = 1, NUMBERS do
+                books[(EXPIRED - 1) * NUMBERS + i] = books[(EXPIRED - 1) * NUMBERS + i] + owed[i]
+                books[(OUTSTANDING - 1) * NUMBERS + i] = books[(OUTSTANDING - 1) * NUMBERS + i] - owed[i]
+            end
+        end
+        if levels then
+            local latest = { unpack_bytes('<I7i7i7i7i7i7i7', levels, #levels - 7 * (NUMBERS * BOOKS + 7) + 1) }
+            if table.remove(latest, 1) < second then
+                expire(latest)
+            end
+        end
+        for f = 1, #slots, 2 do
+            local n = tonumber(string.match(slots[f], '^o:(%d+)$'))
+            if n and n < second then
+                expire({ cmsgpack.unpack(slots[f + 1]) })
+            end
+        end
+        for i = 1, NUMBERS * BOOKS do
+            books[i] = pack_bytes('<i8', books[i])
+        end
+        return concat(books)
     end
-    return pack_bytes('<I2', #records) .. table.concat(records)
-end
 
-for i = 1, n_pools do
-    answer[#answer + 1] = read_books(redis.call('GET', KEYS[2 * i - 1]), KEYS[2 * i])
+    local function count_slice(fields, second)
+        local records = {}
+        for f = 1, #fields, 2 do
+            local packed = fields[f] ~= 'n' and { cmsgpack.unpack(fields[f + 1]) } or {}
+            local check, states, deadline = packed[1], packed[2], packed[3]
+            if deadline and floor(deadline / 1024) >= second then
+                local _, out = string.gsub(states, 'o', 'o')
+                local sum = { 0, 0, 0, 0, 0 }
+                for at = 7, #packed, 7 do
+                    for u = 1, 5 do
+                        sum[u] = sum[u] + packed[at + u] * out
+                    end
+                end
+                records[#records + 1] = pack_bytes('<I6I6I6I6I6I6I6', check, sum[1], sum[2], sum[3], sum[4], sum[5], out)
+            end
+        end
+        return pack_bytes('<I2', #records) .. concat(records)
+    end
+
+    function audit(keys, args)
+        local n_pools, second = unpack_bytes('<I2I6', args[1])
+        if second == 0 then
+            local time = redis_call('TIME')
+            second = floor((time[1] * 1000 + floor(time[2] / 1000)) / 1024)
+        end
+        local answer = { pack_bytes('<I6', second) }
+        for i = 1, n_pools do
+            answer[#answer + 1] = read_books(redis_call('GET', keys[2 * i - 1]), redis_call('HGETALL', keys[2 * i]), second)
+        end
+        for i = 2 * n_pools + 1, #keys do
+            answer[#answer + 1] = count_slice(redis_call('HGETALL', keys[i]), second)
+        end
+        return concat(answer)
+    end
 end
-for i = 2 * n_pools + 1, #KEYS do
-    answer[#answer + 1] = count_slice(KEYS[i])
-end
-return table.concat(answer)

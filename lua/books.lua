@@ -24,6 +24,7 @@ do
     local grants, grants_second = {}, {} -- summed up, and the second of their deadlines
 
     function books_new(b)
+        grants[b], grants_second[b], cold_of[b], owed_of[b] = nil, nil, nil, nil
         local books = {}
         for i = 1, HOT_FIELDS + COLD_FIELDS do
             books[i] = 0
@@ -32,8 +33,9 @@ do
     end
 
     function books_unpack(b, raw, at)
+        grants[b], grants_second[b], owed_of[b] = nil, nil, nil
         books_of[b] = { unpack_bytes(HOT, raw, at) }
-        cold_of[b] = string.sub(raw, at + HOT_BYTES)
+        cold_of[b] = sub(raw, at + HOT_BYTES)
     end
 
     local function warm(b)

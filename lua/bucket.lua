@@ -45,16 +45,13 @@ do
     end
 
     local function take_lows(raw, at, s, n)
-        lows[s] = string.sub(raw, at, at + n * LOW_BYTES - 1)
+        lows[s] = sub(raw, at, at + n * LOW_BYTES - 1)
         return at + n * LOW_BYTES
     end
 
     local function unpack_extras(raw, at, s, extras)
         if extras % 2 == 1 then
             held[s], classes[s], at = unpack_bytes('<I7I2', raw, at)
-            if not hold_add then
-                holds_open()
-            end
         end
         if floor(extras / 2) % 2 == 1 then
             since[s], at = unpack_bytes('<I6', raw, at)
@@ -123,7 +120,7 @@ do
 
         local set, base, at, before = set_of[b], first_of[b], HEAD_BYTES + 1, {}
         changed[b] = true
-        for i = 1, string.byte(raw, 2) do
+        for i = 1, byte(raw, 2) do
             local sig, extras
             at, sig, extras = unpack_limit(raw, at, states + i)
             before[i] = { sig = sig, extras = extras, s = states + i }
@@ -173,7 +170,7 @@ do
 
     local function open_limits(b, raw, now)
         local set, base, at = set_of[b], first_of[b], HEAD_BYTES + 1
-        local same, extras = string.byte(raw, 2) == #set, {}
+        local same, extras = byte(raw, 2) == #set, {}
         for j = 1, #set do
             if not same then
                 break
@@ -214,7 +211,7 @@ do
         elseif plain_of[b] and plain_open(b, raw, now) then
             return
         else
-            plain_of[b] = nil
+            plain_of[b] = false
             at = open_limits(b, raw, now)
         end
         if books_of[b] then
@@ -285,10 +282,10 @@ do
                 gone[#gone + 1] = field
             else
                 kept[#kept + 1] = field
-                kept[#kept + 1] = string.format('%d', value)
+                kept[#kept + 1] = format('%d', value)
             end
         end
-        for n, owed in pairs(owed_of[b] or NOTHING) do
+        for n, owed in pairs(books_of[b] and owed_of[b] or NOTHING) do
             if owed[6] <= 0 then
                 gone[#gone + 1] = 'o:' .. n
             else
@@ -311,7 +308,7 @@ do
         -- What stands in the slots may be forgotten when nothing counts any more, the open slot included: `used` is the sum of
         -- all. What is held may not before it was charged, and how long that takes is known to the levels only.
         if #kept > 0 or slots.opened or holds_any(b) then
-            redis_call('PEXPIREAT', slots.key, string.format('%d', expiry))
+            redis_call('PEXPIREAT', slots.key, format('%d', expiry))
         end
     end
 
@@ -324,7 +321,7 @@ do
         if books_of[b] then
             packed[2 * n + 2] = books_pack(b)
         end
-        return table.concat(packed)
+        return concat(packed)
     end
 
     function bucket_write(b, now)
@@ -338,7 +335,7 @@ do
         if stays then
             redis_call('SET', key_of[b], packed, 'KEEPTTL')
         else
-            redis_call('SET', key_of[b], packed, 'PXAT', string.format('%d', expiry))
+            redis_call('SET', key_of[b], packed, 'PXAT', format('%d', expiry))
         end
         if slots_of[b] then
             bucket_write_slots(b, expiry)

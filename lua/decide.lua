@@ -20,7 +20,7 @@ local function peek(now)
             rows[n] = pack_bytes('<i8i8', set[j].capacity - in_use, in_use > 0 and limit_wait(s, 0, now) or 0)
         end
     end
-    return answer(PEEKED, n) .. table.concat(rows)
+    return answer(PEEKED, n) .. concat(rows)
 end
 
 local function decide_op(now)
@@ -28,35 +28,24 @@ local function decide_op(now)
     if kind == ACQUIRE then
         return answer(acquire(now))
     elseif kind == REPORT or kind == CANCEL then
-        if not settle then
-            settle_open()
-        end
         return answer(settle(now))
     end
     unfold_all()
     if kind == RENEW then
-        if not renew then
-            renew_open()
-        end
         return answer(renew(now))
     elseif kind == PEEK then
         return peek(now)
     elseif kind == FORGIVE then
-        if not forgive then
-            forgive_open()
-        end
         return forgive(now)
-    end
-    if not know.operate then
-        know.open()
     end
     return know.operate(now)
 end
 
-local function stale(sets, now)
-    for i = 1, #sets do
+-- Is some set's period not the one that it is at `now`? Then the server's clock is not the store's.
+local function stale(sets, n, now)
+    for i = 1, n do
         local set = sets[i]
-        for j = 1, #set do
+        for j = 1, set.calendar and #set or 0 do
             if set[j].algorithm == CALENDAR and calendar_stale(set[j], now) then
                 return true
             end
@@ -65,61 +54,32 @@ local function stale(sets, now)
     return false
 end
 
-local function open_slices(keys_from, clock)
+-- A bucket of another format: read as ours it would be nonsense, and as nothing it would be forgotten: both could admit too much.
+local function other_format(b, raw)
+    return redis.error_reply('ERR ' .. key_of[b] .. ' was written by another version of rationd (format ' .. byte(raw)
+        .. ', this one has ' .. LEVELS_FORMAT .. '): go back to that version, or delete the key, which forgets what was used')
+end
+
+local function open_slices(from, clock)
     local slices = {}
-    for i = keys_from, #KEYS do
-        slices[#slices + 1] = { key = KEYS[i], clock = clock, fields = {}, expiry = 0, dirty = false }
+    for i = from, #batch_keys do
+        slices[#slices + 1] = slice_new(batch_keys[i], clock)
     end
     return slices
 end
 
--- The records that operations will want, in one call a slice. Reports and the like come first in a batch; whatever comes after
--- the first plain acquire is fetched when its turn comes.
-local function fetch_records(input, at, n, slices)
-    records_open()
-    for i = 1, #slices do
-        slice_open(slices[i])
+-- The levels of all buckets, and behind them what is known of pools. Returns the values and the time that decides, or nil and
+-- which bucket cannot be read.
+local function read_levels(n_buckets, clock)
+    for i = 1, know.n do
+        key_of[n_buckets + i] = know.keys[i]
     end
-    for _ = 1, n do
-        at = read_op(input, at, slices)
-        if o.kind == ACQUIRE and not o.again then
-            break
-        elseif o.slice then
-            o.slice.wanted[#o.slice.wanted + 1] = o.nonce
-        end
-    end
-    for i = 1, #slices do
-        slice_fetch(slices[i])
-    end
-end
-
-local function decide(input)
-    local version, way, n_sets, n_buckets, n_estimates, n_ops, at = unpack_bytes('<I1I1I2I2I2I2', input)
-    if version ~= 3 then
-        return redis.error_reply('ERR this server speaks another version of the script: ' .. version)
-    end
-    local sets, keys_from, any_holds
-    sets, at, any_holds = read_sets(input, at, n_sets)
-    if any_holds then
-        holds_open()
-    end
-    keys_from, at = read_buckets(input, at, n_buckets, sets)
-    know.estimates_from, keys_from = keys_from, keys_from + n_estimates
-    for i = 1, #know.keys do
-        key_of[n_buckets + i] = know.keys[i] -- read together with the levels
-    end
-
-    local time = redis_call('TIME')
-    local clock = time[1] * 1000 + floor(time[2] / 1000)
-    local now, raw = clock, {}
+    local now, raw = clock, NOTHING
     if n_buckets > 0 then
-        raw = redis_call('MGET', unpack(key_of))
+        raw = redis_call('MGET', unpack(key_of, 1, n_buckets + know.n))
         for b = 1, n_buckets do
-            if raw[b] and string.byte(raw[b]) ~= LEVELS_FORMAT then
-                -- Read as ours they would be nonsense, and as nothing they would be forgotten: both could admit too much.
-                return redis.error_reply('ERR ' .. key_of[b] .. ' was written by another version of rationd (format '
-                    .. string.byte(raw[b]) .. ', this one has ' .. LEVELS_FORMAT .. '): go back to that version, or delete the'
-                    .. ' key, which forgets what was used')
+            if raw[b] and byte(raw[b]) ~= LEVELS_FORMAT then
+                return nil, other_format(b, raw[b])
             end
             local last = bucket_last(b, raw[b])
             if last and last > now then
@@ -127,37 +87,23 @@ local function decide(input)
             end
         end
     end
-    if stale(sets, now) then
-        return pack_bytes('<I1I6I6', 1, clock, now)
-    end
+    return raw, now
+end
+
+local function open_all(raw, n_buckets, now)
     for b = 1, n_buckets do
         bucket_open(b, raw[b], now)
     end
-    for i = 1, #know.buckets do
+    for i = 1, know.n do
         if raw[n_buckets + i] then
-            if not know.read then
-                know.open()
-            end
             know.read(know.buckets[i], raw[n_buckets + i], now)
         end
     end
-    local slices = open_slices(keys_from, clock)
-    if way % 2 == 1 then
-        fetch_records(input, at, n_ops, slices)
-    end
+end
 
-    local answers = { pack_bytes('<I1I6I6', 0, clock, now) }
-    for i = 1, n_ops do
-        at = read_op(input, at, slices)
-        answers[i + 1] = decide_op(now)
-    end
-
-    if know.write then
-        know.write(now)
-    end
-    if know.learned_write then
-        know.learned_write(now)
-    end
+local function write_all(slices, n_buckets, now)
+    know.write(now)
+    know.learned_write(now)
     for b = 1, n_buckets do
         if dirty[b] then
             bucket_write(b, now)
@@ -166,7 +112,41 @@ local function decide(input)
     for i = 1, #slices do
         slice_write(slices[i])
     end
-    return table.concat(answers)
 end
 
-return decide(ARGV[1])
+local sets = {} -- of this batch
+
+local function decide(keys, args)
+    local input = args[1]
+    local version, n_sets, n_buckets, n_estimates, n_ops, at = unpack_bytes('<I1I2I2I2I2', input)
+    if version ~= 4 then
+        return redis.error_reply('ERR this server speaks another version of the script: ' .. version)
+    end
+    batch_keys = keys
+    for i = 1, n_sets do
+        sets[i], at = read_set(input, at)
+    end
+    local keys_from
+    keys_from, at = read_buckets(input, at, n_buckets, sets)
+    know.estimates_from = keys_from
+    know.learned_begin()
+
+    local time = redis_call('TIME')
+    local clock = time[1] * 1000 + floor(time[2] / 1000)
+    local raw, now = read_levels(n_buckets, clock)
+    if not raw then
+        return now -- the error
+    elseif stale(sets, n_sets, now) then
+        return pack_bytes('<I1I6I6', 1, clock, now)
+    end
+    open_all(raw, n_buckets, now)
+    local slices = open_slices(keys_from + n_estimates, clock)
+
+    local answers = { pack_bytes('<I1I6I6', 0, clock, now) }
+    for i = 1, n_ops do
+        at = read_op(input, at, slices)
+        answers[i + 1] = decide_op(now)
+    end
+    write_all(slices, n_buckets, now)
+    return concat(answers)
+end

@@ -8,7 +8,7 @@
 
 local forgive
 
-local function forgive_open() -- when the first such operation comes
+do
     local FORGIVEN, STATE = 11, 'f'
 
     -- Out of the open slot, then out of those before it.
@@ -54,7 +54,7 @@ local function forgive_open() -- when the first such operation comes
         for i = 1, #amounts do
             rows[i] = pack_bytes('<i8i8', amounts[i], 0)
         end
-        return pack_bytes('<I1I1I1I1i8', FORGIVEN, #amounts, 0, 0, 0) .. table.concat(rows)
+        return pack_bytes('<I1I1I1I1i8', FORGIVEN, #amounts, 0, 0, 0) .. concat(rows)
     end
 
     function forgive(now)

@@ -1,9 +1,8 @@
--- What is held until a deadline: by limits that count at the end of a call, and by `concurrent`. The functions are made
--- when the first such limit comes: making a closure costs, and most batches have none.
+-- What is held until a deadline: by limits that count at the end of a call, and by `concurrent`.
 
 local hold_add, hold_sub, holds_between, holds_turn
 
-local function holds_open()
+do
     local HELD_AHEAD = 130
 
     local function held_field(limit, class, deadline)

@@ -18,16 +18,12 @@
 
 local CLOSED = 253 -- in the place of a limit that refuses; as PAUSED and CIRCUIT below
 
-function know.open()
-    local floor, ceil, min, max, redis_call = math.floor, math.ceil, math.min, math.max, redis.call
-    local unpack_bytes, pack_bytes = struct.unpack, struct.pack
-    local CANCEL, OPEN_POOL, CLOSE_POOL, SHOWN = 4, 6, 7, 10
+do
+    local SHOWN = 10
     local PAUSED, CIRCUIT = 255, 254
     local QUARTERS, SLOWEST = 4, 8
     local LONGEST_PAUSE, LONGEST_CLOSING = 86400000, 32 * 86400000
     local CLOSED_FOR = 2 ^ 38 -- every key has an expiry: nearly nine years
-
-    know.open_seen()
 
     local function knowledge_of(b)
         local k = know.of[b]
@@ -129,11 +125,11 @@ function know.open()
         if k.seen then
             packed = packed .. know.seen_pack(k.seen)
         end
-        redis_call('SET', key, packed, 'PXAT', string.format('%d', expiry))
+        redis_call('SET', key, packed, 'PXAT', format('%d', expiry))
     end
 
     function know.write(now)
-        for i = 1, #know.buckets do
+        for i = 1, know.n do
             local k = know.of[know.buckets[i]]
             if k and k.seen and dirty[k.b] then
                 know.seen_observe(k, now)

@@ -5,18 +5,20 @@
 -- a key of tenant and pool. From eight calls on they are believed; at two hundred all counts are halved, so that what was long
 -- ago fades. Packed: I1 format (1)  40 x I2.
 
-function know.open_learned()
-    local floor, min, max, redis_call = math.floor, math.min, math.max, redis.call
-    local unpack_bytes, pack_bytes = struct.unpack, struct.pack
+do
     local CLASSES, BELIEVED, MOST = 40, 8, 200
     local ONE = 1000000
     local LIVES = 86400000
-    local books = {}
+    local books = {} -- of this batch: shares by key
     local bounds = {} -- the largest share of each class, in millionths
     for i = 1, CLASSES do
         bounds[i] = floor(ONE * 2 ^ ((1 - i) / 4))
     end
     local FORMAT = '<' .. string.rep('I2', CLASSES)
+
+    function know.learned_begin()
+        books = next(books) and {} or books
+    end
 
     local function shares_of(key)
         local shares = books[key]

@@ -15,10 +15,7 @@
 -- Packed, at the end of a pool's knowledge: I1 limits  I6 watched until  I6 first tick  of each limit: I3 sig  I6 charged,
 -- then for each tick in which the pool changed: I6 tick, of each limit: i6 its highest level - charged
 
-function know.open_seen()
-    local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
-    local unpack_bytes, pack_bytes = struct.unpack, struct.pack
-    local CALENDAR, CONCURRENT = 2, 3
+do
     local TICK, TRAVEL = 500, 250
     local TICKS = 120
     local WATCH = 600000
@@ -44,7 +41,7 @@ function know.open_seen()
         for j = 1, n do
             seen.sigs[j], seen.charged[j], at = unpack_bytes('<I3I6', raw, at)
         end
-        seen.ticks = string.sub(raw, at)
+        seen.ticks = sub(raw, at)
         if seen.until_ms > now and same_limits(seen, set_of[k.b]) then
             k.seen = seen
         end
@@ -72,9 +69,9 @@ function know.open_seen()
             end
             entry = entry .. pack_bytes('<i6', level)
         end
-        local kept = same and string.sub(seen.ticks, 1, last - 1) or seen.ticks
+        local kept = same and sub(seen.ticks, 1, last - 1) or seen.ticks
         if #kept >= TICKS * size then
-            kept = string.sub(kept, size + 1)
+            kept = sub(kept, size + 1)
             seen.first = max(seen.first, (unpack_bytes('<I6', kept)))
         end
         seen.ticks, k.dirty = kept .. entry, true

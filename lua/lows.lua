@@ -6,14 +6,13 @@
 -- times and lows rising, so that since a charge made at or after an entry's time (and before the next one's) the level
 -- has never been below that low; since `top` it has never been below what it is now. They stay packed: a charge looks at the
 -- last one only, and hardly ever adds one.
---
--- Gives the functions `fall`, `add` and `refund`, to whoever needs them.
 
-local function lows_open()
-    local LOW, LOW_BYTES, LOWS = '<I6I7I5', 18, 4 -- so many are remembered
+local lows_fall, lows_add, level_refund
+local LOW_BYTES = 18
+
+do
+    local LOW, LOWS = '<I6I7I5', 4 -- so many are remembered
     local LIST_FORMATS = { LOW, '<I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5I6I7I5' }
-    local NOTHING = {}
-    local unpack_bytes, pack_bytes, sub = struct.unpack, struct.pack, string.sub
 
     local function lows_unpack(packed)
         local n = #packed / LOW_BYTES
@@ -27,7 +26,7 @@ local function lows_open()
     end
 
     -- Lows above (u, r), what is missing now, are none any more. Returns the lows and `top`.
-    local function lows_fall(packed, since_top, u, r)
+    function lows_fall(packed, since_top, u, r)
         local n = #packed
         while n > 0 do
             local at, low, low_rem = unpack_bytes(LOW, packed, n - LOW_BYTES + 1)
@@ -58,7 +57,7 @@ local function lows_open()
     end
 
     -- What was missing since `at` becomes a low; or the last one stands for it, too, unless it is less than half.
-    local function lows_add(packed, at, u, r)
+    function lows_add(packed, at, u, r)
         local n = #packed
         if n > 0 then
             local _, low = unpack_bytes(LOW, packed, n - LOW_BYTES + 1)
@@ -85,7 +84,7 @@ local function lows_open()
     end
 
     -- Gives back up to `amount` of a charge made at `from`, of what is missing (u, r) with its lows. Returns the four anew.
-    local function level_refund(packed, since_top, u, r, per, amount, from)
+    function level_refund(packed, since_top, u, r, per, amount, from)
         local since, list, low, low_rem = from >= since_top, NOTHING, u, r
         if not since then
             low, low_rem = 0, 0
@@ -126,6 +125,4 @@ local function lows_open()
         packed, since_top = lows_fall(lows_pack(list), since_top, left, left_rem)
         return packed, since_top, left, left_rem
     end
-
-    return { fall = lows_fall, add = lows_add, refund = level_refund }
 end

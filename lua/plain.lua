@@ -12,7 +12,6 @@ local plain_read, plain_open, plain_new, plain_fit, plain_charge, plain_settle, 
 
 do
     local HEAD_BYTES, LIMIT_BYTES = 16, 21
-    local sub = string.sub
 
     -- What is stored, if it may be a plain bucket's.
     function plain_read(b, raw)
@@ -174,6 +173,6 @@ do
             used[s], rem[s], top[s], lows[s] = t[place + 3], t[place + 4], t[place + 5], t[5 + 5 * #set + j]
             place = place + 5
         end
-        plain_of[b] = nil
+        plain_of[b] = false
     end
 end

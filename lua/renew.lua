@@ -2,7 +2,7 @@
 
 local renew
 
-local function renew_open() -- when the first renewal comes
+do
     -- Moves what is held to the new deadline.
     local function move_holds(r, deadline, class)
         for i = 1, o.targets do

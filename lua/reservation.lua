@@ -7,30 +7,12 @@
 -- estimates}. The first part is what was granted, the others what was added since. When no member is outstanding any more
 -- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
---
--- These functions are made when the first operation comes that wants a record; a plain acquire only writes one (slices.lua).
 
-local slice_open, slice_fetch, record_get, record_put, record_pack, member_state, member_mark, member_find, member_move,
+local record_get, record_put, record_pack, member_state, member_mark, member_find, member_move,
     record_estimate, record_add_part
 
-local function records_open()
+do
     local PARTS = 8
-
-    -- Records by nonce: as they stand in the store, unpacked, and changed.
-    function slice_open(slice)
-        slice.wanted, slice.raw, slice.records, slice.dirty = {}, {}, {}, {}
-    end
-
-    function slice_fetch(slice)
-        local nonces = slice.wanted
-        for first = 1, #nonces, 500 do
-            local last = min(first + 499, #nonces)
-            local values = redis_call('HMGET', slice.key, unpack(nonces, first, last))
-            for i = first, last do
-                slice.raw[nonces[i]] = values[i - first + 1]
-            end
-        end
-    end
 
     local function record_unpack(slice, nonce, raw)
         local packed = { cmsgpack.unpack(raw) }
@@ -67,10 +49,7 @@ local function records_open()
     function record_get(slice, nonce)
         local r = slice.records[nonce]
         if r == nil then
-            local raw = slice.raw[nonce]
-            if raw == nil then
-                raw = redis_call('HGET', slice.key, nonce)
-            end
+            local raw = slice.packed[nonce] or redis_call('HGET', slice.key, nonce)
             r = raw and record_unpack(slice, nonce, raw) or false
             slice.records[nonce] = r
         end
@@ -87,11 +66,11 @@ local function records_open()
     end
 
     function member_state(r, member)
-        return string.sub(r.states, member + 1, member + 1)
+        return sub(r.states, member + 1, member + 1)
     end
 
     function member_mark(r, member, state)
-        r.states = string.sub(r.states, 1, member) .. state .. string.sub(r.states, member + 2)
+        r.states = sub(r.states, 1, member) .. state .. sub(r.states, member + 2)
         record_put(r)
     end
 

@@ -2,7 +2,7 @@
 
 local settle
 
-local function settle_open() -- when the first report or cancel comes
+do
     -- Corrects one limit: `use` instead of the estimate that the parts charged.
     local function settle_limit(s, r, use, estimate, cancelled, late, now)
         local limit = limit_of[s]
@@ -60,9 +60,6 @@ local function settle_open() -- when the first report or cancel comes
         local estimate = record_estimate(r)
         local use = cancelled and NOTHING_USED or actual_use(o.stated, o.cost, estimate, r.split_unknown, o.partial)
         if o.news or know.of[o[1]] then
-            if not know.report then
-                know.open()
-            end
             know.report(r, use, now)
         end
         for i = 1, o.targets do
@@ -84,9 +81,6 @@ local function settle_open() -- when the first report or cancel comes
         end
         member_mark(r, member, late and 'l' or cancelled and 'c' or 's')
         if o.estimates and r.most > 0 and #r.parts == 1 then
-            if not know.learned_teach then
-                know.open_learned()
-            end
             know.learned_teach(r.most, use[4])
             return late and LATE or SETTLED, 0, 1, 0, estimate[4] - use[4] -- how wrong it was
         end

@@ -2,12 +2,17 @@
 -- seconds, so that a batch writes all of its records with one HSET and whole slices expire by themselves. What a record
 -- holds is told in reservation.lua.
 
-local slice_keep, record_write_new, slice_write
+local slice_new, slice_keep, record_write_new, slice_write
 
 local GRACE = 60000 -- a late report is still counted for as long as the reservation lived, at least a minute
 
 do
     local ROUND = 4096 -- slices' expiry is rounded up, so that it is not written with each batch
+
+    -- Records by nonce: new ones as they were packed, unpacked ones (false: there is none), and which of those changed; `fields` is what goes into the store as it is.
+    function slice_new(key, clock)
+        return { key = key, clock = clock, fields = {}, expiry = 0, packed = {}, records = {}, dirty = {}, names = false }
+    end
 
     -- A slice stays until the last of its records can no longer be reported.
     function slice_keep(slice, deadline, ttl)
@@ -20,11 +25,9 @@ do
     -- A new record of one part goes straight into its packed form.
     function record_write_new(n, deadline, class, now)
         local slice, cost = o.slice, o.cost
-        local raw = cmsgpack.pack(o.check, n == 1 and 'o' or string.rep('o', n), deadline, class,
+        local raw = cmsgpack.pack(o.check, n == 1 and 'o' or rep('o', n), deadline, class,
             (o.split_unknown and 1 or 0) + 2 * o.most, '', deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
-        if slice.dirty then
-            slice.raw[o.nonce], slice.records[o.nonce], slice.dirty[o.nonce] = raw, nil, nil
-        end
+        slice.packed[o.nonce], slice.records[o.nonce], slice.dirty[o.nonce] = raw, nil, nil
         local fields = slice.fields
         fields[#fields + 1] = o.nonce
         fields[#fields + 1] = raw
@@ -32,7 +35,7 @@ do
 
     function slice_write(slice)
         local fields = slice.fields
-        for nonce in pairs(slice.dirty or NOTHING) do
+        for nonce in pairs(slice.dirty) do
             fields[#fields + 1] = nonce
             fields[#fields + 1] = record_pack(slice.records[nonce])
         end
@@ -50,7 +53,7 @@ do
         if slice.expiry > 0 then
             local lives = redis_call('PTTL', slice.key)
             if lives < 0 or lives + slice.clock < slice.expiry then
-                redis_call('PEXPIREAT', slice.key, string.format('%d', ceil(slice.expiry / ROUND) * ROUND))
+                redis_call('PEXPIREAT', slice.key, format('%d', ceil(slice.expiry / ROUND) * ROUND))
             end
         end
     end

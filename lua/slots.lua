@@ -8,7 +8,6 @@
 -- A reservation's deadline is a multiple of 2^class ms, class being the largest with 64 * 2^class <= ttl: so each class has
 -- at most 130 deadlines ahead of it, and those that have passed can be named without being listed.
 
-local redis_call = redis.call
 local slots_fetch, slot_get, slot_set, held_class
 
 do

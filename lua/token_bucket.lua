@@ -1,10 +1,6 @@
 -- Token bucket. What is missing from full is `used` less the fraction `rem` / per that has come in of its last unit: it falls
 -- by amount / per a millisecond, never below zero, and may exceed the capacity (debt).
 
-local LOW_BYTES = 18
-local NOTHING = {} -- whatever is empty; no lows are ''
-local lows_of = lows_open()
-local lows_fall, lows_add, level_refund = lows_of.fall, lows_of.add, lows_of.refund
 local bucket_charge, bucket_refund, bucket_refresh, bucket_wait
 
 do

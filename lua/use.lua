@@ -4,7 +4,6 @@
 -- input and output stand for all of it. partial: the call was cut short. Units 1 - 5 are those of cost arrays.
 
 local function actual_use(stated, cost, estimate, split_unknown, partial)
-    local max = math.max
     local tokens, input, output = stated % 4 >= 2, stated % 8 >= 4, stated % 16 >= 8
     local use = {
         stated % 2 == 1 and cost[1] or estimate[1], tokens and cost[2] or estimate[2], input and cost[3] or estimate[3],

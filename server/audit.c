@@ -257,7 +257,7 @@ static void count_slices(struct audit *a)
     }
     char argument[8];
     pack_argument(a, 0, argument);
-    if (store_eval(a->store, SCRIPT_AUDIT, n, keys, bytes, argument, sizeof argument, on_counts,
+    if (store_call(a->store, FUNCTION_AUDIT, n, keys, bytes, argument, sizeof argument, on_counts,
                    a) < 0)
         begin_again(a, store_trouble(a->store));
 }
@@ -371,7 +371,7 @@ static void read_books(struct audit *a, store_reply_fn *reply)
     }
     char argument[8];
     pack_argument(a, a->n, argument);
-    bool sent = made && store_eval(a->store, SCRIPT_AUDIT, n, (const char *const *)keys, bytes,
+    bool sent = made && store_call(a->store, FUNCTION_AUDIT, n, (const char *const *)keys, bytes,
                                    argument, sizeof argument, reply, a) == 0;
     for (size_t i = 0; keys && i < n; i++)
         free(keys[i]);

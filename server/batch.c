@@ -191,7 +191,7 @@ static void send_batch(struct lane *lane)
         end_batch(lane, OP_UNAVAILABLE);
         return;
     }
-    if (store_eval(b->store, SCRIPT_DECIDE, batch->n_keys, batch->keys, batch->key_bytes,
+    if (store_call(b->store, FUNCTION_DECIDE, batch->n_keys, batch->keys, batch->key_bytes,
                    (const char *)batch->argument.data, batch->argument.n, on_answer, lane) < 0) {
         lane->state = LANE_UNSENT;
         return;

@@ -15,8 +15,8 @@
 
 #include "zone.h"
 
-enum { SCRIPT_VERSION = 3, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16, ANSWER_SHOWN = 12 };
-enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2 };
+enum { SCRIPT_VERSION = 4, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16, ANSWER_SHOWN = 12 };
+enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2, LIMIT_BYTES = 56, LIMIT_CALENDAR_BYTES = 74 };
 enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_BOOKS = 2, BUCKET_KNOWS = 4 };
 enum {
     OP_AGAIN = 1,
@@ -29,10 +29,8 @@ enum {
     OP_NEWS = 128
 };
 
-/* Which way the script is to go, and how it says that it went. */
-enum { WAY_QUICK = 0, WAY_RECORDS = 1, WAY_LONG = 2, WAY_QUICK_OR_RECORDS = 3 };
-enum { DECIDED_STALE = 1, DECIDED_QUICKLY = 2 };
-enum { SLOW_BATCHES = 8 };
+/* The first byte of an answer that decided nothing. */
+enum { DECIDED_STALE = 1 };
 
 /* Open addressing over what this batch has met so far; places are numbered from 1, 0 is empty. */
 enum { PLACES = 4096 };
@@ -45,9 +43,7 @@ struct seen {
 struct packer {
     struct batch *batch;
     int64_t now_ms;
-    bool failed;               /* out of memory */
-    bool wants_records;        /* some operation is no acquire, or may have been sent before */
-    bool acquires_and_reports; /* and nothing else */
+    bool failed; /* out of memory */
     struct bytes sets, buckets, ops;
     size_t n_sets, n_buckets, n_estimates, n_slices, n_ops;
     const struct limit_set *set[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS];
@@ -208,6 +204,10 @@ static size_t find_set(struct packer *p, const struct limit_set *set)
             return p->sets_seen.place[at] - 1u;
     p->set[p->n_sets] = set;
     p->sets_seen.place[at] = (uint16_t)++p->n_sets;
+    size_t length = 1;
+    for (size_t i = 0; i < set->n; i++)
+        length += set->limits[i].algorithm == LIMIT_CALENDAR ? LIMIT_CALENDAR_BYTES : LIMIT_BYTES;
+    put_int(p, &p->sets, (int64_t)length, 2);
     put_int(p, &p->sets, (int64_t)set->n, 1);
     for (size_t i = 0; i < set->n; i++)
         put_limit(p, &set->limits[i]);
@@ -348,9 +348,6 @@ static void put_op(struct packer *p, const struct op *op, size_t n,
     struct bytes *to = &p->ops;
     bool names = op->kind == OP_ACQUIRE && op->id.free_form;
     int flags = op_flags(p, op, names);
-    p->wants_records |= op->kind != OP_ACQUIRE || (flags & OP_AGAIN);
-    p->batch->has_reports |= op->kind == OP_REPORT;
-    p->acquires_and_reports &= op->kind == OP_ACQUIRE || op->kind == OP_REPORT;
     put_int(p, to, op->kind, 1);
     put_int(p, to, flags, 1);
     put_int(p, to, op->priority, 1);
@@ -412,18 +409,6 @@ static void pack_groups(struct packer *p)
     }
 }
 
-/* Trying the quick way in vain costs a part of the long one, so where one batch is not for it the next ones do not try. */
-static int choose_way(struct packer *p)
-{
-    struct batch *b = p->batch;
-    unsigned *slow = &b->slow_batches[b->has_reports];
-    b->asked_quick = p->acquires_and_reports && *slow == 0;
-    if (p->acquires_and_reports && *slow > 0)
-        --*slow;
-    return b->asked_quick ? (p->wants_records ? WAY_QUICK_OR_RECORDS : WAY_QUICK)
-                          : (p->wants_records ? WAY_RECORDS : WAY_LONG);
-}
-
 int batch_pack(struct batch *batch, int64_t store_now_ms)
 {
     if (!batch->packer) {
@@ -434,9 +419,7 @@ int batch_pack(struct batch *batch, int64_t store_now_ms)
     struct packer *p = batch->packer;
     p->batch = batch;
     p->now_ms = store_now_ms;
-    p->failed = p->wants_records = false;
-    p->acquires_and_reports = true;
-    batch->has_reports = false;
+    p->failed = false;
     p->sets.n = p->buckets.n = p->ops.n = 0;
     p->n_sets = p->n_buckets = p->n_estimates = p->n_slices = p->n_ops = 0;
     memset(&p->sets_seen, 0, sizeof p->sets_seen);
@@ -448,7 +431,6 @@ int batch_pack(struct batch *batch, int64_t store_now_ms)
     pack_groups(p);
     struct bytes *to = &batch->argument;
     put_int(p, to, SCRIPT_VERSION, 1);
-    put_int(p, to, choose_way(p), 1);
     put_int(p, to, (int64_t)p->n_sets, 2);
     put_int(p, to, (int64_t)p->n_buckets, 2);
     put_int(p, to, (int64_t)p->n_estimates, 2);
@@ -532,8 +514,6 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
     *store_ms = get_int(data + 1, 6);
     if (data[0] == DECIDED_STALE)
         return BATCH_STALE;
-    if (batch->asked_quick && data[0] != DECIDED_QUICKLY)
-        batch->slow_batches[batch->has_reports] = SLOW_BATCHES;
     int64_t lag_ms = get_int(data + 7, 6) - *store_ms;
     size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_GROUPS] = {0};
     rows->n = 0;

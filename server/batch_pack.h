@@ -38,11 +38,7 @@ struct batch {
     struct op *ops[BATCH_MAX_OPS]; /* NULL: was answered meanwhile; its place in the group stays */
     size_t n_groups;
     struct batch_group groups[BATCH_MAX_GROUPS];
-    bool again;       /* it was sent before and its fate is unknown */
-    bool has_reports; /* beside acquires */
-    bool asked_quick; /* the script may decide it the quick way (lua/quick.lua) */
-    /* By has_reports: so many will not be asked for it, because the last one that was went the long way after all. */
-    unsigned slow_batches[2];
+    bool again; /* it was sent before and its fate is unknown */
 
     /* what batch_pack() makes */
     struct packer *packer;

@@ -140,7 +140,7 @@ static void leave(struct store *store, enum context_end end)
     store_lookup_cancel(store->lookup);
     store->lookup = NULL;
     set_state(store, STATE_BACKING_OFF);
-    memset(store->reloading, 0, sizeof store->reloading);
+    store->reloading = false;
     struct store_command *command;
     while ((command = store_command_list_take(&store->in_flight)))
         store_command_list_append(&store->lost, command);

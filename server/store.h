@@ -5,13 +5,13 @@
  *
  *     down  ->  connecting  ->  ready  ->  backing off (with jitter)  ->  connecting ...
  *
- * AUTH, SELECT, a check of the store's settings and the loading of the scripts finish before ready. Commands are
+ * AUTH, SELECT, a check of the store's settings and the loading of the functions finish before ready. Commands are
  * accepted only while ready; what waits in the meantime, waits with the caller.
  *
  * Every command ends in exactly one call of its callback, never from inside the function that sent it:
  *     STORE_OK      data is the reply, a string; borrowed until the callback returns
  *     STORE_NIL     the reply is nil
- *     STORE_REFUSED data is the store's error text (OOM, READONLY, a script's own error_reply, ...): nothing was written
+ *     STORE_REFUSED data is the store's error text (OOM, READONLY, a function's own error_reply, ...): nothing was written
  *     STORE_LOST    the connection broke or the reply did not come in time: it may or may not have been done
  */
 #ifndef RATIOND_STORE_H
@@ -27,7 +27,7 @@ struct event_base;
 struct store;
 
 enum store_status { STORE_OK, STORE_NIL, STORE_REFUSED, STORE_LOST };
-enum store_script { SCRIPT_DECIDE, SCRIPT_AUDIT, SCRIPT_COUNT };
+enum store_function { FUNCTION_DECIDE, FUNCTION_AUDIT, FUNCTION_COUNT };
 
 typedef void store_reply_fn(void *arg, enum store_status status, const char *data, size_t n);
 /* Called after each change between ready and not ready, from the event loop. */
@@ -47,15 +47,15 @@ const char *store_trouble(const struct store *store);
 const char *store_warning(const struct store *store);
 
 /*
- * Runs a script by EVALSHA: keys[n_keys], one binary argument. A script that the store has forgotten (SCRIPT FLUSH, a
- * restart) is loaded again and the call repeated without the caller noticing: NOSCRIPT means that nothing was done.
+ * Runs a function by FCALL: keys[n_keys], one binary argument. A function that the store has forgotten (FUNCTION FLUSH, a
+ * restart, a failover) is loaded again and the call repeated without the caller noticing: nothing was done.
  * Returns 0, or -1 when the store is not ready (the callback is then not called). The bytes are copied.
  */
-int store_eval(struct store *store, enum store_script script, size_t n_keys,
+int store_call(struct store *store, enum store_function function, size_t n_keys,
                const char *const keys[], const size_t key_bytes[], const char *argument,
                size_t argument_bytes, store_reply_fn *on_reply, void *arg);
 
-/* HGET key field; as store_eval. */
+/* HGET key field; as store_call. */
 int store_hget(struct store *store, const char *key, size_t key_bytes, const char *field,
                size_t field_bytes, store_reply_fn *on_reply, void *arg);
 

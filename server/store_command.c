@@ -5,12 +5,12 @@
  * the command waits on in_flight, whose order is the order of the replies. The reply's type is checked, the command goes
  * back to the spare ones, and its callback is called.
  *
- * NOSCRIPT means that nothing ran: the script is loaded again and the command's bytes are sent again behind that, in the
- * same pipeline, so no answer has to be awaited in between. The repeat keeps the first deadline; a store that forgets its
- * scripts all the time ends as one that does not answer. Many commands under way share one load.
+ * A function that is not found did not run: the library is loaded again and the command's bytes are sent again behind that,
+ * in the same pipeline, so no answer has to be awaited in between. The repeat keeps the first deadline; a store that forgets
+ * its functions all the time ends as one that does not answer. Many commands under way share one load.
  *
- * READONLY, LOADING and MASTERDOWN are the command's answer (nothing was written), and also say that this is not the
- * store to talk to: the connection is given up, and what else was under way on it is lost.
+ * READONLY, LOADING and MASTERDOWN say that this is not the store to talk to, as after a failover: the connection is given up,
+ * and what was under way on it is lost, this command too. Whoever sent it sends it again where it can be done.
  */
 #include "store_inner.h"
 
@@ -139,7 +139,7 @@ static size_t bulk_room(size_t n)
     return HEADER_BYTES + n + 2;
 }
 
-static void script_load_again(struct store *store, enum store_script script);
+static void load_functions_again(struct store *store);
 static void on_reply_from_store(redisAsyncContext *context, void *data, void *privdata);
 
 static int store_command_put_in_flight(struct store *store, struct store_command *command)
@@ -169,45 +169,47 @@ static int store_command_send(struct store *store, struct store_command *command
     return 0;
 }
 
+/* Redis and Valkey say it in the same words, without a code of its own. */
+static bool function_is_gone(const redisReply *reply)
+{
+    static const char words[] = "ERR Function not found";
+    return reply->type == REDIS_REPLY_ERROR && (size_t)reply->len == sizeof words - 1 &&
+           !memcmp(reply->str, words, sizeof words - 1);
+}
+
 /* True if the command is under way again. */
 static bool store_command_repeat(struct store *store, struct store_command *command)
 {
-    if (!store->reloading[command->script])
-        script_load_again(store, command->script);
-    return store->reloading[command->script] && !store_command_put_in_flight(store, command);
+    if (!store->reloading)
+        load_functions_again(store);
+    return store->reloading && !store_command_put_in_flight(store, command);
 }
 
-static void on_script_loaded(redisAsyncContext *context, void *data, void *privdata)
+static void on_functions_loaded(redisAsyncContext *context, void *data, void *unused)
 {
+    (void)unused;
     struct store *store = context->data;
     const redisReply *reply = data;
     if (!store)
         return;
-    const char *sha = privdata;
-    for (int script = 0; script < SCRIPT_COUNT; script++)
-        if (sha == store->sha[script])
-            store->reloading[script] = false;
+    store->reloading = false;
     if (!reply)
         store_break(store, CONTEXT_ENDS_ITSELF, "%s", store_context_error(context));
-    else if (reply->type != REDIS_REPLY_STRING || strcmp(reply->str, sha) != 0)
-        store_break(store, CONTEXT_OURS, "SCRIPT LOAD was refused: %s",
+    else if (!store_functions_loaded(store, reply))
+        store_break(store, CONTEXT_OURS, "FUNCTION LOAD was refused: %s",
                     reply->type == REDIS_REPLY_ERROR ? reply->str : unexpected_type);
 }
 
-static void script_load_again(struct store *store, enum store_script script)
+static void load_functions_again(struct store *store)
 {
-    size_t n = 0;
-    const char *text = store_script_text(script, &n);
-    store->reloading[script] =
-        redisAsyncCommand(store->context, on_script_loaded, store->sha[script], "SCRIPT LOAD %b",
-                          text, n) == REDIS_OK;
+    store->reloading = !store_load_functions(store, on_functions_loaded);
 }
 
-/* The error says that nothing can be written over this connection. Redis 6.2 wraps what a script met. */
+/* The error says that nothing can be written over this connection. */
 static bool ends_connection(const redisReply *reply)
 {
     return store_is_error(reply, "READONLY") || store_is_error(reply, "LOADING") ||
-           store_is_error(reply, "MASTERDOWN") || strstr(reply->str, ": -READONLY ") != NULL;
+           store_is_error(reply, "MASTERDOWN");
 }
 
 static void on_error(struct store *store, struct store_command *command, const redisReply *reply)
@@ -218,7 +220,7 @@ static void on_error(struct store *store, struct store_command *command, const r
     }
     /* The reply outlives the callback that we are in, and so does the context that is let go. */
     store_leave(store, CONTEXT_OURS, "the store takes no writes: %s", reply->str);
-    store_command_finish(store, command, STORE_REFUSED, reply->str, (size_t)reply->len);
+    store_command_finish(store, command, STORE_LOST, reply->str, (size_t)reply->len);
     store_tell(store);
 }
 
@@ -259,7 +261,7 @@ static void on_reply_from_store(redisAsyncContext *context, void *data, void *pr
     struct store_command *command = store_command_list_take(&store->in_flight);
     assert(command == privdata);
     (void)privdata;
-    if (command->kind == STORE_COMMAND_EVAL && store_is_error(reply, "NOSCRIPT") &&
+    if (command->kind == STORE_COMMAND_FCALL && function_is_gone(reply) &&
         store_command_repeat(store, command))
         return;
     if (reply->type == REDIS_REPLY_ERROR)
@@ -275,16 +277,17 @@ static void on_reply_from_store(redisAsyncContext *context, void *data, void *pr
                              strlen(unexpected_type));
 }
 
-int store_eval(struct store *store, enum store_script script, size_t n_keys,
+int store_call(struct store *store, enum store_function function, size_t n_keys,
                const char *const keys[], const size_t key_bytes[], const char *argument,
                size_t argument_bytes, store_reply_fn *on_reply, void *arg)
 {
     if (!store_ready(store))
         return -1;
-    const size_t sha_bytes = sizeof store->sha[0] - 1;
-    char count[HEADER_BYTES];
+    char name[sizeof store->library + 8], count[HEADER_BYTES];
+    int name_bytes = snprintf(name, sizeof name, "%s%s", store->library,
+                              function == FUNCTION_AUDIT ? "_audit" : "");
     int count_bytes = snprintf(count, sizeof count, "%zu", n_keys);
-    size_t room = HEADER_BYTES + bulk_room(strlen("EVALSHA")) + bulk_room(sha_bytes) +
+    size_t room = HEADER_BYTES + bulk_room(strlen("FCALL")) + bulk_room((size_t)name_bytes) +
                   bulk_room((size_t)count_bytes) + bulk_room(argument_bytes);
     for (size_t i = 0; i < n_keys; i++)
         room += bulk_room(key_bytes[i]);
@@ -292,11 +295,10 @@ int store_eval(struct store *store, enum store_script script, size_t n_keys,
     struct store_command *command = store_command_new(store, room);
     if (!command)
         return -1;
-    command->kind = STORE_COMMAND_EVAL;
-    command->script = script;
+    command->kind = STORE_COMMAND_FCALL;
     put_header(command, '*', n_keys + 4);
-    put_bulk(command, "EVALSHA", strlen("EVALSHA"));
-    put_bulk(command, store->sha[script], sha_bytes);
+    put_bulk(command, "FCALL", strlen("FCALL"));
+    put_bulk(command, name, (size_t)name_bytes);
     put_bulk(command, count, (size_t)count_bytes);
     for (size_t i = 0; i < n_keys; i++)
         put_bulk(command, keys[i], key_bytes[i]);

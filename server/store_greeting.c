@@ -1,9 +1,9 @@
 /*
  * What is said between connected and ready, one step after the other:
  *
- *     AUTH (if there is a password) -> SELECT (if not 0) -> INFO -> SCRIPT LOAD of each script -> ready
+ *     AUTH (if there is a password) -> SELECT (if not 0) -> INFO -> FUNCTION LOAD -> ready
  *
- * INFO shows what would make promises void: a version without the commands that the scripts use, a replica (it cannot
+ * INFO shows what would make promises void: a version without functions, a replica (it cannot
  * be written to), a store that is still loading; each of these ends the attempt, with words. A store that may evict is
  * used, but loudly: an evicted bucket is a limit that was forgotten. A user who may not call INFO is tolerated.
  *
@@ -11,28 +11,46 @@
  */
 #include "store_inner.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
 
-extern const char ration_decide_lua[];
-extern const unsigned long ration_decide_lua_size;
-extern const char ration_audit_lua[];
-extern const unsigned long ration_audit_lua_size;
+/* Its first line is "#!lua name=" and the library's name. */
+extern const char ration_library_lua[];
+extern const unsigned long ration_library_lua_size;
 
-enum { STEP_AUTH, STEP_SELECT, STEP_INFO, STEP_SCRIPTS, STEP_READY = STEP_SCRIPTS + SCRIPT_COUNT };
+enum { STEP_AUTH, STEP_SELECT, STEP_INFO, STEP_FUNCTIONS, STEP_READY };
 
-/* SET with PXAT and GETEX came with it. */
-enum { NEEDED_MAJOR = 6, NEEDED_MINOR = 2 };
+/* Functions came with it. Every Valkey says that it is at least this. */
+enum { NEEDED_MAJOR = 7 };
 
 static void greet_from(struct store *store, unsigned step);
 
-const char *store_script_text(enum store_script script, size_t *n)
+int store_load_functions(struct store *store, redisCallbackFn *on_loaded)
 {
-    *n = script == SCRIPT_DECIDE ? ration_decide_lua_size : ration_audit_lua_size;
-    return script == SCRIPT_DECIDE ? ration_decide_lua : ration_audit_lua;
+    return redisAsyncCommand(store->context, on_loaded, NULL, "FUNCTION LOAD %b",
+                             ration_library_lua, (size_t)ration_library_lua_size) == REDIS_OK
+               ? 0
+               : -1;
+}
+
+bool store_functions_loaded(const struct store *store, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ERROR) /* another server, or an earlier run, has loaded it */
+        return strstr(reply->str, "already exists") != NULL;
+    return reply->type == REDIS_REPLY_STRING && !strcmp(reply->str, store->library);
+}
+
+static void take_library_name(struct store *store)
+{
+    const char *name = strchr(ration_library_lua, '=') + 1;
+    size_t n = strcspn(name, "\n");
+    assert(n < sizeof store->library);
+    memcpy(store->library, name, n);
+    store->library[n] = '\0';
 }
 
 bool store_is_error(const redisReply *reply, const char *code)
@@ -76,21 +94,15 @@ static void check_eviction(struct store *store, const char *info)
                  store->settings->url ? store->settings->url : "", store->warning);
 }
 
-static bool version_is_enough(const char *version)
-{
-    char *end = NULL;
-    long major = strtol(version, &end, 10);
-    long minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
-    return major > NEEDED_MAJOR || (major == NEEDED_MAJOR && minor >= NEEDED_MINOR);
-}
-
 static bool check_info(struct store *store, const char *info)
 {
     char value[64];
-    if (info_field(info, "redis_version", value, sizeof value) && !version_is_enough(value)) {
+    if (info_field(info, "redis_version", value, sizeof value) &&
+        strtol(value, NULL, 10) < NEEDED_MAJOR) {
         store_break(store, CONTEXT_OURS,
-                    "the store is Redis %s, and %d.%d or newer is needed: upgrade it", value,
-                    NEEDED_MAJOR, NEEDED_MINOR);
+                    "the store is Redis %s, and Redis %d.0 or later, or any Valkey, is needed: "
+                    "upgrade it",
+                    value, NEEDED_MAJOR);
         return false;
     }
     if (info_field(info, "loading", value, sizeof value) && strcmp(value, "0") != 0) {
@@ -148,15 +160,17 @@ static bool on_select(struct store *store, const redisReply *reply)
     return false;
 }
 
-static bool on_script(struct store *store, enum store_script script, const redisReply *reply)
+static bool on_functions(struct store *store, const redisReply *reply)
 {
-    if (reply->type == REDIS_REPLY_STRING && (size_t)reply->len == sizeof store->sha[0] - 1) {
-        memcpy(store->sha[script], reply->str, sizeof store->sha[0]);
+    if (store_functions_loaded(store, reply))
         return true;
-    }
-    store_break(store, CONTEXT_OURS,
-                "SCRIPT LOAD was refused: %s; the store's user needs SCRIPT and EVALSHA",
-                reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected reply type");
+    const char *why = reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected reply type";
+    const char *hint = "";
+    if (strstr(why, "unknown command")) /* the user may not call INFO, so this tells first */
+        hint = "; Redis 7.0 or later, or any Valkey, is needed: upgrade the store";
+    else if (store_is_error(reply, "NOPERM"))
+        hint = "; the store's user needs +function|load and +fcall";
+    store_break(store, CONTEXT_OURS, "FUNCTION LOAD was refused: %s%s", why, hint);
     return false;
 }
 
@@ -175,7 +189,7 @@ static bool on_step(struct store *store, const redisReply *reply)
     case STEP_INFO:
         return on_info(store, reply);
     default:
-        return on_script(store, (enum store_script)(store->step - STEP_SCRIPTS), reply);
+        return on_functions(store, reply);
     }
 }
 
@@ -211,11 +225,8 @@ static int send_step(struct store *store)
                                  store->settings->db);
     case STEP_INFO:
         return redisAsyncCommand(store->context, on_greeting, NULL, "INFO");
-    default: {
-        size_t n = 0;
-        const char *text = store_script_text((enum store_script)(store->step - STEP_SCRIPTS), &n);
-        return redisAsyncCommand(store->context, on_greeting, NULL, "SCRIPT LOAD %b", text, n);
-    }
+    default:
+        return store_load_functions(store, on_greeting);
     }
 }
 
@@ -234,5 +245,6 @@ static void greet_from(struct store *store, unsigned step)
 
 void store_greet(struct store *store)
 {
+    take_library_name(store);
     greet_from(store, STEP_AUTH);
 }

@@ -2,8 +2,8 @@
  * What the files of the store module share; nobody else includes this.
  *
  *     store.c          states, connecting, backing off, deadlines, losing what was under way
- *     store_greeting.c what is said between connected and ready: AUTH, SELECT, INFO, SCRIPT LOAD
- *     store_command.c  commands: their bytes, their replies, the repeat after NOSCRIPT
+ *     store_greeting.c what is said between connected and ready: AUTH, SELECT, INFO, FUNCTION LOAD
+ *     store_command.c  commands: their bytes, their replies, the repeat when the store knows no such function
  */
 #ifndef RATIOND_STORE_INNER_H
 #define RATIOND_STORE_INNER_H
@@ -17,14 +17,13 @@ struct store_lookup;
 
 enum store_state { STATE_DOWN, STATE_CONNECTING, STATE_READY, STATE_BACKING_OFF, STATE_COUNT };
 
-enum store_command_kind { STORE_COMMAND_EVAL, STORE_COMMAND_HGET, STORE_COMMAND_SCAN };
+enum store_command_kind { STORE_COMMAND_FCALL, STORE_COMMAND_HGET, STORE_COMMAND_SCAN };
 
-/* One command from being sent to its callback. The bytes are kept for the repeat after NOSCRIPT. */
+/* One command from being sent to its callback. The bytes are kept for the repeat when the functions are gone. */
 struct store_command {
     struct store_command *next; /* in in_flight, lost or spare, whichever holds it */
     enum store_command_kind kind;
-    enum store_script script; /* STORE_COMMAND_EVAL */
-    uint64_t deadline_ms;     /* on the monotonic clock; a repeat keeps it */
+    uint64_t deadline_ms; /* on the monotonic clock; a repeat keeps it */
     store_reply_fn *on_reply;
     store_key_fn *on_key; /* STORE_COMMAND_SCAN */
     void *arg;
@@ -63,8 +62,9 @@ struct store {
     char logged[320];  /* the trouble that was logged last, not to be repeated at once */
     uint64_t logged_ms;
 
-    char sha[SCRIPT_COUNT][41];   /* what SCRIPT LOAD answered */
-    bool reloading[SCRIPT_COUNT]; /* a SCRIPT LOAD after a NOSCRIPT is under way */
+    char library
+        [64]; /* the name of our library of functions; it tells this text from that of other releases */
+    bool reloading; /* the functions were gone, and a FUNCTION LOAD is under way */
 
     struct store_command_list in_flight; /* sent, in the order of their replies */
     struct store_command_list
@@ -95,8 +95,10 @@ void store_greet(struct store *store);
 /* The greeting is over and all is well. */
 void store_set_ready(struct store *store);
 
-/* A script's text; does not fail. */
-const char *store_script_text(enum store_script script, size_t *n);
+/* Sends FUNCTION LOAD; 0, or -1 for lack of memory. */
+int store_load_functions(struct store *store, redisCallbackFn *on_loaded);
+/* What it was answered with is as good as loaded. */
+bool store_functions_loaded(const struct store *store, const redisReply *reply);
 
 /* What hiredis has to say about a broken context; never empty. */
 const char *store_context_error(const redisAsyncContext *context);

@@ -1,5 +1,5 @@
 """Everything at once: clients that acquire, renew, report and cancel through two servers while connections to the store are
-killed, scripts flushed, configurations reloaded, servers killed and started again, and the store stalls. At the end every
+killed, functions flushed, configurations reloaded, servers killed and started again, and the store stalls. At the end every
 token is accounted for: traps 2, 12, 18 and 23 under load.
 """
 import os
@@ -94,6 +94,7 @@ def disturb(kind, lab, store, servers, settings, rng):
         store.connection.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     elif kind == "flush":
         store.connection.script_flush()
+        store.connection.function_flush()
     elif kind == "reload":
         for server in servers:
             server.write_config(dict(settings, ttl_ms=rng.randrange(1000, 60_000)))

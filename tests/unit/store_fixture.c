@@ -1,28 +1,29 @@
-/* Two small scripts stand in for the real ones, so that the tests are about the store module alone. */
+/* Two small functions stand in for the real ones, so that the tests are about the store module alone. */
 #include "store_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DECIDE                                                                                     \
-    "local what = ARGV[1]\n"                                                                       \
+#define LIBRARY                                                                                    \
+    "#!lua name=ration_test\n"                                                                     \
+    "redis.register_function('ration_test', function(keys, args)\n"                                \
+    "local what = args[1]\n"                                                                       \
     "if what == 'nil' then return false end\n"                                                     \
     "if what == 'integer' then return 7 end\n"                                                     \
-    "if what == 'error' then return redis.error_reply('OOPS said the script') end\n"               \
-    "if what == 'write' then redis.call('SET', KEYS[1], 'x') end\n"                                \
-    "if what == 'count' then return tostring(redis.call('INCR', KEYS[1])) end\n"                   \
+    "if what == 'error' then return redis.error_reply('OOPS said the function') end\n"             \
+    "if what == 'write' then redis.call('SET', keys[1], 'x') end\n"                                \
+    "if what == 'count' then return tostring(redis.call('INCR', keys[1])) end\n"                   \
     "if #what > 100 then return tostring(#what) .. what:sub(-1) end\n"                             \
-    "return table.concat(KEYS, ',') .. '=' .. what\n"
-#define AUDIT "return 'audit ' .. ARGV[1]\n"
+    "return table.concat(keys, ',') .. '=' .. what\n"                                              \
+    "end)\n"                                                                                       \
+    "redis.register_function('ration_test_audit', function(keys, args)\n"                          \
+    "return 'audit ' .. args[1]\n"                                                                 \
+    "end)\n"
 
-extern const char ration_decide_lua[];
-extern const unsigned long ration_decide_lua_size;
-extern const char ration_audit_lua[];
-extern const unsigned long ration_audit_lua_size;
-const char ration_decide_lua[] = DECIDE;
-const unsigned long ration_decide_lua_size = sizeof DECIDE - 1;
-const char ration_audit_lua[] = AUDIT;
-const unsigned long ration_audit_lua_size = sizeof AUDIT - 1;
+extern const char ration_library_lua[];
+extern const unsigned long ration_library_lua_size;
+const char ration_library_lua[] = LIBRARY;
+const unsigned long ration_library_lua_size = sizeof LIBRARY - 1;
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -104,7 +105,7 @@ int eval(struct fixture *f, struct outcome *outcome, const char *key, const char
     const size_t sizes[] = {strlen(key), strlen("{d}second")};
     *outcome = (struct outcome){.f = f};
     f->sending = true;
-    int err = store_eval(f->store, SCRIPT_DECIDE, 2, keys, sizes, argument, strlen(argument),
+    int err = store_call(f->store, FUNCTION_DECIDE, 2, keys, sizes, argument, strlen(argument),
                          on_reply, outcome);
     f->sending = false;
     return err;

@@ -59,7 +59,7 @@ void wait_for_trouble(struct fixture *f, const char *words);
 
 /* For store_hget and the like; arg is a struct outcome. */
 void on_reply(void *arg, enum store_status status, const char *data, size_t n);
-/* The first script with two keys; as store_eval. */
+/* The first function with two keys; as store_call. */
 int eval(struct fixture *f, struct outcome *outcome, const char *key, const char *argument);
 /* ... waited for: it ends exactly once, with data that begins so. */
 void check_eval(struct fixture *f, const char *argument, enum store_status status,

@@ -43,12 +43,12 @@ static void expect_reply(store_reply_fn *reply, void *arg)
     played.reply_arg = arg;
 }
 
-int store_eval(struct store *store, enum store_script script, size_t n_keys,
+int store_call(struct store *store, enum store_function function, size_t n_keys,
                const char *const keys[], const size_t key_bytes[], const char *argument,
                size_t argument_bytes, store_reply_fn *on_reply, void *arg)
 {
     (void)store;
-    assert_int_equal(script, SCRIPT_DECIDE);
+    assert_int_equal(function, FUNCTION_DECIDE);
     if (!played.ready)
         return -1;
     assert_true(argument_bytes <= sizeof played.argument && n_keys <= 64);
@@ -83,7 +83,7 @@ static void reply(enum store_status status, const void *data, size_t n)
     fn(played.reply_arg, status, data, n);
 }
 
-/* ---- answers of the script ----------------------------------------------------------------------------------- */
+/* ---- answers of the store ------------------------------------------------------------------------------------ */
 
 struct answer {
     unsigned char bytes[8192];
@@ -329,7 +329,6 @@ static void test_a_lost_batch_is_sent_again_marked_and_first(void **state)
     assert_int_equal(played.argument_bytes, n);
     assert_int_equal(sent_op(0)[1] & 1, 1);
     before[n - OP_BYTES + 1] |= 1;
-    before[1] = 3;                                   /* quickly, unless its record is there */
     assert_memory_equal(before, played.argument, n); /* the same ids, the same costs */
     struct answer a = answer_head(0);
     answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
@@ -338,38 +337,6 @@ static void test_a_lost_batch_is_sent_again_marked_and_first(void **state)
     assert_int_equal(sent_op(0)[0], OP_REPORT);
     reply(STORE_REFUSED, "no", 2);
     assert_int_equal(batch_counters(test.batcher)->resent, 1);
-}
-
-/* One operation in a batch of its own, which the store decides. Returns the way that was asked for. */
-static unsigned way_of(enum op_kind kind, unsigned char how)
-{
-    struct op op = make_op(kind, "p", "a");
-    batch_submit(test.batcher, &op);
-    turn();
-    unsigned way = played.argument[1];
-    struct answer a = answer_head(how);
-    answer_op(&a, kind == OP_REPORT ? OP_SETTLED : OP_GRANTED, 1, 0, 0, 0);
-    reply(STORE_OK, a.bytes, a.n);
-    test.n_done = 0;
-    return way;
-}
-
-static void test_what_is_not_for_the_quick_way_is_not_asked_for_it_again_at_once(void **state)
-{
-    (void)state;
-    enum { DECIDED = 0, QUICKLY = 2, WAY_QUICK = 0, WAY_RECORDS = 1, WAY_LONG = 2, WAY_EITHER = 3 };
-    assert_int_equal(way_of(OP_ACQUIRE, QUICKLY), WAY_QUICK);
-    assert_int_equal(way_of(OP_REPORT, QUICKLY), WAY_EITHER);
-    assert_int_equal(way_of(OP_REPORT, DECIDED), WAY_EITHER);
-    for (int i = 0; i < 8; i++) {
-        assert_int_equal(way_of(OP_REPORT, DECIDED), WAY_RECORDS);
-        assert_int_equal(way_of(OP_ACQUIRE, QUICKLY), WAY_QUICK); /* whose own way it is not */
-    }
-    assert_int_equal(way_of(OP_ACQUIRE, DECIDED), WAY_QUICK);
-    assert_int_equal(way_of(OP_ACQUIRE, DECIDED), WAY_LONG);
-    assert_int_equal(way_of(OP_REPORT, QUICKLY), WAY_EITHER);
-    assert_int_equal(way_of(OP_CANCEL, DECIDED), WAY_RECORDS); /* never */
-    assert_int_equal(way_of(OP_REPORT, QUICKLY), WAY_EITHER);
 }
 
 static void test_an_acquire_that_brings_no_id_gets_one(void **state)
@@ -484,7 +451,7 @@ static void test_a_stale_calendar_is_packed_again_with_the_stores_time(void **st
     assert_int_equal(played.evals, 2);
     /* version, counts, n limits, then the limit up to its bounds: 2 + 8 + 1 + 3 + 5 * 8 + 6 + 4 + 3 */
     int64_t begins = 0;
-    memcpy(&begins, played.argument + 67, 6);
+    memcpy(&begins, played.argument + 68, 6);
     assert_true(begins <= 1795000000000 && 1795000000000 - begins < 86400000);
     struct answer a = answer_head(0);
     answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
@@ -618,7 +585,6 @@ int main(void)
         TEST(test_a_lone_operation_leaves_at_once),
         TEST(test_what_arrives_meanwhile_is_one_batch_in_order),
         TEST(test_equal_acquires_are_one_group),
-        TEST(test_what_is_not_for_the_quick_way_is_not_asked_for_it_again_at_once),
         TEST(test_an_acquire_that_brings_no_id_gets_one),
         TEST(test_different_questions_are_not_grouped),
         TEST(test_a_lost_batch_is_sent_again_marked_and_first),

@@ -1,5 +1,5 @@
 /*
- * The store module against a real redis-server on a unix socket: commands and their replies, scripts that were forgotten,
+ * The store module against a real redis-server on a unix socket: commands and their replies, functions that were forgotten,
  * and that every command ends exactly once when the connection does not last.
  */
 #include "store_fixture.h"
@@ -24,12 +24,12 @@ static void test_eval(void **state)
     check_eval(f, "hello", STORE_OK, "{d}k,{d}second=hello");
     check_eval(f, "", STORE_OK, "{d}k,{d}second=");
     check_eval(f, "nil", STORE_NIL, "");
-    check_eval(f, "error", STORE_REFUSED, "OOPS said the script");
+    check_eval(f, "error", STORE_REFUSED, "OOPS said the function");
     check_eval(f, "integer", STORE_REFUSED, "unexpected reply type");
 
     struct outcome outcome = {.f = f};
-    assert_int_equal(store_eval(f->store, SCRIPT_AUDIT, 0, NULL, NULL, "me", 2, on_reply, &outcome),
-                     0);
+    assert_int_equal(
+        store_call(f->store, FUNCTION_AUDIT, 0, NULL, NULL, "me", 2, on_reply, &outcome), 0);
     WAIT_FOR(f, outcome.calls);
     assert_int_equal(outcome.status, STORE_OK);
     assert_string_equal(outcome.data, "audit me");
@@ -51,7 +51,7 @@ static void test_large_binary_argument(void **state)
         const char *const keys[] = {"k"};
         const size_t sizes[] = {1};
         assert_int_equal(
-            store_eval(f->store, SCRIPT_DECIDE, 1, keys, sizes, bytes, n, on_reply, &outcome), 0);
+            store_call(f->store, FUNCTION_DECIDE, 1, keys, sizes, bytes, n, on_reply, &outcome), 0);
         WAIT_FOR(f, outcome.calls);
         assert_string_equal(outcome.data, "3145728z");
     }
@@ -106,14 +106,14 @@ static void test_scan(void **state)
     assert_int_equal(outcome.status, STORE_REFUSED);
 }
 
-static void test_forgotten_scripts_are_loaded_once_and_nobody_notices(void **state)
+static void test_forgotten_functions_are_loaded_once_and_nobody_notices(void **state)
 {
     struct fixture *f = *state;
     own_redis_start(&f->redis, NULL);
     open_ready(f);
     for (int round = 1; round <= 3; round++) {
         struct outcome outcomes[20];
-        ask(f, "SCRIPT FLUSH");
+        ask(f, round == 2 ? "FUNCTION DELETE ration_test" : "FUNCTION FLUSH");
         for (int i = 0; i < 20; i++)
             assert_int_equal(eval(f, &outcomes[i], "{d}counter", "count"), 0);
         for (int i = 0; i < 20; i++) {
@@ -124,7 +124,7 @@ static void test_forgotten_scripts_are_loaded_once_and_nobody_notices(void **sta
         }
         char *info = own_redis_ask(f->redis.socket, "INFO commandstats");
         char wanted[64];
-        snprintf(wanted, sizeof wanted, "cmdstat_script|load:calls=%d,", 2 + round);
+        snprintf(wanted, sizeof wanted, "cmdstat_function|load:calls=%d,", 1 + round);
         assert_non_null(strstr(info, wanted));
         free(info);
     }
@@ -232,7 +232,7 @@ int main(void)
         STORE_TEST(test_large_binary_argument),
         STORE_TEST(test_hget),
         STORE_TEST(test_scan),
-        STORE_TEST(test_forgotten_scripts_are_loaded_once_and_nobody_notices),
+        STORE_TEST(test_forgotten_functions_are_loaded_once_and_nobody_notices),
         STORE_TEST(test_a_late_reply_is_a_loss_once_and_the_store_comes_back),
         STORE_TEST(test_a_killed_store_is_a_loss_and_comes_back_empty),
         STORE_TEST(test_a_full_store_refuses),

@@ -51,9 +51,10 @@ static void test_a_user_who_may_do_little(void **state)
     check_eval(f, "x", STORE_OK, "");
     store_free(f->store);
 
-    ask(f, "ACL SETUSER quota -script|load");
+    ask(f, "ACL SETUSER quota -function|load");
     open_store(f);
-    wait_for_trouble(f, "SCRIPT LOAD was refused: NOPERM");
+    wait_for_trouble(f, "FUNCTION LOAD was refused: NOPERM");
+    assert_non_null(strstr(store_trouble(f->store), "+function|load and +fcall"));
     f->settings.db = 9999;
     wait_for_trouble(f, "SELECT 9999 was refused");
 }
@@ -74,7 +75,7 @@ static void test_a_replica_is_not_ready(void **state)
     own_redis_start(&f->redis, NULL);
     open_ready(f);
     ask(f, "REPLICAOF 127.0.0.1 1");
-    check_eval(f, "write", STORE_REFUSED, "READONLY");
+    check_eval(f, "write", STORE_LOST, "READONLY");
     assert_false(store_ready(f->store));
     assert_string_equal(f->states, "RN");
     wait_for_trouble(f, "is a replica");

@@ -4,6 +4,7 @@ Nothing here decides anything: a limit, an operation and an answer are plain obj
 and back. The books at the end of a pool's levels can be unpacked too.
 """
 
+import hashlib
 import os
 import pathlib
 import re
@@ -21,38 +22,45 @@ HAS_NAMES, HAS_TOKEN, HAS_ESTIMATES, HAS_NEWS = 16, 32, 64, 128
 PAUSED, CIRCUIT, IS_CLOSED = 255, 254, 253  # in the place of the limit that refuses
 STATES = ("open", "paused", "circuit", "probing", "closed")
 NEVER = -1
-STALE, DECIDED_QUICKLY = 1, 2  # the first byte of an answer
+STALE = 1  # the first byte of an answer
 FOREVER = 2**50
 
 
-def decide_text():
-    """The script, put together from the parts that lua/CMakeLists.txt lists, in its order."""
-    listed = re.search(r"set\(RATION_DECIDE_PARTS\s+([^)]*)\)", (LUA_DIR / "CMakeLists.txt").read_text())
-    return "".join((LUA_DIR / f"{part}.lua").read_text() for part in listed.group(1).split())
+def library_text(change=lambda text: text):
+    """The library, put together from the parts that lua/CMakeLists.txt lists, in its order, as lua/library.cmake does it.
+
+    `change` is given the text before it gets its name.
+    """
+    listed = re.search(r"set\(RATION_LUA_PARTS\s+([^)]*)\)", (LUA_DIR / "CMakeLists.txt").read_text())
+    parts = "".join((LUA_DIR / f"{part}.lua").read_text() for part in listed.group(1).split())
+    text = change((LUA_DIR / "library.lua.in").read_text().replace("@PARTS@", parts))
+    return text.replace("@NAME@", "ration_" + hashlib.sha1(text.encode()).hexdigest()[:16])
 
 
-def decide_text_with_clock():
-    """The script with its clock taken from ARGV[2] (ms) instead of TIME, and nothing else changed.
+def with_clock(text):
+    """The clock taken from args[2] (ms) instead of TIME, and nothing else changed.
 
     The expiry of slices is compared with PTTL, which runs on the real clock; so that one comparison keeps the real clock.
     """
-    text = decide_text()
-    for old, new, times in (
+    for old, new in (
         (
             "local clock = time[1] * 1000 + floor(time[2] / 1000)",
-            "local real_clock = time[1] * 1000 + floor(time[2] / 1000)\n    local clock = tonumber(ARGV[2])",
-            2,
+            "local real_clock, clock = time[1] * 1000 + floor(time[2] / 1000), tonumber(args[2])",
         ),
-        ("local slices = open_slices(keys_from, clock)", "local slices = open_slices(keys_from, real_clock)", 1),
-        ("lives + clock < expiry then", "lives + real_clock < expiry then", 1),
+        ("open_slices(keys_from + n_estimates, clock)", "open_slices(keys_from + n_estimates, real_clock)"),
     ):
-        assert text.count(old) == times, f"the script reads its clock in another way than this test knows: {old}"
+        assert text.count(old) == 1, f"the library reads its clock in another way than this test knows: {old}"
         text = text.replace(old, new)
     return text
 
 
-def audit_text():
-    return (LUA_DIR / "audit.lua").read_text()
+def load(client):
+    """Loads the library as the server does; returns the function's name. The audit's is `name + "_audit"`."""
+    return client.function_load(library_text(), replace=True).decode()
+
+
+def load_with_clock(client):
+    return client.function_load(library_text(with_clock), replace=True).decode()
 
 
 class Limit:
@@ -178,7 +186,7 @@ class Bucket:
         return self.books or any(l.holds or l.algorithm == ROLLING for l in self.limits)
 
 
-def pack_batch(buckets, ops, long_way=False):
+def pack_batch(buckets, ops):
     """KEYS and the argument for a batch over these buckets (a dict by key): only those that an operation names are sent."""
     used = list(dict.fromkeys(b for o in ops for b in o.buckets))
     slices = list(dict.fromkeys(o.slice for o in ops if o.slice is not None))
@@ -197,10 +205,8 @@ def pack_batch(buckets, ops, long_way=False):
         if b.breaker is not None:
             keys.append(b.knowledge_key)
             places[-1] += b.breaker.pack()
-    wants_records = any(o.kind != ACQUIRE or o.again for o in ops)
-    quick = not long_way and all(o.kind in (ACQUIRE, REPORT) for o in ops)
-    way = (3 if wants_records else 0) if quick else (1 if wants_records else 2)
-    argument = struct.pack("<BBHHHH", 3, way, len(sets), len(used), len(estimates), len(ops)) + b"".join(sets) + b"".join(places) \
+    argument = struct.pack("<BHHHH", 4, len(sets), len(used), len(estimates), len(ops)) \
+        + b"".join(struct.pack("<H", len(s)) + s for s in sets) + b"".join(places) \
         + b"".join(o.pack(bucket_index, slice_index, estimate_index) for o in ops)
     return keys + estimates + slices, argument
 
@@ -222,7 +228,7 @@ class Answer:
 
 
 def unpack_answer(data):
-    """(stale, the store's clock, the time that decided, [Answer]). The first byte also tells the way: DECIDED_QUICKLY."""
+    """(stale, the store's clock, the time that decided, [Answer])."""
     stale, clock, now = data[0], int.from_bytes(data[1:7], "little"), int.from_bytes(data[7:13], "little")
     answers, at = [], 13
     while at < len(data):

@@ -12,8 +12,8 @@ SECOND = 1024
 
 def test_the_audit_agrees_with_the_books(clean_store):
     r, at, live = random.Random(5), START, []
-    sha = clean_store.script_load(packing.decide_text_with_clock())
-    audit = clean_store.script_load(packing.audit_text())
+    function = packing.load_with_clock(clean_store)
+    audit = packing.load(clean_store) + "_audit"
     buckets = {p: Bucket("{a}" + p, [Limit(TOKENS, ROLLING, 10**9)], books=True) for p in "pq"}
     pool_of = {0x12345: "p", 0x54321: "q"}
     slices, compared = ["{a}r0", "{a}r1"], 0
@@ -38,17 +38,17 @@ def test_the_audit_agrees_with_the_books(clean_store):
                 live.append(o)
         del live[:-60]
         keys, argument = packing.pack_batch(buckets, ops)
-        answers = packing.unpack_answer(clean_store.evalsha(sha, len(keys), *keys, argument, at))[3]
+        answers = packing.unpack_answer(clean_store.fcall(function, len(keys), *keys, argument, at))[3]
         assert all(a.outcome == GRANTED for o, a in zip(ops, answers) if o.kind == ACQUIRE)
         if turn % 10 == 0:
             # A grant in both pools brings both books up to the same second.
             ops = [Op(ACQUIRE, ["p", "q"], (0,) * 6, nonce=r.randbytes(8), slice="{a}r9", ttl=1)]
             keys, argument = packing.pack_batch(buckets, ops)
-            clean_store.evalsha(sha, len(keys), *keys, argument, at)
+            clean_store.fcall(function, len(keys), *keys, argument, at)
             keys = [k for p in buckets.values() for k in (p.key, p.slots_key)] + slices + ["{a}r9"]
             # The script's books are as of its last write; audit takes those seconds for expired that have passed since.
             later = at // SECOND + r.choice((0, 0, 1, 20))
-            data = clean_store.evalsha(audit, len(keys), *keys, struct.pack("<H", 2) + later.to_bytes(6, "little"))
+            data = clean_store.fcall(audit, len(keys), *keys, struct.pack("<H", 2) + later.to_bytes(6, "little"))
             second, pools, records = packing.unpack_audit(data, 2, len(slices) + 1)
             assert second == later
             for pool, name in pool_of.items():
@@ -64,8 +64,8 @@ def test_the_audit_agrees_with_the_books(clean_store):
 
 
 def test_the_audit_without_a_second_takes_the_store_s_own(clean_store):
-    audit = clean_store.script_load(packing.audit_text())
+    audit = packing.load(clean_store) + "_audit"
     before, _ = clean_store.time()
-    second, _, records = packing.unpack_audit(clean_store.evalsha(audit, 1, "{a}r0", bytes(8)), 0, 1)
+    second, _, records = packing.unpack_audit(clean_store.fcall(audit, 1, "{a}r0", bytes(8)), 0, 1)
     after, _ = clean_store.time()
     assert before * 1000 // SECOND <= second <= (after + 1) * 1000 // SECOND and records == []

@@ -16,7 +16,7 @@ class Bench:
     """A pool and a tenant, and short words for what is done to them."""
 
     def __init__(self, client):
-        self.client, self.sha = client, client.script_load(packing.decide_text_with_clock())
+        self.client, self.name = client, packing.load_with_clock(client)
         self.buckets, self.nonce, self.at = {}, 0, NOON
 
     def limits(self, tenant, pool=None):
@@ -27,7 +27,7 @@ class Bench:
 
     def batch(self, *ops):
         keys, argument = packing.pack_batch(self.buckets, ops)
-        return packing.unpack_answer(self.client.evalsha(self.sha, len(keys), *keys, argument, self.at))[3]
+        return packing.unpack_answer(self.client.fcall(self.name, len(keys), *keys, argument, self.at))[3]
 
     def one(self, op):
         return self.batch(op)[0]
@@ -417,7 +417,7 @@ def test_a_batch_for_another_day_is_not_decided(bench):
     bench.at = MIDNIGHT + DAY
     before = bench.digest()
     keys, argument = packing.pack_batch(bench.buckets, [bench.ask(tokens=1)])
-    stale, clock, now, answers = packing.unpack_answer(bench.client.evalsha(bench.sha, len(keys), *keys, argument, bench.at))
+    stale, clock, now, answers = packing.unpack_answer(bench.client.fcall(bench.name, len(keys), *keys, argument, bench.at))
     assert (stale, clock, now, answers) == (True, bench.at, bench.at, [])
     assert bench.digest() == before
 

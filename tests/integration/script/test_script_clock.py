@@ -22,7 +22,7 @@ def store_ms(client):
 
 def test_the_script_as_it_is_agrees_on_the_real_clock(clean_store):
     r, model, ops_done, waits = random.Random(3), Model(), 0, []
-    sha = clean_store.script_load(packing.decide_text())
+    name = packing.load(clean_store)
     buckets = {
         "p": Bucket("{c}p", [Limit(REQUESTS, ROLLING, 3000, 1000), Limit(TOKENS, ROLLING, 400_000, 1009),
                              Limit(OUTPUT, BUCKET, 90_000, 1000, at_end=True)], books=True),
@@ -42,7 +42,7 @@ def test_the_script_as_it_is_agrees_on_the_real_clock(clean_store):
         keys, argument = packing.pack_batch(buckets, ops)
         pipe = clean_store.pipeline(transaction=False)
         before = store_ms(clean_store)
-        pipe.evalsha(sha, len(keys), *keys, argument)
+        pipe.fcall(name, len(keys), *keys, argument)
         for key in keys:
             pipe.pttl(key)
         raw, *lives = pipe.execute()
@@ -62,13 +62,13 @@ def test_the_script_as_it_is_agrees_on_the_real_clock(clean_store):
 
 
 def test_a_lone_caller_that_waits_as_told_is_admitted(clean_store):
-    sha = clean_store.script_load(packing.decide_text())
+    name = packing.load(clean_store)
     buckets = {"t": Bucket("{c}t", [Limit(TOKENS, BUCKET, 1000, 1000)])}
 
     def ask():
         o = Op(ACQUIRE, ["t"], (0, 200, 0, 0, 0, 0), slice="{c}r", nonce=random.randbytes(8))
         keys, argument = packing.pack_batch(buckets, [o])
-        _, clock, _, answers = packing.unpack_answer(clean_store.evalsha(sha, len(keys), *keys, argument))
+        _, clock, _, answers = packing.unpack_answer(clean_store.fcall(name, len(keys), *keys, argument))
         return clock, answers[0]
 
     for _ in range(3):
@@ -82,11 +82,11 @@ def test_a_lone_caller_that_waits_as_told_is_admitted(clean_store):
 
 
 def test_levels_go_when_they_are_as_good_as_new(clean_store):
-    sha = clean_store.script_load(packing.decide_text())
+    name = packing.load(clean_store)
     buckets = {"t": Bucket("{c}t", [Limit(TOKENS, BUCKET, 1000, 1000), Limit(IN_FLIGHT, CONCURRENT, 3, 0)])}
     o = Op(ACQUIRE, ["t"], (0, 200, 0, 0, 0, 1), slice="{c}r", nonce=b"whatever", ttl=200)
     keys, argument = packing.pack_batch(buckets, [o])
-    clean_store.evalsha(sha, len(keys), *keys, argument)
+    clean_store.fcall(name, len(keys), *keys, argument)
     deadline = time.monotonic() + 10
     while clean_store.exists("{c}t", "{c}t:s"):
         assert time.monotonic() < deadline

@@ -1,6 +1,6 @@
 """`decide` against the model, over random operations on simulated time.
 
-The store's clock is put in place of TIME in the script's text (packing.decide_text_with_clock): the clock then moves exactly as
+The store's clock is put in place of TIME in the script's text (packing.with_clock): the clock then moves exactly as
 the test says, backwards too, and days pass in seconds; faking the clock of a whole redis-server would stand still or run
 between two commands of one batch. test_script_clock.py has the script as it is, on the real clock.
 
@@ -21,8 +21,8 @@ PER_WORLD = 7500
 CHUNKS = 12
 
 
-def run_world(client, sha, seed, ops):
-    world = World(client, sha, seed)
+def run_world(client, name, seed, ops):
+    world = World(client, name, seed)
     batches = 0
     try:
         while world.ops < ops:
@@ -41,11 +41,11 @@ def run_world(client, sha, seed, ops):
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_random_operations_agree(store, chunk):
-    sha = store.script_load(packing.decide_text_with_clock())
+    name = packing.load_with_clock(store)
     worlds = max(1, round(OPS / PER_WORLD / CHUNKS))
     outcomes = Counter()
     for i in range(worlds):
-        outcomes += run_world(store, sha, SEED + chunk * worlds + i, PER_WORLD)
+        outcomes += run_world(store, name, SEED + chunk * worlds + i, PER_WORLD)
     # Random operations that never meet a case prove nothing about it.
     assert len(outcomes) >= 8, outcomes
     assert min(outcomes[o] for o in (packing.GRANTED, packing.DENIED, packing.SETTLED)) > 40 * worlds, outcomes

@@ -8,7 +8,7 @@ import random
 from collections import Counter
 
 from model import Model
-from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DECIDED_QUICKLY, DENIED, FORGIVE, GRANTED,
+from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, FORGIVE, GRANTED,
                      IN_FLIGHT, NEVER, OPEN_POOL, PEEK, RENEW, REPORT, ROLLING, SHOW_POOL, USD, Breaker, Bucket,
                      Limit, News, Op, pack_batch, unpack_answer, unpack_books)
 
@@ -21,8 +21,8 @@ TTLS = (1, 127, 128, 1000, 9999, 60_000, 60_000, 600_000, 3_600_000)
 
 
 class World:
-    def __init__(self, client, sha, seed):
-        self.client, self.sha, self.random = client, sha, random.Random(seed)
+    def __init__(self, client, name, seed):
+        self.client, self.name, self.random = client, name, random.Random(seed)
         self.client.flushall()
         self.model, self.clock, self.ops = Model(), BEGINNING + self.random.randrange(400 * DAY), 0
         self.outcomes = Counter()
@@ -34,12 +34,11 @@ class World:
             ((AMOUNTS, (1, 5, 30, 200, 1000)), (AMOUNTS[4:], (30, 200, 2000)), (AMOUNTS[6:], (200, 3000, 50_000))))
         # How the provider is: in most worlds calls fail now and then, in some mostly, in some never.
         self.failing = self.random.choice((0, 0.05, 0.05, 0.2, 0.4))
-        # Some are what quick.lua is for: pools of rolling limits, tenants of token buckets, acquires that hardly ever fail.
+        # Some are what most services are: pools of rolling limits, tenants of token buckets, acquires that hardly ever fail.
         self.healthy = self.random.random() < 0.25
         if self.healthy:
             self.amounts, self.shares = AMOUNTS[6:], (30, 3000, 50_000)
             self.steps = self.random.choice((((0, 0), (1, 60)), ((0, 0), (1, 3), (1, 60), (100, 4000))))
-        self.quick = 0
         pools, tenants = self.random.randint(1, 3), self.random.randint(1, 5)
         self.buckets = {}
         for i in range(pools):
@@ -263,12 +262,11 @@ class World:
         keys, argument = pack_batch(self.buckets, ops)
         digest = self.digest() if len(ops) <= 5 and self.random.random() < 0.2 else None
         pipe = self.client.pipeline(transaction=False)
-        pipe.evalsha(self.sha, len(keys), *keys, argument, self.clock)
+        pipe.fcall(self.name, len(keys), *keys, argument, self.clock)
         for key in keys:
             pipe.pexpiretime(key)
         raw, *times = pipe.execute()
         got = unpack_answer(raw)
-        self.quick += raw[0] == DECIDED_QUICKLY
         written = self.model.batch(self.clock, self.buckets, ops, got)
         assert digest is None or written or digest == self.digest(), f"nothing was granted, but the store changed: {ops}"
         for key, at in zip(keys, times):
@@ -335,5 +333,5 @@ class World:
             if any(at >= l.bounds[2] for l in limits):
                 return
             keys, argument = pack_batch(self.buckets, [o.change(n=1, dry=True, again=False)])
-            got = unpack_answer(self.client.evalsha(self.sha, len(keys), *keys, argument, at))
+            got = unpack_answer(self.client.fcall(self.name, len(keys), *keys, argument, at))
             assert got[3][0].outcome == outcome, f"{got[3]} at {at - now} ms after {answer} for {o}"

@@ -1,2 +1,0 @@
-end
-return level()

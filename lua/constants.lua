@@ -1,0 +1,21 @@
+-- Short names for what every file uses, and the numbers of the wire (README.md has its layout).
+--
+-- Lua's numbers are doubles: integers are exact below 2^53 and nothing here may leave that range. Amounts are at most
+-- 10^13 and costs at most 10^12, so sums are far from it; products are not, and go through mul_div.
+
+local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
+local sub, byte, rep, concat, format = string.sub, string.byte, string.rep, table.concat, string.format
+local unpack_bytes, pack_bytes = struct.unpack, struct.pack
+local redis_call = redis.call
+
+local EXACT = 2 ^ 53
+local NOTHING = {} -- whatever is empty
+
+local BUCKET, ROLLING, CALENDAR, CONCURRENT = 0, 1, 2, 3
+local ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, CLOSE_POOL, FORGIVE = 1, 2, 3, 4, 5, 6, 7, 9 -- 8 shows a pool
+local UNITS = 6 -- requests, tokens, input_tokens, output_tokens, usd, concurrent
+local BOOKED = 5 -- of those, the ones that the books count
+
+local LEVELS_FORMAT = 3 -- of what bucket.lua stores
+local SLOTS = 120 -- slots of a rolling limit's period
+
