@@ -1,6 +1,6 @@
 -- Acquiring: does the cost fit into every limit of every bucket, and if so, charge it everywhere.
 
-local acquire, unfold_all, how_many_fit, why_not, grant_all, keep_all, deadline_of
+local acquire, acquire_whole, acquire_begin, charge_run, unfold_all, how_many_fit, why_not, grant_all, keep_all, deadline_of
 
 do
     -- What each limit of a set lets this priority have in use.
@@ -13,26 +13,29 @@ do
         return most
     end
 
+    -- How many of up to n equal costs fit into a bucket that is not plain.
+    local function states_fit(b, cost, n, most)
+        local set, base = set_of[b], first_of[b]
+        for j = 1, #set do
+            local c = cost[set[j].unit]
+            if c > 0 then
+                local room = most[j] - used[base + j] - held[base + j]
+                if room < c * n then
+                    n = room < c and 0 or floor(room / c)
+                end
+            end
+        end
+        return n
+    end
+
     -- How many of up to n equal costs fit, by the tightest limit.
-    function how_many_fit(cost, n)
+    function how_many_fit(cost, n, now)
         local priority = o.priority + 1
         for i = 1, o.targets do
             local b = o[i]
-            local set, base, t = set_of[b], first_of[b], plain_of[b]
+            local set, t = set_of[b], plain_of[b] and plain_open(b, now)
             local most = set[-priority] or most_of(set, priority)
-            if t then
-                n = plain_fit(set, t, most, cost, n)
-            else
-                for j = 1, #set do
-                    local c = cost[set[j].unit]
-                    if c > 0 then
-                        local room = most[j] - used[base + j] - held[base + j]
-                        if room < c * n then
-                            n = room < c and 0 or floor(room / c)
-                        end
-                    end
-                end
-            end
+            n = t and plain_fit(set, t, most, cost, n) or states_fit(b, cost, n, most)
             if n == 0 then
                 return 0
             end
@@ -40,9 +43,10 @@ do
         return n
     end
 
-    function unfold_all()
+    -- The operation's buckets, each with columns of states.
+    function unfold_all(now)
         for i = 1, o.targets do
-            if plain_of[o[i]] then
+            if plain_of[o[i]] and plain_open(o[i], now) then
                 plain_unfold(o[i])
             end
         end
@@ -52,7 +56,7 @@ do
     -- and the milliseconds; -1 is never.
     function why_not(cost, now)
         local longest, at_bucket, at_limit = 0, 0, 0
-        unfold_all()
+        unfold_all(now)
         for i = 1, o.targets do
             local b = o[i]
             local set, base = set_of[b], first_of[b]
@@ -88,34 +92,38 @@ do
         end
     end
 
-    -- Charges what was granted; `reservations` of the n are new.
-    function grant_all(cost, n, reservations, class, deadline, now)
-        for i = 1, o.targets do
-            local b = o[i]
-            local t = plain_of[b]
-            dirty[b] = true
-            if t then
-                plain_charge(set_of[b], t, cost, n, now)
-            else
-                charge_states(b, cost, n, class, deadline, now)
-                if books_of[b] then
-                    books_grant(b, deadline, cost, n, reservations)
-                end
+    -- Charges one bucket with what was granted; `reservations` of the n are new.
+    local function grant_one(b, cost, n, reservations, class, deadline, now)
+        dirty[b] = true
+        if plain_of[b] then
+            plain_charge(b, cost, n, now)
+        else
+            charge_states(b, cost, n, class, deadline, now)
+            if books_of[b] then
+                books_grant(b, deadline, cost, n, reservations)
             end
         end
     end
 
-    -- Buckets that keep books or slots stay until the reservation's record is gone, or at least its deadline has passed.
-    function keep_all(deadline, ttl)
-        local gone = deadline + (ttl > GRACE and ttl or GRACE)
+    function grant_all(cost, n, reservations, class, deadline, now)
         for i = 1, o.targets do
-            local b = o[i]
-            if slots_of[b] then
-                local kept = books_of[b] and gone or deadline
-                if kept > keep_of[b] then
-                    keep_of[b] = kept
-                end
+            grant_one(o[i], cost, n, reservations, class, deadline, now)
+        end
+    end
+
+    -- Buckets that keep books or slots stay until the reservation's record is gone, or at least its deadline has passed.
+    local function keep_one(b, deadline, ttl)
+        if slots_of[b] then
+            local kept = books_of[b] and deadline + (ttl > GRACE and ttl or GRACE) or deadline
+            if kept > keep_of[b] then
+                keep_of[b] = kept
             end
+        end
+    end
+
+    function keep_all(deadline, ttl)
+        for i = 1, o.targets do
+            keep_one(o[i], deadline, ttl)
         end
     end
 
@@ -142,9 +150,98 @@ do
         return fit
     end
 
+    -- A run: equal operations on one pool. Its room is computed when it begins, and it is charged at its end, once.
+    local run_of, run_cost, run_priority, run_left, run_n, run_ttl -- run_of: which bucket; false: there is none
+    local run_deadline, run_class, run_gone -- gone: when a record of it can no longer be reported
+
+    function charge_run(now)
+        local b = run_of
+        run_of = false
+        if b and run_n > 0 then
+            grant_one(b, run_cost, run_n, run_n, run_class, run_deadline, now)
+            keep_one(b, run_deadline, run_ttl)
+        end
+    end
+
+    local function begin_run(b, now)
+        charge_run(now)
+        local set, priority = set_of[b], o.priority + 1
+        run_left = states_fit(b, o.cost, 2 ^ 40, set[-priority] or most_of(set, priority))
+        run_of, run_cost, run_priority, run_ttl, run_n = b, o.cost, o.priority, o.ttl, 0
+        run_deadline, run_class = deadline_of(o.ttl, now)
+        run_gone = run_deadline + (o.ttl > GRACE and o.ttl or GRACE)
+    end
+
+    function acquire_begin()
+        run_of, o.shape, o.flags = false, false, false
+        record_begin()
+    end
+
+    local function fits(b, cost, n, now)
+        local set, priority, t = set_of[b], o.priority + 1, plain_of[b] and plain_open(b, now)
+        local most = set[-priority] or most_of(set, priority)
+        return (t and plain_fit(set, t, most, cost, n) or states_fit(b, cost, n, most)) >= n
+    end
+
+    -- Charges the operation's last bucket, if it fits.
+    local function take(b, cost, n, class, deadline, now)
+        if plain_of[b] then
+            local set, priority = set_of[b], o.priority + 1
+            if plain_take(b, cost, n, set[-priority] or most_of(set, priority), now) then
+                dirty[b] = true
+                return true
+            elseif plain_of[b] then
+                return false
+            end
+        end
+        if not fits(b, cost, n, now) then
+            return false
+        end
+        grant_one(b, cost, n, n, class, deadline, now)
+        keep_one(b, deadline, o.ttl)
+        return true
+    end
+
+    local function simple(pool, now)
+        local known = know.of[pool]
+        return not (o.again or o.dry or o.estimates or o.targets < 2 or plain_of[pool] or known and know.doubts(known, now))
+    end
+
+    -- The acquire that a healthy service sees most: for the first time, and all that it asks for fits. Returns false where it is
+    -- another; nothing was charged then.
+    function acquire_whole(now)
+        local pool, cost, n, targets = o[1], o.cost, o.n, o.targets
+        o.refused = false
+        if not simple(pool, now) then
+            return false
+        elseif pool ~= run_of or cost ~= run_cost or o.priority ~= run_priority then
+            begin_run(pool, now)
+        end
+        local deadline, class = run_deadline, run_class
+        if run_left < n or targets > 2 and not fits(o[2], cost, n, now) or not take(o[targets], cost, n, class, deadline, now) then
+            o.refused = n == 1
+            return false
+        end
+        run_left, run_n = run_left - n, run_n + n
+        if targets > 2 then
+            grant_one(o[2], cost, n, n, class, deadline, now)
+            keep_one(o[2], deadline, o.ttl)
+        end
+        local slice = o.slice
+        if run_gone > slice.expiry then
+            slice.expiry = run_gone
+        end
+        slice.names = o.names
+        record_write_new(n, deadline, class, now)
+        return true
+    end
+
     -- Answers: outcome, how many of the o.n are granted, and for the others the bucket, the limit and the wait.
     function acquire(now)
         local cost, had, r = o.cost, 0, nil
+        if o.again or o.estimates then
+            o.shape = false -- the cost may be changed below
+        end
         if o.estimates then
             know.learned_cost(cost)
         end
@@ -167,7 +264,7 @@ do
                 end
             end
         end
-        local fit = how_many_fit(cost, o.n - had)
+        local fit = o.refused and 0 or how_many_fit(cost, o.n - had, now)
         if known and fit > 0 then
             fit = know.room(known, fit, r, now)
         end

@@ -10,7 +10,7 @@
 -- (in all), reported, expired, cancelled, spent. A grant touches the first half only; the other stays packed (`cold_of`) until a
 -- report or a second that has passed wants it. `owed_of` has the other seconds that a batch touches.
 
-local books_new, books_unpack, books_pack, books_owe, books_turn, books_grant, books_flush, books_settle
+local books_new, books_unpack, books_pack, books_owe, books_turn, books_grant, books_settle
 local owed_of = {}
 
 do
@@ -21,10 +21,9 @@ do
     local HOT, HOT_FIELDS, HOT_BYTES = '<I7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7', 19, 133
     local COLD, COLD_FIELDS = '<i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7', 24
     local cold_of = {}
-    local grants, grants_second = {}, {} -- summed up, and the second of their deadlines
 
     function books_new(b)
-        grants[b], grants_second[b], cold_of[b], owed_of[b] = nil, nil, nil, nil
+        cold_of[b], owed_of[b] = nil, nil
         local books = {}
         for i = 1, HOT_FIELDS + COLD_FIELDS do
             books[i] = 0
@@ -33,7 +32,7 @@ do
     end
 
     function books_unpack(b, raw, at)
-        grants[b], grants_second[b], owed_of[b] = nil, nil, nil
+        owed_of[b] = nil
         books_of[b] = { unpack_bytes(HOT, raw, at) }
         cold_of[b] = sub(raw, at + HOT_BYTES)
     end
@@ -51,7 +50,6 @@ do
     end
 
     function books_pack(b)
-        books_flush(b)
         local books, cold = books_of[b], cold_of[b]
         return pack_bytes(HOT, unpack(books, 1, HOT_FIELDS))
             .. (cold or pack_bytes(COLD, unpack(books, HOT_FIELDS + 1, HOT_FIELDS + COLD_FIELDS)))
@@ -91,7 +89,6 @@ do
     end
 
     function books_owe(b, deadline, amounts, sign)
-        books_flush(b)
         local owed, offset = second_of(b, floor(deadline / SECOND))
         add(owed, offset, amounts, sign)
         add(books_of[b], OUTSTANDING_AT, amounts, sign)
@@ -138,52 +135,40 @@ do
         end
     end
 
-    -- n equal costs were granted; `reservations` of them are new. They are summed up for as long as their deadlines have the
-    -- same second, and booked by books_flush.
+    -- n equal costs were granted; `reservations` of them are new.
     function books_grant(b, deadline, cost, n, reservations)
-        local sum, second = grants[b], floor(deadline / SECOND)
-        if second ~= grants_second[b] then
-            books_flush(b)
-            sum = { 0, 0, 0, 0, 0, 0 }
-            grants[b], grants_second[b] = sum, second
-        end
-        for i = 1, BOOKED do
-            local c = cost[i]
-            if c > 0 then
-                sum[i] = sum[i] + c * n
+        local books = books_of[b]
+        local owed, offset = second_of(b, floor(deadline / SECOND))
+        for i = 1, 6 do
+            local amount = i <= BOOKED and cost[i] * n or reservations
+            if amount > 0 then
+                owed[offset + i] = owed[offset + i] + amount
+                books[GRANTED_AT + i] = books[GRANTED_AT + i] + amount
+                books[OUTSTANDING_AT + i] = books[OUTSTANDING_AT + i] + amount
             end
         end
-        sum[6] = sum[6] + reservations
     end
 
-    function books_flush(b)
-        local books, sum = books_of[b], grants[b]
-        if sum then
-            local owed, offset = second_of(b, grants_second[b])
-            add(owed, offset, sum, 1)
-            add(books, GRANTED_AT, sum, 1)
-            add(books, OUTSTANDING_AT, sum, 1)
-            grants[b], grants_second[b] = nil, nil
-        end
-    end
-
-    -- A report or a cancel. When the deadline's second has passed, the estimate stands under expired already.
-    function books_settle(b, deadline, amounts, spent, cancelled, now)
-        local books = warm(b)
-        books_flush(b)
-        local from, from_at = books, EXPIRED_AT
-        if floor(deadline / SECOND) >= floor(now / SECOND) then
-            from, from_at = second_of(b, floor(deadline / SECOND))
-            add(books, OUTSTANDING_AT, amounts, -1)
+    -- A report or a cancel of one reservation. When the deadline's second has passed, the estimate stands under expired already.
+    function books_settle(b, deadline, estimate, spent, cancelled, now)
+        local books, second = warm(b), floor(deadline / SECOND)
+        local from, from_at, outstanding = books, EXPIRED_AT, 0
+        if second >= floor(now / SECOND) then
+            from, from_at = second_of(b, second)
+            outstanding = 1
         end
         local to_at = cancelled and CANCELLED_AT or REPORTED_AT
         for i = 1, 6 do
-            local amount = amounts[i]
+            local amount = i <= BOOKED and estimate[i] or 1
             if amount > 0 then
                 from[from_at + i] = from[from_at + i] - amount
                 books[to_at + i] = books[to_at + i] + amount
+                books[OUTSTANDING_AT + i] = books[OUTSTANDING_AT + i] - outstanding * amount
             end
-            books[SPENT_AT + i] = books[SPENT_AT + i] + spent[i]
+            local used_up = spent[i]
+            if used_up > 0 then
+                books[SPENT_AT + i] = books[SPENT_AT + i] + used_up
+            end
         end
     end
 end

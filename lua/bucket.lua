@@ -12,11 +12,11 @@
 --
 -- Most buckets are plain ones, and have a shorter way: plain.lua.
 
-local bucket_last, bucket_open, bucket_write
+local bucket_last, bucket_write
 
 do
     local HEAD = '<I1I1I6I4I4'
-    local HEAD_BYTES = 16
+    local HEAD_BYTES, ROLLING_BYTES = 16, 34
 
     -- What is given back of charges that were made before a limit was there, is not given back to it: `since` tells. A
     -- plain token bucket knows by its lows.
@@ -90,16 +90,13 @@ do
 
     -- First half of opening, before the time is known: when was it last written? Returns that, if anything is stored.
     function bucket_last(b, raw)
-        keep_of[b], expires_of[b] = 0, 0
-        if not raw then
+        if set_of[b].plain and not slots_of[b] and plain_read(b, raw) then
+            return raw and plain_of[b][3]
+        elseif not raw then
+            keep_of[b], expires_of[b] = 0, 0
             return nil
         end
-        local last, keep, expiry
-        if set_of[b].plain and not slots_of[b] then
-            last, keep, expiry = plain_read(b, raw)
-        else
-            last, keep, expiry = unpack_bytes('<I6I4I4', raw, 3)
-        end
+        local last, keep, expiry = unpack_bytes('<I6I4I4', raw, 3)
         last_of[b], keep_of[b], expires_of[b] = last, last + keep, last + expiry
         return last
     end
@@ -168,6 +165,30 @@ do
         return at
     end
 
+    -- A pool of rolling limits, as most are: with nothing held, everything but the books is read, and written, in one go. Returns
+    -- nil if it is not as it is configured now, or has more.
+    local function open_rolling(b, raw, now)
+        local set, base = set_of[b], first_of[b]
+        local n, t = #set, nil
+        if byte(raw, 2) ~= n or #raw < HEAD_BYTES + ROLLING_BYTES * n then
+            return nil
+        end
+        t = { unpack_bytes(set.rolling, raw) }
+        for j = 1, n do
+            if t[6 * j] ~= set[j].sig or t[6 * j + 1] ~= 2 then
+                return nil
+            end
+        end
+        for j = 1, n do
+            local s, place = base + j, 6 * j
+            limit_of[s], bucket_of[s], used[s], top[s], open_slot[s], in_slot[s], since[s] =
+                set[j], b, t[place + 2], t[place + 3], t[place + 4], t[place + 5], t[5 + 6 * n + j]
+            held[s], classes[s], rem[s], lows[s] = 0, 0, 0, ''
+            rolling_refresh(s, t[3], now)
+        end
+        return t[6 + 7 * n]
+    end
+
     local function open_limits(b, raw, now)
         local set, base, at = set_of[b], first_of[b], HEAD_BYTES + 1
         local same, extras = byte(raw, 2) == #set, {}
@@ -202,17 +223,12 @@ do
             if slots_of[b] then
                 -- Slots that outlived their levels (the limits had none for a while) must not count.
                 slots_of[b].fresh = true
-            elseif set.plain then
-                return plain_new(b)
             end
             for j = 1, #set do
                 state_new(base + j, b, set[j], now, now)
             end
-        elseif plain_of[b] and plain_open(b, raw, now) then
-            return
         else
-            plain_of[b] = false
-            at = open_limits(b, raw, now)
+            at = set.rolling and open_rolling(b, raw, now) or open_limits(b, raw, now)
         end
         if books_of[b] then
             if raw and at <= #raw then
@@ -312,6 +328,26 @@ do
         end
     end
 
+    local row = {} -- reused
+
+    local function pack_rolling(b, now, expiry)
+        local set, base = set_of[b], first_of[b]
+        local n = #set
+        row[1], row[2], row[3], row[4], row[5] =
+            LEVELS_FORMAT, n, now, max(0, keep_of[b] - now), min(expiry - now, LONGEST_AFTER)
+        for j = 1, n do
+            local s, place = base + j, 6 * j
+            if held[s] > 0 or classes[s] > 0 or since[s] == 0 then
+                return nil
+            end
+            row[place], row[place + 1], row[place + 2], row[place + 3], row[place + 4], row[place + 5] =
+                set[j].sig, 2, min(used[s], MOST), top[s], open_slot[s], min(in_slot[s], MOST)
+            row[5 + 6 * n + j] = since[s]
+        end
+        local packed = pack_bytes(set.rolling, unpack(row, 1, 5 + 7 * n))
+        return books_of[b] and packed .. books_pack(b) or packed
+    end
+
     local function pack_levels(b, now, expiry)
         local n, base = #set_of[b], first_of[b]
         local packed = { pack_bytes(HEAD, LEVELS_FORMAT, n, now, max(0, keep_of[b] - now), min(expiry - now, LONGEST_AFTER)) }
@@ -327,10 +363,10 @@ do
     function bucket_write(b, now)
         local t, packed, expiry, stays = plain_of[b], nil, nil, nil
         if t then
-            packed, expiry, stays = plain_pack(set_of[b], t, now, keep_of[b], expires_of[b])
+            packed, expiry, stays = plain_pack(b, now)
         else
             expiry, stays = expiry_of(now, bucket_expiry(b, now), expires_of[b])
-            packed = pack_levels(b, now, expiry)
+            packed = set_of[b].rolling and pack_rolling(b, now, expiry) or pack_levels(b, now, expiry)
         end
         if stays then
             redis_call('SET', key_of[b], packed, 'KEEPTTL')

@@ -1,6 +1,16 @@
 -- The batch: read everything, decide in memory, write at the end. An operation that is refused leaves no trace.
 
+local plain_answers = {} -- those that only name an outcome, packed
+
 local function answer(outcome, granted, at_bucket, at_limit, wait)
+    if not granted then
+        local packed = plain_answers[outcome]
+        if not packed then
+            packed = pack_bytes('<I1I1I1I1i8', outcome, 0, 0, 0, 0)
+            plain_answers[outcome] = packed
+        end
+        return packed
+    end
     local packed = pack_bytes('<I1I1I1I1i8', outcome, granted or 0, at_bucket or 0, at_limit or 0, wait or 0)
     if at_limit == CLOSED then
         packed = packed .. pack_bytes('<I1c0', #know.of[o[1]].reason, know.of[o[1]].reason)
@@ -23,14 +33,20 @@ local function peek(now)
     return answer(PEEKED, n) .. concat(rows)
 end
 
+local GRANTED_ONE = answer(GRANTED, 1)
+
 local function decide_op(now)
     local kind = o.kind
+    if kind == ACQUIRE and acquire_whole(now) then
+        return o.n == 1 and GRANTED_ONE or answer(GRANTED, o.n)
+    end
+    charge_run(now)
     if kind == ACQUIRE then
         return answer(acquire(now))
     elseif kind == REPORT or kind == CANCEL then
         return answer(settle(now))
     end
-    unfold_all()
+    unfold_all(now)
     if kind == RENEW then
         return answer(renew(now))
     elseif kind == PEEK then
@@ -92,7 +108,9 @@ end
 
 local function open_all(raw, n_buckets, now)
     for b = 1, n_buckets do
-        bucket_open(b, raw[b], now)
+        if not plain_of[b] then
+            bucket_open(b, raw[b], now)
+        end
     end
     for i = 1, know.n do
         if raw[n_buckets + i] then
@@ -102,6 +120,7 @@ local function open_all(raw, n_buckets, now)
 end
 
 local function write_all(slices, n_buckets, now)
+    charge_run(now)
     know.write(now)
     know.learned_write(now)
     for b = 1, n_buckets do
@@ -130,6 +149,7 @@ local function decide(keys, args)
     keys_from, at = read_buckets(input, at, n_buckets, sets)
     know.estimates_from = keys_from
     know.learned_begin()
+    acquire_begin()
 
     local time = redis_call('TIME')
     local clock = time[1] * 1000 + floor(time[2] / 1000)
@@ -139,6 +159,7 @@ local function decide(keys, args)
     elseif stale(sets, n_sets, now) then
         return pack_bytes('<I1I6I6', 1, clock, now)
     end
+    raws = raw
     open_all(raw, n_buckets, now)
     local slices = open_slices(keys_from + n_estimates, clock)
 

@@ -2,7 +2,8 @@
 --
 -- Garbage is most of what a batch costs, so nothing here makes a table for a bucket, a limit's state or an operation:
 -- buckets and states are numbers, and what is known of them stands in columns (`used[s]` is what is used of state s);
--- one table, `o`, is filled with each operation in turn. Columns stay from batch to batch: read_buckets() puts into each row
+-- one table, `o`, is filled with each operation in turn. Most operations of a batch have the same shape (their time to live and
+-- their cost): those share one `o.cost`. Columns stay from batch to batch: read_buckets() puts into each row
 -- what the last batch may have left there.
 
 local batch_keys -- KEYS
@@ -28,7 +29,7 @@ local open_slot, in_slot = {}, {}
 
 local read_set, read_buckets, read_op
 
-local o = { cost = {} }
+local o = {}
 
 do
     -- What was read before, by its bytes. Few sets are in use at a time, but calendar limits' have new bytes each day.
@@ -71,17 +72,21 @@ do
         end
         set.plain, set.units, set.fresh = true, units, fresh
         set.format = '<I1I1I6I4I4' .. rep('I3I1I6I5I6', #set)
+        set.with_tail = set.format .. 'c0'
     end
 
     local function parse_set(bytes)
-        local set, limits, at, plain = { calendar = false }, byte(bytes), 2, true
+        local set, limits, at, plain, rolling = { calendar = false }, byte(bytes), 2, true, true
         for j = 1, limits do
             set[j], at = read_limit(bytes, at)
             plain = plain and set[j].algorithm == BUCKET and not set[j].holds
+            rolling = rolling and set[j].algorithm == ROLLING and not set[j].holds
             set.calendar = set.calendar or set[j].algorithm == CALENDAR
         end
         if plain then
             read_plain(set)
+        elseif rolling then
+            set.rolling = '<I1I1I6I4I4' .. rep('I3I1I6I6I6I6', limits) .. rep('I6', limits) -- bucket.lua
         end
         return set
     end
@@ -165,23 +170,28 @@ do
         return at
     end
 
+    local function read_flags(flags)
+        o.flags, o.names, o.token, o.estimates, o.news = flags, nil, nil, nil, nil
+        o.again = flags % 2 == 1
+        o.dry = floor(flags / 2) % 2 == 1
+        o.partial = floor(flags / 4) % 2 == 1
+        o.split_unknown = floor(flags / 8) % 2 == 1
+    end
+
     function read_op(input, at, slices)
-        local cost = o.cost
-        local flags, slice
-        o.kind, flags, o.priority, o.n, o.stated, o.targets, o[1], o[2], o[3], slice, o.member, o.nonce, o.check, o.ttl,
-            cost[1], cost[2], cost[3], cost[4], cost[5], cost[6], at =
-            unpack_bytes('<I1I1I1I1I1I1I2I2I2I2I1c8I6I4I6I6I6I6I6I6', input, at)
-        for i = 1, o.targets do
-            o[i] = o[i] + 1
+        local flags, b1, b2, b3, slice, shape
+        o.kind, flags, o.priority, o.n, o.stated, o.targets, b1, b2, b3, slice, o.member, o.nonce, o.check, shape, at =
+            unpack_bytes('<I1I1I1I1I1I1I2I2I2I2I1c8I6c40', input, at)
+        o[1], o[2], o[3], o.slice = b1 + 1, b2 + 1, b3 + 1, slices[slice + 1]
+        if shape ~= o.shape then
+            local ttl, c1, c2, c3, c4, c5, c6 = unpack_bytes('<I4I6I6I6I6I6I6', shape)
+            o.shape, o.ttl, o.cost = shape, ttl, { c1, c2, c3, c4, c5, c6 }
         end
-        o.slice = slices[slice + 1]
-        o.names, o.token, o.estimates, o.news, o.most = nil, nil, nil, nil, 0
-        o.again, o.dry, o.partial, o.split_unknown = false, false, false, false
-        if flags > 0 then
-            o.again = flags % 2 == 1
-            o.dry = floor(flags / 2) % 2 == 1
-            o.partial = floor(flags / 4) % 2 == 1
-            o.split_unknown = floor(flags / 8) % 2 == 1
+        if flags ~= o.flags then
+            read_flags(flags)
+        end
+        o.most = 0
+        if flags >= 16 then
             if floor(flags / 16) % 2 == 1 then
                 o.names, at = unpack_bytes('<I2c0', input, at)
             end

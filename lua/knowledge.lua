@@ -151,6 +151,11 @@ do
         return (k.probe or k.next > now or again) and 0 or 1
     end
 
+    -- Is there anything that could refuse an acquire, or make it a probe?
+    function know.doubts(k, now)
+        return k.reason or k.paused > now or k.circuit
+    end
+
     function know.granted(k, deadline)
         if k.circuit then
             k.probe, k.probe_until, k.dirty = o.slice.key .. o.nonce, deadline, true

@@ -1,76 +1,141 @@
 -- Plain buckets: token buckets only, nothing held, and a store that knows them as they are configured. That is what most
 -- buckets of a batch are, each a tenant's own, so what one of them costs is what a batch costs: the array that one unpack
--- gave (`plain_of[b]`) is opened, charged and packed in place.
+-- gave (`plain_of[b]`) is brought up to date, checked, charged and packed in place; for the first operation on a bucket in one
+-- pass (plain_take).
 --
 -- Whatever else is asked of such a bucket (a wait, a look, a renewal) makes it one like all others first: plain_unfold moves
 -- it into the columns of states, and the files of the algorithms go on from there. It is then written like all others, too.
 --
--- Fields of the array: 1-5 the head (format, limits, last, keep, expiry), then of each limit sig, extras, used, rem, top, and
--- behind all of them each limit's lows (lows.lua).
+-- Fields of the array: 1-5 the head (format, limits, last, keep, expiry), then of each limit sig, extras, used, rem, top. All
+-- limits' lows (lows.lua) follow each other in one string, `tail_of[b]`; extras says how many are a limit's: four for each.
 
-local plain_read, plain_open, plain_new, plain_fit, plain_charge, plain_settle, plain_pack, plain_unfold
+local plain_read, plain_take, plain_open, plain_fit, plain_charge, plain_settle, plain_pack, plain_unfold
+local bucket_open -- bucket.lua
+local raws -- of the batch's buckets: what is stored, as it was read
 
 do
     local HEAD_BYTES, LIMIT_BYTES = 16, 21
+    local NO_COST = { 0, 0, 0, 0, 0, 0 }
+    local LOW = '<I6I7I5'
+    local opened = {} -- is it up to date?
+    local tail_of = {}
+    local longest = {} -- how long until the fullest of its limits is empty (ms), where that is known; else nil
 
-    -- What is stored, if it may be a plain bucket's.
+    -- Makes the array of what is stored. Returns false if that cannot be a plain bucket's.
     function plain_read(b, raw)
         local set = set_of[b]
-        if #raw >= HEAD_BYTES + #set * LIMIT_BYTES then
-            local t = { unpack_bytes(set.format, raw) }
-            plain_of[b] = t
-            return t[3], t[4], t[5]
+        opened[b] = false
+        if not raw then
+            plain_of[b] = { unpack(set.fresh) }
+            return true
+        elseif #raw >= HEAD_BYTES + #set * LIMIT_BYTES then
+            plain_of[b] = { unpack_bytes(set.format, raw) }
+            return true
         end
-        return unpack_bytes('<I6I4I4', raw, 3)
+        return false
     end
 
-    -- Up to `now`. Returns false if it is not plain, or needs longer numbers; then nothing was done.
-    function plain_open(b, raw, now)
-        local set, t = set_of[b], plain_of[b]
-        local n, ms = #set, now - t[3]
-        local at, place, lows_at = HEAD_BYTES + n * LIMIT_BYTES + 1, 5, 5 + 5 * n
-        if t[2] ~= n then
+    -- The last of n lows whose bytes begin at `first`.
+    local function last_low(raw, first, n)
+        return unpack_bytes(LOW, raw, first + (n - 1) * LOW_BYTES)
+    end
+
+    -- Brings the bucket up to `now` and charges it n times the cost, which fits, in one pass. Returns false where the bucket is
+    -- not plain, or needs longer numbers; its array is spoilt then.
+    local function open_and_charge(b, cost, n, now)
+        local t, set, raw, place, slowest = plain_of[b], set_of[b], raws[b], 5, 0
+        local ms, behind = now - t[3], HEAD_BYTES + 1 + LIMIT_BYTES * #set
+        local tail, from = nil, behind -- what has changed of what follows the levels, and from where it has not
+        if t[2] ~= #set then
             return false
         end
-        for j = 1, n do
-            local limit, extras, u, list = set[j], t[place + 2], t[place + 3], ''
+        for j = 1, #set do
+            local limit, extras, u, r, top = set[j], t[place + 2], t[place + 3], t[place + 4], t[place + 5]
+            local c = cost[limit.unit] * n
+            local kept, first, list, since, low, low_rem = extras / 4, behind, nil, 0, 0, 0
             if t[place + 1] ~= limit.sig or extras % 4 ~= 0 then
                 return false
             end
-            if extras > 0 then
-                local bytes = extras / 4 * LOW_BYTES
-                list, at = sub(raw, at, at + bytes - 1), at + bytes
+            if kept > 0 then
+                behind = first + kept * LOW_BYTES
+                since, low, low_rem = last_low(raw, first, kept)
             end
             if u > 0 and ms > 0 then
-                local per = limit.per
-                local came = ms * limit.amount + t[place + 4]
+                local came = ms * limit.amount + r
+                local whole = came / limit.per
+                whole = whole - whole % 1 -- floor, without calling it
                 if came >= EXACT then
-                    return false
-                end
-                local whole = floor(came / per)
-                if whole >= u then
-                    t[place + 3], t[place + 4], list = 0, 0, ''
+                    return false -- arith.lua can
+                elseif whole >= u then
+                    u, r, kept = 0, 0, 0
                 else
-                    u = u - whole
-                    t[place + 3], t[place + 4] = u, came - whole * per
-                    if list ~= '' then
-                        list, t[place + 5] = lows_fall(list, t[place + 5], u, t[place + 4])
+                    u, r = u - whole, came - whole * limit.per
+                    while kept > 0 and (low > u or low == u and low_rem <= r) do
+                        top, kept = since, kept - 1
+                        if kept > 0 then
+                            since, low, low_rem = last_low(raw, first, kept)
+                        end
                     end
                 end
             end
-            t[lows_at + j] = list
+            if c > 0 then
+                if u == 0 then
+                    kept, top = 0, now
+                elseif top < now then
+                    if kept == 0 or u >= low * 2 then
+                        list = lows_add(sub(raw or '', first, first + kept * LOW_BYTES - 1), top, u, r)
+                    end
+                    top = now
+                end
+                u = u + c
+            end
+            t[place + 3], t[place + 4], t[place + 5] = u, r, top
+            if list or kept * 4 ~= extras then
+                list = list or sub(raw, first, first + kept * LOW_BYTES - 1)
+                tail, from, t[place + 2] = (tail or '') .. sub(raw or '', from, first - 1) .. list, behind, #list / LOW_BYTES * 4
+            end
+            local left = u * limit.ms_each
+            slowest = left > slowest and left or slowest
             place = place + 5
         end
+        tail_of[b] = raw and (tail and tail .. sub(raw, from) or sub(raw, from)) or tail or ''
+        opened[b], longest[b] = true, slowest
         return true
     end
 
-    function plain_new(b)
-        local set = set_of[b]
-        local n, t = #set, { unpack(set.fresh) }
-        for j = 5 + 5 * n + 1, 5 + 6 * n do
-            t[j] = ''
+    -- Up to `now`. Returns the array, or false if the bucket is not plain; it is then open like all others.
+    function plain_open(b, now)
+        if not opened[b] and not open_and_charge(b, NO_COST, 0, now) then
+            local t = plain_of[b]
+            last_of[b], keep_of[b], expires_of[b], plain_of[b] = t[3], t[3] + t[4], t[3] + t[5], false
+            bucket_open(b, raws[b], now)
         end
-        plain_of[b] = t
+        return plain_of[b]
+    end
+
+    -- Charges n times the cost if that fits. Returns false where it does not, or the bucket is not plain; nothing is charged then.
+    function plain_take(b, cost, n, most, now)
+        local set, t, place = set_of[b], plain_of[b], 8
+        local fits, units = not opened[b], set.units
+        for j = 1, fits and #units or 0 do
+            if t[place] + cost[units[j]] * n > most[j] then
+                fits = false -- unless enough has come in since
+                break
+            end
+            place = place + 5
+        end
+        if fits then
+            if open_and_charge(b, cost, n, now) then
+                return true
+            end
+            plain_read(b, raws[b])
+        end
+        t = plain_open(b, now)
+        if not t or plain_fit(set, t, most, cost, n) < n then
+            return false
+        end
+        plain_charge(b, cost, n, now)
+        return true
     end
 
     -- How many of up to n equal costs fit.
@@ -92,86 +157,102 @@ do
         return n
     end
 
-    local function charge_one(t, place, lows_place, amount, now)
-        local u, since_top = t[place + 3], t[place + 5]
-        if u == 0 then
-            t[lows_place], t[place + 5] = '', now
-        elseif since_top < now then
-            t[lows_place], t[place + 5] = lows_add(t[lows_place], since_top, u, t[place + 4]), now
-        end
-        t[place + 3] = u + amount
+    -- The lows of the limit at `place`, which are `size` bytes of the tail from `first` on, become `list`. Returns their size.
+    local function put_lows(b, t, place, first, size, list)
+        local tail = tail_of[b]
+        tail_of[b] = sub(tail, 1, first - 1) .. list .. sub(tail, first + size)
+        t[place + 2] = #list / LOW_BYTES * 4
+        return #list
     end
 
-    function plain_charge(set, t, cost, n, now)
-        local units, place = set.units, 5
-        local lows_at = 5 + 5 * #units
-        for j = 1, #units do
-            local c = cost[units[j]]
-            if c > 0 then
-                charge_one(t, place, lows_at + j, c * n, now)
-            end
-            place = place + 5
+    -- Returns the size of the limit's lows.
+    local function charge_one(b, t, place, first, size, amount, now)
+        local u, since_top = t[place + 3], t[place + 5]
+        if u == 0 or since_top < now then
+            local list = u > 0 and lows_add(sub(tail_of[b], first, first + size - 1), since_top, u, t[place + 4]) or ''
+            size = put_lows(b, t, place, first, size, list)
+            t[place + 5] = now
         end
+        t[place + 3] = u + amount
+        return size
+    end
+
+    function plain_charge(b, cost, n, now)
+        local t, units, place, first = plain_of[b], set_of[b].units, 5, 1
+        for j = 1, #units do
+            local c, size = cost[units[j]], t[place + 2] / 4 * LOW_BYTES
+            if c > 0 then
+                size = charge_one(b, t, place, first, size, c * n, now)
+            end
+            place, first = place + 5, first + size
+        end
+        longest[b] = nil
+    end
+
+    -- Gives back `amount` of what the parts charged, the newest first. Returns the size of the limit's lows.
+    local function refund(b, t, place, first, size, limit, parts, amount)
+        local list, u = sub(tail_of[b], first, first + size - 1), t[place + 3]
+        for i = #parts, 1, -1 do
+            local share = min(amount, parts[i][limit.unit + 1])
+            if share > 0 and u > 0 then
+                list, t[place + 5], u, t[place + 4] =
+                    level_refund(list, t[place + 5], u, t[place + 4], limit.per, share, parts[i][1])
+            end
+            amount = amount - share
+        end
+        t[place + 3] = u
+        return put_lows(b, t, place, first, size, list)
     end
 
     -- A report or a cancel: `use` instead of the estimate that the parts charged. What settle_limit (settle.lua) does.
-    function plain_settle(set, t, parts, use, estimate, cancelled, now)
-        local units, place = set.units, 5
-        local lows_at = 5 + 5 * #units
-        for j = 1, #units do
-            local unit, limit = units[j], set[j]
-            local more = use[unit] - estimate[unit]
+    function plain_settle(b, parts, use, estimate, cancelled, now)
+        local t, set, place, first = plain_of[b], set_of[b], 5, 1
+        for j = 1, #set do
+            local limit, size = set[j], t[place + 2] / 4 * LOW_BYTES
+            local more = use[limit.unit] - estimate[limit.unit]
             if more > 0 then
-                charge_one(t, place, lows_at + j, more, now)
-            elseif more < 0 and (limit.settle or cancelled) then
-                local back = -more
-                for i = #parts, 1, -1 do
-                    local share = min(back, parts[i][unit + 1])
-                    if share > 0 and t[place + 3] > 0 then
-                        t[lows_at + j], t[place + 5], t[place + 3], t[place + 4] = level_refund(t[lows_at + j], t[place + 5],
-                            t[place + 3], t[place + 4], limit.per, share, parts[i][1])
-                    end
-                    back = back - share
-                end
+                size = charge_one(b, t, place, first, size, more, now)
+            elseif more < 0 and t[place + 3] > 0 and (limit.settle or cancelled) then
+                size = refund(b, t, place, first, size, limit, parts, -more)
             end
-            place = place + 5
+            place, first = place + 5, first + size
         end
+        longest[b] = nil
     end
 
-    -- Returns what is to be stored and when it no longer matters; `expires` is the key's expiry of today.
-    function plain_pack(set, t, now, keep, expires)
-        local n = #set
-        local place, lows_at, longest, tail = 5, 5 + 5 * n, 0, ''
-        for j = 1, n do
-            local u, list = t[place + 3], t[lows_at + j]
-            if u > 0 then
-                local ms = u * set[j].ms_each
-                if ms > longest then
-                    longest = ms
-                end
-                if u > MOST then
-                    t[place + 3] = MOST
-                end
-            end
-            t[place + 2] = #list / LOW_BYTES * 4
-            if list ~= '' then
-                tail = tail .. list
+    local function longest_of(set, t)
+        local slowest, place = 0, 8
+        for j = 1, #set do
+            local u = t[place]
+            local left = u * set[j].ms_each
+            slowest = left > slowest and left or slowest
+            if u > MOST then
+                t[place] = MOST
             end
             place = place + 5
         end
-        local kept = keep > now and keep or now -- by what it was before it was plain
-        local expiry, stays = expiry_of(now, kept + ceil(longest) + 1, expires)
-        t[3], t[4], t[5] = now, kept - now, min(expiry - now, LONGEST_AFTER)
-        return pack_bytes(set.format, unpack(t, 1, lows_at)) .. tail, expiry, stays
+        return slowest
+    end
+
+    -- Returns what is to be stored, the key's expiry, and whether the one that it has can stay.
+    function plain_pack(b, now)
+        local set, t = set_of[b], plain_of[b]
+        local kept, n = t[3] + t[4], 6 + 5 * #set -- kept: by what it was before it was plain
+        kept = kept > now and kept or now
+        local expiry, stays = expiry_of(now, kept + ceil(longest[b] or longest_of(set, t)) + 1, t[3] + t[5])
+        local after = expiry - now
+        t[3], t[4], t[5], t[n] = now, kept - now, after < LONGEST_AFTER and after or LONGEST_AFTER, tail_of[b]
+        return pack_bytes(set.with_tail, unpack(t, 1, n)), expiry, stays
     end
 
     function plain_unfold(b)
-        local set, base, t, place = set_of[b], first_of[b], plain_of[b], 5
+        local set, base, t, place, first = set_of[b], first_of[b], plain_of[b], 5, 1
+        last_of[b], keep_of[b], expires_of[b] = t[3], t[3] + t[4], t[3] + t[5]
         for j = 1, #set do
-            local s = base + j
+            local s, size = base + j, t[place + 2] / 4 * LOW_BYTES
             limit_of[s], bucket_of[s], held[s], classes[s], since[s] = set[j], b, 0, 0, 0
-            used[s], rem[s], top[s], lows[s] = t[place + 3], t[place + 4], t[place + 5], t[5 + 5 * #set + j]
-            place = place + 5
+            used[s], rem[s], top[s], lows[s] = t[place + 3], t[place + 4], t[place + 5], sub(tail_of[b], first, first + size - 1)
+            place, first = place + 5, first + size
         end
         plain_of[b] = false
     end

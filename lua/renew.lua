@@ -50,7 +50,7 @@ do
             return ENDED, 0
         end
         local cost = o.cost
-        if how_many_fit(cost, 1) == 0 then
+        if how_many_fit(cost, 1, now) == 0 then
             return DENIED, 0, why_not(cost, now)
         end
         local deadline, class = deadline_of(o.ttl, now)

@@ -8,31 +8,30 @@
 -- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
 
-local record_get, record_put, record_pack, member_state, member_mark, member_find, member_move,
+local records_index, record_get, record_put, record_pack, member_state, member_mark, member_find, member_move,
     record_estimate, record_add_part
 
 do
     local PARTS = 8
 
     local function record_unpack(slice, nonce, raw)
-        local packed = { cmsgpack.unpack(raw) }
-        local r = { slice = slice, nonce = nonce, check = packed[1], states = packed[2], token = '', parts = {} }
-        r.deadline, r.class = packed[3], packed[4]
-        if r.deadline then
-            r.split_unknown, r.most = packed[5] % 2 == 1, floor(packed[5] / 2)
-            r.token = packed[6]
-            for at = 7, #packed, 7 do
-                r.parts[#r.parts + 1] = {
-                    r.deadline - packed[at],
-                    packed[at + 1], packed[at + 2], packed[at + 3], packed[at + 4], packed[at + 5], packed[at + 6],
-                }
+        local check, states, deadline, class, split, token, before, c1, c2, c3, c4, c5, c6, more = cmsgpack.unpack(raw)
+        local parts = deadline and { { deadline - before, c1, c2, c3, c4, c5, c6 } } or {}
+        if more then
+            local packed = { cmsgpack.unpack(raw) }
+            for at = 14, #packed, 7 do
+                parts[#parts + 1] = { deadline - packed[at], unpack(packed, at + 1, at + 6) }
             end
         end
-        return r
+        split = split or 0
+        return {
+            slice = slice, nonce = nonce, check = check, states = states, deadline = deadline, class = class,
+            split_unknown = split % 2 == 1, most = (split - split % 2) / 2, token = token or '', parts = parts,
+        }
     end
 
     function record_pack(r)
-        if not string.find(r.states, '[om]') then
+        if r.states == 's' or not string.find(r.states, '[om]') then
             return cmsgpack.pack(r.check, r.states)
         end
         local packed = { r.check, r.states, r.deadline, r.class, (r.split_unknown and 1 or 0) + 2 * r.most, r.token }
@@ -46,7 +45,20 @@ do
         return cmsgpack.pack(unpack(packed))
     end
 
+    -- Takes notice of the records that are new since the last time (slices.lua): they stand before what is in the store.
+    function records_index(slice)
+        local fields = slice.fields
+        for i = slice.indexed + 1, #fields, 2 do
+            local nonce = fields[i]
+            slice.packed[nonce], slice.records[nonce], slice.dirty[nonce] = fields[i + 1], nil, nil
+        end
+        slice.indexed = #fields
+    end
+
     function record_get(slice, nonce)
+        if #slice.fields > slice.indexed then
+            records_index(slice)
+        end
         local r = slice.records[nonce]
         if r == nil then
             local raw = slice.packed[nonce] or redis_call('HGET', slice.key, nonce)
@@ -70,7 +82,7 @@ do
     end
 
     function member_mark(r, member, state)
-        r.states = sub(r.states, 1, member) .. state .. sub(r.states, member + 2)
+        r.states = #r.states == 1 and state or sub(r.states, 1, member) .. state .. sub(r.states, member + 2)
         record_put(r)
     end
 
@@ -103,8 +115,9 @@ do
 
     -- The estimate: the sum of all parts, as cost arrays are (index 6 is `concurrent`).
     function record_estimate(r)
-        local sum = { 0, 0, 0, 0, 0, 0 }
-        for i = 1, #r.parts do
+        local one = r.parts[1]
+        local sum = { one[2], one[3], one[4], one[5], one[6], one[7] }
+        for i = 2, #r.parts do
             for u = 1, UNITS do
                 sum[u] = sum[u] + r.parts[i][u + 1]
             end

@@ -40,20 +40,16 @@ do
     end
 
     -- Gives back into the slot that was charged, if it still counts; a later window never gains from it.
-    function rolling_refund(s, amount, from, now)
+    function rolling_refund(s, amount, from)
         local limit, b = limit_of[s], bucket_of[s]
         local slot = floor(from / limit.width)
-        if slot < rolling_first(limit, now) then
+        if slot < top[s] then
             return
-        end
-        if slot == open_slot[s] then
+        elseif slot == open_slot[s] then
             amount = min(amount, in_slot[s])
             in_slot[s] = in_slot[s] - amount
         else
-            local field = field_of(limit, slot)
-            local value = slot_get(b, field)
-            amount = min(amount, value)
-            slot_set(b, field, value - amount)
+            amount = slot_take(b, field_of(limit, slot), amount)
         end
         used[s] = used[s] - amount
     end
@@ -103,8 +99,12 @@ do
         if excess <= 0 then
             return 0
         end
-        -- Room mostly comes with the first slots that turn, so they are read a few at a time, then more.
-        local slot, chunk = rolling_first(limit, now), 8
+        -- Room mostly comes with the first slots that turn, so they are read a few at a time, then more; not at all where those
+        -- before the open one do not make enough.
+        local slot, chunk, before = rolling_first(limit, now), 8, used[s] - in_slot[s]
+        if excess > before and slot <= open_slot[s] then
+            slot, excess = open_slot[s], excess - before
+        end
         while slot <= open_slot[s] do
             local fields = {}
             for n = slot, min(slot + chunk, open_slot[s]) - 1 do

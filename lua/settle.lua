@@ -64,18 +64,19 @@ do
         end
         for i = 1, o.targets do
             local b = o[i]
-            local set, base, t = set_of[b], first_of[b], plain_of[b]
-            if t then
-                plain_settle(set, t, r.parts, use, estimate, cancelled, now)
+            local set, base = set_of[b], first_of[b]
+            if plain_of[b] and plain_open(b, now) then
+                plain_settle(b, r.parts, use, estimate, cancelled, now)
             else
                 for j = 1, #set do
                     local unit = set[j].unit
-                    settle_limit(base + j, r, use[unit], estimate[unit], cancelled, late, now)
+                    if use[unit] ~= estimate[unit] or set[j].holds then
+                        settle_limit(base + j, r, use[unit], estimate[unit], cancelled, late, now)
+                    end
                 end
             end
             if books_of[b] then
-                local counted = { estimate[1], estimate[2], estimate[3], estimate[4], estimate[5], 1 }
-                books_settle(b, r.deadline, counted, use, cancelled, now)
+                books_settle(b, r.deadline, estimate, use, cancelled, now)
             end
             dirty[b] = true
         end

@@ -2,16 +2,19 @@
 -- seconds, so that a batch writes all of its records with one HSET and whole slices expire by themselves. What a record
 -- holds is told in reservation.lua.
 
-local slice_new, slice_keep, record_write_new, slice_write
+local slice_new, slice_keep, record_begin, record_write_new, slice_write
 
 local GRACE = 60000 -- a late report is still counted for as long as the reservation lived, at least a minute
 
 do
     local ROUND = 4096 -- slices' expiry is rounded up, so that it is not written with each batch
 
-    -- Records by nonce: new ones as they were packed, unpacked ones (false: there is none), and which of those changed; `fields` is what goes into the store as it is.
+    -- Records by nonce: new ones as they were packed, unpacked ones (false: there is none), and which of those changed. `fields`
+    -- is what goes into the store as it is; those up to `indexed` are among the packed ones.
     function slice_new(key, clock)
-        return { key = key, clock = clock, fields = {}, expiry = 0, packed = {}, records = {}, dirty = {}, names = false }
+        return {
+            key = key, clock = clock, fields = {}, indexed = 0, packed = {}, records = {}, dirty = {}, expiry = 0, names = false,
+        }
     end
 
     -- A slice stays until the last of its records can no longer be reported.
@@ -22,18 +25,28 @@ do
         end
     end
 
-    -- A new record of one part goes straight into its packed form.
+    -- Of the last new record: what follows its check, and of what.
+    local tail, tail_cost, tail_n, tail_split
+
+    function record_begin()
+        tail_cost = false
+    end
+
+    -- A new record of one part goes straight into its packed form, most of which equal operations share.
     function record_write_new(n, deadline, class, now)
         local slice, cost = o.slice, o.cost
-        local raw = cmsgpack.pack(o.check, n == 1 and 'o' or rep('o', n), deadline, class,
-            (o.split_unknown and 1 or 0) + 2 * o.most, '', deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
-        slice.packed[o.nonce], slice.records[o.nonce], slice.dirty[o.nonce] = raw, nil, nil
+        if cost ~= tail_cost or n ~= tail_n or o.split_unknown ~= tail_split or o.most > 0 then
+            tail = cmsgpack.pack(n == 1 and 'o' or rep('o', n), deadline, class, (o.split_unknown and 1 or 0) + 2 * o.most, '',
+                deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
+            tail_cost, tail_n, tail_split = o.shape and o.most == 0 and cost, n, o.split_unknown
+        end
         local fields = slice.fields
-        fields[#fields + 1] = o.nonce
-        fields[#fields + 1] = raw
+        local at = #fields
+        fields[at + 1], fields[at + 2] = o.nonce, cmsgpack.pack(o.check) .. tail
     end
 
     function slice_write(slice)
+        records_index(slice)
         local fields = slice.fields
         for nonce in pairs(slice.dirty) do
             fields[#fields + 1] = nonce

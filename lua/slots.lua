@@ -8,7 +8,7 @@
 -- A reservation's deadline is a multiple of 2^class ms, class being the largest with 64 * 2^class <= ttl: so each class has
 -- at most 130 deadlines ahead of it, and those that have passed can be named without being listed.
 
-local slots_fetch, slot_get, slot_set, held_class
+local slots_fetch, slot_get, slot_set, slot_take, held_class
 
 do
     -- Most batches touch no slot.
@@ -42,13 +42,23 @@ do
     end
 
     function slot_get(b, field)
-        local slots = slots_cache(b)
-        local value = slots.value[field]
-        if value == nil then
+        local slots = slots_of[b]
+        local value = slots.value and slots.value[field]
+        if not value then
+            slots = slots_cache(b)
             value = slots.fresh and 0 or tonumber(redis_call('HGET', slots.key, field) or 0)
             slots.value[field] = value
         end
         return value
+    end
+
+    -- Takes out up to `amount`; returns how much it was.
+    function slot_take(b, field, amount)
+        local value = slot_get(b, field)
+        local slots = slots_of[b]
+        amount = value < amount and value or amount
+        slots.value[field], slots.touched[field] = value - amount, true
+        return amount
     end
 
     function slot_set(b, field, value)

@@ -164,6 +164,8 @@ static void test_answers_of_other_servers(void **state)
         char *password;
     } cases[] = {
         {"$22\r\nredis_version:5.0.3\r\n\r\n\r\n", "upgrade it", NULL},
+        {"$23\r\nredis_version:6.2.14\r\n\r\n\r\n",
+         "is Redis 6.2.14, and Redis 7.0 or later, or any Valkey, is needed", NULL},
         {"$34\r\nredis_version:7.0.3\r\nloading:1\r\n\r\n\r\n", "still loading", NULL},
         {"-LOADING Redis is loading\r\n", "INFO was answered with LOADING", NULL},
         {":5\r\n", "unexpected type", NULL},

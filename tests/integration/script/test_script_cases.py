@@ -526,3 +526,32 @@ def test_levels_of_another_format_are_refused(bench, limit):
         assert bench.client.get(key) == b"\x02" + ours[1:]
         bench.client.set(key, ours, keepttl=True)
     assert bench.acquire(tokens=900)[1].outcome == GRANTED
+
+
+def test_an_error_half_way_leaves_nothing_behind(bench):
+    """Neither in the store nor in what the functions keep from batch to batch."""
+    bench.limits([tokens(BUCKET, 1000)], [tokens(ROLLING, 1000), Limit(IN_FLIGHT, CONCURRENT, 9, 0)])
+    first, answer = bench.acquire(tokens=100, concurrent=1)
+    assert answer.outcome == GRANTED
+    bench.client.set("{b}rubbish", "x")
+    before = bench.digest()
+    for more in (bench.ask(tokens=300, concurrent=1), bench.after(first, REPORT, tokens=7), bench.after(first, RENEW, tokens=9)):
+        with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
+            bench.batch(more, bench.after(first, REPORT, tokens=5, slice="{b}rubbish"))
+        assert bench.digest() == before
+    bench.at += 1
+    assert bench.remaining("t") == [900] and bench.remaining("p") == [900, 8]
+    assert bench.digest() == before
+    assert bench.acquire(tokens=901)[1].outcome == DENIED
+    assert bench.acquire(tokens=900)[1].outcome == GRANTED
+    assert bench.remaining("t") == [0] and bench.remaining("p") == [0, 8]
+
+
+def test_the_limit_sets_that_are_kept_are_bounded(bench):
+    """Each is decided by its own numbers, however many there are, and what is kept of them does not grow."""
+    bench.limits([tokens(BUCKET, 1)])
+    for amount in range(1, 9000):
+        bench.buckets["t"].limits = [tokens(BUCKET, amount, MINUTE), tokens(ROLLING, 2 * amount, MINUTE)] if amount % 2 else [tokens(BUCKET, amount)]
+        assert bench.remaining() == ([amount, 2 * amount] if amount % 2 else [amount])
+    bench.client.execute_command("MEMORY", "PURGE")
+    assert int(bench.client.info("memory")["used_memory_vm_functions"]) < 6_000_000
