@@ -53,7 +53,7 @@ do
             floor0, floor1, floor2, unit = unit + 1, -- Lua's arrays begin with 1
             algorithm = algorithm, amount = amount, capacity = capacity, per = per, sig = sig, at_end = at_end,
             settle = flags >= 2, holds = at_end or algorithm == CONCURRENT,
-            width = algorithm == ROLLING and ceil(per / SLOTS), stay = per + slack,
+            width = algorithm == ROLLING and ceil(per / SLOTS), stay = per + slack, named = false, name = false, -- rolling.lua
         }
         if algorithm == CALENDAR then
             l.bound0, l.bound1, l.bound2, at = unpack_bytes('<I6I6I6', input, at)

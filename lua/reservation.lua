@@ -48,6 +48,9 @@ do
     -- Takes notice of the records that are new since the last time (slices.lua): they stand before what is in the store.
     function records_index(slice)
         local fields = slice.fields
+        if not slice.records then
+            slice.packed, slice.records, slice.dirty = {}, {}, {}
+        end
         for i = slice.indexed + 1, #fields, 2 do
             local nonce = fields[i]
             slice.packed[nonce], slice.records[nonce], slice.dirty[nonce] = fields[i + 1], nil, nil
@@ -56,7 +59,7 @@ do
     end
 
     function record_get(slice, nonce)
-        if #slice.fields > slice.indexed then
+        if not slice.records or #slice.fields > slice.indexed then
             records_index(slice)
         end
         local r = slice.records[nonce]

@@ -9,11 +9,12 @@ local GRACE = 60000 -- a late report is still counted for as long as the reserva
 do
     local ROUND = 4096 -- slices' expiry is rounded up, so that it is not written with each batch
 
-    -- Records by nonce: new ones as they were packed, unpacked ones (false: there is none), and which of those changed. `fields`
-    -- is what goes into the store as it is; those up to `indexed` are among the packed ones.
+    -- `fields` is what goes into the store as it is. Records by nonce are there when one was asked for (reservation.lua): new ones
+    -- as they were packed, which is all of `fields` up to `indexed`; unpacked ones (false: there is none), and which of those changed.
     function slice_new(key, clock)
         return {
-            key = key, clock = clock, fields = {}, indexed = 0, packed = {}, records = {}, dirty = {}, expiry = 0, names = false,
+            key = key, clock = clock, fields = {}, indexed = 0, packed = false, records = false, dirty = false, expiry = 0,
+            names = false,
         }
     end
 
@@ -46,11 +47,14 @@ do
     end
 
     function slice_write(slice)
-        records_index(slice)
         local fields = slice.fields
-        for nonce in pairs(slice.dirty) do
-            fields[#fields + 1] = nonce
-            fields[#fields + 1] = record_pack(slice.records[nonce])
+        if slice.records then
+            records_index(slice)
+            local at = #fields
+            for nonce in pairs(slice.dirty) do
+                fields[at + 1], fields[at + 2] = nonce, record_pack(slice.records[nonce])
+                at = at + 2
+            end
         end
         if #fields == 0 then
             return
