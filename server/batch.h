@@ -1,7 +1,7 @@
 /*
  * Batches: what turns many operations into one round trip to the store.
  *
- * A batcher gathers the operations that arrive while its previous batch is at the store and sends them as one EVALSHA
+ * A batcher gathers the operations that arrive while its previous batch is at the store and sends them as one FCALL
  * for each domain: reports, renewals and cancels first, then acquires by priority, then looks. A lone operation leaves
  * at the end of the event loop's turn in which it came. No timers are involved but the one that answers
  * OP_UNAVAILABLE to what waited too long.
