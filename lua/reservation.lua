@@ -8,7 +8,7 @@
 -- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
 
-local records_index, record_get, record_put, record_pack, member_state, member_mark, member_find, member_move,
+local records_index, record_raw, record_get, record_put, record_pack, member_state, member_mark, member_find, member_move,
     record_estimate, record_add_part
 
 do
@@ -48,7 +48,9 @@ do
     -- Takes notice of the records that are new since the last time (slices.lua): they stand before what is in the store.
     function records_index(slice)
         local fields = slice.fields
-        if not slice.records then
+        if slice.indexed == #fields and slice.records then
+            return
+        elseif not slice.records then
             slice.packed, slice.records, slice.dirty = {}, {}, {}
         end
         for i = slice.indexed + 1, #fields, 2 do
@@ -58,13 +60,17 @@ do
         slice.indexed = #fields
     end
 
+    -- A record as it is packed, be it new in this batch; false if there is none.
+    function record_raw(slice, nonce)
+        records_index(slice)
+        return slice.packed[nonce] or redis_call('HGET', slice.key, nonce)
+    end
+
     function record_get(slice, nonce)
-        if not slice.records or #slice.fields > slice.indexed then
-            records_index(slice)
-        end
+        records_index(slice)
         local r = slice.records[nonce]
         if r == nil then
-            local raw = slice.packed[nonce] or redis_call('HGET', slice.key, nonce)
+            local raw = record_raw(slice, nonce)
             r = raw and record_unpack(slice, nonce, raw) or false
             slice.records[nonce] = r
         end

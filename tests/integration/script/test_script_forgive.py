@@ -51,6 +51,14 @@ def test_who_has_no_debt_is_given_nothing(bench, limit):
     assert bench.forgive() == [0] and bench.remaining() == [0]
 
 
+def test_what_is_sent_twice_in_one_batch_gets_one_answer(bench):
+    bench.limits([tokens(BUCKET, 1000)])
+    bench.spend(1500)
+    o = Op(FORGIVE, ["t"], again=True, slice="{b}f", nonce=b"same one")
+    assert [bench.forgiven(answer) for answer in bench.batch(o, o)] == [[500], [500]]
+    assert bench.remaining() == [0]
+
+
 @pytest.mark.parametrize("limit", EVERY_KIND)
 def test_what_was_sent_again_forgives_once(bench, limit):
     bench.limits([limit])
