@@ -110,7 +110,7 @@ class Comparison:
         if "message" in wanted and wanted["message"] not in (result.get("message") or ""):
             self.differences.append(f"message: {wanted['message']!r} is not in {result.get('message')!r}")
         for unit, amount in wanted.get("charged", {}).items():
-            self.check(f"charged {unit}", amount, self.came.books.get(unit, {}).get("used"))
+            self.check(f"charged {unit}", amount, self.came.charged.get(unit))
         for limit, amount in wanted.get("left", {}).items():
             self.check(f"left of {limit}", amount, self.came.left.get(limit))
         for name, value in wanted.get("pool", {}).items():
