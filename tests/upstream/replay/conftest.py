@@ -12,18 +12,19 @@ import derived  # noqa: E402
 import replaying  # noqa: E402
 
 OWN = HERE / "cassettes"
+WORKERS = 4
 
 
 def pytest_addoption(parser):
     parser.addoption("--cassettes", metavar="DIR", help="replay the recordings below DIR instead of our own")
-    parser.addoption("--workers", type=int, default=4, help="so many calls at a time (default 4)")
+    parser.addoption("--workers", type=int, default=WORKERS, help=f"so many calls at a time (default {WORKERS})")
     parser.addoption("--table", metavar="FILE", help="also write the differences of recordings without side-car there, as TSV")
 
 
 def _recordings(config):
     """Read once per run."""
     if not hasattr(config, "replay_recordings"):
-        root = pathlib.Path(config.getoption("--cassettes") or OWN).resolve()
+        root = pathlib.Path(config.getoption("--cassettes", None) or OWN).resolve()
         exchanges, unreadable = cassette.read_all(root)
         with_profile = [one for one in exchanges if replaying.plan_of(one) is not None]
         config.replay_recordings = with_profile
@@ -47,7 +48,7 @@ def came_of(request):
     """{name: what came of it}, of the exchanges that this run's tests ask for."""
     wanted = {item.callspec.params["exchange"].name: item.callspec.params["exchange"]
               for item in request.session.items if "exchange" in getattr(getattr(item, "callspec", None), "params", {})}  # fmt: skip
-    replayer = replaying.Replayer(len(wanted) + 1, request.config.getoption("--workers"))
+    replayer = replaying.Replayer(len(wanted) + 1, request.config.getoption("--workers", WORKERS))
     try:
         yield replayer.replay_all(wanted.values())
     finally:
@@ -76,7 +77,7 @@ def _cell(value):
 
 def pytest_terminal_summary(terminalreporter, config):
     rows, left_out = getattr(config, "replay_rows", []), getattr(config, "replay_left_out", [])
-    if left_out and config.getoption("--cassettes"):
+    if left_out and config.getoption("--cassettes", None):
         terminalreporter.section("left out")
         for line in left_out[:20]:
             terminalreporter.line(line)
