@@ -6,7 +6,7 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "integration"))
+sys.path[:0] = [str(HERE.parent / "integration"), str(HERE.parent / "upstream" / "replay")]
 
 from configs import config, limit  # noqa: E402
 from forms import POOL, Ours  # noqa: E402

@@ -67,7 +67,7 @@ def test_batch(ours, litellm, profile):
         assert TEXT in json.dumps(row["response"]["body"])
 
 
-@pytest.mark.parametrize("profile", ["openai", "anthropic", "openai-responses"])
+@pytest.mark.parametrize("profile", ["openai", "anthropic"])  # its mock of responses knows no errors
 @pytest.mark.parametrize("model, outcome, http_status, status, tries",
                          [("limited", "limited", 429, 3, 2), ("broken", "failed", 500, 3, 2), ("too-long", "refused", 400, 4, 1)])  # fmt: skip
 def test_its_errors(ours, litellm, profile, model, outcome, http_status, status, tries):
