@@ -123,7 +123,9 @@ def _headers(holder):
     out = Headers()
     for name, values in pairs:
         for value in values if isinstance(values, list) else [values]:
-            out.append((str(name), value.decode("latin-1") if isinstance(value, bytes) else str(value)))
+            value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+            if not str(name).startswith(":"):  # of HTTP/2, no header
+                out.append((str(name), " ".join(value.splitlines())))
     return out
 
 
@@ -173,7 +175,7 @@ def sidecar(path):
 
 
 def read(path, root):
-    """The exchanges of a file. With a side-car the whole file is one call; {"all_tries": true} or not."""
+    """The exchanges of a file. With a side-car the whole file is one call."""
     expect = sidecar(path)
     expected = json.loads(expect.read_text()) if expect.exists() else None
     name = str(path.relative_to(root).with_suffix(""))

@@ -123,11 +123,17 @@ def usage(answer, streamed):
     return tuple(best) if any(best) else None
 
 
+def wait_ms(answer):
+    """Where it is told in whole seconds, and is longer than the call sits out."""
+    told = answer.headers.get("retry-after") or ""
+    return int(told) * 1000 if answer.status // 100 != 2 and told.isdigit() and 10 < int(told) < 86400 else None
+
+
 def differences(came):
     """(what, theirs, ours) rows against what the recording itself says."""
     answer, streamed, result = came.exchange.answer, came.plan["stream"], came.result or {}
     if not came.requests:
-        return [("sent", "a request", f"nothing: {result.get('message')}")]
+        return [("sent", "a request", f"nothing: {came.words()}")]
     rows = []
     wanted = outcome(answer, streamed)
     if wanted and result.get("outcome") not in wanted.split(" or "):
@@ -140,6 +146,9 @@ def differences(came):
         ours = (seen.get("input_tokens") or 0, seen.get("output_tokens") or 0)
         if ours != told:
             rows.append(("usage", told, ours))
+    wait = wait_ms(answer)
+    if wait is not None and result.get("outcome") == "limited" and not wait - 2000 <= result["retry_after_ms"] <= wait:
+        rows.append(("wait", wait, result["retry_after_ms"]))
     recorded, sent = came.exchange.request.parts.path, came.requests[0].parts.path
     if urllib.parse.unquote(sent) != urllib.parse.unquote(recorded):
         rows.append(("path", recorded, sent))

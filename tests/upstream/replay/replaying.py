@@ -58,14 +58,18 @@ class Came:
         found = []
         if SANITIZER.search(self.stderr):
             found.append(f"a sanitizer spoke: {self.stderr[-2000:]}")
-        if self.result is None:
+        if self.result is None and (self.exchange.expected is not None or self.status not in range(5)):
             found.append(f"`ration call` ended with {self.status} and no result: {self.stderr.strip()[-400:]}")
         elif not self.requests and self.exchange.expected is not None:
-            found.append(f"nothing was sent: {self.result.get('message')}")
+            found.append(f"nothing was sent: {self.words()}")
         for unit, row in self.books.items():
             if not row["balanced"] or row["outstanding"] or row["used"] != self.charged[unit]:
                 found.append(f"the books of {unit} do not balance, or the tenant was charged {self.charged[unit]}: {row}")
         return found
+
+    def words(self):
+        """What it said of a failure."""
+        return (self.result or {}).get("message") or self.stderr.strip()[-400:]
 
 
 def plan_of(exchange):
@@ -142,9 +146,11 @@ class Replayer:
 
     def _run(self, args, body, env):
         env = {**os.environ, "REPLAY_KEY": KEY, "RATION_SERVERS": f"127.0.0.1:{self.ration.port}", **env}
-        return subprocess.run(
-            [program("ration"), *args], input=body, capture_output=True, timeout=CALL_SECONDS, env=env
-        )  # fmt: skip
+        command = [program("ration"), *args]
+        try:
+            return subprocess.run(command, input=body, capture_output=True, timeout=CALL_SECONDS, env=env)
+        except subprocess.TimeoutExpired:  # one that hangs must not end the run of all others
+            return subprocess.CompletedProcess(command, -1, b"", b"it did not end within %d s" % CALL_SECONDS)
 
     def _args(self, server, pool, came, tries):
         plan = came.plan

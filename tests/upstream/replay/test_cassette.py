@@ -9,6 +9,7 @@ import cassette
 import derived
 import dialect
 import expectation
+import replaying
 
 CALL = "https://api.openai.com/v1/chat/completions"
 HEAD = f"interactions:\n- request:\n    method: POST\n    uri: {CALL}\n    headers: {{content-type: [application/json]}}\n"
@@ -113,3 +114,40 @@ def test_an_insertion_leaves_all_bytes_of_the_caller():
 
 def test_events_of_a_stream():
     assert list(derived.events("event: x\r\ndata: 1\r\ndata: 2\r\n\r\n: ping\n\ndata: 3")) == [("x", "1\n2"), ("", "3")]
+
+
+def came_of(tmp_path, expect):
+    """A call that went as recorded."""
+    text = HEAD.replace("headers: {", "headers: {authorization: [Bearer X], ") + (
+        "    body: '{\"model\":\"m\"}'\n  response:\n    status: {code: 200, message: OK}\n    headers: {}\n    body: {string: '{}'}\n"
+    )
+    (tmp_path / "one.expect.json").write_text(json.dumps({"expect": expect}))
+    [one] = read(tmp_path, text)
+    headers = cassette.Headers([("Content-Type", "application/json"), ("Authorization", f"Bearer {replaying.KEY}")])
+    sent = cassette.Request("POST", "/v1/chat/completions", headers, one.request.body)
+    result = {"outcome": "answered", "tries": 1, "usage": {"input_tokens": 5}, "retry_after_ms": 0}
+    return replaying.Came(one, {}, requests=[sent], result=result, charged={"tokens": 7})
+
+
+def test_what_is_as_recorded_does_not_differ(tmp_path):
+    assert not expectation.differences(came_of(tmp_path, {"outcome": "answered", "tries": 1, "exit": 0, "charged": {"tokens": 7}}))
+
+
+@pytest.mark.parametrize("expect", [{"outcome": "failed"}, {"tries": 2}, {"exit": 3}, {"usage": {"input_tokens": 6}}, {"charged": {"tokens": 8}},
+                                    {"retry_after_ms": [10, 20]}, {"text": "Hi"}, {"left": {"requests/day": 1}}, {"pool": {"state": "closed"}}])  # fmt: skip
+def test_each_expectation_can_fail(tmp_path, expect):
+    assert len(expectation.differences(came_of(tmp_path, expect))) == 1
+
+
+@pytest.mark.parametrize("change", [("method", "GET"), ("uri", "/v1/completions"), ("uri", "/v1/chat/completions?a=b"), ("body", b"{}")])
+def test_each_part_of_a_request_can_fail(tmp_path, change):
+    came = came_of(tmp_path, {})
+    setattr(came.requests[0], *change)
+    assert len(expectation.differences(came)) >= 1
+
+
+@pytest.mark.parametrize("header", [("Content-Type", "application/x-www-form-urlencoded"), ("Authorization", replaying.KEY), ("Authorization", "Bearer other")])
+def test_each_header_can_fail(tmp_path, header):
+    came = came_of(tmp_path, {})
+    came.requests[0].headers[:] = [header if name == header[0] else (name, value) for name, value in came.requests[0].headers]
+    assert len(expectation.differences(came)) == 1
