@@ -1,6 +1,7 @@
 """Fixtures: a place with a real rationd, and servers that others wrote, each started once for all tests."""
 import os
 import pathlib
+import socket
 import sys
 
 import pytest
@@ -57,8 +58,6 @@ def litellm(place, venv):
 
 
 def free_port():
-    import socket
-
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
