@@ -27,6 +27,8 @@ packages_test='
 python  json         python3
 python  pytest       python3-pytest
 python  redis        python3-redis
+python  yaml         python3-yaml
+python  ensurepip    python3-venv
 '
 packages_lint='
 program clang-format clang-format

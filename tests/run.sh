@@ -3,7 +3,7 @@
 #
 #     sh tests/run.sh [--quick] [--preset NAME]
 #
-#     --quick         without the linters and docker compose, and with less traffic
+#     --quick         without the linters, docker compose and the servers from PyPI, and with less traffic
 #     --preset NAME   the preset to build and test; asan (default), dev or release
 #
 # Installs what is missing, builds with warnings as errors, and runs stage after stage; one that fails shows the end of its
@@ -90,6 +90,15 @@ count_pytest() {
     fi
 }
 
+# The same of a stage that may say by 77 that what it needs cannot be had here.
+count_pytest_or_skip() {
+    if [ "$2" -eq 77 ]; then
+        count_stage "$@"
+    else
+        count_pytest "$@"
+    fi
+}
+
 # stage NAME COUNT command...: runs it with its output in a log; COUNT is one of the above. Fails when something failed.
 stage() {
     name=$1 count=$2 log=$logs/$(echo "$1" | tr -c 'a-z0-9\n' '-').log
@@ -133,6 +142,14 @@ integration_tests() {
     RATION_BUILD=$build timeout --foreground 600 "$RATION_PYTHON" -m pytest -q -p no:cacheprovider "$@"
 }
 
+recorded_answers() {
+    RATION_BUILD=$build timeout --foreground 300 "$RATION_PYTHON" -m pytest -q -p no:cacheprovider tests/upstream/replay
+}
+
+independent_servers() {
+    RATION_BUILD=$build RATION_PYTHON=$RATION_PYTHON timeout --foreground 900 sh tests/independent/run.sh
+}
+
 # gcc 12's ThreadSanitizer cannot start where the kernel spreads addresses more widely than Debian 12's does.
 fixed_addresses=
 if [ "$(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 28)" -gt 28 ]; then
@@ -168,6 +185,8 @@ stage "build $preset" count_stage build_preset "$preset" || finish
 stage "unit tests" count_ctest unit_tests
 stage "script against the model" count_pytest integration_tests tests/integration/script
 stage "integration tests" count_pytest integration_tests tests/integration --ignore=tests/integration/script
+stage "recorded answers" count_pytest recorded_answers
+[ -n "$quick" ] || stage "independent servers" count_pytest_or_skip independent_servers
 stage "thread sanitizer, client" count_ctest thread_tests
 stage "thread sanitizer, replay" count_stage thread_replay
 stage "installed library" count_stage sh tests/install/install_test.sh
