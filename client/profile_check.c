@@ -113,6 +113,7 @@ static const struct key request_keys[] = {
     {"ask_usage", PLACE, .to = R(ask_usage)},
     {"drop", WORDS, .to = R(drop)},
     {"content_type", TEXT, .to = R(content_type)},
+    {"accept", TEXT, .to = R(accept)},
     {"stream_accept", TEXT, .to = R(stream_accept)},
     {"output", FLAG, .to = R(output)},
     {"streams_by_default", FLAG, .to = R(streams_by_default)},
@@ -592,6 +593,7 @@ int profile_build(const char *name, json_object *tree, struct profile *out, char
     struct check check = {.why = why};
     profile.request.default_output = 1024;
     profile.request.content_type = "application/json";
+    profile.request.accept = "application/json";
     profile.request.stream_accept = "text/event-stream";
     profile.request.output = true;
     profile.should_retry = "x-should-retry";

@@ -120,8 +120,9 @@ int profile_headers(const struct profile *profile, const char *key, bool streame
     char line[PROFILE_MAX_KEY_BYTES + 512];
     /* Without it libcurl would label the body a form, which most servers refuse. */
     int failed = add_header("Content-Type", profile->request.content_type, add, arg);
-    if (failed == 0 && streamed && profile->request.stream_accept)
-        failed = add_header("Accept", profile->request.stream_accept, add, arg);
+    const char *accept = streamed ? profile->request.stream_accept : profile->request.accept;
+    if (failed == 0)
+        failed = add_header("Accept", accept, add, arg);
     for (size_t i = 0; failed == 0 && i < profile->n_headers; i++)
         failed = add_header(profile->headers[i].name, profile->headers[i].value, add, arg);
     if (failed < 0)

@@ -153,8 +153,9 @@ struct profile {
         const char *ask_usage;
         struct profile_words drop;
         const char *content_type;
-        const char *stream_accept; /* NULL: no Accept of its own */
-        bool output;               /* the API has output */
+        const char *accept;
+        const char *stream_accept;
+        bool output; /* the API has output */
         bool streams_by_default;
         const char *tools_at; /* NULL: tools cost what they are long */
         int64_t tools_tokens;

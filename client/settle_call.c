@@ -78,8 +78,9 @@ static void use_told(const struct profile *profile, struct profile_usage *usage,
     if (usage->input_known) {
         usage->output = larger(estimate->output_tokens, 0);
         profile_count(profile, usage, &out->used);
-        out->used.output_tokens = 0; /* as estimated */
+        out->used.output_tokens = estimate->output_tokens;
     } else {
+        out->used.input_tokens = estimate->input_tokens;
         out->used.output_tokens = stated(usage->output);
         out->used.tokens = stated(larger(larger(estimate->input_tokens, 0) + usage->output * weight,
                                          larger(estimate->tokens, 0)));

@@ -156,7 +156,7 @@ static const struct row whole[] = {
     {"ollama", JSON, "{\"error\":\"model 'x' not found\"}", RATION_FAILED, "FAILED"},
     /* A part that was told is charged, the rest stays the estimate: 100 of max_tokens, 0 of an empty prompt. */
     {"openai", JSON, "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":10}}", RATION_ANSWERED,
-     "tokens 110 input_tokens 10 STATUS"},
+     "tokens 110 input_tokens 10 output_tokens 100 STATUS"},
     {"openai", JSON, "{\"choices\":[{}],\"usage\":{\"total_tokens\":77}}", RATION_ANSWERED,
      "REPORT me tokens 77 STATUS"},
     /* Nobody answers 10^12 tokens where 100 were the most. */

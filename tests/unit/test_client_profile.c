@@ -410,17 +410,22 @@ static void makes_headers(void **state)
         bool streamed;
         const char *lines;
     } headers[] = {
-        {"openai", "sk-1", false, "Content-Type: application/json|Authorization: Bearer sk-1|"},
+        {"openai", "sk-1", false,
+         "Content-Type: application/json|Accept: application/json|Authorization: Bearer sk-1|"},
         {"openai", "sk-1", true,
          "Content-Type: application/json|Accept: text/event-stream|Authorization: Bearer sk-1|"},
-        {"openai", NULL, false, "Content-Type: application/json|"},
-        {"openai", "", false, "Content-Type: application/json|"},
+        {"openai", NULL, false, "Content-Type: application/json|Accept: application/json|"},
+        {"openai", "", false, "Content-Type: application/json|Accept: application/json|"},
         {"anthropic", "sk-2", false,
-         "Content-Type: application/json|anthropic-version: 2023-06-01|x-api-key: sk-2|"},
-        {"anthropic", NULL, false, "Content-Type: application/json|anthropic-version: 2023-06-01|"},
-        {"gemini", "k", false, "Content-Type: application/json|x-goog-api-key: k|"},
-        {"azure", "k", false, "Content-Type: application/json|api-key: k|"},
-        {"bedrock", "k", false, "Content-Type: application/json|Authorization: Bearer k|"},
+         "Content-Type: application/json|Accept: application/json|anthropic-version: "
+         "2023-06-01|x-api-key: sk-2|"},
+        {"anthropic", NULL, false,
+         "Content-Type: application/json|Accept: application/json|anthropic-version: 2023-06-01|"},
+        {"gemini", "k", false, "Content-Type: application/json|Accept: */*|x-goog-api-key: k|"},
+        {"azure", "k", false,
+         "Content-Type: application/json|Accept: application/json|api-key: k|"},
+        {"bedrock", "k", false,
+         "Content-Type: application/json|Accept: application/json|Authorization: Bearer k|"},
         {"bedrock", "k", true,
          "Content-Type: application/json|Accept: application/vnd.amazon.eventstream|"
          "Authorization: Bearer k|"},
