@@ -9,6 +9,7 @@
 #define CHARACTERS_PER_TOKEN 4
 #define WINDOW_TOKENS        2000000 /* no model reads or writes more in one call */
 #define TENFOLD              10 /* of what a request says: what a provider says beyond that cannot be */
+#define LEAST_OUTPUT         1000 /* that can be: some servers take a very small maximum for none */
 
 static int64_t stated(int64_t n)
 {
@@ -39,7 +40,7 @@ static bool bound_usage(const struct upstream_answer *answer, struct profile_usa
     int64_t most_input = larger(WINDOW_TOKENS, (int64_t)answer->request_bytes * TENFOLD);
     int64_t most_output = WINDOW_TOKENS;
     if (answer->most_output > 0 && answer->most_output < WINDOW_TOKENS / TENFOLD)
-        most_output = answer->most_output * TENFOLD + usage->more_output;
+        most_output = larger(answer->most_output * TENFOLD, LEAST_OUTPUT) + usage->more_output;
     bool bounded = bound(&usage->input, most_input);
     bounded |= bound(&usage->output, most_output);
     bounded |= bound(&usage->total, most_input + most_output);
