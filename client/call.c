@@ -202,6 +202,7 @@ static int try_once(struct call *call, struct upstream_answer *answer, struct ra
         .timeout_ms = exchange_timeout_ms(call),
         .idle_ms = call->streamed ? o->idle_timeout_ms : 0,
         .most_output = call->most_output,
+        .elsewhere = call->elsewhere,
         .headers = lines.at,
         .n_headers = lines.n,
         .stream = o->stream,

@@ -23,6 +23,7 @@ struct call {
     bool streamed;
     bool asks_usage;     /* `made` has the question for usage in it, which servers may refuse */
     int64_t most_output; /* as the body says; 0: it does not */
+    bool elsewhere;      /* its input may be more than its bytes tell */
     uint32_t timeout_ms; /* of each exchange; 0: none */
     int64_t deadline_ms; /* of the whole call, by clock_ms() */
     char url[CALL_MAX_URL_BYTES];

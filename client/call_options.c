@@ -221,6 +221,7 @@ static int read_body(struct call *call)
     profile_estimate(call->profile, &request, &call->options.estimate);
     call->streamed = request.streamed;
     call->most_output = request.most_output;
+    call->elsewhere = request.elsewhere;
     return make_body(call, may_ask(call));
 }
 

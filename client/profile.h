@@ -63,6 +63,8 @@ struct profile_request {
     int64_t
         output_tokens; /* the most that it may answer, of all choices together; the profile's guess where not said */
     int64_t most_output; /* the same, 0 where it is not said */
+    bool
+        elsewhere; /* its input may be more than its bytes tell: it names files, URLs, conversations, tools */
 };
 
 /* 0, or RATION_EINVALID with `why` (PROFILE_WHY_BYTES) in words. */

@@ -113,6 +113,7 @@ static const struct key request_keys[] = {
     {"ask_usage", PLACE, .to = R(ask_usage)},
     {"drop", WORDS, .to = R(drop)},
     {"content_type", TEXT, .to = R(content_type)},
+    {"elsewhere", PLACES, .to = R(elsewhere)},
     {"accept", TEXT, .to = R(accept)},
     {"stream_accept", TEXT, .to = R(stream_accept)},
     {"output", FLAG, .to = R(output)},

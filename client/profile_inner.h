@@ -153,6 +153,7 @@ struct profile {
         const char *ask_usage;
         struct profile_words drop;
         const char *content_type;
+        struct profile_words elsewhere;
         const char *accept;
         const char *stream_accept;
         bool output; /* the API has output */

@@ -158,6 +158,9 @@ int profile_read_request(const struct profile *profile, json_object *body,
     out->streamed = profile_wants_stream(profile, body);
     out->input_tokens = input > RATION_MAX_COST ? RATION_MAX_COST : input;
     out->most_output = times(most, choices);
+    out->elsewhere = false;
+    for (size_t i = 0; i < profile->request.elsewhere.n && !out->elsewhere; i++)
+        out->elsewhere = profile_first(body, profile->request.elsewhere.at[i]) != NULL;
     if (profile->request.output && most == 0)
         most = profile->request.default_output;
     out->output_tokens = times(most, choices);

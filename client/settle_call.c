@@ -10,6 +10,7 @@
 #define WINDOW_TOKENS        2000000 /* no model reads or writes more in one call */
 #define TENFOLD              10 /* of what a request says: what a provider says beyond that cannot be */
 #define LEAST_OUTPUT         1000 /* that can be: some servers take a very small maximum for none */
+#define LEAST_INPUT          100000 /* the same: what a server puts before every prompt is in no request */
 
 static int64_t stated(int64_t n)
 {
@@ -32,12 +33,15 @@ static bool bound(int64_t *n, int64_t most)
 }
 
 /*
- * A provider that says 10^12 tokens would put a tenant into debt for weeks. A request cannot have more input than its window or,
- * with room for what its bytes are worth, ten tokens a byte; nor more output than ten times what it said is the most.
+ * A provider that says 10^12 tokens would put a tenant into debt for weeks. A request cannot have more input than ten tokens for
+ * each of its bytes, or, where it names what stands elsewhere, than its window; nor more output than ten times what it said is
+ * the most.
  */
 static bool bound_usage(const struct upstream_answer *answer, struct profile_usage *usage)
 {
-    int64_t most_input = larger(WINDOW_TOKENS, (int64_t)answer->request_bytes * TENFOLD);
+    int64_t by_bytes = larger((int64_t)answer->request_bytes * TENFOLD, LEAST_INPUT);
+    int64_t most_input =
+        (answer->elsewhere ? larger(WINDOW_TOKENS, by_bytes) : by_bytes) + usage->more_input;
     int64_t most_output = WINDOW_TOKENS;
     if (answer->most_output > 0 && answer->most_output < WINDOW_TOKENS / TENFOLD)
         most_output = larger(answer->most_output * TENFOLD, LEAST_OUTPUT) + usage->more_output;

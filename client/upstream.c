@@ -506,6 +506,7 @@ void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *an
         .usage = up->stream.usage,
         .generated = up->stream.characters,
         .most_output = up->request.most_output,
+        .elsewhere = up->request.elsewhere,
         .request_bytes = up->request.body_bytes,
         .hints = up->hints,
         .took_us = (uint64_t)(now_us - up->begun_us),

@@ -56,6 +56,7 @@ struct upstream_request {
                    is collected as it comes */
     void *stream_arg;
     int64_t most_output; /* tokens that the body says it may answer at the most; 0: it does not */
+    bool elsewhere;      /* its input may be more than its bytes tell */
     void *arg;           /* the caller's own: CURLINFO_PRIVATE of the easy handle */
 };
 
@@ -75,6 +76,7 @@ struct upstream_answer {
     struct profile_usage usage; /* .known: the provider told it all; else as far as it told */
     int64_t generated;    /* of a stream: characters that were generated, under whatever name */
     int64_t most_output;  /* as the request said */
+    bool elsewhere;       /* the same */
     size_t request_bytes; /* of its body */
     struct profile_hints hints; /* waits and limits that headers or the error's body told */
     uint64_t took_us;
