@@ -112,15 +112,24 @@ static uint64_t fnv1a(uint64_t hash, const void *data, size_t n)
 
 #define FNV_BASIS 0xcbf29ce484222325ULL
 
+/* Names that differ in their last character only differ in few bits of FNV-1a, and none of them need be among those that a check
+ * keeps: "openai/gpt-4" and "openai/gpt-5" had the same one. The finisher of MurmurHash3 spreads each over all bits. */
+static uint64_t hash_name(const char *name, size_t n)
+{
+    uint64_t hash = fnv1a(FNV_BASIS, name, n);
+    hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdULL;
+    hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ULL;
+    return hash ^ hash >> 33;
+}
+
 uint32_t batch_pool_check(const char *pool, size_t pool_n)
 {
-    return (uint32_t)(fnv1a(FNV_BASIS, pool, pool_n) >> 44);
+    return (uint32_t)(hash_name(pool, pool_n) >> 44);
 }
 
 uint64_t batch_check(const char *tenant, size_t tenant_n, const char *pool, size_t pool_n)
 {
-    return (uint64_t)batch_pool_check(pool, pool_n) << 28 |
-           fnv1a(FNV_BASIS, tenant, tenant_n) >> 36;
+    return (uint64_t)batch_pool_check(pool, pool_n) << 28 | hash_name(tenant, tenant_n) >> 36;
 }
 
 /* ---- keys -------------------------------------------------------------------------------------------------- */
