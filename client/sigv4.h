@@ -33,8 +33,8 @@ struct sigv4_headers {
  * Signs a POST.
  * url           as it is sent, encoded
  * content_type  as it is sent; NULL: none
- * Errors: RATION_ENOMEM, and nothing is to be freed; RATION_EINVALID where the URL is none, or has more
- * than 64 parameters.
+ * Errors: RATION_ENOMEM (or libcrypto does not hash), and nothing is to be freed; RATION_EINVALID where the URL is none,
+ * or has more than 64 parameters.
  */
 int sigv4_sign(const struct sigv4_account *account, const char *url, const char *content_type,
                const char *body, size_t body_bytes, time_t now, struct sigv4_headers *out);

@@ -37,7 +37,8 @@ ration_client_test(alloc ${client_tests}/test_client_peer.c)
 
 # The walk over the allocations: those of the library's own code are led to the test by the linker.
 target_link_options(test-client-alloc PRIVATE
-                    -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup)
+                    -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup -Wl,--wrap=strndup)
+target_link_libraries(test-client-alloc PRIVATE PkgConfig::CRYPTO)
 
 # The rooms of `ration bench` that can be tested without a server.
 set(bench_parts ${PROJECT_SOURCE_DIR}/client/tool)

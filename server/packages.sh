@@ -18,6 +18,7 @@ module  hiredis      libhiredis-dev
 module  libevent     libevent-dev
 module  libcurl      libcurl4-openssl-dev
 module  json-c       libjson-c-dev
+module  libcrypto    libssl-dev
 module  cmocka       libcmocka-dev
 program redis-server redis-server
 program redis-cli    redis-tools

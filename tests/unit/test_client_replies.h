@@ -32,6 +32,10 @@
     "HTTP/1.1 200 OK\r\nContent-Length: "                                                          \
     "114\r\n\r\n{\"choices\":[{\"message\":{\"content\":\"Hello\"}}],\"usage\":{\"prompt_"         \
     "tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}"
+#define HTTP_CONVERSE                                                                              \
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 86\r\n\r\n"              \
+    "{\"output\":{\"message\":{}},\"usage\":{\"inputTokens\":10,\"outputTokens\":5,"               \
+    "\"totalTokens\":15}}"
 #define HTTP_NO_USAGE "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{\"choices\":[{}]}"
 #define HTTP_429      "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 2\r\nContent-Length: 2\r\n\r\n{}"
 #define HTTP_429_MS                                                                                \
