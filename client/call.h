@@ -29,12 +29,13 @@ struct call {
     char url[CALL_MAX_URL_BYTES];
 };
 
-/* Errors: RATION_EINVALID, _EUNSUPPORTED, _ENOMEM, with the message set. call_close() in any case. */
+/* Errors: RATION_EINVALID, _EUNSUPPORTED, _ENOMEM, with the message set. call_close() in any
+ * case. */
 int call_prepare(struct call *call, const struct ration_call_options *options);
 void call_close(struct call *call);
 
-/* After a server has refused to be asked for usage: makes the body anew without that, and has the handle remember the URL.
- * RATION_ENOMEM. */
+/* After a server has refused to be asked for usage: makes the body anew without that, and has the
+ * handle remember the URL. RATION_ENOMEM. */
 int call_stop_asking(struct call *call);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * From the tree of one profile to struct profile, along one table of keys: what each key is called, what it holds, and where
- * it goes. A key that is not in the table is refused, as is a value of another kind, each with its path in the document and
- * what there should be, because a misspelt key that is ignored would be found when a bill comes.
+ * From the tree of one profile to struct profile, along one table of keys: what each key is called,
+ * what it holds, and where it goes. A key that is not in the table is refused, as is a value of
+ * another kind, each with its path in the document and what should be there: a misspelt key that
+ * was ignored would be noticed when a bill comes.
  */
 #include "profile_inner.h"
 
@@ -303,12 +304,8 @@ static bool is_line(const char *text)
 
 static bool is_header_name(const char *text)
 {
-    for (const char *s = text; *s; s++) {
-        if ((unsigned char)*s <= 0x20 || (unsigned char)*s >= 0x7f ||
-            strchr("()<>@,;:\\\"/[]?={}", *s))
-            return false;
-    }
-    return text[0] != '\0';
+    size_t n = profile_header_name(text);
+    return n > 0 && text[n] == '\0';
 }
 
 static bool read_text(struct check *check, enum kind kind, json_object *value, const char **to)

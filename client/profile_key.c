@@ -1,12 +1,13 @@
 /*
- * What a call proves itself with: the provider's key, or, where the profile says so, the account that its requests are
- * signed for.
+ * What a call proves itself with: the provider's key or, if the profile says so, the account that
+ * its requests are signed for.
  *
- * Keys come from files and dashboards, often with a line break at the end: blanks around a key are no part of it. A missing
- * key is said before anything is asked or charged, because the provider would say it later and in its own words; but a
- * server of the user's own may need none, so only calls that go to the provider itself must have one: to the host of the
- * profile's own URL, or, of a profile without one, to any URL that is https. A header or parameter of the caller's that
- * carries the key is a key too.
+ * Keys come from files and dashboards, often with a line break at the end: blanks around a key are
+ * not part of it. A missing key is reported before anything is asked or charged, because the
+ * provider would report it later and in its own words. But a server of the user's own may need
+ * none, so only calls that go to the provider itself must have one: to the host of the profile's
+ * own URL or, if the profile has none, to any URL that is https. A header or parameter of the
+ * caller's that carries the key is a key too.
  */
 #include "profile_inner.h"
 
@@ -54,18 +55,12 @@ static int check_key(const char *key, const char *name, char *why)
     return 0;
 }
 
-static int say_no_memory(char *why)
-{
-    snprintf(why, PROFILE_WHY_BYTES, "out of memory for the key");
-    return RATION_ENOMEM;
-}
-
-/* Gives a key that may be sent, or NULL where there is nothing but blanks. */
+/* Gives a key that may be sent, or NULL if there is nothing but blanks. */
 static int take(const char *from, const char *name, char **out, char *why)
 {
     char *key = copy_trimmed(from);
     if (!key)
-        return say_no_memory(why);
+        return profile_no_memory("key", why);
     int err = check_key(key, name, why);
     if (err == 0 && key[0]) {
         *out = key;
@@ -85,8 +80,8 @@ static int take_variable(const char *variable, char **out, char *why)
 /* ---- Signing ---- */
 
 /*
- * "bedrock-runtime.eu-west-1.amazonaws.com" names it: the label before "amazonaws"; for other hosts it is in the environment.
- * Borrowed, of *len bytes; NULL if it is in neither.
+ * "bedrock-runtime.eu-west-1.amazonaws.com" names it: the label before "amazonaws"; for other hosts
+ * it is in the environment. Borrowed, of *len bytes; NULL if it is in neither.
  */
 static const char *find_region(const char *base, size_t *len)
 {
@@ -125,7 +120,7 @@ static int take_account(const struct profile *profile, const char *base, struct 
         return RATION_EINVALID;
     }
     out->region = strndup(region, len);
-    return out->region ? 0 : say_no_memory(why);
+    return out->region ? 0 : profile_no_memory("key", why);
 }
 
 static bool has_account(const struct profile_key *key)

@@ -6,11 +6,10 @@
 
 #include "handle.h"
 
-#define CHARACTERS_PER_TOKEN 4
-#define WINDOW_TOKENS        2000000 /* no model reads or writes more in one call */
-#define TENFOLD              10 /* of what a request says: what a provider says beyond that cannot be */
-#define LEAST_OUTPUT         1000 /* that can be: some servers take a very small maximum for none */
-#define LEAST_INPUT          100000 /* the same: what a server puts before every prompt is in no request */
+#define WINDOW_TOKENS 2000000 /* no model reads or writes more in one call */
+#define TENFOLD       10   /* of what a request says: what a provider says beyond that cannot be */
+#define LEAST_OUTPUT  1000 /* that can be: some servers take a very small maximum for none */
+#define LEAST_INPUT   100000 /* the same: what a server puts before every prompt is in no request */
 
 static int64_t stated(int64_t n)
 {
@@ -99,7 +98,7 @@ static void use_told(const struct profile *profile, struct profile_usage *usage,
 static void use_part(const struct profile *profile, const struct upstream_answer *answer,
                      struct profile_usage *usage, struct settlement *out)
 {
-    int64_t generated = (answer->generated + CHARACTERS_PER_TOKEN - 1) / CHARACTERS_PER_TOKEN;
+    int64_t generated = profile_tokens_of(answer->generated);
     out->report.partial = 1;
     usage->output = larger(usage->output, generated);
     if (usage->input > 0) {
@@ -111,10 +110,8 @@ static void use_part(const struct profile *profile, const struct upstream_answer
     }
 }
 
-static void settle_error(const struct upstream_answer *answer,
-                         const struct ration_amounts *estimate, struct settlement *out)
+static void report_error(const struct upstream_answer *answer, struct settlement *out)
 {
-    use_nothing(estimate, out);
     if (answer->error_status != 0)
         out->report.http_status = answer->error_status;
     if (answer->hints.waits)
@@ -135,13 +132,8 @@ static void settle_sent(const struct profile *profile, const struct upstream_ans
 {
     struct profile_usage usage = answer->usage;
     out->doubted = bound_usage(answer, &usage);
-    if (answer->error_status != 0) {
-        out->report.http_status = answer->error_status;
-        if (answer->hints.waits)
-            out->report.retry_after_ms = answer->hints.retry_after_ms;
-        if (answer->outcome == PROFILE_EXHAUSTED && answer->reason[0])
-            out->report.exhausted = answer->reason;
-    }
+    if (answer->error_status != 0)
+        report_error(answer, out);
     if (answer->streamed && !(answer->complete && usage.known))
         use_part(profile, answer, &usage, out);
     else
@@ -161,10 +153,12 @@ void settlement_of(const struct profile *profile, const struct upstream_answer *
     out->report.http_status = answer->status;
     out->report.seen = answer->hints.seen;
     out->report.n_seen = answer->hints.n_seen;
-    if ((answer->status != 0 && answer->status / 100 != 2) || is_refusal(answer))
-        settle_error(answer, estimate, out);
-    else
+    if ((answer->status != 0 && answer->status / 100 != 2) || is_refusal(answer)) {
+        use_nothing(estimate, out);
+        report_error(answer, out);
+    } else {
         settle_sent(profile, answer, estimate, out);
+    }
 }
 
 /* ---- Sending ---- */

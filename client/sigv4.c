@@ -1,11 +1,13 @@
 /*
- * The three steps of Signature Version 4: the request in its canonical form, the text to sign with its hash, and the
- * signature by a key that is derived from the secret for this day, region and service.
+ * The three steps of Signature Version 4: the request in its canonical form, the text to sign with
+ * its hash, and the signature by a key that is derived from the secret for this day, region and
+ * service.
  *
- * The path of the canonical form is the path of the URL, encoded once more: what is %3A on the wire is %253A there. The query
- * is sorted by name.
+ * The path of the canonical form is the path of the URL, encoded once more: what is %3A on the wire
+ * is %253A there. The query is sorted by name.
  *
- * libcrypto hashes. It fails only for want of memory, or if its own configuration leaves it without SHA-256.
+ * libcrypto hashes. It fails only for want of memory, or if its own configuration leaves it without
+ * SHA-256.
  */
 #include "sigv4.h"
 
@@ -42,7 +44,8 @@ static bool hash_to_hex(const char *data, size_t n, char out[HEX_BYTES])
     return true;
 }
 
-/* The key is at most a secret of PROFILE_MAX_KEY_BYTES and a prefix, so its length fits into an int. */
+/* The key is at most a secret of PROFILE_MAX_KEY_BYTES and a prefix, so its length fits into an
+ * int. */
 static bool keyed_hash(const void *key, size_t key_n, const char *text, uint8_t out[HASH_BYTES])
 {
     return HMAC(EVP_sha256(), key, (int)key_n, (const unsigned char *)text, strlen(text), out,
