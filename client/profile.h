@@ -266,8 +266,9 @@ int profile_error_status(const struct profile *profile, json_object *body,
 /* The word for why no wait will help, for EXHAUSTED ("insufficient_quota"). Lives as long as the profile. */
 const char *profile_exhausted(const struct profile *profile, int http_status, json_object *body);
 
-/* For how long money is gone, where the error names the date on which access comes back; now_ms is the wall clock. False: it
- * does not. */
+/* In how long access comes back, where the error names a date for that which is still to come; now_ms is the wall clock. False:
+ * it does not. The second is false, too, of a date that nobody should believe. */
+bool profile_regains(const struct profile *profile, json_object *body, int64_t now_ms, int64_t *ms);
 bool profile_exhausted_until(const struct profile *profile, json_object *body, int64_t now_ms,
                              int64_t *ms);
 

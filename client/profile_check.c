@@ -129,7 +129,7 @@ static const struct key request_keys[] = {
 static const struct key answer_keys[] = {
     {"has", PLACES, .to = A(has), .needed = true},
     {"text", PLACES, .to = A(text)},
-    {"failed_at", PLACE, .to = A(failed_at)},
+    {"failed_at", PLACES, .to = A(failed_at)},
     {"failed", WORDS, .to = A(failed)},
     {0}};
 
