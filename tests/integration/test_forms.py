@@ -13,6 +13,7 @@ import os
 import pathlib
 import queue
 import re
+import time
 import urllib.request
 
 import pytest
@@ -21,6 +22,7 @@ from configs import config, limit
 from processes import TOP, Lab
 from strict_provider import StrictProvider
 from waiting import wait_until
+from wire import as_fields
 
 FORMS = json.loads(re.sub(r"/\*.*?\*/", "", (TOP / "tests/upstream/forms.json").read_text(encoding="utf-8"), flags=re.S))
 WORKERS = 8
@@ -270,6 +272,37 @@ def cases():
 
 
 CASES = list(cases())
+# fault, or what the provider is to answer; outcome; tries; what is told to who is in a hurry; how long two tries take.
+LIMITED = {"error": {"message": "Over the limit", "code": 429}}
+WAITS = [
+    ("429-epoch:5", "limited", 1, (3000, 5000), (0, 0)), ("429-epoch-ms:5", "limited", 1, (3000, 5000), (0, 0)),
+    # nothing, or a moment that has passed: the wait is that of the client, and not in milliseconds
+    ("500:0", "failed", 2, None, (200, 1500)), ("503:0", "overloaded", 2, None, (200, 1500)), ("529:0", "overloaded", 2, None, (200, 1500)),
+    ("503-date:-5", "overloaded", 2, None, (200, 1500)), ("500-epoch:-500", "failed", 2, None, (200, 1500)),
+    # what is implausible is as if it were not there
+    ("503:172800", "overloaded", 2, None, (200, 1500)), ("500:soon", "failed", 2, None, (200, 1500)),
+    ("503:1", "overloaded", 2, (1000, 1000), (1000, 3000)),
+    *[(str(status), outcome, 2, None, (200, 1500)) for status, outcome in
+      ((408, "failed"), (409, "failed"), (425, "failed"), (498, "overloaded"))],
+    ("503-should:false", "overloaded", 1, None, (0, 0)), ("409-should:false", "failed", 1, None, (0, 0)),
+    ("400-should:true", "refused", 2, None, (200, 1500)), ("404-should:true", "refused", 2, None, (200, 1500)),
+    ({"status": 503, "headers": {"Retry-After": "2", "x-should-retry": "false"}, "body": ""}, "overloaded", 1, (2000, 2000), (0, 0)),
+    ({"status": 503, "headers": {"Retry-After": "0", "retry-after-ms": "700"}, "body": ""}, "overloaded", 2, (700, 700), (700, 2000)),
+    ({"status": 503, "headers": {"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}, "body": ""}, "overloaded", 2, None, (200, 1500)),
+    ({"status": 200, "headers": {"Retry-After": "2"}, "body": LIMITED}, "limited", 2, (2000, 2000), (2000, 4000)),
+    ({"status": 200, "headers": {"x-should-retry": "false"}, "body": LIMITED}, "limited", 2, None, (900, 3000)),
+    ({"status": 402, "headers": {"x-should-retry": "true", "Retry-After": "1"}, "body": ""}, "exhausted", 1, None, (0, 0)),
+]  # fmt: skip
+
+
+# What `ration batch` may get: whole answers only.
+NO_ANSWERS = [*EMPTY, "error-200-number", "error-200-server", "error-200-text", "error-200-bare", "error-as-stream",
+              "response-failed", "response-cancelled", "403-retry-after"]
+NO_MONEY = ["billing_hard_limit_reached", "billing_hard_limit_reached-400", "billing_not_active", "account_deactivated",
+            "usage-limits", "monthly-cap", "credit-too-low"]
+BATCH_SHAPES = [shape for shape in SHAPES if shape in ("chat", "responses", "anthropic", "gemini", "embeddings", "bedrock", "ollama")
+                or os.environ.get("RATION_FORMS") == "full"]
+BATCHES = [(name, shape) for name in (*NO_ANSWERS, *NO_MONEY) for shape in BATCH_SHAPES if means_something(name, shape, False)]
 NAMES = ["-".join((name, shape, "streamed" if streamed else "whole")) for name, shape, streamed in CASES]
 
 
@@ -288,7 +321,8 @@ def lab():
 @pytest.fixture(scope="module")
 def server(lab):
     limits = [limit(unit, AMOUNT, "month", algorithm="calendar") for unit in (*DAY_UNITS, "requests")]
-    pools = {f"test/{n}": {"limits": [limit("requests", AMOUNT, "day")]} for n in range(len(CASES))}
+    names = [f"call/{n}" for n in range(len(CASES))] + [f"batch/{n}" for n in range(len(BATCHES))]
+    pools = {name: {"limits": [limit("requests", AMOUNT, "day")]} for name in (*names, *(f"wait/{n}" for n in range(len(WAITS))), "dated")}
     return lab.ration(config(lab.redis(), pools=pools, tier=limits))
 
 
@@ -299,6 +333,10 @@ class Provider(StrictProvider):
     def reset(self):
         urllib.request.urlopen(urllib.request.Request(self.url + "/reset", b""), timeout=10).close()
 
+    def fault(self, fault):
+        request = urllib.request.Request(self.url + "/faults", json.dumps(fault).encode())
+        urllib.request.urlopen(request, timeout=10).close()
+
     def settled(self):
         """Its books, when nothing is on its way any more."""
         books = []
@@ -307,10 +345,23 @@ class Provider(StrictProvider):
 
 
 class Came:
-    """What came of one call: of the tool, of the tenant's limits, and of the provider's books."""
+    """What came of one call: of the tool, of the tenant's limits, of the provider's books, and what all hosts know of the pool."""
 
-    def __init__(self, done, events, result, charged, books):
-        self.done, self.events, self.result, self.charged, self.books = done, events, result, charged, books
+    def __init__(self, done, events, result, charged, books, state):
+        self.done, self.events, self.result, self.charged, self.books, self.state = done, events, result, charged, books, state
+
+    @property
+    def waited_ms(self):
+        return self.result["waited_ms"]
+
+
+def is_settled(row):
+    return row["balanced"] and row["outstanding"] == 0
+
+
+def state_of(server, pool):
+    with server.wire() as wire:
+        return as_fields(wire.call("POOL", "GET", pool))
 
 
 def run(lab, server, provider, n, pool):
@@ -329,28 +380,39 @@ def run(lab, server, provider, n, pool):
     path.unlink()
     lines = [] if plain else [json.loads(line) for line in done.stdout.splitlines()]
     books = provider.settled()
+    # The call does not wait for the server to take its last report.
+    wait_until(lambda: is_settled(server.audit(pool)["requests"]), "the books to balance")
     rows = {row["unit"]: AMOUNT - row["remaining"] for row in server.peek(pool, f"tenant-{n}") if row["scope"].startswith("tenant")}
-    return Came(done, lines[:-1], lines[-1] if lines else None, rows, books)
+    return Came(done, lines[:-1], lines[-1] if lines else None, rows, books, state_of(server, pool))
 
 
-@pytest.fixture(scope="module")
-def came(lab, server, request):
-    """Makes the calls of all tests that were chosen, several at a time: most of them wait."""
+def all_at_once(lab, request, parameter, one):
+    """Makes the calls of all tests that were chosen, several at a time since most of them wait, and each at a provider of its
+    own, whose books then tell of that one."""
     here = [item for item in request.session.items if item.path == pathlib.Path(__file__) and hasattr(item, "callspec")]
-    chosen = {item.callspec.params["n"] for item in here if "n" in item.callspec.params}
+    chosen = {item.callspec.params[parameter] for item in here if parameter in item.callspec.params}
     providers = queue.Queue()
-    for _ in range(WORKERS):
+    for _ in range(min(WORKERS, len(chosen))):
         providers.put(Provider(lab))
 
-    def one(n):
+    def borrow(n):
         provider = providers.get()
         try:
-            return n, run(lab, server, provider, n, f"test/{n}")
+            return n, one(provider, n)
         finally:
             providers.put(provider)
 
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as crew:
-        return dict(crew.map(one, sorted(chosen)))
+        return dict(crew.map(borrow, sorted(chosen)))
+
+
+@pytest.fixture(scope="module")
+def came(lab, server, request):
+    return all_at_once(lab, request, "n", lambda provider, n: run(lab, server, provider, n, f"call/{n}"))
+
+
+# Answers that say less than the provider has in its books: then what was said is charged.
+SAYS_LESS = {"usage-zero", "usage-tool", "usage-output-only", ("usage-no-output", "completions"), ("no-begin", "anthropic")}
 
 
 # ---- Calls -----------------------------------------------------------------------------------------------------------
@@ -378,3 +440,118 @@ def test_each_form_is_what_it_is(came, n):
     assert all(result[field] == value for field, value in expected.more.items()), f"{result}"
     assert text_is_right(it, expected, streamed), it.done.stdout[-200:]
     assert expected.low <= it.charged["tokens"] <= expected.high, words
+    if expected.outcome == "answered" and (name, shape) not in SAYS_LESS and name not in SAYS_LESS:
+        assert it.charged["tokens"] >= it.books["input_tokens"] + it.books["output_tokens"] * SHAPES[shape].output - (
+            0 if SHAPES[shape].cached else CACHED), words
+    assert (it.state["state"] == "closed") == (expected.outcome == "exhausted"), it.state
+    if expected.outcome == "limited" and expected.tries == 2:
+        assert it.waited_ms >= 900, "a limit pauses the pool"
+
+
+# ---- Waits -----------------------------------------------------------------------------------------------------------
+
+
+def try_waits(lab, server, provider, n):
+    fault = WAITS[n][0]
+    provider.fault({"calls": 2, **({"fault": fault} if isinstance(fault, str) else {"fault": "body", **fault})})
+    path = lab.folder / f"wait-{n}.json"
+    path.write_text(json.dumps(SHAPES["chat"].request(MOST, TOLD)))
+    done = lab.tool(server, "call", "--pool", f"wait/{n}", "--tenant", "acme", "--url", provider.url, "--body", path, "--tries", 2,
+                    "--backoff-min", 300, "--backoff-max", 300, "--deadline", 4, "--json", env={"OPENAI_API_KEY": "any"})  # fmt: skip
+    requests = provider.report()["requests"]
+    urllib.request.urlopen(urllib.request.Request(provider.url + "/faults", method="DELETE"), timeout=10).close()
+    provider.reset()
+    return json.loads(done.stdout), requests
+
+
+@pytest.fixture(scope="module")
+def waits(lab, server, request):
+    return all_at_once(lab, request, "wait", lambda provider, n: try_waits(lab, server, provider, n))
+
+
+@pytest.mark.parametrize("wait", range(len(WAITS)), ids=[str(one[0]) for one in WAITS])
+def test_a_wait_is_what_was_told_and_no_less_than_the_least(waits, wait):
+    _, outcome, tries, told, (least, most) = WAITS[wait]
+    came, requests = waits[wait]
+    assert (came["outcome"], came["tries"], requests) == (outcome, tries, tries), came
+    assert least <= came["waited_ms"] <= most, came
+    if told is not None:
+        assert told[0] <= came["retry_after_ms"] <= told[1], came
+
+
+# ---- Batches ---------------------------------------------------------------------------------------------------------
+
+
+class Batch:
+    """A batch of so many lines of one shape."""
+
+    def __init__(self, lab, server, provider, name, pool, shape, lines):
+        kind = SHAPES[shape]
+        self.lab, self.server, self.env = lab, server, {kind.key: "any"}
+        self.output = lab.folder / f"{name}.out"
+        path = lab.folder / f"{name}.in"
+        path.write_text((json.dumps(kind.request(MOST, TOLD)) + "\n") * lines)
+        self.args = ["batch", path, "--output", self.output, "--pool", pool, "--tenant", "batches", "--provider", kind.profile,
+                     "--url", provider.url + kind.base, "--in-flight", 1, "--tries", 1, "--retry-min", 1, "--retry-max", 1,
+                     "--json", *kind.args]  # fmt: skip
+
+    def run(self, *more):
+        done = self.lab.tool(self.server, *self.args, *more, env=self.env)
+        return done, json.loads(done.stdout) if done.stdout else None
+
+    def rows(self):
+        return [json.loads(line) for line in self.output.read_text().splitlines()]
+
+
+def try_batch(lab, server, provider, n):
+    name, shape = BATCHES[n]
+    provider.reset()
+    batch = Batch(lab, server, provider, f"batch-{n}", f"batch/{n}", shape, 2)
+    first = batch.run("--header", f"x-fault: {name}")
+    came = {"first": first, "rows": batch.rows() if batch.output.exists() else [], "books": provider.settled(),
+            "state": state_of(server, f"batch/{n}")}  # fmt: skip
+    if name in NO_MONEY:
+        came["closed"] = batch.run()
+        came["asked"] = provider.report()["requests"]
+        lab.tool(server, "pool", "open", f"batch/{n}")
+        came["again"] = batch.run()
+    else:
+        came["again"] = batch.run("--retry-failed")
+    return {**came, "well": batch.rows()}
+
+
+@pytest.fixture(scope="module")
+def batches(lab, server, request):
+    return all_at_once(lab, request, "batch", lambda provider, n: try_batch(lab, server, provider, n))
+
+
+@pytest.mark.parametrize("batch", range(len(BATCHES)), ids=["-".join(one) for one in BATCHES])
+def test_a_batch_has_no_line_that_looks_answered_and_is_not(batches, batch):
+    name, shape = BATCHES[batch]
+    came = batches[batch]
+    done, summary = came["first"]
+    if name in NO_MONEY:
+        assert done.returncode == 2 and summary["stopped"] == "exhausted" and summary["done"] == 0, done
+        assert came["books"]["requests"] == came["asked"] == 1 and came["state"]["state"] == "closed"
+        assert came["closed"][0].returncode == 2 and "is closed (" in came["closed"][0].stderr
+    else:
+        expected = right(name, shape, False)
+        assert done.returncode == 1 and summary["outcomes"][expected.outcome]["requests"] == 2, done
+        assert [row["error"]["code"] for row in came["rows"]] == [expected.outcome] * 2, came["rows"]
+        assert all(row["error"]["message"] for row in came["rows"])
+    assert came["again"][0].returncode == 0, came["again"]
+    assert [row["error"] for row in came["well"]] == [None, None]
+
+
+def test_a_pool_opens_at_the_date_that_an_error_in_a_batch_names(lab, server):
+    provider = Provider(lab)
+    at = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 5 * 86_400))
+    message = f"You have reached your specified API usage limits. You will regain access on {at} at 00:00 UTC."
+    provider.fault({"fault": "body", "calls": 1, "status": 400, "body": {
+        "type": "error", "error": {"type": "invalid_request_error", "message": message}}})  # fmt: skip
+    batch = Batch(lab, server, provider, "dated", "dated", "anthropic", 3)
+    done, summary = batch.run()
+    assert done.returncode == 2 and summary["stopped"] == "exhausted" and f"{at}T00:00:00Z" in done.stderr, done
+    shown = json.loads(lab.tool(server, "pool", "show", "dated", "--json").stdout)
+    assert shown["state"] == "closed" and 4 * 86_400_000 <= shown["until_ms"] <= 5 * 86_400_000, shown
+    assert f"({at} 00:00 UTC)" in lab.tool(server, "pool", "show", "dated").stdout
