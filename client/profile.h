@@ -282,7 +282,9 @@ int profile_error_status(const struct profile *profile, json_object *body,
 const char *profile_exhausted(const struct profile *profile, int http_status, json_object *body);
 
 /* For how long money is gone, if the error names the date on which access comes back; now_ms is the
- * wall clock. False: it names none. */
+ * wall clock. False: it names none that is still to come. The second is false, too, for a date that
+ * nobody should believe. */
+bool profile_regains(const struct profile *profile, json_object *body, int64_t now_ms, int64_t *ms);
 bool profile_exhausted_until(const struct profile *profile, json_object *body, int64_t now_ms,
                              int64_t *ms);
 

@@ -170,7 +170,7 @@ struct profile {
     struct {
         struct profile_words has;
         struct profile_words text;
-        const char *failed_at;
+        struct profile_words failed_at;
         struct profile_words failed;
     } answer;
     struct {

@@ -85,7 +85,7 @@ static const struct profile_member request_keys[] = {
 static const struct profile_member answer_keys[] = {
     {"has", PLACES, .to = A(has), .needed = true},
     {"text", PLACES, .to = A(text)},
-    {"failed_at", PLACE, .to = A(failed_at)},
+    {"failed_at", PLACES, .to = A(failed_at)},
     {"failed", WORDS, .to = A(failed)},
     {0}};
 

@@ -93,21 +93,25 @@ static void use_told(const struct profile *profile, struct profile_usage *usage,
 
 /*
  * As far as it is known. The input may have been told at the start of a stream; where it was not, PARTIAL charges its
- * estimate. The output is what was told or, if that is more, what everything that was generated amounts to.
+ * estimate. The output is what was told at the end or, before that, what everything that was generated amounts to, if that is
+ * more. A total without parts is the least of both together.
  */
 static void use_part(const struct profile *profile, const struct upstream_answer *answer,
                      struct profile_usage *usage, struct settlement *out)
 {
     int64_t generated = profile_tokens_of(answer->generated);
     out->report.partial = 1;
-    usage->output = larger(usage->output, generated);
+    if (!answer->complete || usage->output == 0)
+        usage->output = larger(usage->output, generated);
+    out->used_told = usage->input > 0 || usage->output > 0 || usage->total > 0;
     if (usage->input > 0) {
         profile_count(profile, usage, &out->used);
-        out->used_told = true;
-    } else if (usage->output > 0) {
-        out->used.output_tokens = stated(usage->output);
-        out->used_told = true;
+        return;
     }
+    if (usage->output > 0)
+        out->used.output_tokens = stated(usage->output);
+    if (usage->total > usage->output)
+        out->used.tokens = stated(usage->total);
 }
 
 static void report_error(const struct upstream_answer *answer, struct settlement *out)
@@ -124,7 +128,7 @@ static void report_error(const struct upstream_answer *answer, struct settlement
 static bool is_refusal(const struct upstream_answer *answer)
 {
     return answer->error_status != 0 && answer->outcome != PROFILE_FAILED &&
-           answer->generated == 0 && !answer->usage.known;
+           answer->generated == 0 && answer->usage.total == 0;
 }
 
 static void settle_sent(const struct profile *profile, const struct upstream_answer *answer,
@@ -132,9 +136,10 @@ static void settle_sent(const struct profile *profile, const struct upstream_ans
 {
     struct profile_usage usage = answer->usage;
     out->doubted = bound_usage(answer, &usage);
+    bool total_alone = usage.total > 0 && !usage.input_known && !usage.output_known;
     if (answer->error_status != 0)
         report_error(answer, out);
-    if (answer->streamed && !(answer->complete && usage.known))
+    if (answer->streamed && !(answer->complete && (usage.known || total_alone)))
         use_part(profile, answer, &usage, out);
     else
         use_told(profile, &usage, estimate, out);

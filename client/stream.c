@@ -206,6 +206,13 @@ static int parse_bytes(struct stream *stream, const char *bytes, size_t n)
     return aws_events_feed(&stream->aws, bytes, n);
 }
 
+/* What came first. Only server-sent events are known to begin with a byte order mark; of lines it is skipped here. */
+static int parse_head(struct stream *stream)
+{
+    const char *at = stream->form == PROFILE_LINES ? first_byte(stream) : stream->head;
+    return parse_bytes(stream, at, stream->head_bytes - (size_t)(at - stream->head));
+}
+
 int stream_feed(struct stream *stream, const char *bytes, size_t n)
 {
     int err = 0;
@@ -218,7 +225,7 @@ int stream_feed(struct stream *stream, const char *bytes, size_t n)
         stream->kind = tell_kind(stream, false);
         if (stream->kind == STREAM_EVENTS) {
             open_parser(stream);
-            err = parse_bytes(stream, stream->head, stream->head_bytes);
+            err = parse_head(stream);
         }
         bytes += step;
         n -= step;

@@ -34,6 +34,7 @@ ration_client_test(upstream ${client_tests}/test_client_peer.c ${client_tests}/t
 ration_client_test(tries ${client_tests}/test_client_peer.c ${client_tests}/test_client_fixture.c)
 ration_client_test(stream ${client_tests}/test_client_peer.c ${client_tests}/test_client_fixture.c)
 ration_client_test(answer ${client_tests}/test_client_peer.c ${client_tests}/test_client_fixture.c)
+ration_client_test(proof ${client_tests}/test_client_peer.c ${client_tests}/test_client_fixture.c)
 ration_client_test(alloc ${client_tests}/test_client_peer.c)
 
 target_link_options(test-client-grow PRIVATE -Wl,--wrap=realloc)

@@ -317,16 +317,17 @@ static void refine(const struct upstream *up, json_object *body, struct upstream
     int64_t until_ms = 0;
     if (body)
         profile_read_error(profile, body, now_ms, &answer->hints);
-    bool dated = body && profile_exhausted_until(profile, body, now_ms, &until_ms);
-    if (answer->outcome == PROFILE_LIMITED && dated && !answer->hints.waits)
+    if (answer->outcome == PROFILE_LIMITED && !answer->hints.waits && body &&
+        profile_regains(profile, body, now_ms, &until_ms))
         answer->outcome = PROFILE_EXHAUSTED; /* a month's money, reported as a limit */
+    bool dated = body && profile_exhausted_until(profile, body, now_ms, &until_ms);
     /* A gateway's own limit: somebody who is forbidden would be given no wait. */
     if (answer->outcome == PROFILE_REFUSED && answer->status == 403 && answer->hints.waits)
         answer->outcome = PROFILE_LIMITED;
     if (answer->outcome != PROFILE_EXHAUSTED)
         return;
     answer->hints.waits = dated;
-    answer->hints.retry_after_ms = until_ms;
+    answer->hints.retry_after_ms = dated ? until_ms : 0;
     note_reason(up, body, answer);
 }
 
@@ -443,6 +444,7 @@ static void read_stream(struct upstream *up, CURLcode code, struct upstream_answ
 {
     struct stream *stream = &up->stream;
     answer->complete = stream_is_complete(stream, code == CURLE_OK) && !stream->aborted;
+    answer->streamed = stream->begun || stream->failed; /* else it is anything, as a page of HTML */
     if (stream->failed)
         read_told_error(up, stream->error, stream->error_class, answer);
     else if (!answer->complete && code == CURLE_OK && !stream->begun && !stream->aborted) {

@@ -72,7 +72,7 @@ struct upstream_answer {
     bool aborted;   /* by the caller's callback */
     bool delivered; /* the caller's callback has been given text, or arguments of a tool call */
     bool no_memory; /* for the answer, here */
-    bool streamed;  /* a stream came */
+    bool streamed;  /* a stream came: at least a piece of an answer, or an event that is an error */
     int error_status;           /* that an error under a status of 200 amounts to; 0: none came */
     struct profile_usage usage; /* .known: the provider told it all; else as far as it told */
     int64_t generated;    /* of a stream: characters that were generated, under whatever name */
