@@ -175,6 +175,19 @@ def test_headers_find_the_same_limit(store, header):
     assert ways[-1] == packing.DECIDED_QUICKLY
 
 
+def test_a_debt_that_outlasts_what_the_store_can_count_is_kept(store):
+    """A million million, where one in a year is allowed."""
+    buckets = {"p": Bucket("{q}p", [Limit(1, ROLLING, 10**13, 60_000)], books=True, breaker=Breaker(0.5)),
+               "t": Bucket("{q}t", [Limit(1, BUCKET, 1, 366 * 86_400_000)])}
+    batches = [(NOON + at, buckets, [in_the_pool(*what)]) for at, *what in ((0, ACQUIRE, 1, 1), (5, REPORT, 1, 10**12))]
+    quick, ways = run(store, batches, False)
+    slow, _ = run(store, batches, True)
+    assert quick == slow
+    assert ways[-1] == packing.DECIDED_QUICKLY
+    left, expires = quick[-1][1][b"{q}t"]
+    assert expires >= NOON + 2**50
+
+
 def test_each_priority_has_its_own_room(store):
     """What is charged at once for a run of equal acquires is held against the room of the one that has least."""
     buckets = {"p": Bucket("{q}p", [Limit(0, ROLLING, 100, 60_000, kept_back=(0, 10, 20))], books=True, breaker=Breaker(0.5)),
