@@ -54,14 +54,13 @@ static void set_news(struct op *op, const struct words *words)
     memcpy(op->news.seen, words->seen_limits, words->n_seen * sizeof words->seen_limits[0]);
 }
 
-/* A call teaches how much is answered when it went well and says so. */
+/* A call teaches what calls come to when it went well and says so: of its input, its output, or (with the sum) both. */
 static bool teaches(const struct op *op, const struct words *words)
 {
-    enum { TOTAL = 1u << RATION_UNIT_TOKENS, INPUT = 1u << RATION_UNIT_INPUT_TOKENS };
-    bool output = op->stated & 1u << RATION_UNIT_OUTPUT_TOKENS;
+    enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
     int64_t status = words->values[WORD_STATUS];
     return !op->partial && !op->news.failed && (status == 0 || (status >= 200 && status < 300)) &&
-           (output || (op->stated & (TOTAL | INPUT)) == (TOTAL | INPUT));
+           (op->stated & PARTS) != 0;
 }
 
 void cmd_report(struct request *r, const struct arg *args, size_t n)
