@@ -119,8 +119,9 @@ function know.open_learned()
         end
     end
 
-    -- From a report of r: of each part that it states, or that follows from the other and the sum. Gives which (1 the output,
-    -- 2 the input, 3 both; 0: neither), and by how much more output and input was charged than used.
+    -- From a report of r: of each part that it states. The output may also follow from the input and the sum, but not the input
+    -- from the output and the sum: who was told no input by the provider puts its own estimate into the sum. Gives which (1 the
+    -- output, 2 the input, 3 both; 0: neither), and by how much more output and input was charged than used.
     function know.learned_teach(r, use, estimate)
         local tokens, input, output = o.stated % 4 >= 2, o.stated % 8 >= 4, o.stated % 16 >= 8
         local which, over_output, over_input, book = 0, 0, 0, book_of(o.estimates)
@@ -128,7 +129,7 @@ function know.open_learned()
             which, over_output = 1, estimate[OUTPUT] - use[OUTPUT]
             teach(book[OUTPUT], bounds_of[OUTPUT], r.most, use[OUTPUT])
         end
-        if r.stated_input > 0 and (input or tokens and output) then
+        if r.stated_input > 0 and input then
             which, over_input = which + 2, estimate[INPUT] - use[INPUT]
             teach(book[INPUT], bounds_of[INPUT], r.stated_input, use[INPUT])
         end

@@ -3,11 +3,10 @@
 -- A record stands for reservations that were granted as one (`states` has a letter for each member):
 --     o outstanding   s settled   l settled late   c cancelled   m moved: a renewed member has a record of its own
 -- Packed as msgpack: check, states, deadline, class, split_unknown + 2 * the most output that it may have (where what was
--- learned is charged; else 0), token, parts, each {time (before the deadline), the six
--- estimates}. The first part is what was granted, the others what was added since. Where what was learned of the input is
--- charged, {- the input that was stated, six zeros} follows: a version that does not know of it takes it for a part that
--- charged nothing. When no member is outstanding any more
--- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
+-- learned is charged; else 0), token, parts, each {time (before the deadline), the six estimates}. The first part is what was
+-- granted, the others what was added since. Where what was learned of the input is charged, {- the input that was stated, six
+-- zeros} follows: a version that does not know of it takes it for a part that charged nothing. When no member is outstanding
+-- any more only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 --
 -- These functions are made when the first operation comes that wants a record; a plain acquire only writes one (slices.lua).
 

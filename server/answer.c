@@ -34,11 +34,12 @@ static bool pool_refused(const struct op *op)
     return op->limited_limit >= OP_LIMITED_CLOSED;
 }
 
-/* What a report says was used of one part: as stated, or what the other leaves of the sum. */
-static uint64_t actual_part(const struct op *op, enum ration_unit part, enum ration_unit other)
+/* As a report states it, or what the input leaves of the sum. */
+static uint64_t actual_output(const struct op *op)
 {
-    int64_t actual = op->stated & 1u << part ? op->amounts[part]
-                                             : op->amounts[RATION_UNIT_TOKENS] - op->amounts[other];
+    int64_t actual = op->stated & 1u << RATION_UNIT_OUTPUT_TOKENS
+                         ? op->amounts[RATION_UNIT_OUTPUT_TOKENS]
+                         : op->amounts[RATION_UNIT_TOKENS] - op->amounts[RATION_UNIT_INPUT_TOKENS];
     return actual > 0 ? (uint64_t)actual : 0;
 }
 
@@ -52,8 +53,7 @@ static void count_estimate(struct worker_counters *counters, const struct op *op
 {
     if (op->learned_parts & OP_LEARNED_OUTPUT) {
         counter_add(&counters->estimates_learned, 1);
-        counter_add(&counters->estimates_actual_tokens,
-                    actual_part(op, RATION_UNIT_OUTPUT_TOKENS, RATION_UNIT_INPUT_TOKENS));
+        counter_add(&counters->estimates_actual_tokens, actual_output(op));
         counter_add(op->over_output > 0 ? &counters->estimates_over_tokens
                                         : &counters->estimates_under_tokens,
                     distance(op->over_output));
@@ -61,7 +61,7 @@ static void count_estimate(struct worker_counters *counters, const struct op *op
     if (op->learned_parts & OP_LEARNED_INPUT) {
         counter_add(&counters->estimates_input_learned, 1);
         counter_add(&counters->estimates_input_actual_tokens,
-                    actual_part(op, RATION_UNIT_INPUT_TOKENS, RATION_UNIT_OUTPUT_TOKENS));
+                    (uint64_t)op->amounts[RATION_UNIT_INPUT_TOKENS]);
         counter_add(op->over_input > 0 ? &counters->estimates_input_over_tokens
                                        : &counters->estimates_input_under_tokens,
                     distance(op->over_input));

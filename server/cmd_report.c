@@ -54,7 +54,7 @@ static void set_news(struct op *op, const struct words *words)
     memcpy(op->news.seen, words->seen_limits, words->n_seen * sizeof words->seen_limits[0]);
 }
 
-/* A call teaches what calls come to when it went well and says so: of its input, its output, or (with the sum) both. */
+/* A call teaches what calls come to when it went well and says so. */
 static bool teaches(const struct op *op, const struct words *words)
 {
     enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };

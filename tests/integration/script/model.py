@@ -446,8 +446,8 @@ class Model:
     def teach(self, o, r, use, estimate):
         """(which parts, by how much more output was charged than used, and input)"""
         which, over = 0, {OUTPUT: 0, INPUT: None}
-        for bit, unit, other in ((1, OUTPUT, INPUT), (2, INPUT, OUTPUT)) if o.estimates is not None and len(r.parts) == 1 else ():
-            told = o.stated >> unit & 1 or o.stated >> other & 1 and o.stated >> TOKENS & 1
+        for bit, unit in ((1, OUTPUT), (2, INPUT)) if o.estimates is not None and len(r.parts) == 1 else ():
+            told = o.stated >> unit & 1 or unit == OUTPUT and o.stated >> INPUT & 1 and o.stated >> TOKENS & 1
             if told and unit in r.stated:
                 learned = self.estimates.setdefault(o.estimates, Learned())
                 before = len(learned.calls[unit])
