@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from configs import POOL, config, limit
+from recording_provider import RecordingProvider
 from test_traps_settle import World
 from wire import WireError, as_fields
 
@@ -354,6 +355,33 @@ def test_tools_that_the_estimate_does_not_see_are_learned(world):
     assert all(charged == prompt for charged, prompt in prompts[:8]) and min(debts[:8]) == 573
     assert all(3 * prompt < charged < 6 * prompt for charged, prompt in prompts[8:])
     assert sum(debts[8:]) < 573  # of 112 calls
+
+
+def test_a_call_is_charged_what_its_cache_leaves_of_the_prompt(lab):
+    """Ten thousand tokens by their characters, nearly all of them read from the cache, which Anthropic does not count."""
+    both = [limit("input_tokens", 1_000_000, "day"), limit("output_tokens", 1_000_000, "day")]
+    server, held, done = lab.ration(config(lab.redis(), pool=both)), [], []
+
+    def left(unit):
+        return server.remaining(POOL, "acme", "pool", unit)
+
+    def answer(handler, _):
+        held.append(1_000_000 - 200 * len(done) - left("input_tokens"))
+        handler.answer(200, {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Done."}],
+                             "stop_reason": "end_turn",
+                             "usage": {"input_tokens": 30, "cache_creation_input_tokens": 170,
+                                       "cache_read_input_tokens": 9800, "output_tokens": 40}})  # fmt: skip
+
+    provider = RecordingProvider(answer)
+    lab.on_close(provider.close)
+    body = lab.folder / "body.json"
+    body.write_text(json.dumps({"model": "m", "max_tokens": 400, "messages": [{"role": "user", "content": "Yes. " * 8000}]}))
+    for _ in range(10):
+        done.append(lab.tool(server, "call", "--pool", POOL, "--tenant", "acme", "--provider", "anthropic", "--url", provider.url,
+                             "--body", body, "--learned", env={"ANTHROPIC_API_KEY": "sk-ant"}))  # fmt: skip
+        assert done[-1].returncode == 0, done[-1]
+    assert min(held[:8]) >= 10_000 and 200 <= min(held[8:]) <= max(held[8:]) < 250, held
+    assert (left("input_tokens"), left("output_tokens")) == (1_000_000 - 2000, 1_000_000 - 400)
 
 
 def test_pools_are_the_operators(lab, monkeypatch):
