@@ -216,6 +216,23 @@ def test_what_was_learned_lives_for_a_day(wide):
     assert wide.client.execute_command("PEXPIRETIME", ESTIMATES) == wide.at + DAY
 
 
+def counts_of(pool):
+    kept = pool.client.get(ESTIMATES)
+    both = [int.from_bytes(kept[at:at + 2], "little") for at in range(1, len(kept), 2)]
+    return {n: count for n, count in enumerate(both[40:]) if count}, {n: count for n, count in enumerate(both[:40]) if count}
+
+
+def test_at_two_hundred_all_counts_are_halved(wide):
+    teach(wide, 1000, 1000, calls=150)  # class 12: eight, an octave after an octave of four
+    teach(wide, 1000, 8000, calls=49)
+    assert counts_of(wide) == ({12: 150, 0: 49}, {})
+    o, _ = ask(wide, 1000, 100, stated=(INPUT, OUTPUT))
+    tell(wide, o, input_tokens=2000, output_tokens=100)
+    assert counts_of(wide) == ({12: 75, 0: 24}, {0: 1})  # and the one of two thousand is forgotten
+    teach(wide, 1000, 2000, calls=1)
+    assert counts_of(wide) == ({12: 75, 0: 24, 8: 1}, {0: 1})
+
+
 def test_what_an_older_version_has_kept_is_read(wide):
     """It has the output alone, and no more of the input than it could know."""
     counts = [0] * 40
