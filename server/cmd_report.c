@@ -21,7 +21,7 @@
 
 enum { TOO_MANY = 429, UNAVAILABLE = 503, OVERLOADED = 529, SERVER_ERROR = 500 };
 enum { PAUSE_UNSAID_MS = 1000, PAUSE_LONGEST_MS = 86400000 };
-#define CLOSING_LONGEST_MS (32u * PAUSE_LONGEST_MS)
+#define CLOSING_LONGEST_MS ((int64_t)32 * PAUSE_LONGEST_MS)
 
 /* For how long the pool is closed; 0: until an operator opens it. */
 static uint32_t closing_of(const struct words *words)

@@ -161,6 +161,26 @@ static void test_acquire_refused(void **state)
     assert_int_equal(n_submitted, 0);
 }
 
+static void test_what_a_report_teaches(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words;
+        bool learned;
+    } teaching[] = {{"input_tokens 3", true},
+                    {"tokens 9 input_tokens 3", true},
+                    {"tokens 9", false},
+                    {"input_tokens 3 PARTIAL", false},
+                    {"input_tokens 3 STATUS 400", false},
+                    {"input_tokens 3 FAILED", false}};
+    for (size_t i = 0; i < sizeof teaching / sizeof teaching[0]; i++) {
+        char line[256];
+        snprintf(line, sizeof line, "REPORT " ID " %s", teaching[i].words);
+        assert_int_equal(submitted(line)->learned, teaching[i].learned);
+        answer(OP_SETTLED, "settled");
+    }
+}
+
 static void test_report(void **state)
 {
     (void)state;
@@ -199,22 +219,6 @@ static void test_report(void **state)
     assert_int_equal(op->news.pause_ms, 0);
     assert_true(op->learned);
     answer(OP_SETTLED, "settled");
-    static const struct {
-        const char *words;
-        bool learned;
-    } teaching[] = {{"input_tokens 3", true},
-                    {"tokens 9 input_tokens 3", true},
-                    {"tokens 9", false},
-                    {"input_tokens 3 PARTIAL", false},
-                    {"input_tokens 3 STATUS 400", false},
-                    {"input_tokens 3 FAILED", false}};
-    for (size_t i = 0; i < sizeof teaching / sizeof teaching[0]; i++) {
-        char line[256];
-        snprintf(line, sizeof line, "REPORT " ID " %s", teaching[i].words);
-        op = submitted(line);
-        assert_int_equal(op->learned, teaching[i].learned);
-        answer(OP_SETTLED, "settled");
-    }
     op = submitted("CANCEL " ID " FAILED");
     assert_true(op->news.failed);
     answer(OP_SETTLED, "settled");
@@ -399,6 +403,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_acquire, start, stop),
         cmocka_unit_test_setup_teardown(test_acquire_refused, start, stop),
         cmocka_unit_test_setup_teardown(test_report, start, stop),
+        cmocka_unit_test_setup_teardown(test_what_a_report_teaches, start, stop),
         cmocka_unit_test_setup_teardown(test_renew, start, stop),
         cmocka_unit_test_setup_teardown(test_peek, start, stop),
         cmocka_unit_test_setup_teardown(test_resp3, start, stop),
