@@ -137,7 +137,7 @@ local function read_op(input, at, slices)
         o[i] = o[i] + 1
     end
     o.slice = slices[slice + 1]
-    o.names, o.token, o.estimates, o.news, o.most = nil, nil, nil, nil, 0
+    o.names, o.token, o.estimates, o.news, o.most, o.stated_input = nil, nil, nil, nil, 0, 0
     o.again, o.dry, o.partial, o.split_unknown = false, false, false, false
     if flags > 0 then
         o.again = flags % 2 == 1

@@ -13,13 +13,13 @@
 
 local function quick(input)
     local KEYS, unpack_bytes, pack_bytes, call = KEYS, struct.unpack, struct.pack, redis.call
-    local floor, ceil, sub, rep, byte = math.floor, math.ceil, string.sub, string.rep, string.byte
+    local floor, ceil, min, sub, rep, byte = math.floor, math.ceil, math.min, string.sub, string.rep, string.byte
     local ACQUIRE, REPORT, BUCKET, ROLLING, SPLIT_UNKNOWN, POOL_FLAGS = 1, 2, 0, 1, 8, 7
     local FORMAT, HEAD, TENANT, POOL = 3, '<I1I1I6I4I4', 'I3I1I6I5I6', 'I3I1I6I6I6I6'
     local LIMIT, LIMIT_FIELDS = 'I1I1I1i8i8i8i8i8I6I4I3', 11
     local BOOKS, BOOKS_FIELDS, BOOKS_BYTES = 'I7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7', 19, 301
     local LOW, LOW_BYTES, LOWS = '<I6I7I5', 18, 4
-    local SECOND, GRACE = 1024, 60000
+    local SECOND, GRACE, FOREVER = 1024, 60000, 2 ^ 50
 
     local version, way, n_sets, n_buckets, n_estimates, n_ops, at = unpack_bytes('<I1I1I2I2I2I2', input)
     if version ~= 3 or way ~= 0 and way ~= 3 then
@@ -357,7 +357,7 @@ local function quick(input)
     -- All are decided: write. A bucket is kept until `kept` and matters `matters` after that (expiry.lua).
     local function write(b, kept, matters, format, n_fields, tail)
         local t = levels[b]
-        local needed, expires = kept + matters, t[3] + t[5]
+        local needed, expires = min(kept + matters, now + FOREVER), t[3] + t[5]
         local stays = expires >= needed and expires - now <= 2 * (needed - now) + 1000
         local after = (stays and expires or needed + floor((needed - now) / 4)) - now
         t[3], t[4], t[5], t[n_fields + 1] = now, kept - now, after < 2 ^ 32 and after or 2 ^ 32 - 1, tail

@@ -15,7 +15,8 @@ local function quick_reports(q)
     local TICK, TRAVEL, WATCH, ROUNDED = 500, 250, 600000, 1000
 
     -- Records as cmsgpack gives them: 1 check, 2 states, 3 deadline, 4 class, 5 split unknown (+ 2 * most), 6 token, then of the
-    -- part that was granted: 7 how long before the deadline, 8-13 the estimates.
+    -- part that was granted: 7 how long before the deadline, 8-13 the estimates. One that is longer was added to, or its input
+    -- was learned.
     local records = {} -- by slice and nonce
 
     local function record_of(slice_key, nonce)

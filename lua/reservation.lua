@@ -2,11 +2,11 @@
 --
 -- A record stands for reservations that were granted as one (`states` has a letter for each member):
 --     o outstanding   s settled   l settled late   c cancelled   m moved: a renewed member has a record of its own
--- Packed as msgpack: check, states, deadline, class, split_unknown + 2 * the most output that it may have (where less was
--- charged, as learned; else 0), token, parts, each {time (before the deadline), the six
--- estimates}. The first part is what was granted, the others what was added since. When no member is outstanding any more
--- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
-
+-- Packed as msgpack: check, states, deadline, class, split_unknown + 2 * the most output that it may have (where what was
+-- learned is charged; else 0), token, parts, each {time (before the deadline), the six estimates}. The first part is what was
+-- granted, the others what was added since. Where what was learned of the input is charged, {- the input that was stated, six
+-- zeros} follows: a version that does not know of it takes it for a part that charged nothing. When no member is outstanding
+-- any more only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 --
 -- These functions are made when the first operation comes that wants a record; a plain acquire only writes one (slices.lua).
 
@@ -34,16 +34,20 @@ local function records_open()
 
     local function record_unpack(slice, nonce, raw)
         local packed = { cmsgpack.unpack(raw) }
-        local r = { slice = slice, nonce = nonce, check = packed[1], states = packed[2], token = '', parts = {} }
+        local r = { slice = slice, nonce = nonce, check = packed[1], states = packed[2], token = '', parts = {}, stated_input = 0 }
         r.deadline, r.class = packed[3], packed[4]
         if r.deadline then
             r.split_unknown, r.most = packed[5] % 2 == 1, floor(packed[5] / 2)
             r.token = packed[6]
             for at = 7, #packed, 7 do
-                r.parts[#r.parts + 1] = {
-                    r.deadline - packed[at],
-                    packed[at + 1], packed[at + 2], packed[at + 3], packed[at + 4], packed[at + 5], packed[at + 6],
-                }
+                if packed[at] < 0 then
+                    r.stated_input = -packed[at]
+                else
+                    r.parts[#r.parts + 1] = {
+                        r.deadline - packed[at],
+                        packed[at + 1], packed[at + 2], packed[at + 3], packed[at + 4], packed[at + 5], packed[at + 6],
+                    }
+                end
             end
         end
         return r
@@ -60,6 +64,9 @@ local function records_open()
             for u = 2, 7 do
                 packed[#packed + 1] = part[u]
             end
+        end
+        if r.stated_input > 0 then
+            return cmsgpack.pack(unpack(packed)) .. cmsgpack.pack(-r.stated_input, 0, 0, 0, 0, 0, 0)
         end
         return cmsgpack.pack(unpack(packed))
     end
@@ -83,7 +90,7 @@ local function records_open()
     end
 
     local function record_new(slice, nonce, check)
-        return { slice = slice, nonce = nonce, check = check, states = '', token = '', most = 0, parts = {} }
+        return { slice = slice, nonce = nonce, check = check, states = '', token = '', most = 0, stated_input = 0, parts = {} }
     end
 
     function member_state(r, member)
@@ -114,7 +121,7 @@ local function records_open()
         end
         local own = record_new(o.slice, o.nonce .. string.char(member), r.check)
         own.states, own.deadline, own.class = 'o', r.deadline, r.class
-        own.split_unknown, own.most = r.split_unknown, r.most
+        own.split_unknown, own.most, own.stated_input = r.split_unknown, r.most, r.stated_input
         for i = 1, #r.parts do
             own.parts[i] = { unpack(r.parts[i]) }
         end

@@ -22,6 +22,9 @@ do
         local slice, cost = o.slice, o.cost
         local raw = cmsgpack.pack(o.check, n == 1 and 'o' or string.rep('o', n), deadline, class,
             (o.split_unknown and 1 or 0) + 2 * o.most, '', deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
+        if o.stated_input > 0 then
+            raw = raw .. cmsgpack.pack(-o.stated_input, 0, 0, 0, 0, 0, 0) -- reservation.lua
+        end
         if slice.dirty then
             slice.raw[o.nonce], slice.records[o.nonce], slice.dirty[o.nonce] = raw, nil, nil
         end

@@ -16,6 +16,7 @@
 #include "zone.h"
 
 enum { SCRIPT_VERSION = 3, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16, ANSWER_SHOWN = 12 };
+enum { ANSWER_LEARNED = 8 };
 enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2 };
 enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_BOOKS = 2, BUCKET_KNOWS = 4 };
 enum {
@@ -479,6 +480,17 @@ static int64_t get_int(const char *data, size_t n)
     return (int64_t)le64toh(little);
 }
 
+static bool is_settled(const char *answer)
+{
+    return (unsigned char)answer[0] == OP_SETTLED || (unsigned char)answer[0] == OP_LATE;
+}
+
+/* How many bytes more an answer has when input was learned. */
+static size_t learned_bytes(const char *answer)
+{
+    return is_settled(answer) && ((unsigned char)answer[2] & OP_LEARNED_INPUT) ? ANSWER_LEARNED : 0;
+}
+
 /* lag_ms: the store's clock has stepped back, and decisions stand still until it has caught up. */
 static void answer_op(struct op *op, const char *data, bool granted, int64_t lag_ms)
 {
@@ -487,8 +499,10 @@ static void answer_op(struct op *op, const char *data, bool granted, int64_t lag
         op->outcome = OP_DENIED;
     op->limited_bucket = (uint8_t)data[2];
     op->limited_limit = (uint8_t)data[3];
-    op->was_learned = (op->outcome == OP_SETTLED || op->outcome == OP_LATE) && data[2] == 1;
-    op->over_tokens = op->was_learned ? get_int(data + 4, 8) : 0;
+    op->learned_parts = is_settled(data) ? (uint8_t)data[2] : 0;
+    op->over_output = op->learned_parts & OP_LEARNED_OUTPUT ? get_int(data + 4, 8) : 0;
+    op->over_input =
+        op->learned_parts & OP_LEARNED_INPUT ? get_int(data + ANSWER_OP, ANSWER_LEARNED) : 0;
     op->retry_after_ms = op->outcome == OP_DENIED ? get_int(data + 4, 8) : 0;
     if (op->retry_after_ms > 0)
         op->retry_after_ms += lag_ms;
@@ -555,9 +569,9 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
         const char *answer = data + at;
         size_t granted = (unsigned char)answer[1];
         size_t tail = answer_pool(batch, group, answer, n - at);
-        if (tail == SIZE_MAX)
+        if (tail == SIZE_MAX || n - at < ANSWER_OP + tail + learned_bytes(answer))
             return BATCH_UNREADABLE;
-        at += ANSWER_OP + tail;
+        at += ANSWER_OP + tail + learned_bytes(answer);
         if ((unsigned char)answer[0] == OP_PEEKED || (unsigned char)answer[0] == OP_FORGIVEN) {
             if (n - at < granted * ANSWER_ROW)
                 return BATCH_UNREADABLE;

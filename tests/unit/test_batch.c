@@ -512,6 +512,47 @@ static void test_answers_cut_short_end_in_unavailable(void **state)
     }
 }
 
+/* What was learned of the input follows the answer; of two reports of one batch each has its own. */
+static void test_reports_that_learned_tell_how_wrong_it_was(void **state)
+{
+    (void)state;
+    struct answer a = answer_head(0);
+    answer_op(&a, OP_SETTLED, 0, OP_LEARNED_OUTPUT | OP_LEARNED_INPUT, 0, 70);
+    put(&a, -900, 8);
+    answer_op(&a, OP_LATE, 0, OP_LEARNED_OUTPUT, 0, -3);
+    answer_op(&a, OP_SETTLED, 0, OP_LEARNED_INPUT, 0, 0);
+    put(&a, 5, 8);
+    for (size_t n = 13; n <= a.n; n++) {
+        struct op op[3] = {make_op(OP_REPORT, "p", "a"), make_op(OP_REPORT, "p", "b"),
+                           make_op(OP_REPORT, "p", "c")};
+        struct op first = make_op(OP_ACQUIRE, "p", "a");
+        batch_submit(test.batcher, &first);
+        turn();
+        for (size_t i = 0; i < 3; i++)
+            batch_submit(test.batcher, &op[i]);
+        reply(STORE_REFUSED, "no", 2);
+        turn();
+        unsigned char *exact = malloc(n);
+        memcpy(exact, a.bytes, n);
+        reply(STORE_OK, exact, n);
+        free(exact);
+        turn();
+        if (n < a.n) {
+            assert_int_equal(op[2].outcome, OP_UNAVAILABLE);
+            continue;
+        }
+        assert_int_equal(op[0].outcome, OP_SETTLED);
+        assert_int_equal(op[0].over_output, 70);
+        assert_int_equal(op[0].over_input, -900);
+        assert_int_equal(op[1].learned_parts, OP_LEARNED_OUTPUT);
+        assert_int_equal(op[1].over_output, -3);
+        assert_int_equal(op[1].over_input, 0);
+        assert_int_equal(op[2].learned_parts, OP_LEARNED_INPUT);
+        assert_int_equal(op[2].over_output, 0);
+        assert_int_equal(op[2].over_input, 5);
+    }
+}
+
 static void test_free_form_reports_ask_for_whom_the_id_was_made(void **state)
 {
     (void)state;
@@ -628,6 +669,7 @@ int main(void)
         TEST(test_refusals_have_the_stores_words),
         TEST(test_a_stale_calendar_is_packed_again_with_the_stores_time),
         TEST(test_answers_cut_short_end_in_unavailable),
+        TEST(test_reports_that_learned_tell_how_wrong_it_was),
         TEST(test_free_form_reports_ask_for_whom_the_id_was_made),
         TEST(test_a_report_does_not_overtake_its_acquire),
         TEST(test_free_form_reports_of_others_are_refused),

@@ -42,9 +42,10 @@ def some_acquires(r, i, healthy):
             return before.change(buckets=[before.buckets[0], tenant], n=r.choice((1, 1, 3)), again=r.random() < 0.3, **member)
         ttl = r.choice((60_000,) * 4 + (60_150,)) if healthy else r.choice((60_000,) * 9 + (900,))
         cost = (1, r.choice((0, 7, 500, 7000, 90_000, 10**6)), r.choice((0, 30, 300, 4000)), 0, 0, 1)
-        return Op(ACQUIRE, [f"p{r.randrange(2)}", tenant], cost, split_unknown=r.random() < 0.3, again=r.random() < 0.3,
+        learned = {"estimates": "{q}e", "stated": r.choice((4, 8, 12))} if r.random() < (0.01 if healthy else 0.1) else {}
+        return Op(ACQUIRE, [f"p{r.randrange(2)}", tenant], cost, **learned, split_unknown=r.random() < 0.3, again=r.random() < 0.3,
                   n=r.choice((1, 1, 1, 3)), ttl=ttl, slice=f"{{q}}r{i // 20}.{r.randrange(2)}", **member)
-    ops = []
+    ops = []  # such as learn are none for the quick way, but their reports meet it
     for _ in range(r.choice((1, 1, 5, 40))):
         ops.append(one(ops[-1] if ops else None))
     return ops
@@ -173,6 +174,19 @@ def test_headers_find_the_same_limit(store, header):
     slow, _ = run(store, batches, True)
     assert quick == slow
     assert ways[-1] == packing.DECIDED_QUICKLY
+
+
+def test_a_debt_that_outlasts_what_the_store_can_count_is_kept(store):
+    """A million million, where one in a year is allowed."""
+    buckets = {"p": Bucket("{q}p", [Limit(1, ROLLING, 10**13, 60_000)], books=True, breaker=Breaker(0.5)),
+               "t": Bucket("{q}t", [Limit(1, BUCKET, 1, 366 * 86_400_000)])}
+    batches = [(NOON + at, buckets, [in_the_pool(*what)]) for at, *what in ((0, ACQUIRE, 1, 1), (5, REPORT, 1, 10**12))]
+    quick, ways = run(store, batches, False)
+    slow, _ = run(store, batches, True)
+    assert quick == slow
+    assert ways[-1] == packing.DECIDED_QUICKLY
+    left, expires = quick[-1][1][b"{q}t"]
+    assert expires >= NOON + 2**50
 
 
 def test_each_priority_has_its_own_room(store):
