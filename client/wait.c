@@ -176,6 +176,8 @@ static bool parse_rfc3339(const char *s, int64_t now_ms, int64_t most_ms, int64_
     return set_ms(at_us - now_ms * 1000, most_ms, ms);
 }
 
+#define LAST_SECOND INT64_C(253402300799) /* of the year 9999; libcurl reads years of any length */
+
 /* libcurl reads the three forms of an HTTP date without asking the locale. It would take much else
  * for a date too, so the name of a day is asked for first. */
 static bool parse_http_date(const char *s, int64_t now_ms, int64_t most_ms, int64_t *ms)
@@ -185,7 +187,7 @@ static bool parse_http_date(const char *s, int64_t now_ms, int64_t most_ms, int6
         if (strncmp(s, days[i], 3) != 0)
             continue;
         time_t at = curl_getdate(s, NULL);
-        if (at == (time_t)-1)
+        if (at == (time_t)-1 || at > LAST_SECOND)
             return false;
         return set_ms(((int64_t)at * 1000 - now_ms) * 1000, most_ms, ms);
     }

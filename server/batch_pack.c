@@ -491,6 +491,80 @@ static size_t learned_bytes(const char *answer)
     return is_settled(answer) && ((unsigned char)answer[2] & OP_LEARNED_INPUT) ? ANSWER_LEARNED : 0;
 }
 
+/*
+ * The store is believed only as far as its answers make sense: what was damaged there, or written by something else, must not
+ * lead a reply to a limit that does not exist.
+ */
+#define LONGEST_WAIT_MS (INT64_C(1) << 50) /* the script's own bound */
+
+static bool outcome_fits(enum op_kind kind, enum op_outcome outcome)
+{
+    switch (outcome) {
+    case OP_GRANTED:
+    case OP_DENIED:
+        return kind == OP_ACQUIRE || kind == OP_RENEW;
+    case OP_SETTLED:
+    case OP_LATE:
+    case OP_DUPLICATE:
+        return kind == OP_REPORT || kind == OP_CANCEL;
+    case OP_NOSUCH:
+    case OP_FOREIGN:
+    case OP_ENDED:
+        return kind < OP_PEEK;
+    case OP_PEEKED:
+        return kind == OP_PEEK;
+    case OP_SHOWN:
+        return kind >= OP_POOL_OPEN && kind <= OP_POOL_GET;
+    case OP_FORGIVEN:
+        return kind == OP_FORGIVE;
+    default: /* the server's own are not the script's to give */
+        return false;
+    }
+}
+
+/* Does it name a limit of the operation's, and a wait that can be told? */
+static bool refusal_fits(const struct op *op, const char *data)
+{
+    size_t bucket = (unsigned char)data[2], limit = (unsigned char)data[3];
+    int64_t wait_ms = get_int(data + 4, 8);
+    return bucket < op->policy.n &&
+           (limit >= OP_LIMITED_CLOSED || limit < op->policy.buckets[bucket].set->n) &&
+           wait_ms >= RATION_RETRY_NEVER && wait_ms <= LONGEST_WAIT_MS;
+}
+
+static size_t row_count(const struct policy *policy)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < policy->n; i++)
+        n += policy->buckets[i].set->n;
+    return n;
+}
+
+/* op: any of the group; NULL, and all is well, where nobody waits for it any more. */
+static bool answer_fits(const struct op *op, size_t group_n, const char *data)
+{
+    enum op_outcome outcome = (enum op_outcome)(unsigned char)data[0];
+    size_t granted = (unsigned char)data[1];
+    int64_t number = get_int(data + 4, 8);
+    if (!op)
+        return true;
+    if (!outcome_fits(op->kind, outcome))
+        return false;
+    switch (outcome) {
+    case OP_GRANTED:
+        return op->kind != OP_ACQUIRE || granted >= group_n || refusal_fits(op, data);
+    case OP_DENIED:
+        return refusal_fits(op, data);
+    case OP_PEEKED:
+    case OP_FORGIVEN:
+        return granted == row_count(&op->policy);
+    case OP_SHOWN:
+        return number >= RATION_RETRY_NEVER;
+    default:
+        return number >= -LONGEST_WAIT_MS && number <= LONGEST_WAIT_MS;
+    }
+}
+
 /* lag_ms: the store's clock has stepped back, and decisions stand still until it has caught up. */
 static void answer_op(struct op *op, const char *data, bool granted, int64_t lag_ms)
 {
@@ -520,6 +594,9 @@ static size_t answer_pool(const struct batch *batch, const struct batch_group *g
     size_t length = n < before ? 0 : (unsigned char)*tail;
     if (n < before + length || length > RATION_MAX_REASON_BYTES)
         return SIZE_MAX;
+    for (size_t i = 0; i < length; i++)
+        if (tail[1 + i] <= 0x20 || tail[1 + i] >= 0x7f)
+            return SIZE_MAX;
     for (size_t i = 0; i < group->n; i++) {
         struct op *op = batch->ops[group->first + i];
         if (!op)
@@ -558,6 +635,8 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
     if (batch->asked_quick && data[0] != DECIDED_QUICKLY)
         batch->slow_batches[batch->has_reports] = SLOW_BATCHES;
     int64_t lag_ms = get_int(data + 7, 6) - *store_ms;
+    if (lag_ms < 0) /* the later of the clock and of what was decided before */
+        return BATCH_UNREADABLE;
     size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_GROUPS] = {0};
     rows->n = 0;
     for (size_t g = 0; g < batch->n_groups; g++) {
@@ -568,6 +647,8 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
             return BATCH_UNREADABLE;
         const char *answer = data + at;
         size_t granted = (unsigned char)answer[1];
+        if (!answer_fits(group_leader(batch, group), group->n, answer))
+            return BATCH_UNREADABLE;
         size_t tail = answer_pool(batch, group, answer, n - at);
         if (tail == SIZE_MAX || n - at < ANSWER_OP + tail + learned_bytes(answer))
             return BATCH_UNREADABLE;

@@ -170,6 +170,12 @@ thread_replay() {
     QUICKSTART_PRESET=tsan QUICKSTART_SECONDS=6 $fixed_addresses sh server/quickstart.sh
 }
 
+# Seconds of each fuzz target, over its seeds and what comes of them: tests/fuzz/run.sh does that for as long as wanted.
+short_fuzz() {
+    cmake --preset fuzz -DRATION_WERROR=ON && cmake --build --preset fuzz --target fuzzers &&
+        ctest --test-dir build/fuzz -R '^fuzz-' -j2 --output-on-failure
+}
+
 compose_test() {
     "$RATION_PYTHON" tests/docker/compose_test.py
 }
@@ -189,6 +195,7 @@ stage "recorded answers" count_pytest recorded_answers
 [ -n "$quick" ] || stage "independent servers" count_pytest_or_skip independent_servers
 stage "thread sanitizer, client" count_ctest thread_tests
 stage "thread sanitizer, replay" count_stage thread_replay
+stage "fuzz, short" count_ctest short_fuzz
 stage "installed library" count_stage sh tests/install/install_test.sh
 if [ -n "$quick" ]; then
     stage "main job, short" count_stage main_job release 6
