@@ -21,7 +21,6 @@
 #include "clock.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define WHY_BYTES      160
@@ -179,30 +178,4 @@ int handle_exchange(ration *r, struct command *cmd, uint32_t wait_ms, struct rep
     if (r->owed.bytes)
         handle_collect(r, now_ms + (r->timeout_ms + 1) / 2);
     return handle_exchange_until(r, cmd, deadline_ms, wait_ms, out);
-}
-
-int handle_exchange_rows(ration *r, struct command *cmd, const char *verb, size_t row_bytes,
-                         int (*read)(const struct reply *from, void *row), void **rows, size_t *n)
-{
-    struct reply *reply = NULL;
-    int err = handle_exchange(r, cmd, 0, &reply);
-    if (err < 0)
-        return err;
-    if (reply->type != REPLY_ARRAY)
-        return handle_bad_reply(r, verb, reply);
-    char *table = calloc(reply->n + 1, row_bytes);
-    if (!table) {
-        reply_free(reply);
-        return handle_fail(r, RATION_ENOMEM, "out of memory for the rows");
-    }
-    for (size_t i = 0; i < reply->n; i++) {
-        if (read(reply->element[i], table + i * row_bytes) < 0) {
-            free(table);
-            return handle_bad_reply(r, verb, reply);
-        }
-    }
-    *rows = table;
-    *n = reply->n;
-    reply_free(reply);
-    return 0;
 }

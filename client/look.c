@@ -1,7 +1,33 @@
-/* Looking: PEEK and AUDIT, whose answers are arrays of rows. */
+/* Looking: PEEK and AUDIT, whose answers are arrays of rows, and how such answers are read. */
 #include "handle.h"
 
 #include <stdlib.h>
+
+int handle_exchange_rows(ration *r, struct command *cmd, const char *verb, size_t row_bytes,
+                         int (*read)(const struct reply *from, void *row), void **rows, size_t *n)
+{
+    struct reply *reply = NULL;
+    int err = handle_exchange(r, cmd, 0, &reply);
+    if (err < 0)
+        return err;
+    if (reply->type != REPLY_ARRAY)
+        return handle_bad_reply(r, verb, reply);
+    char *table = calloc(reply->n + 1, row_bytes);
+    if (!table) {
+        reply_free(reply);
+        return handle_fail(r, RATION_ENOMEM, "out of memory for the rows");
+    }
+    for (size_t i = 0; i < reply->n; i++) {
+        if (read(reply->element[i], table + i * row_bytes) < 0) {
+            free(table);
+            return handle_bad_reply(r, verb, reply);
+        }
+    }
+    *rows = table;
+    *n = reply->n;
+    reply_free(reply);
+    return 0;
+}
 
 static int read_limit_row(const struct reply *from, void *to)
 {

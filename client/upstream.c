@@ -443,7 +443,8 @@ static void read_broken(struct upstream *up, CURLcode code, struct upstream_answ
 static void read_stream(struct upstream *up, CURLcode code, struct upstream_answer *answer)
 {
     struct stream *stream = &up->stream;
-    answer->complete = stream_is_complete(stream, code == CURLE_OK) && !stream->aborted;
+    answer->complete =
+        stream_is_complete(stream, code == CURLE_OK) && !stream->aborted && !answer->no_memory;
     answer->streamed = stream->begun || stream->failed; /* else it is anything, as a page of HTML */
     if (stream->failed)
         read_told_error(up, stream->error, stream->error_class, answer);

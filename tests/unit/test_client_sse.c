@@ -165,7 +165,7 @@ static void keeps_its_bounds(void **state)
     size_t lines = 0;
     for (; err == 0 && lines < 100; lines++) {
         err = sse_feed(&sse, "data:", 5);
-        err = err ? err : sse_feed(&sse, filler, 64 * 65536);
+        err = err ? err : sse_feed(&sse, filler, (size_t)64 * 65536);
         err = err ? err : sse_feed(&sse, "\n", 1);
     }
     assert_int_equal(err, RATION_EPROTOCOL);
