@@ -38,7 +38,7 @@ static void check_url(const struct profile *profile, const char *base, json_obje
     char why[PROFILE_WHY_BYTES] = "";
     char url[WIDE];
     memset(url, 'x', sizeof(url));
-    if (profile_url(profile, base, NULL, body, url, sizeof(url), why) < 0) {
+    if (profile_url(profile, base, NULL, NULL, body, url, sizeof(url), why) < 0) {
         CHECK(is_whole(why));
         return;
     }
@@ -46,9 +46,9 @@ static void check_url(const struct profile *profile, const char *base, json_obje
     CHECK(n < sizeof(url) && strncmp(url, "http", 4) == 0);
     CHECK(url[strcspn(url, " \t\r\n")] == '\0');
     char *exact = malloc(n + 1);
-    CHECK(profile_url(profile, base, NULL, body, exact, n + 1, why) == 0);
+    CHECK(profile_url(profile, base, NULL, NULL, body, exact, n + 1, why) == 0);
     CHECK(strcmp(exact, url) == 0);
-    CHECK(profile_url(profile, base, NULL, body, exact, n, why) < 0);
+    CHECK(profile_url(profile, base, NULL, NULL, body, exact, n, why) < 0);
     free(exact);
 }
 
