@@ -495,7 +495,13 @@ static size_t learned_bytes(const char *answer)
  * The store is believed only as far as its answers make sense: what was damaged there, or written by something else, must not
  * lead a reply to a limit that does not exist.
  */
-#define LONGEST_WAIT_MS (INT64_C(1) << 50) /* the script's own bound */
+#define LARGEST_NUMBER (INT64_C(1) << 50) /* the script's own bound of a wait */
+
+/* A number that can be counted with: a wait, or how wrong an estimate was. */
+static bool is_told(int64_t number)
+{
+    return number >= -LARGEST_NUMBER && number <= LARGEST_NUMBER;
+}
 
 static bool outcome_fits(enum op_kind kind, enum op_outcome outcome)
 {
@@ -529,7 +535,7 @@ static bool refusal_fits(const struct op *op, const char *data)
     int64_t wait_ms = get_int(data + 4, 8);
     return bucket < op->policy.n &&
            (limit >= OP_LIMITED_CLOSED || limit < op->policy.buckets[bucket].set->n) &&
-           wait_ms >= RATION_RETRY_NEVER && wait_ms <= LONGEST_WAIT_MS;
+           wait_ms >= RATION_RETRY_NEVER && wait_ms <= LARGEST_NUMBER;
 }
 
 static size_t row_count(const struct policy *policy)
@@ -561,7 +567,7 @@ static bool answer_fits(const struct op *op, size_t group_n, const char *data)
     case OP_SHOWN:
         return number >= RATION_RETRY_NEVER;
     default:
-        return number >= -LONGEST_WAIT_MS && number <= LONGEST_WAIT_MS;
+        return is_told(number);
     }
 }
 
@@ -651,6 +657,8 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
             return BATCH_UNREADABLE;
         size_t tail = answer_pool(batch, group, answer, n - at);
         if (tail == SIZE_MAX || n - at < ANSWER_OP + tail + learned_bytes(answer))
+            return BATCH_UNREADABLE;
+        if (learned_bytes(answer) > 0 && !is_told(get_int(answer + ANSWER_OP + tail, 8)))
             return BATCH_UNREADABLE;
         at += ANSWER_OP + tail + learned_bytes(answer);
         if ((unsigned char)answer[0] == OP_PEEKED || (unsigned char)answer[0] == OP_FORGIVEN) {
