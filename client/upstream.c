@@ -281,6 +281,24 @@ static CURLcode set_options(struct upstream *up)
     return code;
 }
 
+/*
+ * The handle must not keep pointers into this call. libcurl before 8.1.1 keeps one of its own all
+ * the same, to the last header, and follows it if the next answer begins with a folded line (its
+ * issue 11101), so there a new handle takes the place of the used one. Connections belong to the
+ * multi handle, and stay.
+ */
+static void forget_transfer(struct upstream *up)
+{
+    bool safe = curl_version_info(CURLVERSION_NOW)->version_num >= 0x080101;
+    CURL *fresh = safe ? NULL : curl_easy_init();
+    if (fresh) {
+        curl_easy_cleanup(up->easy);
+        up->easy = fresh;
+    } else {
+        curl_easy_reset(up->easy);
+    }
+}
+
 int upstream_begin(struct upstream *up, const struct upstream_request *request)
 {
     clear(up);
@@ -290,7 +308,7 @@ int upstream_begin(struct upstream *up, const struct upstream_request *request)
     if (err == 0 && set_options(up) != CURLE_OK)
         err = RATION_ENOMEM;
     if (err < 0) {
-        curl_easy_reset(up->easy);
+        forget_transfer(up);
         clear(up);
     }
     return err;
@@ -513,8 +531,7 @@ void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *an
         answer->body_bytes = up->body.n;
         answer->body = grow_take(&up->body);
     }
-    /* The handle must not keep pointers into this call. */
-    curl_easy_reset(up->easy);
+    forget_transfer(up);
     clear(up);
 }
 

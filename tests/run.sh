@@ -139,7 +139,7 @@ unit_tests() {
 }
 
 integration_tests() {
-    RATION_BUILD=$build timeout --foreground 600 "$RATION_PYTHON" -m pytest -q -p no:cacheprovider "$@"
+    RATION_BUILD=$build timeout --foreground 1500 "$RATION_PYTHON" -m pytest -q -p no:cacheprovider "$@"
 }
 
 recorded_answers() {

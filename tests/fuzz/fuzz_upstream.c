@@ -104,31 +104,14 @@ static CURLcode perform(CURL *easy, struct provider *provider)
     return code;
 }
 
-/*
- * One for all inputs, as a handle uses one for many calls. But libcurl before 8.1.1 follows a
- * pointer of the transfer before (curl's issue 11101) where an answer begins with a folded line,
- * and would be all that is ever found here.
- */
-static struct upstream *kept;
-
-static bool libcurl_may_be_used_again(void)
-{
-    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080101;
-}
-
+/* One for all inputs, as a handle uses one for many calls. */
 static struct upstream *take_upstream(void)
 {
-    struct upstream *up = kept ? kept : upstream_new();
-    CHECK(up != NULL);
-    if (libcurl_may_be_used_again())
-        kept = up;
-    return up;
-}
-
-static void give_upstream(struct upstream *up)
-{
-    if (up != kept)
-        upstream_free(up);
+    static struct upstream *kept;
+    if (!kept)
+        kept = upstream_new();
+    CHECK(kept != NULL);
+    return kept;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -159,6 +142,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_answer(profile, &answer);
     CHECK(!answer.delivered || listener.events > 0);
     upstream_answer_free(&answer);
-    give_upstream(up);
     return 0;
 }
