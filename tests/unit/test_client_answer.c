@@ -246,8 +246,7 @@ static void all_that_was_generated_counts(void **state)
         "{\"reasoning\":\"%s\"}",
         "{\"refusal\":\"%s\"}",
         "{\"tool_calls\":[{\"id\":\"call_not_counted\",\"function\":{\"arguments\":\"%s\"}}]}",
-        "{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"%s\"}]}]"
-        "}",
+        "{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"text\":\"%s\"}]}]}",
         "{\"some_new_name\":\"%s\"}",
     };
     char thoughts[701];
@@ -395,7 +394,8 @@ static void expect_closing(int status, const char *type, const char *message, co
     if (answer.outcome != RATION_EXHAUSTED || !strstr(report, "EXHAUSTED ") ||
         (strstr(report, "RETRY_AFTER") != NULL) != until)
         fail_msg("%d %s: %s, '%s'", status, body, ration_outcome_name(answer.outcome), report);
-    assert_true(!until || (answer.retry_after_ms > 0 && answer.retry_after_ms <= 5 * 86400000));
+    assert_true(!until ||
+                (answer.retry_after_ms > 0 && answer.retry_after_ms <= INT64_C(5) * 86400000));
     ration_response_free(&answer);
 }
 
