@@ -44,7 +44,7 @@ uint64_t batch_hash(uint64_t hash, const void *data, size_t n)
     return hash;
 }
 
-/* A character between strings; `next` is what follows it, or 0. */
+/* A character between strings; `next` is what follows it, or itself at the end. */
 static bool is_plain(char c, char next)
 {
     if (c == '.')
@@ -62,7 +62,7 @@ bool batch_json_is_exact(const char *text, size_t n)
             i++;
         else if (text[i] == '"')
             in_string = !in_string;
-        else if (!in_string && !is_plain(text[i], i + 1 < n ? text[i + 1] : '\0'))
+        else if (!in_string && !is_plain(text[i], text[i + 1 < n ? i + 1 : i]))
             return false;
     }
     return true;
