@@ -1,11 +1,12 @@
 /*
  * Asking: ACQUIRE and RENEW, whose answers have the same form.
  *
- * Every ACQUIRE carries an id and every RENEW that adds something a token, so that handle_exchange() may repeat them: the
- * server answers a repetition as it answered the first time, and charges nothing more.
+ * Every ACQUIRE carries an id and every RENEW that adds something a token, so that
+ * handle_exchange() may repeat them: the server answers a repetition as it answered the first time,
+ * and charges nothing more.
  *
- * Failures: arguments out of range are found before anything is sent; a reply that lacks a field or has it in another type
- * is RATION_EPROTOCOL, and `grant` stays as it was.
+ * Failures: arguments out of range are found before anything is sent; a reply that lacks a field or
+ * has it in another type is RATION_EPROTOCOL, and `grant` stays as it was.
  */
 #include "handle.h"
 
@@ -19,7 +20,7 @@ void ration_acquire_options_init(struct ration_acquire_options *options)
     options->priority = -1;
 }
 
-/* Fields that older or newer servers may leave out stay as they are in `out`. */
+/* A field that older or newer servers may leave out: then `out` stays as it is. */
 static int optional_string(const struct reply *reply, const char *name, char *out, size_t size)
 {
     return reply_field(reply, name) ? reply_field_string(reply, name, out, size) : 0;
@@ -94,15 +95,6 @@ static int check_acquire(ration *r, const char *pool, const char *tenant,
     return check_ttl(r, options->ttl_ms);
 }
 
-static int add_amounts(ration *r, struct command *cmd, const struct ration_amounts *amounts,
-                       bool slots)
-{
-    if (amounts && command_amounts(cmd, amounts, slots) < 0)
-        return handle_fail(r, RATION_EINVALID, "an amount is neither 1 - %lld nor RATION_ZERO",
-                           (long long)RATION_MAX_COST);
-    return 0;
-}
-
 static int choose_id(ration *r, const char *pool, const char *tenant, const char *said, char *id)
 {
     if (!said) {
@@ -131,7 +123,7 @@ int ration_acquire(ration *r, const char *pool, const char *tenant,
     command_init(&cmd, "ACQUIRE");
     command_arg(&cmd, pool);
     command_arg(&cmd, tenant);
-    err = add_amounts(r, &cmd, estimate, true);
+    err = handle_add_amounts(r, &cmd, estimate, true);
     if (err == 0)
         err = choose_id(r, pool, tenant, options->id, id);
     if (err < 0)
@@ -167,7 +159,7 @@ int ration_renew(ration *r, const char *id, uint32_t ttl_ms, const struct ration
     if (ttl_ms > 0)
         command_option(&cmd, "TTL", ttl_ms);
     unsigned before = cmd.argc;
-    err = add_amounts(r, &cmd, more, false);
+    err = handle_add_amounts(r, &cmd, more, false);
     if (err < 0)
         return err;
     if (cmd.argc > before) {

@@ -1,6 +1,6 @@
 /*
- * For how long a thread stays awake for an answer before it goes to sleep. Pure: no clock, no socket. awake.c has the rule
- * and its reasons.
+ * For how long a thread stays awake for an answer before it goes to sleep. Pure: no clock, no
+ * socket. awake.c has the rule and its reasons.
  */
 #ifndef RATION_AWAKE_H
 #define RATION_AWAKE_H

@@ -1,11 +1,11 @@
-/* A message is gathered until it is whole, checked, and given; nothing of it is believed before its checksums are right. */
+/* A message is gathered until it is whole, checked, and given; nothing of it is believed before its
+ * checksums are right. */
 #include "aws_events.h"
 
 #include <ration/ration.h>
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PRELUDE_BYTES 12 /* both lengths and their checksum */
@@ -15,13 +15,17 @@
 void aws_events_init(struct aws_events *events, aws_events_fn on_event, void *arg)
 {
     *events = (struct aws_events){.on_event = on_event, .arg = arg};
+    grow_init(&events->message, AWS_EVENTS_MAX_BYTES);
 }
 
 void aws_events_close(struct aws_events *events)
 {
-    free(events->bytes);
-    events->bytes = NULL;
-    events->n = events->room = 0;
+    grow_close(&events->message);
+}
+
+static const unsigned char *begin_of(const struct aws_events *events)
+{
+    return (const unsigned char *)events->message.bytes;
 }
 
 static uint32_t read_u32(const unsigned char *at)
@@ -89,43 +93,27 @@ static bool read_headers(const unsigned char *at, size_t n, char *name)
 static int give(struct aws_events *events, size_t total, size_t headers)
 {
     char name[AWS_EVENTS_NAME];
-    unsigned char *payload = events->bytes + PRELUDE_BYTES + headers;
+    const unsigned char *begin = begin_of(events);
+    char *payload = events->message.bytes + PRELUDE_BYTES + headers;
     size_t n = total - PRELUDE_BYTES - headers - TRAILER_BYTES;
-    if (checksum(events->bytes, total - TRAILER_BYTES) !=
-            read_u32(events->bytes + total - TRAILER_BYTES) ||
-        !read_headers(events->bytes + PRELUDE_BYTES, headers, name))
+    if (checksum(begin, total - TRAILER_BYTES) != read_u32(begin + total - TRAILER_BYTES) ||
+        !read_headers(begin + PRELUDE_BYTES, headers, name))
         return RATION_EPROTOCOL;
-    payload[n] = '\0'; /* the checksum is of no more use */
-    return events->on_event(events->arg, name, (const char *)payload, n);
-}
-
-static int append(struct aws_events *events, const char *bytes, size_t n)
-{
-    if (events->n + n > events->room) {
-        size_t room = events->room ? events->room * 2 : 1024;
-        while (room < events->n + n)
-            room *= 2;
-        unsigned char *grown = realloc(events->bytes, room);
-        if (!grown)
-            return RATION_ENOMEM;
-        events->bytes = grown;
-        events->room = room;
-    }
-    memcpy(events->bytes + events->n, bytes, n);
-    events->n += n;
-    return 0;
+    payload[n] = '\0'; /* the checksum has served */
+    return events->on_event(events->arg, name, payload, n);
 }
 
 /* How many bytes the message has that begins; 0: that is not known yet; SIZE_MAX: it is none. */
 static size_t message_bytes(const struct aws_events *events)
 {
-    if (events->n < PRELUDE_BYTES)
+    const unsigned char *begin = begin_of(events);
+    if (events->message.n < PRELUDE_BYTES)
         return 0;
-    size_t total = read_u32(events->bytes);
-    size_t headers = read_u32(events->bytes + 4);
+    size_t total = read_u32(begin);
+    size_t headers = read_u32(begin + 4);
     if (total < PRELUDE_BYTES + TRAILER_BYTES || total > AWS_EVENTS_MAX_BYTES ||
         headers > total - PRELUDE_BYTES - TRAILER_BYTES ||
-        checksum(events->bytes, 8) != read_u32(events->bytes + 8))
+        checksum(begin, 8) != read_u32(begin + 8))
         return SIZE_MAX;
     return total;
 }
@@ -134,9 +122,9 @@ static int feed(struct aws_events *events, const char *bytes, size_t n)
 {
     while (n > 0) {
         size_t total = message_bytes(events);
-        size_t wanted = (total ? total : PRELUDE_BYTES) - events->n;
+        size_t wanted = (total ? total : PRELUDE_BYTES) - events->message.n;
         size_t step = n < wanted ? n : wanted;
-        int err = append(events, bytes, step);
+        int err = grow_add(&events->message, bytes, step);
         if (err < 0)
             return err;
         bytes += step;
@@ -144,10 +132,10 @@ static int feed(struct aws_events *events, const char *bytes, size_t n)
         total = message_bytes(events);
         if (total == SIZE_MAX)
             return RATION_EPROTOCOL;
-        if (total == 0 || events->n < total)
+        if (total == 0 || events->message.n < total)
             continue;
-        err = give(events, total, read_u32(events->bytes + 4));
-        events->n = 0;
+        err = give(events, total, read_u32(begin_of(events) + 4));
+        events->message.n = 0;
         if (err < 0)
             return err;
     }

@@ -1,18 +1,21 @@
 /*
  * The call itself: ask, POST, sit out what can be sat out, read what was used, report.
  *
- * Normal path: prepare the call (call_options.c), acquire, sitting out denials as far as the caller allows, run the
- * exchange (drive.c, upstream.c), settle it (settle_call.c). While the exchange runs, the reservation is renewed at each
- * half of its life, so that its life can be short: a client that dies frees its slot soon.
+ * Normal path: prepare the call (call_options.c), acquire, sitting out denials as far as the caller
+ * allows, run the exchange (drive.c, upstream.c), settle it (settle_call.c). While the exchange
+ * runs, the reservation is renewed each time half of its life is over, so that its life can be
+ * short: a client that dies frees its slot soon.
  *
- * How it fails: each try that was granted is settled before anything else happens, by the table in settle_call.h. Then
- * retry.c says whether there is another, and when (only a server that refuses to be asked for a stream's usage is asked again
- * at once, without that); it is a new reservation with an id of its own, and the limits may deny
- * it for a while, most of all because the failure that was just reported has paused the pool for everybody. Such a denial
- * is a part of the retry's wait.
+ * How it fails: each try that was granted is settled before anything else happens, by the table in
+ * settle_call.h. Then retry.c says whether there is another, and when (only a server that refuses
+ * to be asked for a stream's usage is asked again at once, without that); it is a new reservation
+ * with an id of its own, and the limits may deny it for a while, most of all because the failure
+ * that was just reported has paused the pool for everybody. Such a denial is a part of the retry's
+ * wait.
  *
- * Nobody waits for the server to acknowledge a report (owed.c): the call has its answer. A report that does not get through
- * does not make an answered call fail: the reservation expires with its charge.
+ * Nobody waits for the server to acknowledge a report (owed.c): the call has its answer. A report
+ * that does not get through does not make an answered call fail: the reservation expires with its
+ * charge.
  */
 #include "call.h"
 
@@ -40,11 +43,6 @@ void ration_response_free(struct ration_response *response)
     response->body_bytes = 0;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void sit_out(int64_t wait_ms, struct ration_response *out)
 {
     clock_wait_until(clock_ms() + wait_ms);
@@ -54,8 +52,8 @@ static void sit_out(int64_t wait_ms, struct ration_response *out)
 /* ---- Asking ---- */
 
 /*
- * Asks until it is granted, or the wait would end after give_up_ms. An id of the caller's own is for the first
- * reservation: a retry is another one.
+ * Asks until it is granted, or the wait would end after give_up_ms. An id of the caller's own is
+ * for the first reservation: a retry is another one.
  */
 static int acquire_patiently(struct call *call, int64_t give_up_ms, struct ration_response *out)
 {
@@ -89,7 +87,8 @@ struct renewal {
     int64_t at_ms; /* when the next is due; 0: no more */
 };
 
-/* A renewal that does not get through is tried again half-way to the end of the reservation's life, and again. */
+/* A renewal that does not get through is tried again half-way to the end of the reservation's life,
+ * and again. */
 static int64_t renew(void *arg)
 {
     struct renewal *renewal = arg;
@@ -105,7 +104,7 @@ static int64_t renew(void *arg)
     struct ration_grant grant;
     uint32_t timeout_ms = r->timeout_ms;
     memcpy(kept, r->errmsg, sizeof(kept));
-    r->timeout_ms = (uint32_t)earlier(timeout_ms, LONGEST_RENEWAL_MS);
+    r->timeout_ms = (uint32_t)clock_earlier(timeout_ms, LONGEST_RENEWAL_MS);
     int err = ration_renew(r, renewal->id, ttl_ms, NULL, &grant);
     r->timeout_ms = timeout_ms;
     memcpy(r->errmsg, kept, sizeof(kept));
@@ -135,8 +134,8 @@ static void copy_usage(const struct profile_usage *from, struct ration_usage *to
 }
 
 /*
- * Settles without disturbing what the caller is told: the message of the call's own failure is worth more than that of a
- * report which did not get through.
+ * Settles, and leaves the message as it is: that of the call's own failure is worth more to the
+ * caller than that of a report which did not get through.
  */
 static void settle(struct call *call, const struct upstream_answer *answer,
                    struct ration_response *out)
@@ -153,7 +152,8 @@ static void settle(struct call *call, const struct upstream_answer *answer,
     copy_usage(&answer->usage, &out->usage);
 }
 
-/* A stream that has no time-out of its own runs on, unless the caller has said how long all of it may take. */
+/* A stream that has no time-out of its own runs on, unless the caller has said how long all of it
+ * may take. */
 static uint32_t exchange_timeout_ms(const struct call *call)
 {
     int64_t left_ms = call->deadline_ms - clock_ms();
@@ -161,7 +161,7 @@ static uint32_t exchange_timeout_ms(const struct call *call)
         return 0;
     if (left_ms < 1)
         return 1;
-    return (uint32_t)(call->timeout_ms ? earlier(call->timeout_ms, left_ms) : left_ms);
+    return (uint32_t)(call->timeout_ms ? clock_earlier(call->timeout_ms, left_ms) : left_ms);
 }
 
 /* The caller's headers, and those that sign this try. */
@@ -184,7 +184,8 @@ static int make_headers(const struct call *call, struct header_lines *lines)
     return err;
 }
 
-/* Makes one exchange, settles it, and puts it into `out`. Errors: RATION_ENOMEM; then nothing was sent. */
+/* Makes one exchange, settles it, and puts it into `out`. Errors: RATION_ENOMEM; then nothing was
+ * sent. */
 static int try_once(struct call *call, struct upstream_answer *answer, struct ration_response *out)
 {
     const struct ration_call_options *o = &call->options;
@@ -202,6 +203,7 @@ static int try_once(struct call *call, struct upstream_answer *answer, struct ra
         .timeout_ms = exchange_timeout_ms(call),
         .idle_ms = call->streamed ? o->idle_timeout_ms : 0,
         .most_output = call->most_output,
+        .elsewhere = call->elsewhere,
         .headers = lines.at,
         .n_headers = lines.n,
         .stream = o->stream,
@@ -229,7 +231,7 @@ static int try_once(struct call *call, struct upstream_answer *answer, struct ra
 
 /* ---- Trying again ---- */
 
-/* Where the system has no randomness, the hosts come back together; that is no reason to fail. */
+/* Without randomness from the system the hosts come back together; that is no reason to fail. */
 static double random_share(void)
 {
     uint32_t random = UINT32_MAX / 2;
@@ -284,7 +286,8 @@ static int give_up(struct call *call, const struct upstream_answer *answer,
                        plan->why);
 }
 
-/* Waits for the next try and its reservation. A retry that is denied fails as what it was to repair. */
+/* Waits for the next try and its reservation. If it is denied, the call fails with the
+ * error that it was to repair. */
 static int wait_for_retry(struct call *call, const struct upstream_answer *answer,
                           const struct retry_plan *plan, struct ration_response *out)
 {
@@ -298,7 +301,8 @@ static int wait_for_retry(struct call *call, const struct upstream_answer *answe
                        out->grant.limited_by);
 }
 
-/* The server knows no question for usage, which is no fault of the caller's: the same call once more, at once, without it. */
+/* The server does not let itself be asked for usage, which is not the caller's fault: makes the
+ * same call once more, at once, without asking. */
 static int ask_without_usage(struct call *call, const struct upstream_answer *answer,
                              struct ration_response *out)
 {

@@ -23,17 +23,19 @@ struct call {
     bool streamed;
     bool asks_usage;     /* `made` has the question for usage in it, which servers may refuse */
     int64_t most_output; /* as the body says; 0: it does not */
+    bool elsewhere;      /* its input may be more than its bytes tell */
     uint32_t timeout_ms; /* of each exchange; 0: none */
     int64_t deadline_ms; /* of the whole call, by clock_ms() */
     char url[CALL_MAX_URL_BYTES];
 };
 
-/* Errors: RATION_EINVALID, _EUNSUPPORTED, _ENOMEM, with the message set. call_close() in any case. */
+/* Errors: RATION_EINVALID, _EUNSUPPORTED, _ENOMEM, with the message set. call_close() in any
+ * case. */
 int call_prepare(struct call *call, const struct ration_call_options *options);
 void call_close(struct call *call);
 
-/* After a server has refused to be asked for usage: makes the body anew without that, and has the handle remember the URL.
- * RATION_ENOMEM. */
+/* After a server has refused to be asked for usage: makes the body anew without that, and has the
+ * handle remember the URL. RATION_ENOMEM. */
 int call_stop_asking(struct call *call);
 
 #endif

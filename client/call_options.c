@@ -1,10 +1,11 @@
 /*
- * From the options of ration_call() to a call that can be made: takes over as many of the options as the caller's version of
- * the struct has, checks them, finds the profile, parses the body once, and reads from it the URL, the estimate, and
- * whether a stream is wanted. What is sent is the body's own text, changed only where the profile must.
+ * From the options of ration_call() to a call that can be made: takes over as many of the options
+ * as the caller's version of the struct has, checks them, finds the profile, parses the body once,
+ * and reads from it the URL, the estimate, and whether a stream is wanted. What is sent is the
+ * body's own text, changed only where the profile must.
  *
- * What is refused here costs nothing: the server has not been asked yet. A body that only the provider will not like is
- * the provider's to refuse.
+ * What is refused here costs nothing: the server has not been asked yet. A body that only the
+ * provider objects to is left to the provider to refuse.
  */
 #include "call.h"
 
@@ -20,8 +21,7 @@
 #define DEFAULT_CALL_TIMEOUT_MS 120000
 #define WAITS_MS                300000 /* what the default deadline leaves for waits of retries */
 #define MIN_IDLE_MS             1000
-#define SETTLE_MARGIN_MS                                                                           \
-    5000 /* a reservation outlives its call by this, so that the report is not late */
+#define SETTLE_MARGIN_MS        5000 /* a reservation outlives its call: no late report */
 
 void ration_call_options_init(struct ration_call_options *options)
 {
@@ -71,9 +71,9 @@ static int check_options(struct call *call)
 }
 
 /*
- * What follows from other options, and from whether a stream is wanted, where it is not stated. Silence ends a stream, not its
- * length: without a time-out of the caller's own it has none, so that its tries and waits have a deadline, while one that runs
- * may run on.
+ * Fills in what is not stated and follows from other options, or from whether a stream is wanted.
+ * Silence ends a stream, not its length: without a time-out of the caller's own it has none. Its
+ * tries and waits have a deadline, but a stream that runs may run on.
  */
 static void fill_in(struct call *call)
 {
@@ -214,13 +214,14 @@ static int read_body(struct call *call)
     if (err == 0)
         err = profile_read_request(call->profile, call->request, &request, why);
     if (err == 0)
-        err = profile_url_with_query(call->profile, o->url, o->model, o->query, call->request,
-                                     call->url, sizeof(call->url), why);
+        err = profile_url(call->profile, o->url, o->model, o->query, call->request, call->url,
+                          sizeof(call->url), why);
     if (err < 0)
         return handle_fail(r, err, "%s", why);
     profile_estimate(call->profile, &request, &call->options.estimate);
     call->streamed = request.streamed;
     call->most_output = request.most_output;
+    call->elsewhere = request.elsewhere;
     return make_body(call, may_ask(call));
 }
 

@@ -1,6 +1,6 @@
 /*
- * Time as the client sees it: milliseconds of the monotonic clock, for deadlines and nothing else. No time of a client
- * ever reaches a server: only the store's clock decides.
+ * Time as the client sees it: milliseconds of the monotonic clock, for deadlines and nothing else.
+ * No time of a client ever reaches a server: only the store's clock decides.
  */
 #ifndef RATION_CLOCK_H
 #define RATION_CLOCK_H
@@ -19,6 +19,11 @@ static inline int64_t clock_us(void)
 static inline int64_t clock_ms(void)
 {
     return clock_us() / 1000;
+}
+
+static inline int64_t clock_earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* Waits until clock_ms() has reached `until_ms`; signals do not cut it short. */

@@ -1,6 +1,7 @@
 /*
- * Writes RESP. hiredis could format commands too, but the release in Debian 12 (0.14.1) aborts the process when memory
- * runs out, and its result is unbounded; this is shorter than guarding against both.
+ * Writes RESP. hiredis could format commands too, but the release in Debian 12 (0.14.1) aborts the
+ * process when memory runs out, and its result is unbounded; this is shorter than guarding against
+ * both.
  */
 #include "command.h"
 
@@ -32,17 +33,12 @@ void command_arg(struct command *cmd, const char *arg)
     cmd->argc++;
 }
 
-void command_int(struct command *cmd, int64_t value)
+void command_option(struct command *cmd, const char *name, int64_t value)
 {
     char digits[24];
     snprintf(digits, sizeof(digits), "%" PRId64, value);
-    command_arg(cmd, digits);
-}
-
-void command_option(struct command *cmd, const char *name, int64_t value)
-{
     command_arg(cmd, name);
-    command_int(cmd, value);
+    command_arg(cmd, digits);
 }
 
 int command_amounts(struct command *cmd, const struct ration_amounts *amounts, bool slots)

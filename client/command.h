@@ -1,6 +1,7 @@
 /*
- * One command in RESP, built in place. A command has the bound of RATION_MAX_REQUEST_BYTES that the server has too; what
- * does not fit marks the command as overflowed, which command_finish() reports once, so that building needs no checks.
+ * One command in RESP, built in place. A command has the bound of RATION_MAX_REQUEST_BYTES that the
+ * server has too; what does not fit marks the command as overflowed, which command_finish() reports
+ * once, so that building needs no checks.
  */
 #ifndef RATION_COMMAND_H
 #define RATION_COMMAND_H
@@ -23,10 +24,10 @@ struct command {
 
 void command_init(struct command *cmd, const char *verb);
 void command_arg(struct command *cmd, const char *arg);
-void command_int(struct command *cmd, int64_t value);
 void command_option(struct command *cmd, const char *name, int64_t value);
 
-/* Adds what is stated of each unit; RATION_ZERO goes as 0. `concurrent` only where `slots`. RATION_EINVALID: out of range. */
+/* Adds the units that are stated; RATION_ZERO is sent as 0, `concurrent` only if `slots`.
+ * RATION_EINVALID: out of range. */
 int command_amounts(struct command *cmd, const struct ration_amounts *amounts, bool slots);
 
 /* Completes the command. RATION_EINVALID: it is larger than any server takes. */

@@ -1,11 +1,13 @@
 /*
- * Normal path: conn_open() makes a non-blocking socket and waits for it to connect, conn_exchange() writes the command,
- * then feeds what arrives to the parser until it has one whole reply. For the first microseconds it looks for what arrives,
- * then it sleeps until there is something; awake.c says why and for how long.
+ * Normal path: conn_open() makes a non-blocking socket and waits for it to connect, conn_exchange()
+ * writes the command, then feeds what arrives to the parser until it has one whole reply. For the
+ * first microseconds it looks for what arrives, then it sleeps until there is something; awake.c
+ * says why and for how long.
  *
- * How it fails: the peer refuses or does not answer (the next address of a name is tried, then RATION_ECONNECT); the
- * deadline passes (RATION_ETIMEOUT); the peer closes or resets in the middle (RATION_ECONNECT: the caller sends the same
- * id to another server); the peer sends what is not a reply, or too much of one (RATION_EPROTOCOL).
+ * How it fails: the peer refuses or does not answer (the next address of a name is tried, then
+ * RATION_ECONNECT); the deadline passes (RATION_ETIMEOUT); the peer closes or resets in the middle
+ * (RATION_ECONNECT: the caller sends the same id to another server); the peer sends what is not a
+ * reply, or too much of one (RATION_EPROTOCOL).
  */
 #include "conn.h"
 
@@ -38,7 +40,8 @@ void conn_close(struct conn *conn)
     conn->reader = NULL;
 }
 
-/* strerror() may share its buffer between threads; strerror_r() has two incompatible forms, this is GNU's. */
+/* strerror() may share its buffer between threads; strerror_r() has two incompatible forms, this is
+ * GNU's. */
 static int fail_errno(int code, int error, char *why, size_t why_size)
 {
     char buf[128];
@@ -52,7 +55,8 @@ static int fail(int code, const char *text, char *why, size_t why_size)
     return code;
 }
 
-/* Waits for `events`. 1: there; 0: the deadline passed. Errors of the socket show when it is used. */
+/* Waits for `events`. 1: there; 0: the deadline passed. Errors of the socket show when it is
+ * used. */
 static int wait_for(int fd, short events, int64_t deadline_ms)
 {
     for (;;) {
@@ -113,7 +117,8 @@ static int open_unix(const struct addr *addr, int64_t deadline_ms, int *out, cha
     return connect_socket((struct sockaddr *)&sun, sizeof(sun), deadline_ms, out, why, why_size);
 }
 
-/* Neither option is worth failing for: without them a connection is slower, or its silent end is noticed later. */
+/* Neither option is worth failing for: without them a connection is slower, or its silent end is
+ * noticed later. */
 static void tune_tcp(int fd)
 {
     int on = 1;

@@ -1,6 +1,7 @@
 /*
- * One easy handle in one multi handle. How it fails: an exchange that cannot be set up is RATION_ENOMEM; a multi handle
- * that fails while the exchange runs ends it with what has come so far, as a connection that broke would.
+ * One easy handle in one multi handle. How it fails: an exchange that cannot be set up is
+ * RATION_ENOMEM; a multi handle that fails while the exchange runs ends it with what has come so
+ * far, as a connection that broke would.
  */
 #include "drive.h"
 

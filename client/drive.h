@@ -1,6 +1,7 @@
 /*
- * Runs one exchange with a provider to its end, and something else in between: a long call has its reservation renewed on
- * time, which curl_easy_perform() has no room for. Keeps the connections from call to call.
+ * Runs one exchange with a provider to its end, and something else in between: a long call has its
+ * reservation renewed on time, which curl_easy_perform() has no room for. Keeps the connections
+ * from call to call.
  */
 #ifndef RATION_DRIVE_H
 #define RATION_DRIVE_H

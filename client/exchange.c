@@ -1,17 +1,19 @@
 /*
  * One command, some server, one reply.
  *
- * Normal path: the connection of the last call is still there; the command goes out, the reply comes in.
+ * Normal path: the connection of the last call is still there; the command goes out, the reply
+ * comes in.
  *
  * How it fails:
- *   - A server cannot be reached, breaks off in the middle or does not answer: the next one in the list is asked, with the
- *     same bytes and thus the same id, so that what was decided before the break is found and not charged again. After
- *     each full turn through the list there is a pause, growing to a quarter of a second. The time that is left is shared
- *     between the servers that this turn has yet to ask, so that a silent one does not use up the deadline.
- *   - The deadline passes: RATION_ETIMEOUT when a server had the command and said nothing, RATION_ECONNECT when none could
- *     be reached.
- *   - The server answers with an error: that is an answer. It is turned into its code and returned at once; whether to ask
- *     again is the caller's business.
+ *   - A server cannot be reached, breaks off in the middle or does not answer: the next one in the
+ *     list is asked, with the same bytes and thus the same id, so that what was decided before the
+ *     break is found and not charged again. After each full turn through the list there is a pause,
+ *     growing to a quarter of a second. The time that is left is shared between the servers that
+ *     this turn has yet to ask, so that a silent one does not use up the deadline.
+ *   - The deadline passes: RATION_ETIMEOUT when a server had the command and said nothing,
+ *     RATION_ECONNECT when none could be reached.
+ *   - The server answers with an error: that is an answer. It is turned into its code and returned
+ *     at once; whether to ask again is the caller's business.
  *   - The server answers nonsense: RATION_EPROTOCOL at once, and the connection is given up.
  */
 #include "handle.h"
@@ -62,11 +64,6 @@ static int fail_with_reply(ration *r, struct reply *reply)
     return handle_fail(r, error_code(text), "%s: %s", r->servers.at[r->current].text, text);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* What this try may take: its share of the time that is left. */
 static int64_t try_deadline(const ration *r, const struct attempt *a)
 {
@@ -74,10 +71,11 @@ static int64_t try_deadline(const ration *r, const struct attempt *a)
     int64_t left = a->deadline_ms - now;
     int64_t shared = left > a->wait_ms ? left - a->wait_ms : 0;
     int64_t servers = (int64_t)(r->servers.n - a->turn);
-    return earlier(a->deadline_ms, now + a->wait_ms + (shared + servers - 1) / servers);
+    return clock_earlier(a->deadline_ms, now + a->wait_ms + (shared + servers - 1) / servers);
 }
 
-/* Introduces the handle to a server that wants a credential. A refusal is final: another server would say the same. */
+/* Introduces the handle to a server that wants a credential. A refusal is final: another server
+ * would say the same. */
 static int authenticate(ration *r, int64_t deadline_ms, struct attempt *a, bool *final)
 {
     struct command cmd;
@@ -102,14 +100,15 @@ static int authenticate(ration *r, int64_t deadline_ms, struct attempt *a, bool 
                                                : handle_bad_reply(r, "AUTH", reply);
 }
 
-/* One try at one server. `final` is set where no other server is to be asked, and the message then is complete. */
+/* One try at one server. `final` is set where no other server is to be asked, and the message then
+ * is complete. */
 static int try_once(ration *r, const struct command *cmd, struct attempt *a, struct reply **out,
                     bool *final)
 {
     int64_t deadline_ms = try_deadline(r, a);
     if (!conn_is_fresh(&r->conn)) {
         conn_close(&r->conn);
-        int64_t until = earlier(deadline_ms, clock_ms() + r->connect_timeout_ms);
+        int64_t until = clock_earlier(deadline_ms, clock_ms() + r->connect_timeout_ms);
         int err = conn_open(&r->conn, &r->servers.at[r->current], until, a->why, sizeof(a->why));
         if (err < 0)
             return err == RATION_ENOMEM ? err : RATION_ECONNECT;
@@ -132,7 +131,7 @@ static bool next_server(ration *r, struct attempt *a)
         if (until >= a->deadline_ms)
             return false;
         clock_wait_until(until);
-        a->pause_ms = earlier(a->pause_ms * 2, MAX_PAUSE_MS);
+        a->pause_ms = clock_earlier(a->pause_ms * 2, MAX_PAUSE_MS);
         a->turn = 0;
     }
     r->current = (r->current + 1) % r->servers.n;
@@ -171,10 +170,9 @@ int handle_exchange_until(ration *r, const struct command *cmd, int64_t deadline
 
 int handle_exchange(ration *r, struct command *cmd, uint32_t wait_ms, struct reply **out)
 {
-    if (command_finish(cmd) < 0)
-        return handle_fail(r, RATION_EINVALID,
-                           "the command is larger than the %d bytes that a server takes",
-                           RATION_MAX_REQUEST_BYTES);
+    int err = handle_finish(r, cmd);
+    if (err < 0)
+        return err;
     int64_t now_ms = clock_ms();
     int64_t deadline_ms = now_ms + r->timeout_ms + wait_ms;
     if (r->owed.bytes)

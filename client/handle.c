@@ -1,8 +1,8 @@
 /*
  * Opening, configuring and closing a handle, its messages, and the words of the error codes.
  *
- * Opening fails for an option that is out of its range, without memory, or where the system has no randomness for ids. It
- * never touches the network.
+ * Opening fails for an option that is out of its range, without memory, or where the system has no
+ * randomness for ids. It never touches the network.
  */
 #include "handle.h"
 
@@ -18,10 +18,6 @@
 #define MAX_TIMEOUT_MS 600000
 #define MAX_SPIN_US    1000
 #define DEFAULT_SERVER "127.0.0.1:7420"
-
-#ifndef RATION_VERSION
-#define RATION_VERSION "0.1.0"
-#endif
 
 const char *ration_strerror(int err)
 {
@@ -139,6 +135,24 @@ int handle_fail(ration *r, int err, const char *format, ...)
     vsnprintf(r->errmsg, sizeof(r->errmsg), format, args);
     va_end(args);
     return err;
+}
+
+int handle_add_amounts(ration *r, struct command *cmd, const struct ration_amounts *amounts,
+                       bool slots)
+{
+    if (amounts && command_amounts(cmd, amounts, slots) < 0)
+        return handle_fail(r, RATION_EINVALID, "an amount is neither 1 - %lld nor RATION_ZERO",
+                           (long long)RATION_MAX_COST);
+    return 0;
+}
+
+int handle_finish(ration *r, struct command *cmd)
+{
+    if (command_finish(cmd) < 0)
+        return handle_fail(r, RATION_EINVALID,
+                           "the command is larger than the %d bytes that a server takes",
+                           RATION_MAX_REQUEST_BYTES);
+    return 0;
 }
 
 int handle_bad_reply(ration *r, const char *verb, struct reply *reply)

@@ -1,6 +1,6 @@
 /*
- * The handle, and what every operation of the library is made of: a message for people, and one exchange with whichever
- * server answers. Rules as in ration.h: one thread, no locks.
+ * The handle, and what every operation of the library is made of: a message for people, and one
+ * exchange with whichever server answers. Rules as in ration.h: one thread, no locks.
  */
 #ifndef RATION_HANDLE_H
 #define RATION_HANDLE_H
@@ -21,8 +21,7 @@
 struct owed {
     char *bytes; /* finished; NULL: nothing is owed */
     size_t len;
-    char *
-        plainer; /* the same for a server that does not know its newer words; NULL: there are none in it */
+    char *plainer; /* the same without words that older servers do not know; NULL: it has none */
     size_t plainer_len;
     bool in_flight; /* its reply is the next thing to come over the connection */
 };
@@ -51,33 +50,51 @@ struct ration {
 /* Clears the message; each public operation begins with it. */
 void handle_begin(ration *r);
 
+/* Adds amounts to a command (NULL: none), `concurrent` only if `slots`. RATION_EINVALID with the
+ * message set. */
+int handle_add_amounts(ration *r, struct command *cmd, const struct ration_amounts *amounts,
+                       bool slots);
+
+/* Completes a command. RATION_EINVALID with the message set: it is larger than any server takes. */
+int handle_finish(ration *r, struct command *cmd);
+
 /* Puts `format` into the message and returns `err`, so that failing is one line. */
 int handle_fail(ration *r, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /*
- * Sends a command, moving from server to server while the deadline allows, and gives its reply, which is never an error
- * reply: those become codes here. The command must be harmless to repeat. `wait_ms` is how long the server itself was
- * asked to wait, on top of the handle's deadline.
+ * Sends a command, moving from server to server while the deadline allows, and gives its reply,
+ * which is never an error reply: those become codes here. The command must be harmless to repeat.
+ * `wait_ms` is how long the server itself was asked to wait, on top of the handle's deadline.
  */
 int handle_exchange(ration *r, struct command *cmd, uint32_t wait_ms, struct reply **out);
 
-/* The same for a command that is finished, until a deadline of clock_ms() in place of the handle's. `wait_ms` of it are the
- * server's. Does not look at what is owed. */
+/* The same for a command that is finished, until a deadline of clock_ms() in place of the handle's.
+ * `wait_ms` of it are the server's. Does not look at what is owed. */
 int handle_exchange_until(ration *r, const struct command *cmd, int64_t deadline_ms,
                           uint32_t wait_ms, struct reply **out);
 
 /*
- * Sends a command whose answer changes nothing for the caller, and leaves its reply to the next exchange, so that nobody
- * waits for it. Where that cannot be done it is exchanged at once. plainer (NULL: none) is what a server is sent that
- * answers ERR. Both are finished here. Errors: as handle_exchange().
+ * The same for an answer that is an array of rows. Gives the table, of rows of row_bytes, to be
+ * freed with free(), and how many rows there are. read() gives 0 or RATION_EPROTOCOL, which spoils
+ * the whole answer: half a table would mislead.
+ */
+int handle_exchange_rows(ration *r, struct command *cmd, const char *verb, size_t row_bytes,
+                         int (*read)(const struct reply *from, void *row), void **rows, size_t *n);
+
+/*
+ * Sends a command whose answer changes nothing for the caller, and leaves its reply to the next
+ * exchange, so that nobody waits for it. Where that cannot be done it is exchanged at once. A
+ * server that answers ERR is sent plainer (NULL: nothing) in its place. Both are finished here.
+ * Errors: as handle_exchange().
  */
 int handle_post(ration *r, struct command *cmd, struct command *plainer);
 
-/* Fetches the reply that is owed, sending the command again where it was lost; what does not work until the deadline
- * remains owed. The message stays as it is. */
+/* Fetches the reply that is owed, sending the command again where it was lost; what does not work
+ * until the deadline remains owed. The message stays as it is. */
 void handle_collect(ration *r, int64_t deadline_ms);
 
-/* REPORT and CANCEL by handle_post(), plainer where they have words that older servers do not know. */
+/* REPORT and CANCEL by handle_post(), plainer where they have words that older servers do not
+ * know. */
 int settle_post_report(ration *r, const char *id, const struct ration_amounts *used,
                        const struct ration_report_options *options);
 int settle_post_cancel(ration *r, const char *id, bool failed);
@@ -90,7 +107,8 @@ settle_without_newer_words(const struct ration_report_options *options);
 /* Frees it; nothing is owed any more. */
 void owed_forget(struct owed *owed);
 
-/* The message for a reply that is not what the command promises. Frees `reply`, which may be NULL. */
+/* The message for a reply that is not what the command promises. Frees `reply`, which may be
+ * NULL. */
 int handle_bad_reply(ration *r, const char *verb, struct reply *reply);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * Makes and checks ids.
  *
- * Why the library makes them: a reply that got lost leaves a client not knowing whether it holds a reservation. The same
- * id on the second try lets the server find out. The nonce makes an id unguessable, the slice puts ids that were made
- * together into one hash of the store; see protocol.h.
+ * Why the library makes them: a reply that got lost leaves a client not knowing whether it holds a
+ * reservation. The same id on the second try lets the server find out. The nonce makes an id
+ * unguessable, the slice puts ids that were made together into one hash of the store; see
+ * protocol.h.
  *
  * The only failure is a system without randomness. There is no fallback to something guessable.
  */
@@ -101,14 +102,14 @@ int id_make(struct id_maker *maker, int64_t now_ms, const char *pool, const char
 
 /* ---- Checks ---- */
 
-static bool is_name(const char *s, size_t max, char extra)
+/* 1 - max printable characters without space, and none of the forbidden ones. */
+static bool is_word(const char *s, size_t max, const char *forbidden)
 {
     size_t len = strnlen(s, max + 1);
     if (len == 0 || len > max)
         return false;
     for (size_t i = 0; i < len; i++) {
-        if (s[i] <= ' ' || s[i] > '~' || strchr(RATION_NAME_FORBIDDEN, s[i]) ||
-            (extra && s[i] == extra))
+        if (s[i] <= ' ' || s[i] > '~' || strchr(forbidden, s[i]))
             return false;
     }
     return true;
@@ -116,12 +117,17 @@ static bool is_name(const char *s, size_t max, char extra)
 
 bool id_pool_is_valid(const char *pool)
 {
-    return is_name(pool, RATION_MAX_POOL_BYTES, '@');
+    return is_word(pool, RATION_MAX_POOL_BYTES, RATION_NAME_FORBIDDEN "@");
 }
 
 bool id_tenant_is_valid(const char *tenant)
 {
-    return is_name(tenant, RATION_MAX_TENANT_BYTES, '\0');
+    return is_word(tenant, RATION_MAX_TENANT_BYTES, RATION_NAME_FORBIDDEN);
+}
+
+bool id_reason_is_valid(const char *reason)
+{
+    return is_word(reason, RATION_MAX_REASON_BYTES, "");
 }
 
 /* Each of these steps over one part of a canonical id, or gives NULL. */
@@ -170,12 +176,5 @@ bool id_is_valid(const char *id)
 {
     if (strncmp(id, RATION_ID_PREFIX, sizeof(RATION_ID_PREFIX) - 1) == 0)
         return id_is_canonical(id);
-    size_t len = strnlen(id, RATION_MAX_FREE_ID_BYTES + 1);
-    if (len == 0 || len > RATION_MAX_FREE_ID_BYTES)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        if (id[i] <= ' ' || id[i] > '~')
-            return false;
-    }
-    return true;
+    return is_word(id, RATION_MAX_FREE_ID_BYTES, "");
 }

@@ -1,6 +1,6 @@
 /*
- * Ids: how the library makes its own (the canonical form of protocol.h), and which ones, pools and tenants are fit to be
- * sent. An id maker belongs to one handle and one thread.
+ * Ids: how the library makes its own (the canonical form of protocol.h), and which ones, pools and
+ * tenants are fit to be sent. An id maker belongs to one handle and one thread.
  */
 #ifndef RATION_ID_H
 #define RATION_ID_H
@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ID_SLICE_USES   100 /* ids that share a slice at the most: a slice is one hash in the store */
-#define ID_SLICE_AGE_MS 5000 /* and how long a slice is used: whole slices expire at once */
+#define ID_SLICE_USES   100  /* ids that share a slice at most: it is one hash in the store */
+#define ID_SLICE_AGE_MS 5000 /* and for how long: whole slices expire at once */
 #define ID_RANDOM_CHARS 11   /* of the handle: 56 bits. With 13 digits of counter a slice is full */
 #define ID_TOKEN_BYTES  (16 + 1)
 
@@ -24,7 +24,8 @@ struct id_maker {
 /* 0, or RATION_EUNSUPPORTED when the system has no randomness to give. */
 int id_maker_init(struct id_maker *maker);
 
-/* Writes a fresh canonical id for one call of `tenant` to `pool` into out[RATION_MAX_ID_BYTES]. Errors as above. */
+/* Writes a fresh canonical id for one call of `tenant` to `pool` into out[RATION_MAX_ID_BYTES].
+ * Errors as above. */
 int id_make(struct id_maker *maker, int64_t now_ms, const char *pool, const char *tenant,
             char *out);
 
@@ -32,9 +33,13 @@ int id_make(struct id_maker *maker, int64_t now_ms, const char *pool, const char
 int id_make_token(char out[ID_TOKEN_BYTES]);
 
 bool id_is_canonical(const char *id);
-bool id_is_valid(
-    const char *id); /* canonical, or 1-128 printable bytes that do not begin as a canonical one */
+/* Canonical, or 1 - 128 printable bytes that do not begin like a canonical one. */
+bool id_is_valid(const char *id);
 bool id_pool_is_valid(const char *pool);
 bool id_tenant_is_valid(const char *tenant);
+
+/* A reason, as reports and closed pools have one: 1 - RATION_MAX_REASON_BYTES printable characters
+ * without space. */
+bool id_reason_is_valid(const char *reason);
 
 #endif

@@ -1,10 +1,14 @@
 /*
- * One scanner over the members of an object, and two ways to write a text anew around what it found.
+ * One scanner over the members of an object, and two ways to write a text anew around what it
+ * found.
  *
- * How it fails: a scanner that meets something it does not know ends with BROKEN, and then nothing is changed. It goes
- * through nested values by counting brackets, so that no depth of nesting is too much.
+ * How it fails: a scanner that meets something it does not know ends with BROKEN, and then nothing
+ * is changed. It goes through nested values by counting brackets, so that no depth of nesting is
+ * too much.
  */
 #include "json_text.h"
+
+#include "parse.h"
 
 #include <ration/ration.h>
 
@@ -33,7 +37,7 @@ struct member {
 
 static void skip_space(struct scan *scan)
 {
-    while (scan->at < scan->n && strchr(" \t\r\n", scan->text[scan->at]) && scan->text[scan->at])
+    while (scan->at < scan->n && parse_is_space(scan->text[scan->at]))
         scan->at++;
 }
 
@@ -90,9 +94,7 @@ static bool skip_value(struct scan *scan)
 
 static bool scan_begin(struct scan *scan, const char *text, size_t n)
 {
-    *scan = (struct scan){.text = text, .n = n, .first = true};
-    if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-        scan->at = 3;
+    *scan = (struct scan){.text = text, .n = n, .at = parse_mark_bytes(text, n), .first = true};
     skip_space(scan);
     return skip_char(scan, '{');
 }
@@ -126,7 +128,8 @@ static enum step scan_next(struct scan *scan, struct member *member)
 
 /* ---- Names ---- */
 
-/* One character of a name, which may be written as an escape. Those that no name of ours has give 0. */
+/* One character of a name, which may be written as an escape; 0 for one that no name of ours
+ * has. */
 static int read_char(const char **at, const char *end)
 {
     static const char hex[] = "0123456789abcdef0123456789ABCDEF";
@@ -163,8 +166,8 @@ static bool is_named(const struct scan *scan, const struct member *member, const
     return s == end && i == name_len;
 }
 
-/* Goes through the whole object. The last member of that name; END: there is none, and `last` is the last of all (its end 0:
- * the object is empty). */
+/* Goes through the whole object and finds the last member of that name. END: there is none. `last`
+ * is the last member of all; its end is 0 if the object is empty. */
 static enum step find(struct scan *scan, const char *name, size_t name_len, struct member *found,
                       struct member *last)
 {
@@ -233,7 +236,7 @@ static bool is_null(const char *text, size_t len)
     return len == 4 && memcmp(text, "null", 4) == 0;
 }
 
-/* False: nothing is to be changed. The object is text[at .. at + n). */
+/* False: there is nothing to change. The object is text[at .. at + n). */
 static bool plan(const char *text, size_t at, size_t n, const char *place, const char *value,
                  bool replace, struct edit *edit)
 {
@@ -330,7 +333,7 @@ int json_text_drop(const char *text, size_t n, const char *const *names, size_t 
     before = used;
     while (scan_next(&scan, &member) == MEMBER) {
         if (!is_one_of(&scan, &member, names, n_names)) {
-            /* What separated it from the one before it, unless nothing stands before it any more. */
+            /* With the separator before it, unless it has become the first. */
             size_t from = kept ? before : member.begin;
             memcpy(made + used, text + from, member.end - from);
             used += member.end - from;

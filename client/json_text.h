@@ -1,7 +1,8 @@
 /*
- * A JSON object as text: finds its members and changes single ones without touching the rest, so that what a caller wrote
- * reaches the provider byte by byte, numbers beyond 64 bits, lone surrogates and odd white space included. Knows strings and
- * brackets only. Text that is no JSON is left alone: judging it is the reader's affair. Pure; nothing is kept.
+ * A JSON object as text: finds its members and changes single ones without touching the rest, so
+ * that what a caller wrote reaches the provider byte by byte, numbers beyond 64 bits, lone
+ * surrogates and odd white space included. Knows strings and brackets only. Text that is not JSON
+ * is left alone: judging it is up to whoever reads it. Pure; nothing is kept.
  */
 #ifndef RATION_JSON_TEXT_H
 #define RATION_JSON_TEXT_H
@@ -9,18 +10,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Finds the value of a member of the object that `text` is. Of several with that name it is the last, as readers of JSON
- * have it. False: there is none, or no object. */
+/* Finds the value of a member of the object that `text` is; the last one of that name counts, as in
+ * other readers of JSON. False: there is none, or the text is not an object. */
 bool json_text_find(const char *text, size_t n, const char *name, size_t *at, size_t *len);
 
 /*
- * All of these: 1 and a new text, which is to be freed, NUL-terminated (gives); 0 where nothing is to be changed, and *out is
- * NULL; RATION_ENOMEM.
+ * The functions below return 1 and give a new text, NUL-terminated, to be freed with free(); or 0
+ * if there is nothing to change, with *out NULL; or RATION_ENOMEM.
  */
 
 /*
- * Sets the member at `place` ("stream", "stream_options.include_usage") to `value`, which is JSON itself, making the objects
- * on the way where they are missing or null.
+ * Sets the member at `place` ("stream", "stream_options.include_usage") to `value`, which is JSON
+ * itself, making the objects on the way where they are missing or null.
  * replace  false: a value other than null that is there already stays
  */
 int json_text_set(const char *text, size_t n, const char *place, const char *value, bool replace,

@@ -1,45 +1,20 @@
-/* Only the ends of values are found here, by counting brackets outside of strings; whether a value is well formed is for the
- * parser to say that it is given to. */
+/* Only the ends of values are found here, by counting brackets outside of strings; whether a value
+ * is well formed is for the parser that gets it to say. */
 #include "json_values.h"
 
+#include "parse.h"
+
 #include <ration/ration.h>
-
-#include <stdlib.h>
-#include <string.h>
-
-#define FIRST_ROOM 1024
 
 void json_values_init(struct json_values *values, json_values_fn on_value, void *arg)
 {
     *values = (struct json_values){.on_value = on_value, .arg = arg};
+    grow_init(&values->value, JSON_VALUES_MAX_BYTES);
 }
 
 void json_values_close(struct json_values *values)
 {
-    free(values->bytes);
-    values->bytes = NULL;
-    values->n = values->room = 0;
-}
-
-/* Room for a NUL is always kept. */
-static int append(struct json_values *values, const char *bytes, size_t n)
-{
-    if (n > JSON_VALUES_MAX_BYTES - values->n)
-        return RATION_EPROTOCOL;
-    if (values->n + n + 1 > values->room) {
-        size_t room = values->room ? values->room * 2 : FIRST_ROOM;
-        while (room < values->n + n + 1)
-            room *= 2;
-        char *grown = realloc(values->bytes, room);
-        if (!grown)
-            return RATION_ENOMEM;
-        values->bytes = grown;
-        values->room = room;
-    }
-    memcpy(values->bytes + values->n, bytes, n);
-    values->n += n;
-    values->bytes[values->n] = '\0';
-    return 0;
+    grow_close(&values->value);
 }
 
 /* True where this byte ends the value. */
@@ -69,7 +44,7 @@ static int feed(struct json_values *values, const char *bytes, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (values->depth == 0) {
             from = i + 1;
-            if (strchr(" \t\r\n", bytes[i]) && bytes[i])
+            if (parse_is_space(bytes[i]))
                 continue;
             if (bytes[i] != '{' && bytes[i] != '[')
                 return RATION_EPROTOCOL;
@@ -77,15 +52,15 @@ static int feed(struct json_values *values, const char *bytes, size_t n)
         }
         if (!step(values, bytes[i]))
             continue;
-        int err = append(values, bytes + from, i + 1 - from);
+        int err = grow_add(&values->value, bytes + from, i + 1 - from);
         if (err == 0)
-            err = values->on_value(values->arg, values->bytes, values->n);
-        values->n = 0;
+            err = values->on_value(values->arg, values->value.bytes, values->value.n);
+        values->value.n = 0;
         from = i + 1;
         if (err < 0)
             return err;
     }
-    return values->depth > 0 ? append(values, bytes + from, n - from) : 0;
+    return values->depth > 0 ? grow_add(&values->value, bytes + from, n - from) : 0;
 }
 
 int json_values_feed(struct json_values *values, const char *bytes, size_t n)

@@ -1,25 +1,27 @@
 /*
- * A stream of JSON values, one after another: lines of JSON, as Ollama sends them, but a value may also take several lines, as
- * an error does that a server prints for people. Bytes come in whatever pieces; each value is given as soon as it is whole.
+ * A stream of JSON values, one after another: lines of JSON, as Ollama sends them, but a value may
+ * also take several lines, like an error that a server prints for people to read. Bytes come in
+ * whatever pieces; each value is given as soon as it is whole.
  */
 #ifndef RATION_JSON_VALUES_H
 #define RATION_JSON_VALUES_H
+
+#include "grow.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #define JSON_VALUES_MAX_BYTES (64u << 20) /* of one value */
 
-/* One value, an object or a list, with a NUL behind its n bytes. A negative answer ends the feeding, which gives it back. */
+/* One value, an object or a list, with a NUL behind its n bytes. A negative return value
+ * ends the feeding, which returns it. */
 typedef int (*json_values_fn)(void *arg, const char *data, size_t n);
 
 struct json_values {
     json_values_fn on_value;
     void *arg;
-    char *bytes; /* of the value that has begun */
-    size_t n;
-    size_t room;
-    size_t depth; /* of braces and brackets that are open */
+    struct grow value; /* that has begun */
+    size_t depth;      /* of braces and brackets that are open */
     bool in_string;
     bool escaped; /* the last byte was a backslash in a string */
     int failed;
@@ -27,8 +29,8 @@ struct json_values {
 
 void json_values_init(struct json_values *values, json_values_fn on_value, void *arg);
 
-/* Errors: RATION_EPROTOCOL (something else than an object or a list between two values, or one that is too large),
- * RATION_ENOMEM, and what on_value gave. After an error, the same one again. */
+/* Errors: RATION_EPROTOCOL (something else than an object or a list between two values, or one that
+ * is too large), RATION_ENOMEM, and what on_value returned. After an error, the same one again. */
 int json_values_feed(struct json_values *values, const char *bytes, size_t n);
 
 /* Frees what it holds; may be called twice. */

@@ -1,13 +1,37 @@
-/*
- * Looking: PEEK and AUDIT, whose answers are arrays of rows. A row that lacks a field, or has it in another type, spoils
- * the whole answer (RATION_EPROTOCOL): half a table would mislead.
- */
+/* Looking: PEEK and AUDIT, whose answers are arrays of rows, and how such answers are read. */
 #include "handle.h"
 
 #include <stdlib.h>
 
-static int read_limit_row(const struct reply *from, struct ration_limit_row *row)
+int handle_exchange_rows(ration *r, struct command *cmd, const char *verb, size_t row_bytes,
+                         int (*read)(const struct reply *from, void *row), void **rows, size_t *n)
 {
+    struct reply *reply = NULL;
+    int err = handle_exchange(r, cmd, 0, &reply);
+    if (err < 0)
+        return err;
+    if (reply->type != REPLY_ARRAY)
+        return handle_bad_reply(r, verb, reply);
+    char *table = calloc(reply->n + 1, row_bytes);
+    if (!table) {
+        reply_free(reply);
+        return handle_fail(r, RATION_ENOMEM, "out of memory for the rows");
+    }
+    for (size_t i = 0; i < reply->n; i++) {
+        if (read(reply->element[i], table + i * row_bytes) < 0) {
+            free(table);
+            return handle_bad_reply(r, verb, reply);
+        }
+    }
+    *rows = table;
+    *n = reply->n;
+    reply_free(reply);
+    return 0;
+}
+
+static int read_limit_row(const struct reply *from, void *to)
+{
+    struct ration_limit_row *row = to;
     if (reply_field_string(from, "scope", row->scope, sizeof(row->scope)) < 0 ||
         reply_field_string(from, "unit", row->unit, sizeof(row->unit)) < 0 ||
         reply_field_string(from, "per", row->per, sizeof(row->per)) < 0 ||
@@ -18,8 +42,9 @@ static int read_limit_row(const struct reply *from, struct ration_limit_row *row
     return 0;
 }
 
-static int read_audit_row(const struct reply *from, struct ration_audit_row *row)
+static int read_audit_row(const struct reply *from, void *to)
 {
+    struct ration_audit_row *row = to;
     int64_t balanced = 0;
     if (reply_field_string(from, "pool", row->pool, sizeof(row->pool)) < 0 ||
         reply_field_string(from, "unit", row->unit, sizeof(row->unit)) < 0 ||
@@ -43,30 +68,14 @@ int ration_peek(ration *r, const char *pool, const char *tenant, struct ration_l
     if (!pool || !id_pool_is_valid(pool) || !tenant || !id_tenant_is_valid(tenant))
         return handle_fail(r, RATION_EINVALID, "this is no pool's or no tenant's name");
     struct command cmd;
-    struct reply *reply = NULL;
+    void *table = NULL;
     command_init(&cmd, "PEEK");
     command_arg(&cmd, pool);
     command_arg(&cmd, tenant);
-    int err = handle_exchange(r, &cmd, 0, &reply);
+    int err = handle_exchange_rows(r, &cmd, "PEEK", sizeof(**rows), read_limit_row, &table, n);
     if (err < 0)
         return err;
-    if (reply->type != REPLY_ARRAY)
-        return handle_bad_reply(r, "PEEK", reply);
-
-    struct ration_limit_row *table = calloc(reply->n + 1, sizeof(*table));
-    if (!table) {
-        reply_free(reply);
-        return handle_fail(r, RATION_ENOMEM, "out of memory for the rows");
-    }
-    for (size_t i = 0; i < reply->n; i++) {
-        if (read_limit_row(reply->element[i], &table[i]) < 0) {
-            free(table);
-            return handle_bad_reply(r, "PEEK", reply);
-        }
-    }
     *rows = table;
-    *n = reply->n;
-    reply_free(reply);
     return RATION_OK;
 }
 
@@ -81,30 +90,14 @@ int ration_audit(ration *r, const char *pool, struct ration_audit_row **rows, si
     if (pool && !id_pool_is_valid(pool))
         return handle_fail(r, RATION_EINVALID, "this is no pool's name");
     struct command cmd;
-    struct reply *reply = NULL;
+    void *table = NULL;
     command_init(&cmd, "AUDIT");
     if (pool)
         command_arg(&cmd, pool);
-    int err = handle_exchange(r, &cmd, 0, &reply);
+    int err = handle_exchange_rows(r, &cmd, "AUDIT", sizeof(**rows), read_audit_row, &table, n);
     if (err < 0)
         return err;
-    if (reply->type != REPLY_ARRAY)
-        return handle_bad_reply(r, "AUDIT", reply);
-
-    struct ration_audit_row *table = calloc(reply->n + 1, sizeof(*table));
-    if (!table) {
-        reply_free(reply);
-        return handle_fail(r, RATION_ENOMEM, "out of memory for the rows");
-    }
-    for (size_t i = 0; i < reply->n; i++) {
-        if (read_audit_row(reply->element[i], &table[i]) < 0) {
-            free(table);
-            return handle_bad_reply(r, "AUDIT", reply);
-        }
-    }
     *rows = table;
-    *n = reply->n;
-    reply_free(reply);
     return RATION_OK;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Base64 is read as a stream of bytes that can only go forward, so that nothing is ever held; every format is read so too.
- * What is cut short or makes no sense has an unknown size.
+ * Base64, and the formats in it, are read as a stream of bytes that only goes forward, so that
+ * nothing has to be kept. Data that is cut short or makes no sense has an unknown size.
  */
 #include "media_size.h"
 
@@ -146,7 +146,8 @@ static void read_webp(const uint8_t *b, size_t n, struct media_size *out)
 
 /* ---- Documents and sounds ---- */
 
-/* Counts "/Type /Page" that is not "/Pages". A file whose objects are compressed shows none of them. */
+/* Counts "/Type /Page" that is not "/Pages". A file whose objects are compressed shows none of
+ * them. */
 static void count_pages(struct reader reader, struct media_size *out)
 {
     static const char word[] = "/Type";

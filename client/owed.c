@@ -1,17 +1,19 @@
 /*
  * A settlement whose reply is read later.
  *
- * When a call has its answer, nothing that the server could say about the report changes it; waiting for the
- * acknowledgement would only add a round trip to each call. So the report is sent at once, which is when the server and
- * all other hosts learn of it, and kept. Its reply is the first thing that comes over the connection in the next
- * exchange, which fetches it before it sends anything, or in ration_close().
+ * When a call has its answer, nothing that the server could say about the report changes it;
+ * waiting for the acknowledgement would only add a round trip to each call. So the report is sent
+ * at once, which is when the server and all other hosts learn of it, and kept. Its reply is the
+ * first thing that comes over the connection in the next exchange, which fetches it before it sends
+ * anything, or in ration_close().
  *
  * How it fails:
- *   - there is no fresh connection to send it over: it is exchanged at once, moving from server to server
- *   - the connection is lost before the reply has come: it is sent again, to whichever server answers. It has the
- *     reservation's id, so it is charged once
+ *   - there is no fresh connection to send it over: it is exchanged at once, moving from server to
+ *     server
+ *   - the connection is lost before the reply has come: it is sent again, to whichever server
+ *     answers. It has the reservation's id, so it is charged once
  *   - no server answers in time: it remains owed, and the exchange after that tries again
- *   - the server answers ERR to words that it does not know: it is told without them
+ *   - the server answers ERR to words that it does not know: it is sent the command without them
  *   - the process ends without ration_close(): what was sent is with the server
  */
 #include "handle.h"
@@ -76,10 +78,11 @@ int handle_post(ration *r, struct command *cmd, struct command *plainer)
 {
     char why[WHY_BYTES];
     int64_t deadline_ms = clock_ms() + r->timeout_ms;
-    if (command_finish(cmd) < 0 || (plainer && command_finish(plainer) < 0))
-        return handle_fail(r, RATION_EINVALID,
-                           "the command is larger than the %d bytes that a server takes",
-                           RATION_MAX_REQUEST_BYTES);
+    int err = handle_finish(r, cmd);
+    if (err == 0 && plainer)
+        err = handle_finish(r, plainer);
+    if (err < 0)
+        return err;
     if (r->owed.bytes) {
         handle_collect(r, deadline_ms);
         owed_forget(&r->owed); /* one at a time: the newer one matters more */

@@ -15,15 +15,6 @@ static int read_state(const struct reply *from, struct ration_pool_state *state)
     return 0;
 }
 
-static bool reason_is_valid(const char *reason)
-{
-    size_t n = strlen(reason);
-    for (size_t i = 0; i < n; i++)
-        if (reason[i] <= 0x20 || reason[i] >= 0x7f)
-            return false;
-    return n >= 1 && n <= RATION_MAX_REASON_BYTES;
-}
-
 int ration_pool(ration *r, const char *pool, enum ration_pool_action action, const char *reason,
                 struct ration_pool_state *out)
 {
@@ -33,7 +24,7 @@ int ration_pool(ration *r, const char *pool, enum ration_pool_action action, con
         return handle_fail(r, RATION_EINVALID, "this is no pool's name");
     if (action < RATION_POOL_SHOW || action > RATION_POOL_DO_CLOSE)
         return handle_fail(r, RATION_EINVALID, "this is no action on a pool");
-    if (reason && (action != RATION_POOL_DO_CLOSE || !reason_is_valid(reason)))
+    if (reason && (action != RATION_POOL_DO_CLOSE || !id_reason_is_valid(reason)))
         return handle_fail(r, RATION_EINVALID,
                            "a reason goes with closing: 1 to %d printable ASCII bytes without "
                            "space",

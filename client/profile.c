@@ -1,6 +1,7 @@
 /*
- * The set of profiles: the embedded ones, and those of a file over them. All are read and checked when the set is opened, so
- * that a mistake shows at the start of a program and not with the first call to that provider.
+ * The set of profiles: the embedded ones, and those of a file over them. All are read and checked
+ * when the set is opened, so that a mistake shows at the start of a program and not with the first
+ * call to that provider.
  */
 #include "profile_inner.h"
 
@@ -20,9 +21,9 @@ struct profiles {
     char *names;
 };
 
-static int out_of_memory(char *why)
+int profile_no_memory(const char *what, char *why)
 {
-    snprintf(why, PROFILE_WHY_BYTES, "out of memory for the profiles");
+    snprintf(why, PROFILE_WHY_BYTES, "out of memory for the %s", what);
     return RATION_ENOMEM;
 }
 
@@ -41,7 +42,7 @@ static int resolve_all(json_object *names, json_object *embedded, json_object *f
             return err;
         if (json_object_object_add(tree, name, one) < 0) {
             json_object_put(one);
-            return out_of_memory(why);
+            return profile_no_memory("profiles", why);
         }
     }
     return 0;
@@ -59,7 +60,7 @@ static int build_all(struct profiles *profiles, char *why)
     profiles->list = calloc(n, sizeof(*profiles->list));
     profiles->names = calloc(1, bytes);
     if (!profiles->list || !profiles->names)
-        return out_of_memory(why);
+        return profile_no_memory("profiles", why);
     char *end = profiles->names;
     json_object_object_foreach(profiles->tree, name, tree)
     {
@@ -76,7 +77,7 @@ static int read_all(struct profiles *profiles, json_object *embedded, json_objec
 {
     profiles->tree = json_object_new_object();
     if (!profiles->tree)
-        return out_of_memory(why);
+        return profile_no_memory("profiles", why);
     int err = resolve_all(embedded, embedded, file, profiles->tree, why);
     if (err == 0 && file)
         err = resolve_all(file, embedded, file, profiles->tree, why);
@@ -89,7 +90,7 @@ int profiles_open(const char *file, struct profiles **out, char *why)
     json_object *own = NULL;
     struct profiles *profiles = calloc(1, sizeof(*profiles));
     if (!profiles)
-        return out_of_memory(why);
+        return profile_no_memory("profiles", why);
     int err = profile_parse(ration_profiles_json, ration_profiles_json_size, &embedded, why);
     if (err == 0 && file)
         err = profile_parse_file(file, &own, why);
@@ -136,9 +137,4 @@ json_object *profiles_tree(const struct profiles *profiles)
 const char *profile_name(const struct profile *profile)
 {
     return profile->name;
-}
-
-const char *profile_key_variable(const struct profile *profile)
-{
-    return profile->key.variable ? profile->key.variable : ""; /* as getenv() takes it */
 }

@@ -1,12 +1,14 @@
 /*
  * Provider profiles: what differs between providers, as data.
  *
- * ration_call() and `ration batch` do the same for all of them; a profile (client/profiles.json, embedded, and a file of the
- * user's own) says where a call goes, how the key is sent, what a request may cost at the most, where an answer or its stream
- * says what it did cost, what of that counts, which headers tell limits, and which answers are to be retried.
+ * ration_call() and `ration batch` do the same for all of them; a profile (client/profiles.json,
+ * embedded, and a file of the user's own) says where a call goes, how the key is sent, the most
+ * that a request may cost, where an answer or its stream says what it did cost, how much of that
+ * counts, which headers report limits, and which answers are worth another try.
  *
- * Everything here is a pure function of a profile and some JSON or text: no socket, no clock, no handle. A set of profiles is
- * read once and not changed afterwards, so that several threads may read one set.
+ * Everything here is a pure function of a profile and some JSON or text: no socket, no clock, no
+ * handle. A set of profiles is read once and not changed afterwards, so that several threads may
+ * read one set.
  */
 #ifndef RATION_PROFILE_H
 #define RATION_PROFILE_H
@@ -34,15 +36,17 @@ enum profile_form {
 #define PROFILE_WHY_BYTES 512
 
 /*
- * file  NULL: only the embedded ones. Its profiles are added; one of the same name replaces the embedded one; one with
- *       "like": "openai" starts from that one and changes what it names.
- * why   PROFILE_WHY_BYTES of room for what is wrong with the file: path in the document, expectation, remedy
+ * file  NULL: only the embedded ones. Its profiles are added; one of the same name replaces the
+ *       embedded one; one with "like": "openai" starts from that one and changes what it names.
+ * why   PROFILE_WHY_BYTES of room for what is wrong with the file: path in the document,
+ *       expectation, remedy
  * Errors: RATION_ENOMEM, RATION_EINVALID.
  */
 int profiles_open(const char *file, struct profiles **out, char *why);
 void profiles_close(struct profiles *profiles); /* NULL is allowed */
 
-/* NULL name: "openai". NULL: there is none of that name; profiles_names() tells which there are ("openai, anthropic, ..."). */
+/* NULL name: "openai". Returns NULL if there is none of that name; profiles_names() lists those
+ * that there are ("openai, anthropic, ..."). */
 const struct profile *profiles_find(const struct profiles *profiles, const char *name);
 const char *profiles_names(const struct profiles *profiles);
 
@@ -50,72 +54,73 @@ const char *profiles_names(const struct profiles *profiles);
 json_object *profiles_tree(const struct profiles *profiles);
 
 const char *profile_name(const struct profile *profile);
-const char *profile_key_variable(
-    const struct profile *profile); /* of the environment, where the caller states no key */
 
 /* ---- The request ---- */
 
-/* What a request's body says of itself. */
+/* What the body of a request asks for. */
 struct profile_request {
     bool streamed;
-    int64_t
-        input_tokens; /* estimated: characters / 4, rounded up, and what pictures, documents, sounds and tools cost */
-    int64_t
-        output_tokens; /* the most that it may answer, of all choices together; the profile's guess where not said */
-    int64_t most_output; /* the same, 0 where it is not said */
+    int64_t input_tokens;  /* estimated: a token for four characters, and the price of pictures,
+                              documents, sounds and tools */
+    int64_t output_tokens; /* the most it may answer, in all choices together; else a guess */
+    int64_t most_output;   /* the same without guessing: 0 if the body does not say */
+    bool elsewhere;        /* it names files, URLs, conversations or tools, so that its input may be
+                              more than its bytes show */
 };
 
 /* 0, or RATION_EINVALID with `why` (PROFILE_WHY_BYTES) in words. */
 int profile_read_request(const struct profile *profile, json_object *body,
                          struct profile_request *out, char *why);
 
+/* The tokens that a number of characters is taken for if nobody has counted them: a quarter,
+ * rounded up. */
+int64_t profile_tokens_of(int64_t characters);
+
 /* Fills in what `estimate` does not state, counted as this provider counts at the start. */
 void profile_estimate(const struct profile *profile, const struct profile_request *request,
                       struct ration_amounts *estimate);
 
-/* Whether a body asks for a stream: by its "stream", or because the API streams where that is not said. */
+/* Whether a body asks for a stream: by its "stream" or, without one, because the API's default is
+ * to stream. */
 bool profile_wants_stream(const struct profile *profile, json_object *body);
 
 /*
- * The URL of a call. base NULL: the profile's own. A base may have any part of the path already, a version of its own, and
- * a query (profile_url.c has the rule).
- * model   NULL: the body's "model". Where the path names it ({model}: Gemini, Azure deployments) and the base does not, it
- *         must be known.
- * query   "name=value&...", encoded; NULL: none. Its parameters take the place of those of the same name in the base, as
- *         the base's do of the path's
+ * The URL of a call. base NULL: the profile's own. A base may have any part of the path already, a
+ * version of its own, and a query (profile_url.c has the rule).
+ * model   NULL: the body's "model". Where the path names it ({model}: Gemini, Azure deployments)
+ *         and the base does not, it must be known.
+ * query   "name=value&...", encoded; NULL: none. Its parameters take the place of those of the same
+ *         name in the base, as the base's do of the path's
  * 0, or RATION_EINVALID with `why`.
  */
-int profile_url_with_query(const struct profile *profile, const char *base, const char *model,
-                           const char *query, json_object *body, char *buf, size_t cap, char *why);
 int profile_url(const struct profile *profile, const char *base, const char *model,
-                json_object *body, char *buf, size_t cap, char *why); /* without a query */
+                const char *query, json_object *body, char *buf, size_t cap, char *why);
 
-/* Whether a query can be part of a URL as it is, and whether it (NULL: none) has a parameter of that name. */
-bool profile_query_is_good(const char *query);
+/* Whether a query (NULL: none) has a parameter of that name. */
 bool profile_query_has(const char *query, const char *name);
 
 #define PROFILE_MAX_KEY_BYTES 16384
 #define PROFILE_MAX_HEADERS   32 /* of the caller's own */
 
-/* Whether these lines "Name: value" can be sent. A line "Name:" leaves out the profile's header of that name. 0, or
- * RATION_EINVALID with `why`, which never has the value of a header in it. */
+/* Whether these lines "Name: value" can be sent. A line "Name:" leaves out the profile's header of
+ * that name. 0, or RATION_EINVALID with `why`, which never has the value of a header in it. */
 int profile_check_headers(const char *const *lines, size_t n, char *why);
 
 /* The value of the first of that name, in any case; NULL: there is none. */
 const char *profile_find_header(const char *const *lines, size_t n, const char *name);
 
-/* What the caller says that bears on a call's key. */
+/* The options of a call that decide which key it is sent with. */
 struct profile_caller {
-    const char *key; /* NULL: it is in the environment; "": none is to be sent */
-    const char
-        *key_name;    /* what a key of the caller's own is called in messages; NULL: "api_key" */
-    const char *base; /* as for profile_url() */
+    const char *key;      /* NULL: it is in the environment; "": none is to be sent */
+    const char *key_name; /* what messages call a key of the caller's own; NULL: "api_key" */
+    const char *base;     /* as for profile_url() */
     const char *query;
     const char *const *headers;
     size_t n_headers;
 };
 
-/* What a call proves itself with: a key, or an account that its requests are signed for, or nothing. */
+/* What a call proves itself with: a key, or an account that its requests are signed for, or
+ * nothing. */
 struct profile_key {
     char *key; /* NULL: none is sent */
     char *id;  /* of the account; NULL: nothing is signed */
@@ -124,15 +129,16 @@ struct profile_key {
     char *region;
 };
 
-/* Gives it, to be freed by profile_key_free(), which is allowed on a zeroed or already freed struct. RATION_EINVALID with
- * `why`: it is missing where the provider wants one, or cannot be sent. RATION_ENOMEM. */
+/* Gives it, to be freed by profile_key_free(), which is allowed on a zeroed or already freed
+ * struct. RATION_EINVALID with `why`: the provider needs one and there is none, or it cannot be
+ * sent. RATION_ENOMEM. */
 int profile_find_key(const struct profile *profile, const struct profile_caller *caller,
                      struct profile_key *out, char *why);
 void profile_key_free(struct profile_key *key);
 
 /*
- * The headers that sign a request, to be sent with the caller's own and freed by sigv4_free(); none where there is nothing to
- * sign. They hold for some minutes: each try needs its own.
+ * The headers that sign a request, to be sent with the caller's own and freed by sigv4_free(); none
+ * if there is nothing to sign. They are valid for some minutes: each try needs its own.
  * content_type  the caller's own; NULL: the profile's
  * Errors: RATION_ENOMEM, RATION_EINVALID.
  */
@@ -140,28 +146,31 @@ int profile_sign(const struct profile *profile, const struct profile_key *key, c
                  const char *content_type, const char *body, size_t n, time_t now,
                  struct sigv4_headers *out);
 
-/* The headers of a call, each a line "Name: value" as libcurl takes it, key included (NULL or "": none is sent). Calls
- * `add` for each line; stops and returns its error when that is negative. */
+/* The headers of a call, each a line "Name: value" as libcurl takes it, key included (NULL or "":
+ * none is sent). Calls `add` for each line; stops and returns its error when that is negative. */
 int profile_headers(const struct profile *profile, const char *key, bool streamed,
                     int (*add)(void *arg, const char *line), void *arg);
 
 /*
- * Makes of a body's text what the provider takes, leaving every byte of it that need not change: in a stream it asks for usage
- * where the provider wants to be asked and the caller has not said (OpenAI chat: stream_options.include_usage), and cuts out
- * what only the URL says (Gemini: "model" and "stream", which every request may state, whoever the provider is).
+ * Turns a body's text into what the provider takes, and leaves every other byte as it is: a stream
+ * asks for its usage if the provider wants to be asked and the caller has said nothing there
+ * (OpenAI chat: stream_options.include_usage); members that belong into the URL are cut out
+ * (Gemini: "model" and "stream", which every request may state, whoever the provider is).
  * ask_usage  false: the server at this URL has refused to be asked
- * 1 and a new text, NUL-terminated, to be freed; 0: it is sent as it is, and *out is NULL; RATION_ENOMEM.
+ * 1 and a new text, NUL-terminated, to be freed; 0: it is sent as it is, and *out is NULL;
+ * RATION_ENOMEM.
  */
 int profile_make_body(const struct profile *profile, const char *text, size_t n, bool streamed,
                       bool ask_usage, char **out, size_t *out_n);
 
 /*
- * Reads a body for its estimate as generously as providers do: numbers beyond 64 bits, lone surrogates, a byte order mark,
- * 1,000 levels of nesting. Gives an object. RATION_ENOMEM, or RATION_EINVALID with `why`: it is no JSON object.
+ * Reads a body for its estimate as generously as providers do: numbers beyond 64 bits, lone
+ * surrogates, a byte order mark, 1,000 levels of nesting. Gives an object. RATION_ENOMEM, or
+ * RATION_EINVALID with `why`: it is not a JSON object.
  */
 int profile_parse_body(const char *text, size_t n, json_object **out, char *why);
 
-/* Whether an error answer of this status says that it is the question for usage which the server refuses. */
+/* Whether an error answer of this status says that the server refuses to be asked for usage. */
 bool profile_refuses_usage(const struct profile *profile, int http_status, const char *body);
 
 /* ---- What was used ---- */
@@ -169,9 +178,9 @@ bool profile_refuses_usage(const struct profile *profile, int http_status, const
 #define PROFILE_MAX_COUNTS 24
 #define PROFILE_TIER_BYTES 32
 
-/* As the provider told it, before anything is left out of it. A count that is not known is 0. */
+/* As the provider reports it, before anything is left out. A count that is not known is 0. */
 struct profile_usage {
-    bool known; /* input and output were both told, and something was used */
+    bool known; /* input and output were both reported, and something was used */
     bool input_known;
     bool output_known;
     int64_t input;        /* all input, cached or not */
@@ -181,22 +190,24 @@ struct profile_usage {
     int64_t cache_writes; /* of input: written to a cache */
     int64_t reasoning;    /* of output */
     int64_t audio;        /* of both */
-    int64_t told
-        [PROFILE_MAX_COUNTS]; /* the provider's own counts, the most that was told of each, plus one; zeroed before
-                                         the first event */
-    int64_t more_input; /* what the counts leave out, of which the profile knows */
+    int64_t more_input;   /* what the provider's counts leave out, as the profile knows */
     int64_t more_output;
+    /* The provider's own counts: the largest that was reported of each, plus one. Zeroed before the
+     * first event. */
+    int64_t told[PROFILE_MAX_COUNTS];
     char tier[PROFILE_TIER_BYTES]; /* the service tier that was used; "": not told */
 };
 
-/* Reads an answer that was not streamed. False, and `usage` unchanged, where it says nothing at all. */
+/* Reads an answer that was not streamed. False, and `usage` is unchanged: it says nothing at
+ * all. */
 bool profile_read_usage(const struct profile *profile, json_object *answer,
                         struct profile_usage *usage);
 
 /*
- * One event of a stream (its data, parsed; `name` of the event or ""): what it tells goes into `usage`, where each count is
- * the most that was told of it, because they are cumulative. Returns whether this is the event that ends the stream ("[DONE]"
- * is not JSON: the caller passes NULL for data that does not parse).
+ * One event of a stream (its data, parsed; `name` of the event or ""): what it reports goes into
+ * `usage`, which keeps the largest value of each count, because counts are cumulative. Returns
+ * whether this is the event that ends the stream ("[DONE]" is not JSON: the caller passes NULL for
+ * data that does not parse).
  */
 bool profile_read_event(const struct profile *profile, const char *name, const char *data,
                         json_object *event, struct profile_usage *usage);
@@ -210,19 +221,20 @@ int64_t profile_output_weight(const struct profile *profile);
 
 /* ---- What was answered ---- */
 
-/* The text that an event adds to the answer, or NULL. Lives as long as `event`; uses its json_object_set_userdata(). */
+/* The text that an event adds to the answer, or NULL. Lives as long as `event`; uses its
+ * json_object_set_userdata(). */
 const char *profile_event_text(const struct profile *profile, const char *name, json_object *event);
 
 /* The same of a whole answer. */
 const char *profile_answer_text(const struct profile *profile, json_object *answer);
 
-/* What else an event tells of the answer that it is a piece of. */
+/* What else an event says of the answer that it is a piece of. */
 struct profile_piece {
     bool begun;     /* it is a piece of an answer, not a ping */
     bool finished;  /* it says why the answer ended; of several choices, another may still go on */
     bool arguments; /* it has arguments of a tool call */
-    int64_t
-        characters; /* of all that was generated, whatever it is called: text, reasoning, refusal, arguments */
+    /* Of all that was generated, whatever it is called: text, reasoning, refusal, arguments. */
+    int64_t characters;
 };
 void profile_read_piece(const struct profile *profile, const char *name, json_object *event,
                         struct profile_piece *piece);
@@ -232,7 +244,8 @@ const char *profile_tier_header(const struct profile *profile); /* NULL: none */
 
 /* ---- What went wrong ---- */
 
-/* The rows of the retry table. Retried or not is the caller's options' affair, but REFUSED and EXHAUSTED never are. */
+/* The rows of the retry table. The caller's options decide which are retried; REFUSED and EXHAUSTED
+ * never are. */
 enum profile_class {
     PROFILE_ANSWERED,   /* 2xx, and the answer shows it */
     PROFILE_LIMITED,    /* 429: over a limit */
@@ -244,37 +257,42 @@ enum profile_class {
     PROFILE_REFUSED,    /* 400, 401, 403, 404, 422 and other 4xx */
 };
 
-/* The class of an HTTP status and its body (NULL: none, or no JSON), never TIMED_OUT or UNREACHED. Under 2xx it is ANSWERED,
- * and profile_classify_answer() has the last word. */
+/* The class of an HTTP status and its body (NULL: none, or not JSON), never TIMED_OUT or UNREACHED.
+ * Under 2xx it is ANSWERED, and profile_classify_answer() has the last word. */
 enum profile_class profile_classify(const struct profile *profile, int http_status,
                                     json_object *body);
 
-/* The class of a whole answer under 2xx (NULL: it is no JSON): ANSWERED where it has what an answer has and tells no error; the
- * class that its error's code names, be it a word or a number; else FAILED. */
+/* The class of a whole answer under 2xx (NULL: it is not JSON): ANSWERED if it has what an answer
+ * must have, and no error; else the class that the error's code names, be it a word or a number;
+ * else FAILED. */
 enum profile_class profile_classify_answer(const struct profile *profile, json_object *body);
 
-/* The same for one event of a stream: ANSWERED where it is no error. `name` of the event or ""; `event` is NULL where its
- * data is no JSON. */
+/* The same for one event of a stream: ANSWERED if it is not an error. `name` of the event or "";
+ * `event` is NULL if its data is not JSON. */
 enum profile_class profile_classify_event(const struct profile *profile, const char *name,
                                           json_object *event);
 
-/* The status that stands for an error of that class which came under another one: the one that its code says (401), or the
- * usual one of the class. */
+/* The status for an error of that class that came under another status: the one that its code names
+ * (401), or the usual one of the class. */
 int profile_error_status(const struct profile *profile, json_object *body,
                          enum profile_class which);
 
-/* The word for why no wait will help, for EXHAUSTED ("insufficient_quota"). Lives as long as the profile. */
+/* The word for why no wait will help, for EXHAUSTED ("insufficient_quota"). Lives as long as the
+ * profile. */
 const char *profile_exhausted(const struct profile *profile, int http_status, json_object *body);
 
-/* For how long money is gone, where the error names the date on which access comes back; now_ms is the wall clock. False: it
- * does not. */
+/* For how long money is gone, if the error names the date on which access comes back; now_ms is the
+ * wall clock. False: it names none that is still to come. The second is false, too, for a date that
+ * nobody should believe. */
+bool profile_regains(const struct profile *profile, json_object *body, int64_t now_ms, int64_t *ms);
 bool profile_exhausted_until(const struct profile *profile, json_object *body, int64_t now_ms,
                              int64_t *ms);
 
-/* The provider's own words for an error ("insufficient_quota: You exceeded ..."), "" where it has none. */
+/* The provider's own words for an error ("insufficient_quota: You exceeded ..."), "" where it has
+ * none. */
 void profile_error_words(const struct profile *profile, json_object *body, char *buf, size_t cap);
 
-/* ---- What the provider lets know of its limits ---- */
+/* ---- What the provider says of its limits ---- */
 
 #define PROFILE_MAX_SEEN   8
 #define PROFILE_MAX_LIMITS 16 /* rows of a profile */
@@ -284,20 +302,21 @@ enum profile_should_retry { PROFILE_RETRY_UNSAID, PROFILE_DO_RETRY, PROFILE_DO_N
 
 /* Zeroed before the first header of each answer. */
 struct profile_hints {
-    enum profile_should_retry should_retry; /* of use where the answer was refused or failed */
-    bool waits; /* a wait was told; of use where the answer was refused */
-    int64_t
-        retry_after_ms; /* the longest that was told; without one, when the limits that have nothing left are reset */
-    struct ration_seen seen[PROFILE_MAX_SEEN]; /* the limits of which it was told what remains */
+    enum profile_should_retry should_retry; /* used if the answer was refused or failed */
+    bool waits;                             /* a wait was stated; used if the answer was refused */
+    /* The longest that was stated; without one, when the limits that have nothing left are
+     * reset. */
+    int64_t retry_after_ms;
+    struct ration_seen seen[PROFILE_MAX_SEEN]; /* the limits whose rest was reported */
     size_t n_seen;
-    bool waits_in_words; /* retry_after_ms was told as a wait, so that no reset replaces it */
+    bool waits_in_words; /* retry_after_ms was stated as a wait, so no reset replaces it */
     struct profile_told {
-        int64_t limit; /* the same, plus one; 0: not told */
+        int64_t limit; /* each of these is what was reported, plus one; 0: it was not */
         int64_t remaining;
         int64_t reset_ms;
         int64_t period_ms;
-        int64_t within_ms; /* reset_ms is rounded to so much */
-        bool bare;         /* reset_ms is a number of which nobody says whether it is seconds */
+        int64_t within_ms;      /* the precision of reset_ms */
+        bool bare;              /* reset_ms is a number without a unit */
     } told[PROFILE_MAX_LIMITS]; /* by row of the profile's limits: headers come in any order */
 };
 

@@ -28,16 +28,29 @@ static json_object *unwrap(json_object *body)
     return json_object_is_type(body, json_type_array) ? json_object_array_get_idx(body, 0) : body;
 }
 
-/* "error": null, "", {} and [] are the absence of an error. */
+/* "error": null, false, 0, "", {} and [] are the absence of an error, as is what has nothing else in it: some servers print all
+ * fields of an error that there is not ({"code": 0, "message": ""}). Goes no deeper than the parser let the body be. */
 static bool says_something(json_object *value)
 {
-    if (json_object_is_type(value, json_type_object))
-        return json_object_object_length(value) > 0;
+    if (json_object_is_type(value, json_type_array)) {
+        for (size_t i = 0; i < json_object_array_length(value); i++) {
+            if (says_something(json_object_array_get_idx(value, i)))
+                return true;
+        }
+        return false;
+    }
+    if (json_object_is_type(value, json_type_object)) {
+        json_object_object_foreach(value, key, member)
+        {
+            (void)key;
+            if (says_something(member))
+                return true;
+        }
+        return false;
+    }
     if (json_object_is_type(value, json_type_string))
         return json_object_get_string_len(value) > 0;
-    if (json_object_is_type(value, json_type_array))
-        return json_object_array_length(value) > 0;
-    return false;
+    return json_object_get_boolean(value); /* a number is true where it is not 0 */
 }
 
 static bool member_is_error(const struct profile *profile, json_object *body, const char *key)
@@ -105,10 +118,13 @@ static bool match_code(void *arg, json_object *value)
     return false;
 }
 
-/* Codes stand in the error, or beside it where the error is only a text. */
+/* Codes stand in the error, or beside it where the error is only a text; or they are all that it is. */
 static bool search_codes(const struct profile *profile, json_object *body, struct search *search)
 {
     json_object *const places[] = {error_of(profile, body), unwrap(body)};
+    match_code(search, places[0]);
+    if (search->word || search->status)
+        return true;
     for (size_t k = 0; k < 2; k++) {
         for (size_t i = 0; i < profile->errors.codes.n; i++) {
             profile_visit(places[k], profile->errors.codes.at[i], match_code, search);
@@ -192,18 +208,22 @@ static bool read_date(const char *text, int64_t *at_ms)
     return true;
 }
 
-bool profile_exhausted_until(const struct profile *profile, json_object *body, int64_t now_ms,
-                             int64_t *ms)
+bool profile_regains(const struct profile *profile, json_object *body, int64_t now_ms, int64_t *ms)
 {
     static const char before[] = "regain access on ";
     const char *message = message_of(profile, body);
     const char *at = message ? strstr(message, before) : NULL;
     int64_t at_ms = 0;
-    if (!at || !read_date(at + strlen(before), &at_ms) || at_ms <= now_ms ||
-        at_ms - now_ms > LONGEST_MS)
+    if (!at || !read_date(at + strlen(before), &at_ms) || at_ms <= now_ms)
         return false;
     *ms = at_ms - now_ms;
     return true;
+}
+
+bool profile_exhausted_until(const struct profile *profile, json_object *body, int64_t now_ms,
+                             int64_t *ms)
+{
+    return profile_regains(profile, body, now_ms, ms) && *ms <= LONGEST_MS;
 }
 
 /* ---- Its class ---- */
@@ -274,10 +294,22 @@ int profile_error_status(const struct profile *profile, json_object *body, enum 
     }
 }
 
+/* Whether it says that it ended in failure: "status": "failed", "finish_reason": "error". */
+static bool says_it_failed(const struct profile *profile, json_object *body)
+{
+    const struct profile_words *at = &profile->answer.failed_at;
+    for (size_t i = 0; i < at->n; i++) {
+        if (profile_has_word(&profile->answer.failed, profile_first_text(body, at->at[i])))
+            return true;
+    }
+    return false;
+}
+
 enum profile_class profile_classify_event(const struct profile *profile, const char *name,
                                           json_object *event)
 {
-    if (!find_error(profile, event) && !is_called_error(profile, name, unwrap(event)))
+    if (!find_error(profile, event) && !is_called_error(profile, name, unwrap(event)) &&
+        !says_it_failed(profile, event))
         return PROFILE_ANSWERED;
     /* Bedrock names its events by the code. */
     if (profile_has_word(&profile->errors.limited, name))
@@ -301,10 +333,8 @@ static bool has_answer(const struct profile *profile, json_object *body)
 
 enum profile_class profile_classify_answer(const struct profile *profile, json_object *body)
 {
-    if (find_error(profile, body) || is_called_error(profile, NULL, unwrap(body)))
-        return class_of_error(profile, body);
-    const char *at = profile->answer.failed_at;
-    if (at && profile_has_word(&profile->answer.failed, profile_first_text(body, at)))
+    if (find_error(profile, body) || is_called_error(profile, NULL, unwrap(body)) ||
+        says_it_failed(profile, body))
         return class_of_error(profile, body);
     if (has_answer(profile, body))
         return PROFILE_ANSWERED;

@@ -1,10 +1,12 @@
 /*
  * From the text of a profiles file to the tree of one profile.
  *
- * Comments are allowed, as in rationd's configuration. "like" is followed here, on the trees, before anything is checked: what
- * one profile has and the other does not name stays, member by member; lists and values are replaced; null takes away. In
- * a file, "like" means the file's profile of that name, or the embedded one; in a profile that replaces an embedded one of the
- * same name it means that one. The embedded profiles do not see the file, so that a changed "openai" changes no other.
+ * Comments are allowed, as in rationd's configuration. "like" is followed here, on the trees,
+ * before anything is checked: what one profile has and the other does not name stays, member by
+ * member; lists and values are replaced; null takes away. In a file, "like" means the file's
+ * profile of that name, or the embedded one; in a profile that replaces an embedded one of the same
+ * name it means that one. The embedded profiles do not see the file, so that a changed "openai"
+ * changes no other.
  *
  * Every mistake is told with its place and what to write instead; the first one is enough.
  */
@@ -19,12 +21,6 @@
 #define MAX_DEPTH      16
 #define MAX_LIKES      8
 
-static int out_of_memory(char *why)
-{
-    snprintf(why, PROFILE_WHY_BYTES, "out of memory for the profiles");
-    return RATION_ENOMEM;
-}
-
 static size_t line_of(const char *text, size_t at)
 {
     size_t line = 1;
@@ -37,7 +33,7 @@ int profile_parse(const char *text, size_t n, json_object **out, char *why)
 {
     json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
     if (!tokener)
-        return out_of_memory(why);
+        return profile_no_memory("profiles", why);
     json_object *tree = json_tokener_parse_ex(tokener, text, (int)n);
     enum json_tokener_error parsed = json_tokener_get_error(tokener);
     size_t end = json_tokener_get_parse_end(tokener);
@@ -80,7 +76,7 @@ int profile_parse_file(const char *path, json_object **out, char *why)
     char *text = malloc(MAX_FILE_BYTES + 1);
     if (!text) {
         fclose(file);
-        return out_of_memory(why);
+        return profile_no_memory("profiles", why);
     }
     int err;
     errno = 0;
@@ -156,7 +152,7 @@ static int start_from(json_object *embedded, json_object *file, const char *name
     json_object *like = own_of(own, "like");
     if (!like) {
         *out = json_object_new_object();
-        return *out ? 0 : out_of_memory(why);
+        return *out ? 0 : profile_no_memory("profiles", why);
     }
     const char *other =
         json_object_is_type(like, json_type_string) ? json_object_get_string(like) : "";
@@ -198,7 +194,7 @@ static int resolve(json_object *embedded, json_object *file, const char *name, u
         return err;
     if (!merge(tree, own)) {
         json_object_put(tree);
-        return out_of_memory(why);
+        return profile_no_memory("profiles", why);
     }
     json_object_object_del(tree, "like");
     *out = tree;

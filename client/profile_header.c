@@ -1,9 +1,10 @@
 /*
  * The headers of a call: those of the profile, and what a caller may add to them.
  *
- * A caller's own header is anything but what libcurl must have to itself to frame the request, and what belongs to one
- * connection only: two of those that differ are how requests are smuggled past a proxy. What is wrong is said without the
- * header's value, which may be a secret.
+ * A caller's own header may be anything except those that frame the request, which are libcurl's
+ * own, and those that belong to one connection only: two that contradict each other are how
+ * requests are smuggled past a proxy. Messages never have a header's value in them, which may be a
+ * secret.
  */
 #include "profile_inner.h"
 
@@ -15,17 +16,24 @@
 
 /* ---- The caller's own ---- */
 
-/* The length of a header's name, or 0 where the line does not begin with one. */
-static size_t name_length(const char *line)
+size_t profile_header_name(const char *text)
 {
     size_t n = 0;
-    while ((unsigned char)line[n] > 0x20 && (unsigned char)line[n] < 0x7f &&
-           !strchr("()<>@,;:\\\"/[]?={}", line[n]))
+    while ((unsigned char)text[n] > 0x20 && (unsigned char)text[n] < 0x7f &&
+           !strchr("()<>@,;:\\\"/[]?={}", text[n]))
         n++;
+    return n;
+}
+
+/* The length of the name that a line begins with, or 0 if it is not "Name: value". */
+static size_t name_length(const char *line)
+{
+    size_t n = profile_header_name(line);
     return line[n] == ':' ? n : 0;
 }
 
-bool profile_header_is(const char *line, const char *name)
+/* Whether a line is the header of that name, in any case. */
+static bool is_header(const char *line, const char *name)
 {
     size_t n = strlen(name);
     return name_length(line) == n && strncasecmp(line, name, n) == 0;
@@ -34,7 +42,7 @@ bool profile_header_is(const char *line, const char *name)
 const char *profile_find_header(const char *const *lines, size_t n, const char *name)
 {
     for (size_t i = 0; i < n; i++) {
-        if (profile_header_is(lines[i], name)) {
+        if (is_header(lines[i], name)) {
             const char *value = lines[i] + strlen(name) + 1;
             return value + strspn(value, " \t");
         }
@@ -50,7 +58,7 @@ static bool is_framing(const char *line)
         "Proxy-Authorization", "Transfer-Encoding", "Upgrade",
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (profile_header_is(line, names[i]))
+        if (is_header(line, names[i]))
             return true;
     }
     return false;
@@ -120,8 +128,9 @@ int profile_headers(const struct profile *profile, const char *key, bool streame
     char line[PROFILE_MAX_KEY_BYTES + 512];
     /* Without it libcurl would label the body a form, which most servers refuse. */
     int failed = add_header("Content-Type", profile->request.content_type, add, arg);
-    if (failed == 0 && streamed && profile->request.stream_accept)
-        failed = add_header("Accept", profile->request.stream_accept, add, arg);
+    const char *accept = streamed ? profile->request.stream_accept : profile->request.accept;
+    if (failed == 0)
+        failed = add_header("Accept", accept, add, arg);
     for (size_t i = 0; failed == 0 && i < profile->n_headers; i++)
         failed = add_header(profile->headers[i].name, profile->headers[i].value, add, arg);
     if (failed < 0)

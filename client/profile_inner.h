@@ -1,10 +1,12 @@
 /*
- * What the parts of the profiles share: a profile as it is after reading, and the places ("messages[].content") by which it
- * finds something in a JSON document. All texts are borrowed from the set's tree.
+ * What the parts of the profiles share: a profile as it is after reading, and the places
+ * ("messages[].content") by which it finds something in a JSON document. All texts are borrowed
+ * from the set's tree.
  *
  *   profile.c          the set: opening, finding, closing
  *   profile_file.c     from text to a tree: JSON, and "like"
- *   profile_check.c    from a tree to struct profile: the table of keys, and what is wrong with a file
+ *   profile_check.c    from a tree to struct profile, and what is wrong with a file
+ *   profile_keys.c     the table of keys
  *   profile_place.c    places in a document
  *   profile_url.c      where a call goes
  *   profile_header.c   its headers
@@ -70,7 +72,7 @@ struct profile_length {
     int64_t unknown;
 };
 
-/* Objects that have counts which the main ones leave out: those at `at` whose member `key` is `is`. */
+/* Objects with counts that the main ones leave out: those at `at` whose member `key` is `is`. */
 struct profile_more {
     const char *at;
     const char *key;
@@ -89,13 +91,11 @@ struct profile_limit {
     const char *remaining;
     const char *reset;
     const char *period; /* its period in seconds */
-    const char *
-        state; /* RateLimit and RateLimit-Policy of the IETF's draft, in the place of all of these */
+    const char *state;  /* RateLimit and RateLimit-Policy of the IETF's draft, instead of these */
     const char *policy;
-    bool
-        reset_may_be_ms; /* a bare number as reset: seconds or milliseconds, its own limit tells which */
+    bool reset_may_be_ms; /* a reset without a unit may be seconds or milliseconds */
 };
-_Static_assert(PROFILE_MAX_ROWS == PROFILE_MAX_LIMITS, "what is told is kept by row");
+_Static_assert(PROFILE_MAX_ROWS == PROFILE_MAX_LIMITS, "what is reported is kept by row");
 
 /* What an id of a violated limit has in it: "PerDay". */
 struct profile_word_unit {
@@ -153,8 +153,10 @@ struct profile {
         const char *ask_usage;
         struct profile_words drop;
         const char *content_type;
-        const char *stream_accept; /* NULL: no Accept of its own */
-        bool output;               /* the API has output */
+        struct profile_words elsewhere;
+        const char *accept;
+        const char *stream_accept;
+        bool output; /* the API has output */
         bool streams_by_default;
         const char *tools_at; /* NULL: tools cost what they are long */
         int64_t tools_tokens;
@@ -168,7 +170,7 @@ struct profile {
     struct {
         struct profile_words has;
         struct profile_words text;
-        const char *failed_at;
+        struct profile_words failed_at;
         struct profile_words failed;
     } answer;
     struct {
@@ -227,9 +229,15 @@ struct profile {
     size_t n_limits;
 };
 
+/* ---- profile.c ---- */
+
+/* Returns RATION_ENOMEM, and says so in `why`: out of memory for "what". */
+int profile_no_memory(const char *what, char *why);
+
 /* ---- profile_file.c ---- */
 
-/* Reads profiles from text; what is wrong goes into `why`. Gives the tree, to be freed by json_object_put(). */
+/* Reads profiles from text; what is wrong goes into `why`. Gives the tree, to be freed by
+ * json_object_put(). */
 int profile_parse(const char *text, size_t n, json_object **out, char *why);
 
 /* The same from a file. */
@@ -246,32 +254,39 @@ int profile_build(const char *name, json_object *tree, struct profile *out, char
 
 /* ---- profile_piece.c ---- */
 
-/* The event's name; where the stream does not name its events, their data may. NULL: neither does. */
+/* The event's name, or the one in its data if the stream does not name its events. NULL:
+ * neither. */
 const char *profile_event_name(const char *name, json_object *event);
 
 /* ---- profile_header.c ---- */
 
-/* Whether a line is the header of that name, in any case. */
-bool profile_header_is(const char *line, const char *name);
+/* The length of the header name that `text` begins with; 0: it begins with none. */
+size_t profile_header_name(const char *text);
+
+/* ---- profile_request.c ---- */
+
+/* The characters of a text in UTF-8. */
+int64_t profile_count_characters(const char *text, size_t len);
 
 /* ---- profile_media.c ---- */
 
 /* The price of all that stands where the profile says. */
 int64_t profile_price_media(const struct profile *profile, json_object *body);
 
-/* Whether a text is data and no text, whose price is then added. */
+/* Whether a text is really data; then its price is added. */
 bool profile_price_text(const struct profile *profile, const char *text, size_t n, int64_t *tokens);
 
 /* ---- profile_period.c ---- */
 
 /*
- * Of which period (ms) a limit is that has `remaining` left and is full again in reset_ms, told within within_ms; 0: it cannot
- * be told. only_ms: the one that it may be; 0: any that limits have.
+ * The period (ms) of a limit that has `remaining` left and is full again in reset_ms, give or take
+ * within_ms; 0: it cannot be determined. only_ms: the only one that it may be; 0: any usual one.
  */
 int64_t profile_period(int64_t limit, int64_t remaining, int64_t reset_ms, int64_t within_ms,
                        int64_t only_ms);
 
-/* The same of a bare number, of seconds or milliseconds: *reset_ms gets what it is. False: neither can be believed. */
+/* The same for a reset without a unit: *reset_ms gets it in milliseconds. False: neither reading
+ * can be believed. */
 bool profile_read_bare(const struct profile_told *told, int64_t only_ms, int64_t *reset_ms,
                        int64_t *period_ms);
 
@@ -289,9 +304,6 @@ json_object *profile_first(json_object *root, const char *place);
 
 /* The first that is a text, or NULL. Borrowed. */
 const char *profile_first_text(json_object *root, const char *place);
-
-/* The first that is a whole number, 0 - RATION_MAX_COST. False: it is not. */
-bool profile_first_count(json_object *root, const char *place, int64_t *out);
 
 /* Whether `text` is one of the words, letter by letter; NULL is none of them. */
 bool profile_has_word(const struct profile_words *words, const char *text);

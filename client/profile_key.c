@@ -1,12 +1,13 @@
 /*
- * What a call proves itself with: the provider's key, or, where the profile says so, the account that its requests are
- * signed for.
+ * What a call proves itself with: the provider's key or, if the profile says so, the account that
+ * its requests are signed for.
  *
- * Keys come from files and dashboards, often with a line break at the end: blanks around a key are no part of it. A missing
- * key is said before anything is asked or charged, because the provider would say it later and in its own words; but a
- * server of the user's own may need none, so only calls that go to the provider itself must have one: to the host of the
- * profile's own URL, or, of a profile without one, to any URL that is https. A header or parameter of the caller's that
- * carries the key is a key too.
+ * Keys come from files and dashboards, often with a line break at the end: blanks around a key are
+ * not part of it. A missing key is reported before anything is asked or charged, because the
+ * provider would report it later and in its own words. But a server of the user's own may need
+ * none, so only calls that go to the provider itself must have one: to the host of the profile's
+ * own URL or, if the profile has none, to any URL that is https. A header or parameter of the
+ * caller's that carries the key is a key too.
  */
 #include "profile_inner.h"
 
@@ -54,14 +55,12 @@ static int check_key(const char *key, const char *name, char *why)
     return 0;
 }
 
-/* Gives a key that may be sent, or NULL where there is nothing but blanks. */
+/* Gives a key that may be sent, or NULL if there is nothing but blanks. */
 static int take(const char *from, const char *name, char **out, char *why)
 {
     char *key = copy_trimmed(from);
-    if (!key) {
-        snprintf(why, PROFILE_WHY_BYTES, "out of memory for the key");
-        return RATION_ENOMEM;
-    }
+    if (!key)
+        return profile_no_memory("key", why);
     int err = check_key(key, name, why);
     if (err == 0 && key[0]) {
         *out = key;
@@ -80,8 +79,11 @@ static int take_variable(const char *variable, char **out, char *why)
 
 /* ---- Signing ---- */
 
-/* "bedrock-runtime.eu-west-1.amazonaws.com" names it: the label before "amazonaws", or, of other hosts, the environment. */
-static char *find_region(const char *base)
+/*
+ * "bedrock-runtime.eu-west-1.amazonaws.com" names it: the label before "amazonaws"; for other hosts
+ * it is in the environment. Borrowed, of *len bytes; NULL if it is in neither.
+ */
+static const char *find_region(const char *base, size_t *len)
 {
     const char *host = base ? strstr(base, "://") : NULL;
     const char *amazon = host ? strstr(host + 3, ".amazonaws.") : NULL;
@@ -89,13 +91,15 @@ static char *find_region(const char *base)
         const char *label = amazon;
         while (label > host + 3 && label[-1] != '.')
             label--;
-        if (label > host + 3 && amazon - label <= MAX_REGION_BYTES)
-            return strndup(label, (size_t)(amazon - label));
+        *len = (size_t)(amazon - label);
+        if (label > host + 3 && *len <= MAX_REGION_BYTES)
+            return label;
     }
     const char *region = getenv("AWS_REGION");
     if (!region || !region[0])
         region = getenv("AWS_DEFAULT_REGION");
-    return region && region[0] && strlen(region) <= MAX_REGION_BYTES ? strdup(region) : NULL;
+    *len = region ? strlen(region) : 0;
+    return *len > 0 && *len <= MAX_REGION_BYTES ? region : NULL;
 }
 
 static int take_account(const struct profile *profile, const char *base, struct profile_key *out,
@@ -108,12 +112,15 @@ static int take_account(const struct profile *profile, const char *base, struct 
         err = take_variable(profile->sign.session, &out->session, why);
     if (err < 0 || !out->id || !out->secret)
         return err;
-    out->region = find_region(base ? base : profile->url);
-    if (out->region)
-        return 0;
-    snprintf(why, PROFILE_WHY_BYTES,
-             "the URL does not name the region that requests are signed for; set AWS_REGION");
-    return RATION_EINVALID;
+    size_t len = 0;
+    const char *region = find_region(base ? base : profile->url, &len);
+    if (!region) {
+        snprintf(why, PROFILE_WHY_BYTES,
+                 "the URL does not name the region that requests are signed for; set AWS_REGION");
+        return RATION_EINVALID;
+    }
+    out->region = strndup(region, len);
+    return out->region ? 0 : profile_no_memory("key", why);
 }
 
 static bool has_account(const struct profile_key *key)

@@ -1,15 +1,17 @@
 /*
- * What a provider lets know of its limits and waits: in headers, which come in any order, and in the body of an error.
+ * What a provider reports of its limits and waits: in headers, which come in any order, and in the
+ * body of an error.
  *
- * A wait that is told as such goes before everything. Where there is none, limits of which nothing is left say when they are
- * reset; the latest of these is the wait then. A value that cannot be read is as if it were not there: a wrong number here would
- * hold back every host, or none.
+ * An explicit wait goes before everything. Without one, the limits that have nothing left say when
+ * they are reset, and the latest of these is the wait. A value that cannot be read is ignored: a
+ * wrong number here would hold back every host, or none.
  *
- * Of which period a limit is, its profile says, or a header, or limit, remaining and reset together (profile_period.c). Where
- * none of these does, it is told with its amount alone, by which the server finds it if it can; and without that not at all:
- * what is left of a day must not be held against a minute.
+ * The period of a limit comes from its profile, from a header, or from limit, remaining and reset
+ * together (profile_period.c). If none of these has it, the limit is passed on with its amount
+ * alone, by which the server finds it if it can; without an amount it is not passed on at all: what
+ * is left of a day must not be held against a minute.
  *
- * What one header means may depend upon others, so with each one all is judged anew.
+ * What one header means may depend upon others, so each new one has all of them evaluated again.
  */
 #include "profile_inner.h"
 
@@ -40,7 +42,8 @@ static void tell_reset(struct profile_hints *hints, int64_t ms)
     hints->waits = true;
 }
 
-/* The one of that unit and period (where no period is known, of that amount), as far as there is room. */
+/* The entry for that unit and period (for that amount, if the period is not known). NULL: there is
+ * no room for another one. */
 static struct ration_seen *seen_of(struct profile_hints *hints, enum ration_unit unit,
                                    int64_t per_ms, int64_t limit)
 {
@@ -57,7 +60,8 @@ static struct ration_seen *seen_of(struct profile_hints *hints, enum ration_unit
     return seen;
 }
 
-/* Of several that speak of the same (an organization's and a project's), the one that leaves less counts. */
+/* If several limits are of the same unit and period (an organization's and a project's), the one
+ * with less left counts. */
 static void keep_seen(struct profile_hints *hints, enum ration_unit unit, int64_t per_ms,
                       int64_t limit, int64_t remaining)
 {
@@ -70,7 +74,7 @@ static void keep_seen(struct profile_hints *hints, enum ration_unit unit, int64_
 
 /* ---- Headers ---- */
 
-/* A whole number, blanks around it allowed, a fraction left out. */
+/* A whole number; blanks around it are allowed, a fraction is ignored. */
 static bool parse_amount(const char *text, int64_t *out)
 {
     int64_t n = 0;
@@ -107,7 +111,8 @@ static void read_reset(const struct profile_limit *limit, const char *value, int
     told->bare = bare;
 }
 
-/* The parameter `;key=n` of a field of the IETF's, as in "default";q=500;w=60 (of several policies, the first); false: none. */
+/* The parameter `;key=n` of a field of the IETF's draft, as in "default";q=500;w=60; if there are
+ * several policies, the first one's. False: it has none. */
 static bool read_parameter(const char *value, char key, int64_t *out)
 {
     bool quoted = false;
@@ -146,7 +151,7 @@ static void read_ietf(const char *value, bool is_policy, struct profile_told *to
     }
 }
 
-/* True where the header is one of the row's. */
+/* True if the header is one of the row's. */
 static bool note(const struct profile_limit *limit, const char *name, const char *value,
                  int64_t now_ms, struct profile_told *told)
 {
@@ -171,8 +176,9 @@ static bool note(const struct profile_limit *limit, const char *name, const char
     return true;
 }
 
-/* Where the three fit no period, the limit is one of fixed windows, or a log. What is left of such a one is all that there is
- * until it is reset: where that is within the minute, it may be held against the minute's, whatever its own period. */
+/* If the three fit no period, the limit has fixed windows, or is a log. What is left of it is then
+ * all that there is until it is reset: if that is within a minute, it may be held against a
+ * minute's limit, whatever its own period. */
 static int64_t find_period(int64_t limit, int64_t remaining, int64_t reset_ms, int64_t within_ms)
 {
     int64_t found_ms = profile_period(limit, remaining, reset_ms, within_ms, 0);
@@ -181,7 +187,7 @@ static int64_t find_period(int64_t limit, int64_t remaining, int64_t reset_ms, i
     return found_ms;
 }
 
-/* What the headers of one row say together. */
+/* Evaluates the headers of one row together. */
 static void judge(const struct profile_limit *row, const struct profile_told *told,
                   struct profile_hints *hints)
 {
@@ -189,7 +195,7 @@ static void judge(const struct profile_limit *row, const struct profile_told *to
         return;
     int64_t limit = told->limit > 0 ? told->limit - 1 : 0;
     int64_t remaining = told->remaining - 1;
-    int64_t reset_ms = told->reset_ms - 1; /* below 0: not told, or not believed */
+    int64_t reset_ms = told->reset_ms - 1; /* below 0: not reported, or not believed */
     int64_t per_ms = told->period_ms > 0 ? told->period_ms - 1 : row->per_ms;
     int64_t found_ms = 0;
     if (told->bare && !profile_read_bare(told, per_ms, &reset_ms, &found_ms))
@@ -261,7 +267,8 @@ static bool read_delay(void *arg, json_object *value)
     return true;
 }
 
-/* "GenerateRequestsPerDayPerProjectPerModel-FreeTier": its words say which limit it is. Nothing is left of that limit. */
+/* "GenerateRequestsPerDayPerProjectPerModel-FreeTier": its words say which limit it is, and
+ * nothing is left of it. */
 static bool read_violation(void *arg, json_object *value)
 {
     struct body *body = arg;

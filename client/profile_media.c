@@ -1,17 +1,16 @@
 /*
  * What pictures, documents, sounds and films in a request cost, in tokens of input.
  *
- * A profile says where they stand (request.media) and what one of each kind costs (request.image and so on). Where the data
- * is in the request, its size is read from it; where there is only a URL or the id of a file, the profile's price of an
- * unknown one holds. All of these are estimates: what the provider tells afterwards is charged.
+ * A profile says where they are (request.media) and what one of each kind costs (request.image and
+ * so on). If the data is in the request, its size is read from it; if there is only a URL or the id
+ * of a file, the profile's price for an unknown one holds. These are estimates: what the provider
+ * reports afterwards is charged.
  */
 #include "profile_inner.h"
 
 #include "media_size.h"
 
 #include <string.h>
-
-#define CHARACTERS_PER_TOKEN 4
 
 struct sum {
     const struct profile *profile;
@@ -62,7 +61,7 @@ static int64_t price_of_image(const struct profile_image *price, const struct me
     return price->most > 0 && tokens > price->most ? price->most : tokens;
 }
 
-/* `units`: pages or seconds; 0: not known, so the bytes tell. */
+/* `units`: pages or seconds; 0: not known, so they are estimated by the bytes. */
 static int64_t price_of_length(const struct profile_length *price, int64_t units, int64_t bytes)
 {
     if (units == 0 && price->bytes > 0)
@@ -90,7 +89,7 @@ static int64_t price_of(const struct profile *profile, enum media_kind kind,
         return size ? price_of_length(&profile->request.video, 0, bytes)
                     : profile->request.video.unknown;
     case MEDIA_TEXT:
-        return divide_up(bytes, CHARACTERS_PER_TOKEN);
+        return profile_tokens_of(bytes);
     case MEDIA_UNKNOWN:
         break;
     }
@@ -99,7 +98,7 @@ static int64_t price_of(const struct profile *profile, enum media_kind kind,
 
 /* ---- Data ---- */
 
-/* Of what its bytes say, what the request says, and what the place says, the first that says something. */
+/* By the bytes, else by what the request says, else by the place. */
 static enum media_kind kind_of(const struct media_size *size, const char *type,
                                enum media_kind of_place)
 {
@@ -153,7 +152,8 @@ static bool is_meant(const struct profile_media *row, json_object *element)
     return !row->key || (is && row->is && strcmp(is, row->is) == 0);
 }
 
-/* The data may be base64, a URL of data, or a URL or an id, which say nothing of the size; a text may stand there too. */
+/* The data may be base64, a URL of data, or a text; or a URL or an id, which say nothing of the
+ * size. */
 static int64_t price_of_element(const struct sum *sum, json_object *element, json_object *data)
 {
     const struct profile_media *row = sum->row;
@@ -169,7 +169,7 @@ static int64_t price_of_element(const struct sum *sum, json_object *element, jso
         return price_of(sum->profile, kind_of(NULL, type, of_place), NULL, detail);
     if (!media_is_data(text, n, &at, &of_url, &type_n) && !media_is_base64(text, n)) {
         if (media_kind_of(type) == MEDIA_TEXT)
-            return divide_up((int64_t)n, CHARACTERS_PER_TOKEN);
+            return profile_tokens_of((int64_t)n);
         return price_of(sum->profile, kind_of(NULL, type, of_place), NULL, detail);
     }
     return price_of_data(sum->profile, text, n, at, type, of_place, detail);

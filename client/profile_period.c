@@ -1,12 +1,13 @@
 /*
- * Of which period a limit is, when its headers do not say so.
+ * The period of a limit whose headers do not state it.
  *
- * A provider that refills continuously is full again after used / limit of the period: so limit, remaining and reset tell it
- * together. What is left is told as a whole number, and the reset is rounded, so that the period is between two bounds; where
- * exactly one of those that limits have is between them, or very near, it is that one. A window that begins anew at fixed times
- * tells something else by its reset, and is hardly ever taken for one of them; profile_limits.c has what becomes of those.
+ * A bucket that refills continuously is full again after used / limit of its period, so limit,
+ * remaining and reset together determine the period. The remainder is a whole number and the reset
+ * is rounded, so they only give bounds; if exactly one of the usual periods is between the bounds,
+ * or very near, it is that one. The reset of a window that begins at fixed times means something
+ * else, and hardly ever fits a usual period; profile_limits.c says what becomes of those.
  *
- * Nothing was used, or the reset is 0: nothing can be told, and little would be learned.
+ * If nothing was used, or the reset is 0, nothing can be determined, and little would be learned.
  */
 #include "profile_inner.h"
 
@@ -20,7 +21,7 @@ int64_t profile_period(int64_t limit, int64_t remaining, int64_t reset_ms, int64
     double used = (double)limit - (double)remaining;
     if (used < 1 || reset_ms <= 0)
         return 0;
-    /* What was used is up to one less than what is missing; but this call itself is at least one. */
+    /* The use is up to one less than what is missing; but this call itself is at least one. */
     double least = (double)(reset_ms - within_ms) * (double)limit / used * (1 - MARGIN);
     double known = used > 2 ? used - 1 : 1;
     double most = (double)(reset_ms + within_ms) * (double)limit / known * (1 + MARGIN);
@@ -55,7 +56,7 @@ bool profile_read_bare(const struct profile_told *told, int64_t only_ms, int64_t
         as_ms = profile_period(limit, remaining, n, 1, only_ms);
     }
     if (!as_seconds == !as_ms) {
-        /* A reset is not further away than the period, where that was told. */
+        /* A reset is not further away than the period, if that was reported. */
         int64_t longest = told->period_ms > 0 ? told->period_ms - 1 : 0;
         as_seconds = n * 1000 <= longest ? longest : 0;
         as_ms = !as_seconds && n <= longest ? longest : 0;

@@ -8,8 +8,12 @@
  */
 #include "profile_inner.h"
 
+#include "grow.h"
+
 #include <stdlib.h>
 #include <string.h>
+
+#define MAX_TEXT_BYTES INT32_MAX /* as a text of json-c */
 
 const char *profile_event_name(const char *name, json_object *event)
 {
@@ -26,19 +30,13 @@ struct texts {
     const char *key; /* the last member of the place that is visited */
     const char *only;
     size_t n;
-    char *joined;
-    size_t len;
+    struct grow joined;
 };
 
+/* A text for which there is no room is left out. */
 static void join(struct texts *texts, const char *text)
 {
-    size_t more = strlen(text);
-    char *grown = realloc(texts->joined, texts->len + more + 1);
-    if (!grown)
-        return;
-    memcpy(grown + texts->len, text, more + 1);
-    texts->joined = grown;
-    texts->len += more;
+    (void)grow_add(&texts->joined, text, strlen(text));
 }
 
 static bool add_text(void *arg, json_object *value)
@@ -95,16 +93,18 @@ static const char *text_at(const struct profile *profile, const struct profile_w
                            json_object *root)
 {
     struct texts texts = {.profile = profile};
+    grow_init(&texts.joined, MAX_TEXT_BYTES);
     for (size_t i = 0; i < places->n; i++) {
         if (profile->stream.not_text)
             visit_holders(&texts, root, places->at[i]);
         else
             profile_visit(root, places->at[i], add_text, &texts);
     }
-    if (!texts.joined)
+    char *joined = grow_take(&texts.joined);
+    if (!joined)
         return texts.only;
-    json_object_set_userdata(root, texts.joined, free_joined);
-    return texts.joined;
+    json_object_set_userdata(root, joined, free_joined);
+    return joined;
 }
 
 static bool is_among(const struct profile_words *names, const char *name, json_object *event)
@@ -131,23 +131,13 @@ struct generated {
     int64_t characters;
 };
 
-/* Code points of UTF-8: every byte counts that does not continue one. */
-static int64_t count_characters(json_object *string)
-{
-    const char *text = json_object_get_string(string);
-    int len = json_object_get_string_len(string);
-    int64_t n = 0;
-    for (int i = 0; i < len; i++)
-        n += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return n;
-}
-
 /* Goes no deeper than the parser let the event be. */
 static bool count_generated(void *arg, json_object *value)
 {
     struct generated *generated = arg;
     if (json_object_is_type(value, json_type_string)) {
-        generated->characters += count_characters(value);
+        generated->characters += profile_count_characters(
+            json_object_get_string(value), (size_t)json_object_get_string_len(value));
     } else if (json_object_is_type(value, json_type_array)) {
         for (size_t i = 0; i < json_object_array_length(value); i++)
             count_generated(generated, json_object_array_get_idx(value, i));

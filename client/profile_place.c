@@ -1,7 +1,8 @@
 /*
- * Places in a JSON document: "choices[].delta.content" is the member "choices", of which each element has a member "delta",
- * which has a member "content". A place that leads nowhere in a document is no error: providers leave out what they have
- * nothing to say about, and an answer is bytes from outside.
+ * Places in a JSON document: "choices[].delta.content" is the member "choices", of which each
+ * element has a member "delta", which has a member "content". A place that leads nowhere in a
+ * document is no error: providers leave out what they have nothing to say about, and an answer is
+ * bytes from outside.
  */
 #include "profile_inner.h"
 
@@ -88,18 +89,6 @@ const char *profile_first_text(json_object *root, const char *place)
     const char *text = NULL;
     walk(root, place, keep_text, &text);
     return text;
-}
-
-bool profile_first_count(json_object *root, const char *place, int64_t *out)
-{
-    json_object *value = profile_first(root, place);
-    if (!json_object_is_type(value, json_type_int))
-        return false;
-    int64_t n = json_object_get_int64(value);
-    if (n < 0 || n > RATION_MAX_COST)
-        return false;
-    *out = n;
-    return true;
 }
 
 bool profile_has_word(const struct profile_words *words, const char *text)

@@ -1,16 +1,19 @@
 /*
- * What a request says of itself: whether it wants a stream, how long its prompt is, and the most that it may answer.
+ * What a request says of itself: whether it wants a stream, how long its prompt is, and the most
+ * that it may answer.
  *
- * With no better knowledge a call is estimated at a quarter of its prompt's characters, rounded up, plus the most that it may
- * answer, of each choice. Without either, a model may answer up to its own limit, which no request says, so the profile has a
- * guess. What is no number of tokens ("100", -1, 0) is as if it were not set: a body that the provider will not like is the
- * provider's to refuse.
+ * With no better knowledge a call is estimated at a quarter of its prompt's characters, rounded up,
+ * plus the most that it may answer, of each choice. Without a
+ * maximum a model may answer up to its own limit, which no request states, so the profile has a
+ * guess. A maximum that is not a number of tokens ("100", -1, 0) is ignored: it is left to the
+ * provider to refuse such a body.
  *
- * What is sent is the caller's own text; the tree that is read here is for the estimate only.
+ * The caller's own text is sent; the tree that is read here serves the estimate only.
  */
 #include "profile_inner.h"
 
 #include "json_text.h"
+#include "parse.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +22,8 @@
 #define CHARACTERS_PER_TOKEN 4
 #define MAX_DEPTH            1000
 
-/* Code points of UTF-8: every byte counts that does not continue one. */
-static int64_t count_characters(const char *text, size_t len)
+/* Counts the bytes of UTF-8 that do not continue a character. */
+int64_t profile_count_characters(const char *text, size_t len)
 {
     int64_t n = 0;
     for (size_t i = 0; i < len; i++)
@@ -28,11 +31,16 @@ static int64_t count_characters(const char *text, size_t len)
     return n;
 }
 
+int64_t profile_tokens_of(int64_t characters)
+{
+    return (characters + CHARACTERS_PER_TOKEN - 1) / CHARACTERS_PER_TOKEN;
+}
+
 /* What a prompt comes to so far. */
 struct prompt {
     const struct profile *profile;
     int64_t characters;
-    int64_t tokens; /* of what is no text */
+    int64_t tokens; /* of all that is not text */
 };
 
 static bool add_text(void *arg, json_object *value)
@@ -43,14 +51,14 @@ static bool add_text(void *arg, json_object *value)
     const char *text = json_object_get_string(value);
     size_t n = (size_t)json_object_get_string_len(value);
     if (!profile_price_text(prompt->profile, text, n, &prompt->tokens))
-        prompt->characters += count_characters(text, n);
+        prompt->characters += profile_count_characters(text, n);
     return true;
 }
 
 /* As JSON is written: with its quotes and escapes. */
 static int64_t count_quoted(const char *text, size_t len)
 {
-    int64_t n = count_characters(text, len) + 2;
+    int64_t n = profile_count_characters(text, len) + 2;
     for (size_t i = 0; i < len; i++) {
         if (strchr("\"\\\n\r\t\b\f", text[i]) && text[i])
             n++;
@@ -60,7 +68,8 @@ static int64_t count_quoted(const char *text, size_t len)
     return n;
 }
 
-/* Tools and their like reach the model much as they are written, except for data in them. Goes as deep as the body does. */
+/* Tools and their like reach the model much as they are written, except for data in them. Goes as
+ * deep as the body does. */
 static bool add_json(void *arg, json_object *value)
 {
     struct prompt *prompt = arg;
@@ -99,7 +108,7 @@ static int64_t count_prompt(const struct profile *profile, json_object *body)
     prompt.tokens += profile_price_media(profile, body);
     if (profile->request.tools_at && profile_first(body, profile->request.tools_at))
         prompt.tokens += profile->request.tools_tokens;
-    return prompt.tokens + (prompt.characters + CHARACTERS_PER_TOKEN - 1) / CHARACTERS_PER_TOKEN;
+    return prompt.tokens + profile_tokens_of(prompt.characters);
 }
 
 /* A number above zero, whole or not. */
@@ -158,6 +167,9 @@ int profile_read_request(const struct profile *profile, json_object *body,
     out->streamed = profile_wants_stream(profile, body);
     out->input_tokens = input > RATION_MAX_COST ? RATION_MAX_COST : input;
     out->most_output = times(most, choices);
+    out->elsewhere = false;
+    for (size_t i = 0; i < profile->request.elsewhere.n && !out->elsewhere; i++)
+        out->elsewhere = profile_first(body, profile->request.elsewhere.at[i]) != NULL;
     if (profile->request.output && most == 0)
         most = profile->request.default_output;
     out->output_tokens = times(most, choices);
@@ -171,8 +183,9 @@ static int64_t stated(int64_t n)
 }
 
 /*
- * A caller that states only the sum has said all: the server charges it to either part until the report. Where output does not
- * count as tokens, or there is none, the sum is stated as well, because the server would make it of both parts.
+ * A caller that states only the sum has said all: the server charges it to either part until the
+ * report. If output does not count as tokens, or there is none, the sum is stated as well, because
+ * the server would add up both parts.
  */
 void profile_estimate(const struct profile *profile, const struct profile_request *request,
                       struct ration_amounts *estimate)
@@ -192,21 +205,19 @@ void profile_estimate(const struct profile *profile, const struct profile_reques
 static bool is_blank(const char *text, size_t n)
 {
     size_t i = 0;
-    while (i < n && text[i] && strchr(" \t\r\n", text[i]))
+    while (i < n && parse_is_space(text[i]))
         i++;
     return i == n;
 }
 
 int profile_parse_body(const char *text, size_t n, json_object **out, char *why)
 {
-    bool marked = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0;
-    text += marked ? 3 : 0;
-    n -= marked ? 3 : 0;
+    size_t mark = parse_mark_bytes(text, n);
+    text += mark;
+    n -= mark;
     json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
-    if (!tokener) {
-        snprintf(why, PROFILE_WHY_BYTES, "out of memory for the body");
-        return RATION_ENOMEM;
-    }
+    if (!tokener)
+        return profile_no_memory("body", why);
     json_object *body = json_tokener_parse_ex(tokener, text, (int)n);
     enum json_tokener_error parsed = json_tokener_get_error(tokener);
     json_tokener_free(tokener);
@@ -219,10 +230,8 @@ int profile_parse_body(const char *text, size_t n, json_object **out, char *why)
     bool no_memory =
         parsed == json_tokener_success && !body && !(null && is_blank(text, (size_t)(null - text)));
     json_object_put(body);
-    if (no_memory) {
-        snprintf(why, PROFILE_WHY_BYTES, "out of memory for the body");
-        return RATION_ENOMEM;
-    }
+    if (no_memory)
+        return profile_no_memory("body", why);
     const char *what = json_tokener_error_desc(parsed);
     if (parsed == json_tokener_success)
         what = "it is another value";
@@ -266,7 +275,7 @@ bool profile_refuses_usage(const struct profile *profile, int http_status, const
     const char *place = profile->request.ask_usage;
     if (!place || !body || (http_status != 400 && http_status != 422))
         return false;
-    /* Its name stands in a message, in "param" or in a list of where the error is, by the server's taste. */
+    /* Servers name it in the message, in "param", or in a list of where the error is. */
     size_t len = strcspn(place, ".[");
     snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1), place);
     return strstr(body, name) != NULL;

@@ -1,21 +1,24 @@
 /*
  * Where a call goes.
  *
- * Users give base URLs as other clients of the same provider want them, and those differ in how much of the path they want
- * there: nothing, "/v1", a path of their own with a version in it ("/api/paas/v4"), or all of it. One rule reads them all;
- * the first that applies rules:
+ * Users give base URLs as other clients of the same provider want them, and those differ in how
+ * much of the path they want there: nothing, "/v1", a path of their own with a version in it
+ * ("/api/paas/v4"), or all of it. One rule reads them all; the first that applies rules:
  *
- *   1. What the base ends with and the path begins with, in whole segments, is there once. That may be all of the path, and
- *      {model} is any segment ("/openai/deployments/gpt-4o").
- *   2. A base that ends with all of the path behind its version ("/chat/completions") is taken as it is.
- *   3. A version in the base (v1, v4, v1beta) takes the place of the path's own: what stands behind that one is appended. It
- *      must be the last segment, except in profiles of "versioned_base", where it may stand anywhere, because clients of
- *      those have the version in the base ("/v1beta/openai"). A profile may have another path for such bases.
+ *   1. What the base ends with and the path begins with, in whole segments, is there once. That may
+ *      be all of the path, and {model} is any segment ("/openai/deployments/gpt-4o").
+ *   2. A base that ends with all of the path behind its version ("/chat/completions") is taken as
+ *      it is.
+ *   3. A version in the base (v1, v4, v1beta) takes the place of the path's own: what stands behind
+ *      that one is appended. It must be the last segment, except in profiles of "versioned_base",
+ *      where it may stand anywhere, because clients of those have the version in the base
+ *      ("/v1beta/openai"). A profile may have another path for such bases.
  *   4. Else all of the path is appended.
  *
- * Queries are merged: the caller's parameters, those of the base, those of the path; one that is named earlier in that list
- * leaves out those of the same name in the later ones. The model becomes part of a URL where the profile says so, byte by
- * byte, so that no name of a model can lead to another path or query.
+ * Queries are merged: the caller's parameters, those of the base, those of the path; a
+ * parameter that is in an earlier one of these is left out of the later ones. If the profile says
+ * so, the model becomes part of the URL, encoded byte by byte, so that no name of a model can lead
+ * to another path or query.
  */
 #include "profile_inner.h"
 
@@ -25,7 +28,7 @@
 #define MODEL        "{model}"
 #define MAX_SEGMENTS 16
 
-/* What is wrong (a profile or a URL), and the rest of the sentence. */
+/* `what` is the profile or URL that is wrong, `words` the rest of the sentence. */
 static int wrong(char *why, const char *what, const char *words)
 {
     snprintf(why, PROFILE_WHY_BYTES, "%.120s %s", what, words);
@@ -76,7 +79,7 @@ struct segments {
     size_t n;
 };
 
-/* Of more than MAX_SEGMENTS the last ones. */
+/* The last MAX_SEGMENTS, if there are more. */
 static struct segments split(const char *path, size_t len)
 {
     struct segments s = {.n = 0};
@@ -138,7 +141,7 @@ static bool is_version(const char *text, size_t len)
     return i == len;
 }
 
-/* Behind which of its segments a version stands in the path: 0: it has none. */
+/* The number of segments up to and including the version; 0: the path has none. */
 static size_t behind_version(const struct segments *s)
 {
     for (size_t i = 0; i < s->n; i++) {
@@ -234,7 +237,7 @@ static void put_query(struct line *line, char *sign, const char *query, const ch
     }
 }
 
-bool profile_query_is_good(const char *query)
+static bool query_is_good(const char *query)
 {
     for (const char *s = query; *s; s++) {
         if ((unsigned char)*s <= 0x20 || (unsigned char)*s >= 0x7f || *s == '#')
@@ -306,8 +309,8 @@ static int put_path(struct line *line, const struct profile *profile, const char
     return 0;
 }
 
-int profile_url_with_query(const struct profile *profile, const char *base, const char *model,
-                           const char *query, json_object *body, char *buf, size_t cap, char *why)
+int profile_url(const struct profile *profile, const char *base, const char *model,
+                const char *query, json_object *body, char *buf, size_t cap, char *why)
 {
     bool streamed = profile_wants_stream(profile, body);
     if (streamed && !profile->streams)
@@ -317,7 +320,7 @@ int profile_url_with_query(const struct profile *profile, const char *base, cons
     int err = check_base(profile, base, why);
     if (err < 0)
         return err;
-    if (query && !profile_query_is_good(query))
+    if (query && !query_is_good(query))
         return wrong(why, "the query",
                      "has a blank, a control character, a # or a byte that is no ASCII; write such "
                      "bytes as %20");
@@ -343,10 +346,4 @@ int profile_url_with_query(const struct profile *profile, const char *base, cons
     if (line.n >= cap)
         return wrong(why, profile->name, "makes too long a URL; state a shorter base URL or model");
     return 0;
-}
-
-int profile_url(const struct profile *profile, const char *base, const char *model,
-                json_object *body, char *buf, size_t cap, char *why)
-{
-    return profile_url_with_query(profile, base, model, NULL, body, buf, cap, why);
 }

@@ -183,7 +183,7 @@ static void add_up(const struct profile *profile, struct profile_usage *usage)
     if (usage->input_known && profile->usage.absent_is_zero)
         usage->output_known = true;
     usage->input = at_most(usage->input + usage->more_input, RATION_MAX_COST);
-    usage->output = at_most(usage->output + usage->more_output, RATION_MAX_COST - usage->input);
+    usage->output = at_most(usage->output + usage->more_output, RATION_MAX_COST);
     int64_t parts = usage->input + usage->output;
     usage->total = total > parts ? total : parts;
     usage->known = usage->input_known && usage->output_known && usage->total > 0;

@@ -1,12 +1,14 @@
 /*
  * Builds replies under hiredis' parser, within bounds, and reads fields out of them.
  *
- * Normal path: bytes are fed, the parser calls the create functions from the outside in, each hangs its object into its
- * parent, and the whole comes out of reply_reader_next(). A create function that returns NULL stops the parser, which then
- * frees what was begun through free_object(). Whether that was the bound or the memory is noted in the reader.
+ * Normal path: bytes are fed, the parser calls the create functions from the outside in, each hangs
+ * its object into its parent, and the whole comes out of reply_reader_next(). A create function
+ * that returns NULL stops the parser, which then frees what was begun through free_object().
+ * Whether that was the bound or the memory is noted in the reader.
  *
- * The parser's objects differ between hiredis 0.14 and 1.x: the size of an array changed its type and RESP3 brought two
- * more kinds. The latter never come over a connection that did not say HELLO 3, but a peer can send anything.
+ * The parser's objects differ between hiredis 0.14 and 1.x: the size of an array changed its type
+ * and RESP3 brought two more kinds. The latter never come over a connection that did not say HELLO
+ * 3, but a peer can send anything.
  */
 #include "reply.h"
 
@@ -171,7 +173,8 @@ struct reply_reader *reply_reader_new(void)
         return NULL;
     }
     reader->parser->privdata = reader;
-    /* Otherwise an emptied buffer is replaced by a smaller one, and 0.14 asserts that this succeeds. */
+    /* Otherwise an emptied buffer is replaced by a smaller one, and 0.14 asserts that this
+     * succeeds. */
     reader->parser->maxbuf = 0;
     return reader;
 }

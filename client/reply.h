@@ -1,9 +1,10 @@
 /*
  * Replies: hiredis' stream parser with our own reply objects.
  *
- * Only the parser of hiredis is used, and it is told how to build replies, because its own way trusts the peer: it
- * allocates as many elements as the peer announces, and in 0.14.1 aborts when that fails. Here a reply has a bound on its
- * bytes and elements, and whatever is beyond becomes RATION_EPROTOCOL. Nothing of hiredis leaves reply.c.
+ * Only the parser of hiredis is used, and it is told how to build replies, because its own way
+ * trusts the peer: it allocates as many elements as the peer announces, and in 0.14.1 aborts when
+ * that fails. Here a reply has a bound on its bytes and elements, and whatever is beyond becomes
+ * RATION_EPROTOCOL. Nothing of hiredis leaves reply.c.
  */
 #ifndef RATION_REPLY_H
 #define RATION_REPLY_H
@@ -12,8 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REPLY_MAX_BYTES                                                                            \
-    (4u << 20) /* of one reply on the wire: an audit of some ten thousand pools */
+#define REPLY_MAX_BYTES (4u << 20) /* of one reply: an audit of some ten thousand pools */
 #define REPLY_MAX_ITEMS (1u << 18) /* elements of one reply, all levels together */
 
 enum reply_type { REPLY_NIL, REPLY_STATUS, REPLY_STRING, REPLY_ERROR, REPLY_INTEGER, REPLY_ARRAY };
@@ -34,19 +34,23 @@ struct reply_reader;
 struct reply_reader *reply_reader_new(void); /* NULL: out of memory */
 void reply_reader_free(struct reply_reader *reader);
 
-/* Takes in bytes. 0, RATION_ENOMEM or RATION_EPROTOCOL; after an error the connection is of no more use. */
+/* Takes in bytes. 0, RATION_ENOMEM or RATION_EPROTOCOL; after an error the connection is of no more
+ * use. */
 int reply_reader_feed(struct reply_reader *reader, const char *buf, size_t len);
 
-/* Gives the next whole reply, to be freed by reply_free(), or NULL while it is still incomplete. Errors as above. */
+/* Gives the next whole reply, to be freed by reply_free(), or NULL while it is still incomplete.
+ * Errors as above. */
 int reply_reader_next(struct reply_reader *reader, struct reply **out);
 
 /* True when bytes of a reply that nobody asked for are left over. */
 bool reply_reader_has_rest(const struct reply_reader *reader);
 
-/* Reading named fields out of a flat name, value array. Unknown names are passed over; the first of a name counts. */
+/* Reading named fields out of a flat name, value array. Unknown names are passed over; the first of
+ * a name counts. */
 const struct reply *reply_field(const struct reply *map, const char *name);
 
-/* These give 0, or RATION_EPROTOCOL where the field is missing, of another type, too long, or not printable ASCII. */
+/* These return 0, or RATION_EPROTOCOL if the field is missing, of another type, too long, or not
+ * printable ASCII. */
 int reply_field_string(const struct reply *map, const char *name, char *out, size_t size);
 int reply_field_integer(const struct reply *map, const char *name, int64_t *out);
 

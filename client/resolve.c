@@ -1,11 +1,13 @@
 /*
- * getaddrinfo() has no deadline: with a DNS server that does not answer it blocks for tens of seconds, which would break
- * the promise that no call blocks longer than it was told. So names (not IP addresses) are looked up in a thread of their
- * own, and the caller waits for it as long as it has time.
+ * getaddrinfo() has no deadline: with a DNS server that does not answer it blocks for tens of
+ * seconds, which would break the promise that no call blocks longer than it was told. So names (not
+ * IP addresses) are looked up in a thread of their own, and the caller waits for it as long as it
+ * has time.
  *
- * Normal path: caller and thread share one struct lookup; the thread fills it and signals; the caller takes the result.
- * Failure: the caller's deadline passes first. It lets go of the struct and the thread, once getaddrinfo() returns, frees
- * both the struct and what it found. Whoever lets go last frees: that is what `holders` counts.
+ * Normal path: caller and thread share one struct lookup; the thread fills it and signals; the
+ * caller takes the result. Failure: the caller's deadline passes first. It lets go of the struct
+ * and the thread, once getaddrinfo() returns, frees both the struct and what it found. Whoever lets
+ * go last frees: that is what `holders` counts.
  */
 #include "resolve.h"
 

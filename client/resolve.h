@@ -8,7 +8,8 @@
 
 /*
  * Gives the addresses of `host`, to be freed by freeaddrinfo(). An IP address is answered at once.
- * Errors: RATION_ENOMEM, RATION_ETIMEOUT, or RATION_ECONNECT with *why set to words that live for ever.
+ * Errors: RATION_ENOMEM, RATION_ETIMEOUT, or RATION_ECONNECT with *why set to words that live for
+ * ever.
  */
 int resolve(const char *host, uint16_t port, int64_t deadline_ms, struct addrinfo **out,
             const char **why);

@@ -1,14 +1,16 @@
 /*
  * The retry table.
  *
- * A wait that the provider told rules where it is longer than the computed one: waiting less only makes more 429s. So it gets
- * no jitter and no maximum; where it ends after the call's deadline there is no point in waiting at all. Where it is shorter,
- * the computed one stands: some say 0, or a moment that has passed, with every error, and all tries would be over in
- * milliseconds. What is computed in the exponential way gets jitter, so that the hosts which were refused together do not
- * come back together; what is computed in the linear way is spread by the time-outs and connections themselves.
+ * A wait from the provider rules if it is longer than the computed one: waiting less only makes
+ * more 429s. So it gets no jitter and no maximum; if it ends after the call's deadline there is no
+ * point in waiting at all. If it is shorter, the computed one stands: some providers say 0, or a
+ * moment that has passed, with every error, and all tries would be over in milliseconds. What is
+ * computed in the exponential way gets jitter, so that the hosts which were refused together do not
+ * come back together; what is computed in the linear way is spread by the time-outs and connections
+ * themselves.
  *
- * Whether there is another try is the provider's word first, if it says so. But a quota that is used up is never asked again,
- * and a class that its caller has switched off stays off.
+ * If the provider says whether to try again, that is obeyed. But a quota that is used up is never
+ * asked again, and a class that the caller has switched off stays off.
  */
 #include "retry.h"
 
@@ -91,7 +93,8 @@ static const char *why_never(const struct retry_case *c)
     return NULL;
 }
 
-/* A refusal is in nobody's classes; it gets here by the provider's word only. */
+/* No caller can ask for refusals to be retried; one gets here only if the provider says to
+ * retry. */
 static bool is_wanted(const struct ration_retry *retry, int outcome)
 {
     return outcome == RATION_REFUSED || retry->classes & 1u << outcome;

@@ -1,6 +1,6 @@
 /*
- * Whether to try again, and when. Pure: no clock, no handle; what is random comes in as a number. The table that this
- * keeps is in ration.h, at struct ration_retry.
+ * Whether to try again, and when. Pure: no clock, no handle; what is random comes in as a number.
+ * The table that this keeps is in ration.h, at struct ration_retry.
  */
 #ifndef RATION_RETRY_H
 #define RATION_RETRY_H
@@ -28,10 +28,10 @@ struct retry_case {
 
 struct retry_plan {
     bool again;
-    /* Before the next try. Where there is none, how long a caller had better wait: as the provider told, if it told more than
-     * 0, else as computed; 0: no wait will help, or nothing is known. */
+    /* Before the next try. If there is none, how long a caller had better wait: as the provider
+     * says, if it says more than 0, else as computed; 0: no wait will help, or nothing is known. */
     int64_t wait_ms;
-    const char *why; /* where there is no next try; lives for ever */
+    const char *why; /* there is no next try; lives for ever */
 };
 
 void retry_decide(const struct ration_retry *retry, const struct retry_case *c,

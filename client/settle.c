@@ -1,6 +1,7 @@
 /*
- * Settling: REPORT and CANCEL. Both are known by their reservation's id, so a repetition after a broken connection changes
- * nothing; it is then answered "duplicate" although it was this very call that settled.
+ * Settling: REPORT and CANCEL. Both are known by their reservation's id, so a repetition after a
+ * broken connection changes nothing; it is then answered "duplicate" although it was this very call
+ * that settled.
  */
 #include "handle.h"
 
@@ -45,19 +46,6 @@ static int exchange_settled(ration *r, struct command *cmd, const char *verb,
     return RATION_OK;
 }
 
-/* A word of the wire: printable, without space. */
-static bool is_word(const char *text)
-{
-    size_t len = strnlen(text, RATION_MAX_REASON_BYTES + 1);
-    if (len < 1 || len > RATION_MAX_REASON_BYTES)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] <= ' ' || text[i] > '~')
-            return false;
-    }
-    return true;
-}
-
 static bool seen_is_valid(const struct ration_seen *seen)
 {
     return (unsigned)seen->unit < RATION_UNIT_COUNT && seen->per_ms >= 0 && seen->limit >= 0 &&
@@ -71,7 +59,7 @@ static int check_report(ration *r, const struct ration_report_options *options)
                            options->http_status);
     if (options->retry_after_ms < 0)
         return handle_fail(r, RATION_EINVALID, "retry_after_ms is below zero");
-    if (options->exhausted && !is_word(options->exhausted))
+    if (options->exhausted && !id_reason_is_valid(options->exhausted))
         return handle_fail(r, RATION_EINVALID,
                            "exhausted must be 1 - %d printable characters without space",
                            RATION_MAX_REASON_BYTES);
@@ -135,9 +123,9 @@ static int make_report(ration *r, struct command *cmd, const char *id,
         return err;
     command_init(cmd, "REPORT");
     command_arg(cmd, id);
-    if (used && command_amounts(cmd, used, false) < 0)
-        return handle_fail(r, RATION_EINVALID, "an amount is neither 1 - %lld nor RATION_ZERO",
-                           (long long)RATION_MAX_COST);
+    err = handle_add_amounts(r, cmd, used, false);
+    if (err < 0)
+        return err;
     add_options(cmd, options);
     return 0;
 }

@@ -6,9 +6,10 @@
 
 #include "handle.h"
 
-#define CHARACTERS_PER_TOKEN 4
-#define WINDOW_TOKENS        2000000 /* no model reads or writes more in one call */
-#define TENFOLD              10 /* of what a request says: what a provider says beyond that cannot be */
+#define WINDOW_TOKENS 2000000 /* no model reads or writes more in one call */
+#define TENFOLD       10   /* of what a request says: what a provider says beyond that cannot be */
+#define LEAST_OUTPUT  1000 /* that can be: some servers take a very small maximum for none */
+#define LEAST_INPUT   100000 /* the same: what a server puts before every prompt is in no request */
 
 static int64_t stated(int64_t n)
 {
@@ -31,15 +32,18 @@ static bool bound(int64_t *n, int64_t most)
 }
 
 /*
- * A provider that says 10^12 tokens would put a tenant into debt for weeks. A request cannot have more input than its window or,
- * with room for what its bytes are worth, ten tokens a byte; nor more output than ten times what it said is the most.
+ * A provider that says 10^12 tokens would put a tenant into debt for weeks. A request cannot have more input than ten tokens for
+ * each of its bytes, or, where it names what stands elsewhere, than its window; nor more output than ten times what it said is
+ * the most.
  */
 static bool bound_usage(const struct upstream_answer *answer, struct profile_usage *usage)
 {
-    int64_t most_input = larger(WINDOW_TOKENS, (int64_t)answer->request_bytes * TENFOLD);
+    int64_t by_bytes = larger((int64_t)answer->request_bytes * TENFOLD, LEAST_INPUT);
+    int64_t most_input =
+        (answer->elsewhere ? larger(WINDOW_TOKENS, by_bytes) : by_bytes) + usage->more_input;
     int64_t most_output = WINDOW_TOKENS;
     if (answer->most_output > 0 && answer->most_output < WINDOW_TOKENS / TENFOLD)
-        most_output = answer->most_output * TENFOLD + usage->more_output;
+        most_output = larger(answer->most_output * TENFOLD, LEAST_OUTPUT) + usage->more_output;
     bool bounded = bound(&usage->input, most_input);
     bounded |= bound(&usage->output, most_output);
     bounded |= bound(&usage->total, most_input + most_output);
@@ -78,8 +82,9 @@ static void use_told(const struct profile *profile, struct profile_usage *usage,
     if (usage->input_known) {
         usage->output = larger(estimate->output_tokens, 0);
         profile_count(profile, usage, &out->used);
-        out->used.output_tokens = 0; /* as estimated */
+        out->used.output_tokens = estimate->output_tokens;
     } else {
+        out->used.input_tokens = estimate->input_tokens;
         out->used.output_tokens = stated(usage->output);
         out->used.tokens = stated(larger(larger(estimate->input_tokens, 0) + usage->output * weight,
                                          larger(estimate->tokens, 0)));
@@ -88,27 +93,29 @@ static void use_told(const struct profile *profile, struct profile_usage *usage,
 
 /*
  * As far as it is known. The input may have been told at the start of a stream; where it was not, PARTIAL charges its
- * estimate. The output is what was told or, if that is more, what everything that was generated amounts to.
+ * estimate. The output is what was told at the end or, before that, what everything that was generated amounts to, if that is
+ * more. A total without parts is the least of both together.
  */
 static void use_part(const struct profile *profile, const struct upstream_answer *answer,
                      struct profile_usage *usage, struct settlement *out)
 {
-    int64_t generated = (answer->generated + CHARACTERS_PER_TOKEN - 1) / CHARACTERS_PER_TOKEN;
+    int64_t generated = profile_tokens_of(answer->generated);
     out->report.partial = 1;
-    usage->output = larger(usage->output, generated);
+    if (!answer->complete || usage->output == 0)
+        usage->output = larger(usage->output, generated);
+    out->used_told = usage->input > 0 || usage->output > 0 || usage->total > 0;
     if (usage->input > 0) {
         profile_count(profile, usage, &out->used);
-        out->used_told = true;
-    } else if (usage->output > 0) {
-        out->used.output_tokens = stated(usage->output);
-        out->used_told = true;
+        return;
     }
+    if (usage->output > 0)
+        out->used.output_tokens = stated(usage->output);
+    if (usage->total > usage->output)
+        out->used.tokens = stated(usage->total);
 }
 
-static void settle_error(const struct upstream_answer *answer,
-                         const struct ration_amounts *estimate, struct settlement *out)
+static void report_error(const struct upstream_answer *answer, struct settlement *out)
 {
-    use_nothing(estimate, out);
     if (answer->error_status != 0)
         out->report.http_status = answer->error_status;
     if (answer->hints.waits)
@@ -121,7 +128,7 @@ static void settle_error(const struct upstream_answer *answer,
 static bool is_refusal(const struct upstream_answer *answer)
 {
     return answer->error_status != 0 && answer->outcome != PROFILE_FAILED &&
-           answer->generated == 0 && !answer->usage.known;
+           answer->generated == 0 && answer->usage.total == 0;
 }
 
 static void settle_sent(const struct profile *profile, const struct upstream_answer *answer,
@@ -129,14 +136,10 @@ static void settle_sent(const struct profile *profile, const struct upstream_ans
 {
     struct profile_usage usage = answer->usage;
     out->doubted = bound_usage(answer, &usage);
-    if (answer->error_status != 0) {
-        out->report.http_status = answer->error_status;
-        if (answer->hints.waits)
-            out->report.retry_after_ms = answer->hints.retry_after_ms;
-        if (answer->outcome == PROFILE_EXHAUSTED && answer->reason[0])
-            out->report.exhausted = answer->reason;
-    }
-    if (answer->streamed && !(answer->complete && usage.known))
+    bool total_alone = usage.total > 0 && !usage.input_known && !usage.output_known;
+    if (answer->error_status != 0)
+        report_error(answer, out);
+    if (answer->streamed && !(answer->complete && (usage.known || total_alone)))
         use_part(profile, answer, &usage, out);
     else
         use_told(profile, &usage, estimate, out);
@@ -155,10 +158,12 @@ void settlement_of(const struct profile *profile, const struct upstream_answer *
     out->report.http_status = answer->status;
     out->report.seen = answer->hints.seen;
     out->report.n_seen = answer->hints.n_seen;
-    if ((answer->status != 0 && answer->status / 100 != 2) || is_refusal(answer))
-        settle_error(answer, estimate, out);
-    else
+    if ((answer->status != 0 && answer->status / 100 != 2) || is_refusal(answer)) {
+        use_nothing(estimate, out);
+        report_error(answer, out);
+    } else {
         settle_sent(profile, answer, estimate, out);
+    }
 }
 
 /* ---- Sending ---- */

@@ -7,7 +7,7 @@
  *     an error answer                           REPORT with no tokens, its STATUS, RETRY_AFTER and EXHAUSTED: the request
  *                                               counts, its tokens do not
  *     a 2xx whose error names a class           the same with the STATUS that the class amounts to; once something was
- *                                               generated, as a stream that broke off
+ *                                               generated, or said to be used, as a stream that broke off
  *     sent, and no whole answer came            REPORT FAILED without amounts: the provider may have counted it all, so
  *                                               the estimate stands
  *     a 2xx that is no answer                   the same, or with what it says it used

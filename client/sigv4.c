@@ -1,23 +1,56 @@
 /*
- * The three steps of Signature Version 4: the request in its canonical form, the text to sign with its hash, and the
- * signature by a key that is derived from the secret for this day, region and service.
+ * The three steps of Signature Version 4: the request in its canonical form, the text to sign with
+ * its hash, and the signature by a key that is derived from the secret for this day, region and
+ * service.
  *
- * The path of the canonical form is the path of the URL, encoded once more: what is %3A on the wire is %253A there. The query
- * is sorted by name.
+ * The path of the canonical form is the path of the URL, encoded once more: what is %3A on the wire
+ * is %253A there. The query is sorted by name.
+ *
+ * libcrypto hashes. It fails only for want of memory, or if its own configuration leaves it without
+ * SHA-256.
  */
 #include "sigv4.h"
 
-#include "sha256.h"
-
 #include <ration/ration.h>
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_PARAMETERS 64
 #define ALGORITHM      "AWS4-HMAC-SHA256"
+#define HASH_BYTES     32
+#define HEX_BYTES      (2 * HASH_BYTES + 1) /* with the NUL */
+
+/* ---- Hashes ---- */
+
+static void to_hex(const uint8_t hash[HASH_BYTES], char out[HEX_BYTES])
+{
+    for (size_t i = 0; i < HASH_BYTES; i++)
+        snprintf(out + 2 * i, 3, "%02x", hash[i]);
+}
+
+static bool hash_to_hex(const char *data, size_t n, char out[HEX_BYTES])
+{
+    uint8_t hash[HASH_BYTES];
+    if (!EVP_Digest(data, n, hash, NULL, EVP_sha256(), NULL))
+        return false;
+    to_hex(hash, out);
+    return true;
+}
+
+/* The key is at most a secret of PROFILE_MAX_KEY_BYTES and a prefix, so its length fits into an
+ * int. */
+static bool keyed_hash(const void *key, size_t key_n, const char *text, uint8_t out[HASH_BYTES])
+{
+    return HMAC(EVP_sha256(), key, (int)key_n, (const unsigned char *)text, strlen(text), out,
+                NULL) != NULL;
+}
 
 /* ---- Text that grows ---- */
 
@@ -111,17 +144,16 @@ static const char *signed_names(const struct sigv4_account *account, const char 
 /* Gives the hash of the canonical form. */
 static bool hash_request(const struct sigv4_account *account, const struct parts *parts,
                          const char *content_type, const char *moment, const char *body,
-                         size_t body_bytes, char hash[SHA256_HEX_BYTES])
+                         size_t body_bytes, char hash[HEX_BYTES])
 {
-    uint8_t digest[SHA256_BYTES];
-    char body_hash[SHA256_HEX_BYTES];
+    char body_hash[HEX_BYTES];
     char *text = NULL;
     size_t n = 0;
+    if (!hash_to_hex(body, body_bytes, body_hash))
+        return false;
     FILE *out = open_memstream(&text, &n);
     if (!out)
         return false;
-    sha256(body, body_bytes, digest);
-    sha256_hex(digest, body_hash);
     fputs("POST\n", out);
     put(out, parts->path_len ? parts->path : "/", parts->path_len ? parts->path_len : 1, true);
     fputc('\n', out);
@@ -135,40 +167,39 @@ static bool hash_request(const struct sigv4_account *account, const struct parts
     if (account->session)
         fprintf(out, "x-amz-security-token:%s\n", account->session);
     fprintf(out, "\n%s\n%s", signed_names(account, content_type), body_hash);
-    bool failed = ferror(out);
-    if (fclose(out) != 0 || failed || !text) {
-        free(text);
-        return false;
-    }
-    sha256(text, n, digest);
-    sha256_hex(digest, hash);
+    bool ok = !ferror(out);
+    ok = fclose(out) == 0 && ok && text && hash_to_hex(text, n, hash);
     free(text);
-    return true;
+    return ok;
 }
 
 /* The secret's own key for one day, region and service. */
-static bool make_key(const struct sigv4_account *account, const char *day,
-                     uint8_t key[SHA256_BYTES])
+static bool make_key(const struct sigv4_account *account, const char *day, uint8_t key[HASH_BYTES])
 {
+    const char *const steps[] = {account->region, account->service, "aws4_request"};
+    uint8_t next[HASH_BYTES];
     char *first = NULL;
     int n = asprintf(&first, "AWS4%s", account->secret);
     if (n < 0)
         return false;
-    sha256_hmac(first, (size_t)n, day, strlen(day), key);
+    bool ok = keyed_hash(first, (size_t)n, day, key);
     explicit_bzero(first, (size_t)n);
     free(first);
-    sha256_hmac(key, SHA256_BYTES, account->region, strlen(account->region), key);
-    sha256_hmac(key, SHA256_BYTES, account->service, strlen(account->service), key);
-    sha256_hmac(key, SHA256_BYTES, "aws4_request", 12, key);
-    return true;
+    for (size_t i = 0; ok && i < sizeof(steps) / sizeof(steps[0]); i++) {
+        ok = keyed_hash(key, HASH_BYTES, steps[i], next);
+        if (ok)
+            memcpy(key, next, HASH_BYTES);
+    }
+    explicit_bzero(next, sizeof(next));
+    return ok;
 }
 
 static char *authorization(const struct sigv4_account *account, const char *moment,
                            const char *names, const char *request_hash)
 {
-    uint8_t key[SHA256_BYTES];
-    uint8_t digest[SHA256_BYTES];
-    char signature[SHA256_HEX_BYTES];
+    uint8_t key[HASH_BYTES];
+    uint8_t hash[HASH_BYTES];
+    char signature[HEX_BYTES];
     char day[9];
     char *scope = NULL;
     char *text = NULL;
@@ -178,9 +209,8 @@ static char *authorization(const struct sigv4_account *account, const char *mome
     if (asprintf(&scope, "%s/%s/%s/aws4_request", day, account->region, account->service) < 0)
         return NULL;
     int n = asprintf(&text, ALGORITHM "\n%s\n%s\n%s", moment, scope, request_hash);
-    if (n >= 0 && make_key(account, day, key)) {
-        sha256_hmac(key, sizeof(key), text, (size_t)n, digest);
-        sha256_hex(digest, signature);
+    if (n >= 0 && make_key(account, day, key) && keyed_hash(key, sizeof(key), text, hash)) {
+        to_hex(hash, signature);
         if (asprintf(&line,
                      "Authorization: " ALGORITHM
                      " Credential=%s/%s, SignedHeaders=%s, Signature=%s",
@@ -211,7 +241,7 @@ int sigv4_sign(const struct sigv4_account *account, const char *url, const char 
     struct parts parts;
     struct tm utc;
     char moment[32];
-    char hash[SHA256_HEX_BYTES];
+    char hash[HEX_BYTES];
     if (!split(url, &parts) || !gmtime_r(&now, &utc) ||
         strftime(moment, sizeof(moment), "%Y%m%dT%H%M%SZ", &utc) != 16)
         return RATION_EINVALID;

@@ -1,11 +1,14 @@
 /*
- * AWS Signature Version 4, as Bedrock wants it: headers that prove a request was made by the holder of a secret.
+ * AWS Signature Version 4, as Bedrock wants it: headers that prove a request was made by the holder
+ * of a secret.
  *
- * libcurl can sign too (CURLOPT_AWS_SIGV4), but releases in use, 7.88 of Debian 12 among them, sign the path as it is sent
- * where AWS encodes it once more, so that every model id with a colon in it is refused, and sign headers that are then not
- * sent. A signature of our own is the same with every libcurl.
+ * libcurl can sign too (CURLOPT_AWS_SIGV4), but releases in use, 7.88 of Debian 12 among them, sign
+ * the path as it is sent where AWS encodes it once more, so that every model id with a colon in it
+ * is refused, and sign headers that are then not sent. A signature of our own is the same with
+ * every libcurl.
  *
- * Pure: the moment is the caller's. A signature holds for about five minutes, so each try is signed anew.
+ * Pure: the moment is the caller's. A signature holds for about five minutes, so each try is signed
+ * anew.
  */
 #ifndef RATION_SIGV4_H
 #define RATION_SIGV4_H
@@ -33,8 +36,8 @@ struct sigv4_headers {
  * Signs a POST.
  * url           as it is sent, encoded
  * content_type  as it is sent; NULL: none
- * Errors: RATION_ENOMEM, and nothing is to be freed; RATION_EINVALID where the URL is none, or has more
- * than 64 parameters.
+ * Errors: RATION_ENOMEM (or libcrypto does not hash), and nothing is to be freed; RATION_EINVALID
+ * if the URL is not one, or has more than 64 parameters.
  */
 int sigv4_sign(const struct sigv4_account *account, const char *url, const char *content_type,
                const char *body, size_t body_bytes, time_t now, struct sigv4_headers *out);

@@ -1,66 +1,31 @@
 /*
  * Bytes become lines, lines become fields, an empty line makes an event of them.
  *
- * Whole lines are read where they lie in what was fed; only what is left over at the end of a piece is copied. So a stream whose
- * pieces are whole lines, as most are, copies nothing but its data.
+ * Whole lines are read where they lie in what was fed; only what is left over at the end of a piece
+ * is copied. So a stream whose pieces are whole lines, as most are, copies nothing but its data.
  *
- * How it fails: a line or an event that grows past the bound, or no memory. Neither can be made good, because what
- * belonged to the event is lost, so the parser stays with its error.
+ * How it fails: a line or an event that grows past the bound, or no memory. Neither can be made
+ * good, because what belonged to the event is lost, so the parser stays with its error.
  */
 #include "sse.h"
 
 #include <ration/ration.h>
 
-#include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define FIRST_ROOM   1024
-#define MAX_RETRY_MS 86400000
 
 void sse_init(struct sse *sse, sse_event_fn on_event, void *arg)
 {
     memset(sse, 0, sizeof(*sse));
     sse->on_event = on_event;
     sse->arg = arg;
-    sse->retry_ms = -1;
+    grow_init(&sse->line, SSE_MAX_EVENT_BYTES);
+    grow_init(&sse->data, SSE_MAX_EVENT_BYTES);
 }
 
 void sse_close(struct sse *sse)
 {
-    free(sse->line.bytes);
-    free(sse->data.bytes);
-    sse->line = (struct sse_text){0};
-    sse->data = (struct sse_text){0};
-}
-
-const char *sse_words(int err)
-{
-    if (err == RATION_EPROTOCOL)
-        return "the stream has an event of more than 64 MiB";
-    return ration_strerror(err);
-}
-
-/* Room for a NUL is always kept. */
-static int append(struct sse_text *text, const char *bytes, size_t n)
-{
-    if (n > SSE_MAX_EVENT_BYTES - text->n)
-        return RATION_EPROTOCOL;
-    if (text->n + n + 1 > text->room) {
-        size_t room = text->room ? text->room * 2 : FIRST_ROOM;
-        while (room < text->n + n + 1)
-            room *= 2;
-        char *grown = realloc(text->bytes, room);
-        if (!grown)
-            return RATION_ENOMEM;
-        text->bytes = grown;
-        text->room = room;
-    }
-    if (n > 0)
-        memcpy(text->bytes + text->n, bytes, n);
-    text->n += n;
-    text->bytes[text->n] = '\0';
-    return 0;
+    grow_close(&sse->line);
+    grow_close(&sse->data);
 }
 
 /* ---- Fields ---- */
@@ -72,24 +37,11 @@ static void copy_name(char *to, const char *value, size_t n)
     to[n] = '\0';
 }
 
-/* Digits only, or the field does not count. */
-static void read_retry(struct sse *sse, const char *value, size_t n)
-{
-    int64_t ms = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!isdigit((unsigned char)value[i]))
-            return;
-        ms = ms > MAX_RETRY_MS ? ms : ms * 10 + (value[i] - '0');
-    }
-    if (n > 0)
-        sse->retry_ms = ms > MAX_RETRY_MS ? MAX_RETRY_MS : ms;
-}
-
 static int read_data(struct sse *sse, const char *value, size_t n)
 {
-    int err = sse->has_data ? append(&sse->data, "\n", 1) : 0;
+    int err = sse->has_data ? grow_add(&sse->data, "\n", 1) : 0;
     sse->has_data = true;
-    return err < 0 ? err : append(&sse->data, value, n);
+    return err < 0 ? err : grow_add(&sse->data, value, n);
 }
 
 static bool is_field(const char *name, const char *line, size_t n)
@@ -111,11 +63,7 @@ static int read_field(struct sse *sse, const char *line, size_t n)
         return read_data(sse, value, len);
     if (is_field("event", line, name))
         copy_name(sse->name, value, len);
-    else if (is_field("id", line, name) && !memchr(value, '\0', len))
-        copy_name(sse->id, value, len);
-    else if (is_field("retry", line, name))
-        read_retry(sse, value, len);
-    return 0; /* a comment has an empty name */
+    return 0; /* id and retry are for clients that connect again; a comment has an empty name */
 }
 
 /* An empty line: what was gathered is an event, unless no data came. */
@@ -142,14 +90,15 @@ static int end_line(struct sse *sse, const char *rest, size_t n)
 {
     if (sse->line.n == 0)
         return n > SSE_MAX_EVENT_BYTES ? RATION_EPROTOCOL : read_line(sse, rest, n);
-    int err = append(&sse->line, rest, n);
+    int err = grow_add(&sse->line, rest, n);
     if (err == 0)
         err = read_line(sse, sse->line.bytes, sse->line.n);
     sse->line.n = 0;
     return err;
 }
 
-/* Skips a byte order mark at the very start, even one in pieces. What only began like one is put back into the line. */
+/* Skips a byte order mark at the very start, even one in pieces. What only began like one is put
+ * back into the line. */
 static int skip_mark(struct sse *sse, const char **bytes, size_t *n)
 {
     static const char mark[] = "\xef\xbb\xbf";
@@ -157,7 +106,7 @@ static int skip_mark(struct sse *sse, const char **bytes, size_t *n)
         if (**bytes != mark[sse->mark]) {
             unsigned begun = sse->mark;
             sse->mark = 3;
-            return begun ? append(&sse->line, mark, begun) : 0;
+            return begun ? grow_add(&sse->line, mark, begun) : 0;
         }
         sse->mark++;
         (*bytes)++;
@@ -187,7 +136,7 @@ static int feed(struct sse *sse, const char *bytes, size_t n)
         sse->after_cr = false;
         size_t end = find_end(bytes, n);
         if (end == n)
-            return append(&sse->line, bytes, n);
+            return grow_add(&sse->line, bytes, n);
         sse->after_cr = bytes[end] == '\r';
         err = end_line(sse, bytes, end);
         bytes += end + 1;

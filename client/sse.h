@@ -8,58 +8,47 @@
  *             break;
  *     sse_close(&sse);
  *
- * Lines end in LF, CR or CRLF; a byte order mark at the start, comments, and fields of other names are skipped. `data` of several
- * lines is joined by LF. An event that the stream did not end with an empty line was cut short, and is not an event. One event
- * holds SSE_MAX_EVENT_BYTES at the most. No socket, no clock: what to do after the connection is lost is the caller's.
+ * Lines end in LF, CR or CRLF; a byte order mark at the start, comments, and fields of other names
+ * are skipped. `data` of several lines is joined by LF. An event that the stream did not end with
+ * an empty line was cut short, and is not an event. One event holds SSE_MAX_EVENT_BYTES at the
+ * most. No socket, no clock: what to do after the connection is lost is the caller's.
  */
 #ifndef RATION_SSE_H
 #define RATION_SSE_H
 
+#include "grow.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-#define SSE_MAX_EVENT_BYTES                                                                        \
-    (64u << 20) /* of one event's data, and of one line: as large as an answer may be */
-#define SSE_MAX_NAME_BYTES 128 /* of its name and of its id; what is longer is cut */
+/* Of one event's data, and of one line: as large as an answer may be. */
+#define SSE_MAX_EVENT_BYTES (64u << 20)
+#define SSE_MAX_NAME_BYTES  128 /* of its name; a longer one is cut */
 
-/* One event. name is "" where the stream gave none; data has a NUL behind its n bytes. Both are lent for the call. A negative
- * answer ends the feeding, which gives it back. */
+/* One event. name is "" where the stream gave none; data has a NUL behind its n bytes. Both are
+ * lent for the call. A negative return value ends the feeding, which returns it. */
 typedef int (*sse_event_fn)(void *arg, const char *name, const char *data, size_t n);
-
-/* A buffer that grows up to SSE_MAX_EVENT_BYTES. */
-struct sse_text {
-    char *bytes;
-    size_t n;
-    size_t room;
-};
 
 struct sse {
     sse_event_fn on_event;
     void *arg;
-    struct sse_text line; /* of which the end has not come */
-    struct sse_text data; /* of the event so far */
-    bool has_data;        /* a data field came, even an empty one */
-    bool after_cr;        /* an LF that comes now belongs to the CR before it */
-    unsigned mark;        /* bytes of the byte order mark that have come; 3: past the start */
+    struct grow line; /* whose end has not come */
+    struct grow data; /* of the event so far */
+    bool has_data;    /* a data field came, even an empty one */
+    bool after_cr;    /* an LF that comes now belongs to the CR before it */
+    unsigned mark;    /* bytes of the byte order mark that have come; 3: past the start */
     char name[SSE_MAX_NAME_BYTES];
-    char id[SSE_MAX_NAME_BYTES]; /* the last one that was given, "" before */
-    int64_t
-        retry_ms; /* the pause before a new connection that the stream asked for; -1: it did not */
-    int failed;   /* what sse_feed() has given and will give again; 0: nothing */
+    int failed; /* what sse_feed() has returned and will return again; 0: nothing */
 };
 
 void sse_init(struct sse *sse, sse_event_fn on_event, void *arg);
 
 /*
  * Takes the next n bytes, and calls on_event for each event that they complete.
- * Errors: RATION_EPROTOCOL (an event or a line of more than SSE_MAX_EVENT_BYTES), RATION_ENOMEM, and what on_event gave. After
- * an error, the same one again.
+ * Errors: RATION_EPROTOCOL (an event or a line of more than SSE_MAX_EVENT_BYTES), RATION_ENOMEM,
+ * and what on_event returned. After an error, the same one again.
  */
 int sse_feed(struct sse *sse, const char *bytes, size_t n);
-
-/* What an error of sse_feed() means, in words. */
-const char *sse_words(int err);
 
 /* Frees what it holds; may be called twice. */
 void sse_close(struct sse *sse);

@@ -8,12 +8,13 @@
  */
 #include "stream.h"
 
-#include <limits.h>
+#include "parse.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MAX_HELD_BYTES 1048576 /* a caller that has seen nothing for so long had better see that */
+#define MAX_HELD_HEAD  256     /* name and length of the event that crosses this line */
 
 static int on_event(void *arg, const char *name, const char *data, size_t bytes);
 
@@ -27,6 +28,7 @@ void stream_init(struct stream *stream, const struct profile *profile, json_toke
 {
     *stream = (struct stream){
         .profile = profile, .tokener = tokener, .wanted = wanted, .fn = fn, .arg = arg};
+    grow_init(&stream->held, MAX_HELD_BYTES + MAX_HELD_HEAD);
 }
 
 static void close_parsers(struct stream *stream)
@@ -42,24 +44,10 @@ static void close_parsers(struct stream *stream)
 void stream_close(struct stream *stream)
 {
     close_parsers(stream);
-    free(stream->held.bytes);
+    grow_close(&stream->held);
     json_object_put(stream->error);
-    stream->held.bytes = NULL;
     stream->error = NULL;
     stream->kind = STREAM_UNKNOWN;
-}
-
-/* The JSON of an event, to be put back; NULL: it is none. */
-static json_object *parse(struct stream *stream, const char *text, size_t bytes)
-{
-    if (bytes > INT_MAX)
-        return NULL;
-    json_tokener_reset(stream->tokener);
-    json_object *parsed = json_tokener_parse_ex(stream->tokener, text, (int)bytes);
-    if (json_tokener_get_error(stream->tokener) == json_tokener_success)
-        return parsed;
-    json_object_put(parsed);
-    return NULL;
 }
 
 /* ---- To the caller ---- */
@@ -73,33 +61,15 @@ static int give(struct stream *stream, const char *name, const char *data, size_
     return RATION_EABORTED;
 }
 
-static bool make_room(struct stream *stream, size_t more)
-{
-    size_t room = stream->held.room ? stream->held.room : 1024;
-    while (room - stream->held.n < more)
-        room *= 2;
-    if (room == stream->held.room)
-        return true;
-    char *grown = realloc(stream->held.bytes, room);
-    if (!grown)
-        return false;
-    stream->held.bytes = grown;
-    stream->held.room = room;
-    return true;
-}
-
 static int hold_back(struct stream *stream, const char *name, const char *data, size_t bytes)
 {
     size_t n = strlen(name) + 1;
-    if (!make_room(stream, n + sizeof(bytes) + bytes + 1))
-        return RATION_ENOMEM;
-    char *to = stream->held.bytes + stream->held.n;
-    memcpy(to, name, n);
-    memcpy(to + n, &bytes, sizeof(bytes));
-    memcpy(to + n + sizeof(bytes), data, bytes);
-    to[n + sizeof(bytes) + bytes] = '\0';
-    stream->held.n += n + sizeof(bytes) + bytes + 1;
-    return 0;
+    int err = grow_reserve(&stream->held, n + sizeof(bytes) + bytes + 1);
+    if (err < 0)
+        return err;
+    grow_add(&stream->held, name, n);
+    grow_add(&stream->held, &bytes, sizeof(bytes));
+    return grow_add(&stream->held, data, bytes + 1);
 }
 
 static int give_held(struct stream *stream)
@@ -156,7 +126,7 @@ static int on_event(void *arg, const char *name, const char *data, size_t bytes)
     struct stream *stream = arg;
     const struct profile *profile = stream->profile;
     struct profile_piece piece;
-    json_object *event = parse(stream, data, bytes);
+    json_object *event = parse_value(stream->tokener, data, bytes);
     if (profile_read_event(profile, name, data, event, &stream->usage))
         stream->ended = true;
     profile_read_piece(profile, name, event, &piece);
@@ -175,10 +145,8 @@ static int on_event(void *arg, const char *name, const char *data, size_t bytes)
 /* The first byte that is neither white space nor of a byte order mark; NULL: it has not come. */
 static const char *first_byte(const struct stream *stream)
 {
-    size_t i = 0;
-    if (stream->head_bytes >= 3 && memcmp(stream->head, "\xef\xbb\xbf", 3) == 0)
-        i = 3;
-    while (i < stream->head_bytes && stream->head[i] && strchr(" \t\r\n", stream->head[i]))
+    size_t i = parse_mark_bytes(stream->head, stream->head_bytes);
+    while (i < stream->head_bytes && parse_is_space(stream->head[i]))
         i++;
     return i < stream->head_bytes ? stream->head + i : NULL;
 }
@@ -238,6 +206,13 @@ static int parse_bytes(struct stream *stream, const char *bytes, size_t n)
     return aws_events_feed(&stream->aws, bytes, n);
 }
 
+/* What came first. Only server-sent events are known to begin with a byte order mark; of lines it is skipped here. */
+static int parse_head(struct stream *stream)
+{
+    const char *at = stream->form == PROFILE_LINES ? first_byte(stream) : stream->head;
+    return parse_bytes(stream, at, stream->head_bytes - (size_t)(at - stream->head));
+}
+
 int stream_feed(struct stream *stream, const char *bytes, size_t n)
 {
     int err = 0;
@@ -250,7 +225,7 @@ int stream_feed(struct stream *stream, const char *bytes, size_t n)
         stream->kind = tell_kind(stream, false);
         if (stream->kind == STREAM_EVENTS) {
             open_parser(stream);
-            err = parse_bytes(stream, stream->head, stream->head_bytes);
+            err = parse_head(stream);
         }
         bytes += step;
         n -= step;

@@ -1,17 +1,20 @@
 /*
- * The body of an answer under 2xx while it arrives: what it is, which events it has, and what they told.
+ * The body of an answer under 2xx while it arrives: its kind, its events, and what they say.
  *
- * What it is is told by its first bytes, not by its label and not by what was asked for, because servers are wrong about both: a
- * brace begins a whole answer (or lines of JSON, where the profile's streams are such), a zero byte one of AWS' binary
- * messages, everything else is server-sent events if a stream was asked for, or if it begins like one.
+ * The first bytes decide the kind; neither the label nor the request does, because servers get both
+ * wrong: a brace begins a whole answer (or lines of JSON, if the profile's streams are lines), a
+ * zero byte one of AWS' binary messages, and anything else is server-sent events if a stream was
+ * asked for or if it begins like one.
  *
- * Events go to the caller as they come, but for the ones that come before anything was generated: they are held back until
- * something is, so that a stream which fails before that can be begun anew, and the caller never sees that there were two.
+ * Events go to the caller as they come, except those before anything was generated: they are held
+ * back until something is, so that a stream which fails before that can be started again, and the
+ * caller never sees that there were two.
  */
 #ifndef RATION_STREAM_H
 #define RATION_STREAM_H
 
 #include "aws_events.h"
+#include "grow.h"
 #include "json_values.h"
 #include "profile.h"
 #include "sse.h"
@@ -41,24 +44,19 @@ struct stream {
     struct aws_events aws;
     char head[STREAM_HEAD_BYTES];
     size_t head_bytes;
-    struct {
-        char *bytes; /* name, NUL, data, NUL, and so on */
-        size_t n;
-        size_t room;
-    } held;
-    bool flowing; /* something was generated: events are handed on at once */
+    struct grow held; /* name, NUL, length of the data, data, NUL, and so on */
+    bool flowing;     /* something was generated: events are handed on at once */
 
     /* What the events told. */
-    bool begun;     /* of an answer */
-    bool ended;     /* the one that ends it came */
-    bool finished;  /* it was said why the answer ended */
-    bool delivered; /* text or arguments of a tool call went to the caller */
-    bool aborted;   /* by the caller */
-    json_object *
-        error; /* the event that is one; NULL: none, or it is no JSON: then words say what it was */
-    bool failed; /* an error came */
+    bool begun;         /* of an answer */
+    bool ended;         /* the one that ends it came */
+    bool finished;      /* it was said why the answer ended */
+    bool delivered;     /* text or arguments of a tool call went to the caller */
+    bool aborted;       /* by the caller */
+    json_object *error; /* the event that is one; NULL: none came, or it is not JSON: see words */
+    bool failed;        /* an error came */
     enum profile_class error_class;
-    char words[256];    /* of an error that is no JSON */
+    char words[256];    /* of an error that is not JSON */
     int64_t characters; /* generated, under whatever name */
     struct profile_usage usage;
 };
@@ -68,10 +66,12 @@ struct stream {
 void stream_init(struct stream *stream, const struct profile *profile, json_tokener *tokener,
                  bool wanted, ration_stream_fn fn, void *arg);
 
-/* Takes the next n bytes; stream->kind says what they are. Errors: RATION_EPROTOCOL, RATION_ENOMEM, RATION_EABORTED. */
+/* Takes the next n bytes; stream->kind says what they are. Errors: RATION_EPROTOCOL, RATION_ENOMEM,
+ * RATION_EABORTED. */
 int stream_feed(struct stream *stream, const char *bytes, size_t n);
 
-/* The body has ended, and well: what is still held back goes to the caller. RATION_EABORTED: it wants no more. */
+/* The body has ended, and well: what is still held back goes to the caller. RATION_EABORTED: it
+ * wants no more. */
 int stream_finish(struct stream *stream);
 
 /* Gives a whole answer to the caller as if it were the only event. */

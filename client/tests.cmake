@@ -13,6 +13,7 @@ endfunction()
 
 ration_client_test(addr)
 ration_client_test(id)
+ration_client_test(grow)
 ration_client_test(awake ${client_tests}/test_client_peer.c)
 ration_client_test(wait)
 ration_client_test(call_options)
@@ -33,11 +34,15 @@ ration_client_test(upstream ${client_tests}/test_client_peer.c ${client_tests}/t
 ration_client_test(tries ${client_tests}/test_client_peer.c ${client_tests}/test_client_fixture.c)
 ration_client_test(stream ${client_tests}/test_client_peer.c ${client_tests}/test_client_fixture.c)
 ration_client_test(answer ${client_tests}/test_client_peer.c ${client_tests}/test_client_fixture.c)
+ration_client_test(proof ${client_tests}/test_client_peer.c ${client_tests}/test_client_fixture.c)
 ration_client_test(alloc ${client_tests}/test_client_peer.c)
+
+target_link_options(test-client-grow PRIVATE -Wl,--wrap=realloc)
 
 # The walk over the allocations: those of the library's own code are led to the test by the linker.
 target_link_options(test-client-alloc PRIVATE
-                    -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup)
+                    -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup -Wl,--wrap=strndup)
+target_link_libraries(test-client-alloc PRIVATE PkgConfig::CRYPTO)
 
 # The rooms of `ration bench` that can be tested without a server.
 set(bench_parts ${PROJECT_SOURCE_DIR}/client/tool)

@@ -1,21 +1,22 @@
 /*
- * Normal path: upstream_begin() sets the easy handle up anew (connections survive that); while it runs, the callbacks
- * collect headers into hints and the body into memory, or hand its events on (stream.c); upstream_end() parses a whole
- * answer once and reads from it whatever is wanted.
+ * Normal path: upstream_begin() sets the easy handle up anew (connections survive that); while it
+ * runs, the callbacks collect headers into hints and the body into memory, or hand its events on
+ * (stream.c); upstream_end() parses a whole answer once and reads from it whatever is wanted.
  *
- * How it fails, which decides how the call is settled: nothing was sent (name, connection, TLS, a proxy that does not let it
- * through), so the provider cannot have counted it; or something was, and then the answer is an error, is none although its
- * status says so, is missing, or is cut short (time-out, silence, reset, too large, no memory for it, or the caller had
- * enough).
+ * How it fails, which decides how the call is settled: nothing was sent (name, connection, TLS, a
+ * proxy that does not let it through), so the provider cannot have counted it; or something was,
+ * and then the answer is an error, is none although its status says so, is missing, or is cut short
+ * (time-out, silence, reset, too large, no memory for it, or the caller had enough).
  */
 #include "upstream.h"
 
 #include "clock.h"
+#include "grow.h"
+#include "parse.h"
 #include "stream.h"
 #include "wait.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,17 +33,14 @@ struct upstream {
     struct curl_slist *headers;
     struct upstream_request request;
     int64_t begun_us;
-    int64_t first_us;
-    char *body;
-    size_t len;
-    size_t capacity;
+    struct grow body;
     bool body_begun;
     bool reading; /* a 2xx: `stream` is open */
     struct stream stream;
     bool too_large;
-    bool unreadable; /* it is no stream of the profile's form */
+    bool unreadable; /* it is not a stream of the profile's form */
     bool no_memory;
-    char tier[PROFILE_TIER_BYTES]; /* as a header told it */
+    char tier[PROFILE_TIER_BYTES]; /* as a header says */
     struct profile_hints hints;
     char errbuf[CURL_ERROR_SIZE];
 };
@@ -86,10 +84,11 @@ static void clear(struct upstream *up)
 {
     free_headers(up);
     stream_close(&up->stream);
-    free(up->body);
+    grow_close(&up->body);
     CURL *easy = up->easy;
     json_tokener *tokener = up->tokener;
     *up = (struct upstream){.easy = easy, .tokener = tokener};
+    grow_init(&up->body, UPSTREAM_MAX_ANSWER_BYTES);
 }
 
 void upstream_free(struct upstream *up)
@@ -116,46 +115,22 @@ void upstream_answer_free(struct upstream_answer *answer)
     answer->body_bytes = 0;
 }
 
-/* The JSON of the body, to be put back; NULL: it is none. Some servers put a byte order mark before it. */
+/* The JSON of the body, to be put back; NULL: it is not JSON. */
 static json_object *parse_body(struct upstream *up)
 {
-    static const char mark[] = "\xef\xbb\xbf";
-    size_t from = up->len >= 3 && memcmp(up->body, mark, 3) == 0 ? 3 : 0;
-    if (up->len == from || up->len - from > INT_MAX)
-        return NULL;
-    json_tokener_reset(up->tokener);
-    json_object *parsed =
-        json_tokener_parse_ex(up->tokener, up->body + from, (int)(up->len - from));
-    if (json_tokener_get_error(up->tokener) == json_tokener_success)
-        return parsed;
-    json_object_put(parsed);
-    return NULL;
+    size_t from = parse_mark_bytes(up->body.bytes, up->body.n);
+    return up->body.n > 0 ? parse_value(up->tokener, up->body.bytes + from, up->body.n - from)
+                          : NULL;
 }
 
 /* ---- What libcurl calls ---- */
 
 static bool collect(struct upstream *up, const char *data, size_t len)
 {
-    if (len > UPSTREAM_MAX_ANSWER_BYTES - up->len) {
-        up->too_large = true;
-        return false;
-    }
-    if (up->len + len + 1 > up->capacity) {
-        size_t capacity = up->capacity ? up->capacity * 2 : 4096;
-        while (capacity < up->len + len + 1)
-            capacity *= 2;
-        char *grown = realloc(up->body, capacity);
-        if (!grown) {
-            up->no_memory = true;
-            return false;
-        }
-        up->body = grown;
-        up->capacity = capacity;
-    }
-    memcpy(up->body + up->len, data, len);
-    up->len += len;
-    up->body[up->len] = '\0';
-    return true;
+    int err = grow_add(&up->body, data, len);
+    up->too_large |= err == RATION_EPROTOCOL;
+    up->no_memory |= err == RATION_ENOMEM;
+    return err == 0;
 }
 
 static void begin_body(struct upstream *up)
@@ -163,7 +138,6 @@ static void begin_body(struct upstream *up)
     long status = 0;
     const struct upstream_request *request = &up->request;
     up->body_begun = true;
-    up->first_us = clock_us();
     curl_easy_getinfo(up->easy, CURLINFO_RESPONSE_CODE, &status);
     up->reading = status / 100 == 2;
     if (up->reading)
@@ -190,7 +164,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
     if (up->reading && !feed(up, data, len))
         return 0;
     if (up->reading && up->stream.kind == STREAM_EVENTS && up->request.stream) {
-        up->len = 0; /* what came before it was known to be a stream */
+        up->body.n = 0; /* what came before it was known to be a stream */
         return len;
     }
     return collect(up, data, len) ? len : 0;
@@ -287,8 +261,7 @@ static CURLcode set_options(struct upstream *up)
         SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
         SET(CURLOPT_LOW_SPEED_TIME, (long)(request->idle_ms + 999) / 1000);
     }
-    SET(CURLOPT_ACCEPT_ENCODING,
-        ""); /* all that libcurl can decode; and what was not asked for is decoded, too */
+    SET(CURLOPT_ACCEPT_ENCODING, "");          /* all that libcurl can decode, asked for or not */
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* what a proxy says is not the provider's word */
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_TCP_NODELAY, 1L);
@@ -308,6 +281,24 @@ static CURLcode set_options(struct upstream *up)
     return code;
 }
 
+/*
+ * The handle must not keep pointers into this call. libcurl before 8.1.1 keeps one of its own all
+ * the same, to the last header, and follows it if the next answer begins with a folded line (its
+ * issue 11101), so there a new handle takes the place of the used one. Connections belong to the
+ * multi handle, and stay.
+ */
+static void forget_transfer(struct upstream *up)
+{
+    bool safe = curl_version_info(CURLVERSION_NOW)->version_num >= 0x080101;
+    CURL *fresh = safe ? NULL : curl_easy_init();
+    if (fresh) {
+        curl_easy_cleanup(up->easy);
+        up->easy = fresh;
+    } else {
+        curl_easy_reset(up->easy);
+    }
+}
+
 int upstream_begin(struct upstream *up, const struct upstream_request *request)
 {
     clear(up);
@@ -317,7 +308,7 @@ int upstream_begin(struct upstream *up, const struct upstream_request *request)
     if (err == 0 && set_options(up) != CURLE_OK)
         err = RATION_ENOMEM;
     if (err < 0) {
-        curl_easy_reset(up->easy);
+        forget_transfer(up);
         clear(up);
     }
     return err;
@@ -336,7 +327,7 @@ static void note_reason(const struct upstream *up, json_object *body,
     answer->reason[n] = '\0';
 }
 
-/* What the headers and the error know better than the status. `body` is NULL where the error is no JSON. */
+/* Corrects the status by the headers and the error. `body` is NULL if the error is not JSON. */
 static void refine(const struct upstream *up, json_object *body, struct upstream_answer *answer)
 {
     const struct profile *profile = up->request.profile;
@@ -344,23 +335,24 @@ static void refine(const struct upstream *up, json_object *body, struct upstream
     int64_t until_ms = 0;
     if (body)
         profile_read_error(profile, body, now_ms, &answer->hints);
+    if (answer->outcome == PROFILE_LIMITED && !answer->hints.waits && body &&
+        profile_regains(profile, body, now_ms, &until_ms))
+        answer->outcome = PROFILE_EXHAUSTED; /* a month's money, reported as a limit */
     bool dated = body && profile_exhausted_until(profile, body, now_ms, &until_ms);
-    if (answer->outcome == PROFILE_LIMITED && dated && !answer->hints.waits)
-        answer->outcome = PROFILE_EXHAUSTED; /* a month's money, told as a limit */
+    /* A gateway's own limit: somebody who is forbidden would be given no wait. */
     if (answer->outcome == PROFILE_REFUSED && answer->status == 403 && answer->hints.waits)
-        answer->outcome =
-            PROFILE_LIMITED; /* a gateway's own limit: who is forbidden is told no wait */
+        answer->outcome = PROFILE_LIMITED;
     if (answer->outcome != PROFILE_EXHAUSTED)
         return;
     answer->hints.waits = dated;
-    answer->hints.retry_after_ms = until_ms;
+    answer->hints.retry_after_ms = dated ? until_ms : 0;
     note_reason(up, body, answer);
 }
 
 static void read_error(struct upstream *up, struct upstream_answer *answer)
 {
     char words[UPSTREAM_WHY_BYTES] = "";
-    json_object *body = up->len > 0 ? parse_body(up) : NULL;
+    json_object *body = parse_body(up);
     answer->outcome = profile_classify(up->request.profile, answer->status, body);
     refine(up, body, answer);
     if (body)
@@ -370,7 +362,7 @@ static void read_error(struct upstream *up, struct upstream_answer *answer)
              words[0] ? ": " : "", words);
 }
 
-/* An error that came under a status of 200, in the body or as an event. */
+/* An error under a status of 200, in the body or as an event. */
 static void read_told_error(struct upstream *up, json_object *body, enum profile_class which,
                             struct upstream_answer *answer)
 {
@@ -386,7 +378,7 @@ static void read_told_error(struct upstream *up, json_object *body, enum profile
              answer->status, words[0] ? ": " : "", words);
 }
 
-/* The start of what came in place of an answer. */
+/* Shows the start of what came in place of an answer. */
 static void say_what_came(const struct upstream *up, struct upstream_answer *answer)
 {
     char head[STREAM_HEAD_BYTES + 1];
@@ -405,14 +397,16 @@ static void say_what_came(const struct upstream *up, struct upstream_answer *ans
 /* Success is proven by what is in the answer. */
 static void read_answer(struct upstream *up, struct upstream_answer *answer)
 {
-    json_object *body = up->len > 0 ? parse_body(up) : NULL;
+    json_object *body = parse_body(up);
     enum profile_class which = profile_classify_answer(up->request.profile, body);
     profile_read_usage(up->request.profile, body, &answer->usage);
     if (which == PROFILE_ANSWERED) {
         answer->complete = true;
-        if (up->request.stream && stream_give_whole(&up->stream, body, up->body, up->len) < 0)
+        if (up->request.stream &&
+            stream_give_whole(&up->stream, body, up->body.bytes, up->body.n) < 0)
             answer->complete = false;
-        up->len = up->request.stream ? 0 : up->len;
+        if (up->request.stream)
+            up->body.n = 0;
     } else {
         char words[UPSTREAM_WHY_BYTES] = "";
         profile_error_words(up->request.profile, body, words, sizeof(words));
@@ -426,7 +420,7 @@ static void read_answer(struct upstream *up, struct upstream_answer *answer)
     json_object_put(body);
 }
 
-/* A connection that fails is told from a time-out, and both from what no other try would change. */
+/* Keeps apart failed connections, time-outs, and what no other try would change. */
 static enum profile_class class_of(const struct upstream *up, CURLcode code,
                                    const struct upstream_answer *answer)
 {
@@ -467,7 +461,9 @@ static void read_broken(struct upstream *up, CURLcode code, struct upstream_answ
 static void read_stream(struct upstream *up, CURLcode code, struct upstream_answer *answer)
 {
     struct stream *stream = &up->stream;
-    answer->complete = stream_is_complete(stream, code == CURLE_OK) && !stream->aborted;
+    answer->complete =
+        stream_is_complete(stream, code == CURLE_OK) && !stream->aborted && !answer->no_memory;
+    answer->streamed = stream->begun || stream->failed; /* else it is anything, as a page of HTML */
     if (stream->failed)
         read_told_error(up, stream->error, stream->error_class, answer);
     else if (!answer->complete && code == CURLE_OK && !stream->begun && !stream->aborted) {
@@ -477,8 +473,8 @@ static void read_stream(struct upstream *up, CURLcode code, struct upstream_answ
         read_broken(up, code, answer);
 }
 
-/* Of an exchange by way of a proxy, the words between us and it count as sent; only what came after them is the request. A
- * proxy that refuses to connect has not passed on anything, and its status is not the provider's. */
+/* libcurl counts what was said to a proxy as sent too; the request is only what came after that. A
+ * proxy that refuses to connect has passed nothing on, and its status is not the provider's. */
 static void read_transport(struct upstream *up, struct upstream_answer *answer)
 {
     long status = 0;
@@ -506,10 +502,10 @@ void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *an
         .usage = up->stream.usage,
         .generated = up->stream.characters,
         .most_output = up->request.most_output,
+        .elsewhere = up->request.elsewhere,
         .request_bytes = up->request.body_bytes,
         .hints = up->hints,
         .took_us = (uint64_t)(now_us - up->begun_us),
-        .first_us = up->first_us ? (uint64_t)(up->first_us - up->begun_us) : 0,
     };
     read_transport(up, answer);
     if (up->tier[0])
@@ -524,20 +520,18 @@ void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *an
         read_error(up, answer);
     answer->aborted = up->stream.aborted;
     answer->delivered = up->stream.delivered;
-    /* When limits are reset is told with every answer; only an error's own words are a wait. */
+    /* Every answer says when limits are reset; only an error's own words are a wait. */
     if (answer->outcome == PROFILE_ANSWERED ||
         (answer->status / 100 == 2 && answer->outcome != PROFILE_EXHAUSTED &&
          !answer->hints.waits_in_words))
         answer->hints.waits = false;
     if (answer->status / 100 == 2)
         answer->hints.should_retry = PROFILE_RETRY_UNSAID; /* it was said before anything failed */
-    if (up->len > 0) {
-        answer->body = up->body;
-        answer->body_bytes = up->len;
-        up->body = NULL;
+    if (up->body.n > 0) {
+        answer->body_bytes = up->body.n;
+        answer->body = grow_take(&up->body);
     }
-    /* The handle must not keep pointers into this call. */
-    curl_easy_reset(up->easy);
+    forget_transfer(up);
     clear(up);
 }
 

@@ -1,9 +1,10 @@
 /*
- * One HTTP exchange with a provider, on a libcurl easy handle of its own: from a request that the profile knows how to
- * dress, to an answer that has been read: its class, what it used, what it told of limits and waits.
+ * One HTTP exchange with a provider, on a libcurl easy handle of its own: from a request, which
+ * the profile dresses, to an answer that has been read: its class, what it used, what it says of
+ * limits and waits.
  *
- * It drives nothing itself. Between upstream_begin() and upstream_end() the easy handle is the caller's to run, with
- * curl_easy_perform() or in a curl multi handle among others:
+ * It drives nothing itself. Between upstream_begin() and upstream_end() the easy handle is the
+ * caller's to run, with curl_easy_perform() or in a curl multi handle among others:
  *
  *     struct upstream *up = upstream_new();
  *     if (upstream_begin(up, &request) == 0) {
@@ -17,9 +18,9 @@
  *         upstream_answer_free(&answer);
  *     }
  *
- * Nothing here knows the ration handle, and nothing is shared between two of them but the profiles: each may be used by
- * another thread. An upstream is used again and again, for one exchange at a time; it keeps its connection (in a multi
- * handle the multi keeps it).
+ * Nothing here knows the ration handle, and nothing is shared between two of them but the profiles:
+ * each may be used by another thread. An upstream is used again and again, for one exchange at a
+ * time; it keeps its connection (in a multi handle the multi keeps it).
  */
 #ifndef RATION_UPSTREAM_H
 #define RATION_UPSTREAM_H
@@ -51,11 +52,12 @@ struct upstream_request {
     uint32_t idle_ms;           /* of a stream: how long it may be silent; 0: as long as it likes */
     const char *const *headers; /* the caller's own lines, n_headers of them */
     size_t n_headers;
-    ration_stream_fn
-        stream; /* gets the events of a streamed 2xx, or a whole answer that came in its place as one event; NULL: the answer
-                   is collected as it comes */
+    /* Gets the events of a streamed 2xx, or a whole answer that came in its place, as one event.
+     * NULL: the answer is collected as it comes. */
+    ration_stream_fn stream;
     void *stream_arg;
     int64_t most_output; /* tokens that the body says it may answer at the most; 0: it does not */
+    bool elsewhere;      /* its input may be more than its bytes tell */
     void *arg;           /* the caller's own: CURLINFO_PRIVATE of the easy handle */
 };
 
@@ -70,15 +72,15 @@ struct upstream_answer {
     bool aborted;   /* by the caller's callback */
     bool delivered; /* the caller's callback has been given text, or arguments of a tool call */
     bool no_memory; /* for the answer, here */
-    bool streamed;  /* a stream came */
-    int error_status; /* under a status of 200 an error came: the status that it amounts to; 0: none did */
+    bool streamed;  /* a stream came: at least a piece of an answer, or an event that is an error */
+    int error_status;           /* that an error under a status of 200 amounts to; 0: none came */
     struct profile_usage usage; /* .known: the provider told it all; else as far as it told */
     int64_t generated;    /* of a stream: characters that were generated, under whatever name */
     int64_t most_output;  /* as the request said */
+    bool elsewhere;       /* the same */
     size_t request_bytes; /* of its body */
     struct profile_hints hints; /* waits and limits that headers or the error's body told */
     uint64_t took_us;
-    uint64_t first_us; /* until the first byte of the answer's body; 0: none came */
     char reason[UPSTREAM_REASON_BYTES]; /* EXHAUSTED: why, a word without spaces; else "" */
     char why[UPSTREAM_WHY_BYTES];       /* what went wrong, in words; "" after an answer */
 };
@@ -91,18 +93,18 @@ CURL *upstream_easy(struct upstream *up);
 /* Sets the easy handle up. Errors: RATION_ENOMEM, and then there is nothing to end. */
 int upstream_begin(struct upstream *up, const struct upstream_request *request);
 
-/* Reads what came. code: what curl_easy_perform() returned, or CURLMSG_DONE's result; CURLE_ABORTED_BY_CALLBACK for an
- * exchange that the caller itself broke off. */
+/* Reads what came. code: what curl_easy_perform() returned, or CURLMSG_DONE's result;
+ * CURLE_ABORTED_BY_CALLBACK for an exchange that the caller itself broke off. */
 void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *answer);
 
-void upstream_answer_free(
-    struct upstream_answer *answer); /* allowed on a zeroed or already freed struct */
+/* Allowed on a zeroed or already freed struct. */
+void upstream_answer_free(struct upstream_answer *answer);
 
 /*
- * libcurl guards its writes against SIGPIPE only where it may touch signal handlers, which a library must not
- * (CURLOPT_NOSIGNAL). Plain sockets are written with MSG_NOSIGNAL, but TLS libraries may use write(). So whoever runs the
- * handles blocks SIGPIPE in its thread meanwhile, and takes away one that was raised. A program of its own, which ignores
- * SIGPIPE, needs neither.
+ * libcurl guards its writes against SIGPIPE only where it may touch signal handlers, which a
+ * library must not (CURLOPT_NOSIGNAL). Plain sockets are written with MSG_NOSIGNAL, but TLS
+ * libraries may use write(). So whoever runs the handles blocks SIGPIPE in its thread meanwhile,
+ * and takes away one that was raised. A program of its own, which ignores SIGPIPE, needs neither.
  */
 struct upstream_quiet {
     sigset_t before;

@@ -1,6 +1,7 @@
 /*
- * Each form has its own reader, which takes the whole text or nothing; wait_parse() tries them in turn. Numbers are read
- * as decimal digits, not by strtod(): that would depend on the locale and take "nan", "inf" and hexadecimal.
+ * Each form has its own reader, which takes the whole text or nothing; wait_parse() tries them in
+ * turn. Numbers are read as decimal digits, not by strtod(): that would depend on the locale and
+ * take "nan", "inf" and hexadecimal.
  */
 #include "wait.h"
 
@@ -26,8 +27,9 @@ static const char *skip_blanks(const char *s)
 }
 
 /*
- * Reads digits[.digits] in units of which one has `unit_us` microseconds. Gives the microseconds, rounded up, in *us and
- * what follows the number; NULL where there is no number. Large numbers stick at MOST_US, far above what is believed.
+ * Reads digits[.digits], a number of units of `unit_us` microseconds each. Gives the microseconds,
+ * rounded up, in *us, and returns what follows the number, or NULL if there is no number. Large
+ * numbers stay at MOST_US, far above what is believed.
  */
 #define MOST_US (INT64_MAX / 64)
 
@@ -72,8 +74,8 @@ static bool set_ms(int64_t us, int64_t most_ms, int64_t *ms)
 }
 
 /*
- * A number of as many digits as a moment of our time has, in seconds or milliseconds since 1970. As a wait it would be of
- * years, so nothing is lost.
+ * A number with as many digits as a present moment in seconds or milliseconds since 1970. As a wait
+ * it would be years, so nothing is lost.
  */
 static bool parse_moment(const char *s, int64_t now_ms, int64_t most_ms, int64_t *ms)
 {
@@ -174,8 +176,10 @@ static bool parse_rfc3339(const char *s, int64_t now_ms, int64_t most_ms, int64_
     return set_ms(at_us - now_ms * 1000, most_ms, ms);
 }
 
-/* libcurl reads the three forms of an HTTP date without asking the locale. It would take much else for a date too, so
- * the name of a day is asked for first. */
+#define LAST_SECOND INT64_C(253402300799) /* of the year 9999; libcurl reads years of any length */
+
+/* libcurl reads the three forms of an HTTP date without asking the locale. It would take much else
+ * for a date too, so the name of a day is asked for first. */
 static bool parse_http_date(const char *s, int64_t now_ms, int64_t most_ms, int64_t *ms)
 {
     static const char days[][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
@@ -183,7 +187,7 @@ static bool parse_http_date(const char *s, int64_t now_ms, int64_t most_ms, int6
         if (strncmp(s, days[i], 3) != 0)
             continue;
         time_t at = curl_getdate(s, NULL);
-        if (at == (time_t)-1)
+        if (at == (time_t)-1 || at > LAST_SECOND)
             return false;
         return set_ms(((int64_t)at * 1000 - now_ms) * 1000, most_ms, ms);
     }
@@ -213,7 +217,8 @@ bool wait_parse_reset(const char *text, int64_t now_ms, int64_t *ms, int64_t *wi
 {
     if (!parse_any(text, now_ms, RESET_MAX_MS, ms))
         return false;
-    /* "12", 1748779200 and a date tell seconds; a Go duration and whatever has a fraction tell milliseconds. */
+    /* "12", 1748779200 and a date are precise to a second; a Go duration and numbers with a
+     * fraction are to a millisecond. */
     bool precise = strpbrk(text, "smh.") && !strchr(text, 'T') && !strchr(text, ',');
     *within_ms = precise || strspn(skip_blanks(text), "0123456789") == 13 ? 1 : 1000;
     return true;

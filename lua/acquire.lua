@@ -256,7 +256,7 @@ do
                 if had >= o.n then
                     return GRANTED, o.n
                 end
-                if r.most and r.most > 0 then
+                if r.deadline and (r.most > 0 or r.stated_input > 0) then
                     -- What was learned since is not for this group: its members are settled as one.
                     for unit = 1, UNITS do
                         cost[unit] = r.parts[1][unit + 1]

@@ -2,7 +2,7 @@
 
 local plain_answers = {} -- those that only name an outcome, packed
 
-local function answer(outcome, granted, at_bucket, at_limit, wait)
+local function answer(outcome, granted, at_bucket, at_limit, wait, over_input)
     if not granted then
         local packed = plain_answers[outcome]
         if not packed then
@@ -12,6 +12,9 @@ local function answer(outcome, granted, at_bucket, at_limit, wait)
         return packed
     end
     local packed = pack_bytes('<I1I1I1I1i8', outcome, granted or 0, at_bucket or 0, at_limit or 0, wait or 0)
+    if over_input then
+        return packed .. pack_bytes('<i8', over_input)
+    end
     if at_limit == CLOSED then
         packed = packed .. pack_bytes('<I1c0', #know.of[o[1]].reason, know.of[o[1]].reason)
     end

@@ -190,7 +190,7 @@ do
         if flags ~= o.flags then
             read_flags(flags)
         end
-        o.most = 0
+        o.most, o.stated_input = 0, 0
         if flags >= 16 then
             if floor(flags / 16) % 2 == 1 then
                 o.names, at = unpack_bytes('<I2c0', input, at)

@@ -2,10 +2,11 @@
 --
 -- A record stands for reservations that were granted as one (`states` has a letter for each member):
 --     o outstanding   s settled   l settled late   c cancelled   m moved: a renewed member has a record of its own
--- Packed as msgpack: check, states, deadline, class, split_unknown + 2 * the most output that it may have (where less was
--- charged, as learned; else 0), token, parts, each {time (before the deadline), the six
--- estimates}. The first part is what was granted, the others what was added since. When no member is outstanding any more
--- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
+-- Packed as msgpack: check, states, deadline, class, split_unknown + 2 * the most output that it may have (where what was
+-- learned is charged; else 0), token, parts, each {time (before the deadline), the six estimates}. The first part is what was
+-- granted, the others what was added since. Where what was learned of the input is charged, {- the input that was stated, six
+-- zeros} follows: a version that does not know of it takes it for a part that charged nothing. When no member is outstanding
+-- any more only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
 
 local records_index, record_raw, record_get, record_put, record_pack, member_state, member_mark, member_find, member_move,
@@ -16,17 +17,22 @@ do
 
     local function record_unpack(slice, nonce, raw)
         local check, states, deadline, class, split, token, before, c1, c2, c3, c4, c5, c6, more = cmsgpack.unpack(raw)
-        local parts = deadline and { { deadline - before, c1, c2, c3, c4, c5, c6 } } or {}
+        local parts, stated_input = deadline and { { deadline - before, c1, c2, c3, c4, c5, c6 } } or {}, 0
         if more then
             local packed = { cmsgpack.unpack(raw) }
             for at = 14, #packed, 7 do
-                parts[#parts + 1] = { deadline - packed[at], unpack(packed, at + 1, at + 6) }
+                if packed[at] < 0 then
+                    stated_input = -packed[at]
+                else
+                    parts[#parts + 1] = { deadline - packed[at], unpack(packed, at + 1, at + 6) }
+                end
             end
         end
         split = split or 0
         return {
             slice = slice, nonce = nonce, check = check, states = states, deadline = deadline, class = class,
             split_unknown = split % 2 == 1, most = (split - split % 2) / 2, token = token or '', parts = parts,
+            stated_input = stated_input,
         }
     end
 
@@ -41,6 +47,9 @@ do
             for u = 2, 7 do
                 packed[#packed + 1] = part[u]
             end
+        end
+        if r.stated_input > 0 then
+            return cmsgpack.pack(unpack(packed)) .. cmsgpack.pack(-r.stated_input, 0, 0, 0, 0, 0, 0)
         end
         return cmsgpack.pack(unpack(packed))
     end
@@ -83,7 +92,7 @@ do
     end
 
     local function record_new(slice, nonce, check)
-        return { slice = slice, nonce = nonce, check = check, states = '', token = '', most = 0, parts = {} }
+        return { slice = slice, nonce = nonce, check = check, states = '', token = '', most = 0, stated_input = 0, parts = {} }
     end
 
     function member_state(r, member)
@@ -114,7 +123,7 @@ do
         end
         local own = record_new(o.slice, o.nonce .. string.char(member), r.check)
         own.states, own.deadline, own.class = 'o', r.deadline, r.class
-        own.split_unknown, own.most = r.split_unknown, r.most
+        own.split_unknown, own.most, own.stated_input = r.split_unknown, r.most, r.stated_input
         for i = 1, #r.parts do
             own.parts[i] = { unpack(r.parts[i]) }
         end

@@ -81,9 +81,9 @@ do
             dirty[b] = true
         end
         member_mark(r, member, late and 'l' or cancelled and 'c' or 's')
-        if o.estimates and r.most > 0 and #r.parts == 1 then
-            know.learned_teach(r.most, use[4])
-            return late and LATE or SETTLED, 0, 1, 0, estimate[4] - use[4] -- how wrong it was
+        if o.estimates and (r.most > 0 or r.stated_input > 0) and #r.parts == 1 then
+            local which, over_output, over_input = know.learned_teach(r, use, estimate) -- how wrong it was
+            return late and LATE or SETTLED, 0, which, 0, over_output, which > 1 and over_input
         end
         return late and LATE or SETTLED
     end

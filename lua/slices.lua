@@ -36,10 +36,13 @@ do
     -- A new record of one part goes straight into its packed form, most of which equal operations share.
     function record_write_new(n, deadline, class, now)
         local slice, cost = o.slice, o.cost
-        if cost ~= tail_cost or n ~= tail_n or o.split_unknown ~= tail_split or o.most > 0 then
+        if cost ~= tail_cost or n ~= tail_n or o.split_unknown ~= tail_split or o.most > 0 or o.stated_input > 0 then
             tail = cmsgpack.pack(n == 1 and 'o' or rep('o', n), deadline, class, (o.split_unknown and 1 or 0) + 2 * o.most, '',
                 deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
-            tail_cost, tail_n, tail_split = o.shape and o.most == 0 and cost, n, o.split_unknown
+            if o.stated_input > 0 then
+                tail = tail .. cmsgpack.pack(-o.stated_input, 0, 0, 0, 0, 0, 0) -- reservation.lua
+            end
+            tail_cost, tail_n, tail_split = o.shape and o.most == 0 and o.stated_input == 0 and cost, n, o.split_unknown
         end
         local fields = slice.fields
         local at = #fields

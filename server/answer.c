@@ -34,20 +34,38 @@ static bool pool_refused(const struct op *op)
     return op->limited_limit >= OP_LIMITED_CLOSED;
 }
 
-/* How wrong learned estimates are: the error is (over + under) / actual. */
-static void count_estimate(struct worker_counters *counters, const struct op *op)
+/* As a report states it, or what the input leaves of the sum. */
+static uint64_t actual_output(const struct op *op)
 {
-    if (!op->was_learned)
-        return;
     int64_t actual = op->stated & 1u << RATION_UNIT_OUTPUT_TOKENS
                          ? op->amounts[RATION_UNIT_OUTPUT_TOKENS]
                          : op->amounts[RATION_UNIT_TOKENS] - op->amounts[RATION_UNIT_INPUT_TOKENS];
-    counter_add(&counters->estimates_learned, 1);
-    counter_add(&counters->estimates_actual_tokens, actual > 0 ? (uint64_t)actual : 0);
-    if (op->over_tokens > 0)
-        counter_add(&counters->estimates_over_tokens, (uint64_t)op->over_tokens);
-    else
-        counter_add(&counters->estimates_under_tokens, (uint64_t)-op->over_tokens);
+    return actual > 0 ? (uint64_t)actual : 0;
+}
+
+static uint64_t distance(int64_t over)
+{
+    return over > 0 ? (uint64_t)over : 0 - (uint64_t)over;
+}
+
+/* How wrong learned estimates are: the error is (over + under) / actual. */
+static void count_estimate(struct worker_counters *counters, const struct op *op)
+{
+    if (op->learned_parts & OP_LEARNED_OUTPUT) {
+        counter_add(&counters->estimates_learned, 1);
+        counter_add(&counters->estimates_actual_tokens, actual_output(op));
+        counter_add(op->over_output > 0 ? &counters->estimates_over_tokens
+                                        : &counters->estimates_under_tokens,
+                    distance(op->over_output));
+    }
+    if (op->learned_parts & OP_LEARNED_INPUT) {
+        counter_add(&counters->estimates_input_learned, 1);
+        counter_add(&counters->estimates_input_actual_tokens,
+                    (uint64_t)op->amounts[RATION_UNIT_INPUT_TOKENS]);
+        counter_add(op->over_input > 0 ? &counters->estimates_input_over_tokens
+                                       : &counters->estimates_input_under_tokens,
+                    distance(op->over_input));
+    }
 }
 
 void answer_count(const struct request *r)

@@ -21,6 +21,7 @@
 #include "store.h"
 
 enum { NUMBERS = 6, BOOKS = 6, SLICES_A_CALL = 64, TRIES = 3, RECORD_BYTES = 42 };
+#define LARGEST_SUM (INT64_C(1) << 60)
 enum { GRANTED, REPORTED, EXPIRED, CANCELLED, SPENT, OUTSTANDING };
 
 #define LOST "the connection to the store broke; try again"
@@ -133,6 +134,12 @@ static int64_t get_int(const char *data, size_t n)
     return (int64_t)le64toh(little);
 }
 
+/* The script keeps them in seven bytes, so that what is beyond is damaged, and the sums below cannot overflow. */
+static bool is_sum(int64_t number)
+{
+    return number >= -LARGEST_SUM && number <= LARGEST_SUM;
+}
+
 static void take_books(const char *data, int64_t books[BOOKS][NUMBERS])
 {
     for (size_t b = 0; b < BOOKS; b++)
@@ -140,10 +147,15 @@ static void take_books(const char *data, int64_t books[BOOKS][NUMBERS])
             books[b][i] = get_int(data + (b * NUMBERS + i) * 8, 8);
 }
 
-static const char *books_problem(const struct audit *a, enum store_status status, size_t n)
+static const char *books_problem(const struct audit *a, enum store_status status, const char *data,
+                                 size_t n)
 {
+    static const char problem[] = "the store's answer was not understood";
     if (status != STORE_OK || n != 6 + a->n * BOOKS * NUMBERS * 8)
-        return "the store's answer was not understood";
+        return problem;
+    for (size_t at = 6; at < n; at += 8)
+        if (!is_sum(get_int(data + at, 8)))
+            return problem;
     return NULL;
 }
 
@@ -162,7 +174,7 @@ static void on_books_again(void *arg, enum store_status status, const char *data
         begin_again(a, LOST);
         return;
     }
-    const char *problem = books_problem(a, status, n);
+    const char *problem = books_problem(a, status, data, n);
     if (problem) {
         fail(a, problem);
         return;
@@ -206,8 +218,11 @@ static bool take_counts(struct audit *a, size_t slices, const char *data, size_t
             if (n < at + RECORD_BYTES)
                 return false;
             struct pool_audit *p = pool_of(a, (uint64_t)get_int(data + at, 6));
-            for (int i = 0; p && i < NUMBERS; i++)
+            for (int i = 0; p && i < NUMBERS; i++) {
                 p->scanned[i] += get_int(data + at + 6 + (size_t)i * 6, 6);
+                if (!is_sum(p->scanned[i]))
+                    return false;
+            }
         }
     }
     return at == n;
@@ -344,7 +359,7 @@ static void on_books(void *arg, enum store_status status, const char *data, size
         begin_again(a, LOST);
         return;
     }
-    const char *problem = books_problem(a, status, n);
+    const char *problem = books_problem(a, status, data, n);
     if (problem) {
         fail(a, problem);
         return;

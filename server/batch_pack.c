@@ -16,6 +16,7 @@
 #include "zone.h"
 
 enum { SCRIPT_VERSION = 4, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16, ANSWER_SHOWN = 12 };
+enum { ANSWER_LEARNED = 8 };
 enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2, LIMIT_BYTES = 56, LIMIT_CALENDAR_BYTES = 74 };
 enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_BOOKS = 2, BUCKET_KNOWS = 4 };
 enum {
@@ -108,15 +109,24 @@ static uint64_t fnv1a(uint64_t hash, const void *data, size_t n)
 
 #define FNV_BASIS 0xcbf29ce484222325ULL
 
+/* Names that differ in their last character only differ in few bits of FNV-1a, and none of them need be among those that a check
+ * keeps: "openai/gpt-4" and "openai/gpt-5" had the same one. The finisher of MurmurHash3 spreads each over all bits. */
+static uint64_t hash_name(const char *name, size_t n)
+{
+    uint64_t hash = fnv1a(FNV_BASIS, name, n);
+    hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdULL;
+    hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ULL;
+    return hash ^ hash >> 33;
+}
+
 uint32_t batch_pool_check(const char *pool, size_t pool_n)
 {
-    return (uint32_t)(fnv1a(FNV_BASIS, pool, pool_n) >> 44);
+    return (uint32_t)(hash_name(pool, pool_n) >> 44);
 }
 
 uint64_t batch_check(const char *tenant, size_t tenant_n, const char *pool, size_t pool_n)
 {
-    return (uint64_t)batch_pool_check(pool, pool_n) << 28 |
-           fnv1a(FNV_BASIS, tenant, tenant_n) >> 36;
+    return (uint64_t)batch_pool_check(pool, pool_n) << 28 | hash_name(tenant, tenant_n) >> 36;
 }
 
 /* ---- keys -------------------------------------------------------------------------------------------------- */
@@ -452,6 +462,97 @@ static int64_t get_int(const char *data, size_t n)
     return (int64_t)le64toh(little);
 }
 
+static bool is_settled(const char *answer)
+{
+    return (unsigned char)answer[0] == OP_SETTLED || (unsigned char)answer[0] == OP_LATE;
+}
+
+/* How many bytes more an answer has when input was learned. */
+static size_t learned_bytes(const char *answer)
+{
+    return is_settled(answer) && ((unsigned char)answer[2] & OP_LEARNED_INPUT) ? ANSWER_LEARNED : 0;
+}
+
+/*
+ * The store is believed only as far as its answers make sense: what was damaged there, or written by something else, must not
+ * lead a reply to a limit that does not exist.
+ */
+#define LARGEST_NUMBER (INT64_C(1) << 50) /* the script's own bound of a wait */
+
+/* A number that can be counted with: a wait, or how wrong an estimate was. */
+static bool is_told(int64_t number)
+{
+    return number >= -LARGEST_NUMBER && number <= LARGEST_NUMBER;
+}
+
+static bool outcome_fits(enum op_kind kind, enum op_outcome outcome)
+{
+    switch (outcome) {
+    case OP_GRANTED:
+    case OP_DENIED:
+        return kind == OP_ACQUIRE || kind == OP_RENEW;
+    case OP_SETTLED:
+    case OP_LATE:
+    case OP_DUPLICATE:
+        return kind == OP_REPORT || kind == OP_CANCEL;
+    case OP_NOSUCH:
+    case OP_FOREIGN:
+    case OP_ENDED:
+        return kind < OP_PEEK;
+    case OP_PEEKED:
+        return kind == OP_PEEK;
+    case OP_SHOWN:
+        return kind >= OP_POOL_OPEN && kind <= OP_POOL_GET;
+    case OP_FORGIVEN:
+        return kind == OP_FORGIVE;
+    default: /* the server's own are not the script's to give */
+        return false;
+    }
+}
+
+/* Does it name a limit of the operation's, and a wait that can be told? */
+static bool refusal_fits(const struct op *op, const char *data)
+{
+    size_t bucket = (unsigned char)data[2], limit = (unsigned char)data[3];
+    int64_t wait_ms = get_int(data + 4, 8);
+    return bucket < op->policy.n &&
+           (limit >= OP_LIMITED_CLOSED || limit < op->policy.buckets[bucket].set->n) &&
+           wait_ms >= RATION_RETRY_NEVER && wait_ms <= LARGEST_NUMBER;
+}
+
+static size_t row_count(const struct policy *policy)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < policy->n; i++)
+        n += policy->buckets[i].set->n;
+    return n;
+}
+
+/* op: any of the group; NULL, and all is well, where nobody waits for it any more. */
+static bool answer_fits(const struct op *op, size_t group_n, const char *data)
+{
+    enum op_outcome outcome = (enum op_outcome)(unsigned char)data[0];
+    size_t granted = (unsigned char)data[1];
+    int64_t number = get_int(data + 4, 8);
+    if (!op)
+        return true;
+    if (!outcome_fits(op->kind, outcome))
+        return false;
+    switch (outcome) {
+    case OP_GRANTED:
+        return op->kind != OP_ACQUIRE || granted >= group_n || refusal_fits(op, data);
+    case OP_DENIED:
+        return refusal_fits(op, data);
+    case OP_PEEKED:
+    case OP_FORGIVEN:
+        return granted == row_count(&op->policy);
+    case OP_SHOWN:
+        return number >= RATION_RETRY_NEVER;
+    default:
+        return is_told(number);
+    }
+}
+
 /* lag_ms: the store's clock has stepped back, and decisions stand still until it has caught up. */
 static void answer_op(struct op *op, const char *data, bool granted, int64_t lag_ms)
 {
@@ -460,8 +561,10 @@ static void answer_op(struct op *op, const char *data, bool granted, int64_t lag
         op->outcome = OP_DENIED;
     op->limited_bucket = (uint8_t)data[2];
     op->limited_limit = (uint8_t)data[3];
-    op->was_learned = (op->outcome == OP_SETTLED || op->outcome == OP_LATE) && data[2] == 1;
-    op->over_tokens = op->was_learned ? get_int(data + 4, 8) : 0;
+    op->learned_parts = is_settled(data) ? (uint8_t)data[2] : 0;
+    op->over_output = op->learned_parts & OP_LEARNED_OUTPUT ? get_int(data + 4, 8) : 0;
+    op->over_input =
+        op->learned_parts & OP_LEARNED_INPUT ? get_int(data + ANSWER_OP, ANSWER_LEARNED) : 0;
     op->retry_after_ms = op->outcome == OP_DENIED ? get_int(data + 4, 8) : 0;
     if (op->retry_after_ms > 0)
         op->retry_after_ms += lag_ms;
@@ -479,6 +582,9 @@ static size_t answer_pool(const struct batch *batch, const struct batch_group *g
     size_t length = n < before ? 0 : (unsigned char)*tail;
     if (n < before + length || length > RATION_MAX_REASON_BYTES)
         return SIZE_MAX;
+    for (size_t i = 0; i < length; i++)
+        if (tail[1 + i] <= 0x20 || tail[1 + i] >= 0x7f)
+            return SIZE_MAX;
     for (size_t i = 0; i < group->n; i++) {
         struct op *op = batch->ops[group->first + i];
         if (!op)
@@ -515,6 +621,8 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
     if (data[0] == DECIDED_STALE)
         return BATCH_STALE;
     int64_t lag_ms = get_int(data + 7, 6) - *store_ms;
+    if (lag_ms < 0) /* the later of the clock and of what was decided before */
+        return BATCH_UNREADABLE;
     size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_GROUPS] = {0};
     rows->n = 0;
     for (size_t g = 0; g < batch->n_groups; g++) {
@@ -525,10 +633,14 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
             return BATCH_UNREADABLE;
         const char *answer = data + at;
         size_t granted = (unsigned char)answer[1];
-        size_t tail = answer_pool(batch, group, answer, n - at);
-        if (tail == SIZE_MAX)
+        if (!answer_fits(group_leader(batch, group), group->n, answer))
             return BATCH_UNREADABLE;
-        at += ANSWER_OP + tail;
+        size_t tail = answer_pool(batch, group, answer, n - at);
+        if (tail == SIZE_MAX || n - at < ANSWER_OP + tail + learned_bytes(answer))
+            return BATCH_UNREADABLE;
+        if (learned_bytes(answer) > 0 && !is_told(get_int(answer + ANSWER_OP + tail, 8)))
+            return BATCH_UNREADABLE;
+        at += ANSWER_OP + tail + learned_bytes(answer);
         if ((unsigned char)answer[0] == OP_PEEKED || (unsigned char)answer[0] == OP_FORGIVEN) {
             if (n - at < granted * ANSWER_ROW)
                 return BATCH_UNREADABLE;

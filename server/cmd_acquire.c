@@ -56,13 +56,15 @@ static bool set_id(struct request *r, const struct words *words, const struct ar
     return true;
 }
 
-/* Only the most that a call may answer can be learned from; where the caller asks for it, it must be there. */
+/* What is learned is a share of what was stated of input and output; where the caller asks for it, one must be there. */
 static bool set_learned(struct request *r, const struct words *words)
 {
+    enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
     struct op *op = &r->op;
-    bool stated = op->stated & 1u << RATION_UNIT_OUTPUT_TOKENS;
+    bool stated = op->stated & PARTS;
     if ((words->seen & WORD_BIT(WORD_LEARNED)) && !stated) {
-        request_usage(r, "LEARNED needs output_tokens: the most that the call may answer");
+        request_usage(r, "LEARNED needs input_tokens (your estimate), output_tokens (the most that "
+                         "the call may answer), or both");
         return false;
     }
     op->learned = stated && ((words->seen & WORD_BIT(WORD_LEARNED)) ||

@@ -21,7 +21,7 @@
 
 enum { TOO_MANY = 429, UNAVAILABLE = 503, OVERLOADED = 529, SERVER_ERROR = 500 };
 enum { PAUSE_UNSAID_MS = 1000, PAUSE_LONGEST_MS = 86400000 };
-#define CLOSING_LONGEST_MS (32u * PAUSE_LONGEST_MS)
+#define CLOSING_LONGEST_MS ((int64_t)32 * PAUSE_LONGEST_MS)
 
 /* For how long the pool is closed; 0: until an operator opens it. */
 static uint32_t closing_of(const struct words *words)
@@ -54,14 +54,13 @@ static void set_news(struct op *op, const struct words *words)
     memcpy(op->news.seen, words->seen_limits, words->n_seen * sizeof words->seen_limits[0]);
 }
 
-/* A call teaches how much is answered when it went well and says so. */
+/* A call teaches what calls come to when it went well and says so. */
 static bool teaches(const struct op *op, const struct words *words)
 {
-    enum { TOTAL = 1u << RATION_UNIT_TOKENS, INPUT = 1u << RATION_UNIT_INPUT_TOKENS };
-    bool output = op->stated & 1u << RATION_UNIT_OUTPUT_TOKENS;
+    enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
     int64_t status = words->values[WORD_STATUS];
     return !op->partial && !op->news.failed && (status == 0 || (status >= 200 && status < 300)) &&
-           (output || (op->stated & (TOTAL | INPUT)) == (TOTAL | INPUT));
+           (op->stated & PARTS) != 0;
 }
 
 void cmd_report(struct request *r, const struct arg *args, size_t n)

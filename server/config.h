@@ -57,7 +57,7 @@ struct config_pool {
     char *domain;
     struct config_breaker breaker;
     enum config_estimates
-        estimates; /* LEARNED: as if every ACQUIRE that states output_tokens said so */
+        estimates; /* LEARNED: as if every ACQUIRE that states input_tokens or output_tokens said so */
     struct limit_set *limits;
 };
 

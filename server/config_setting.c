@@ -47,7 +47,8 @@ static const struct setting table[] = {
     {"pools.<name>", "hold_back", SETTING_FRACTIONS, "[0, 0, 0]", RELOAD,
      .help = "the share kept back from priority 0, 1 and 2, to nine decimals"},
     {"pools.<name>", "estimates", SETTING_WORD, "stated", .words = "stated|learned", RELOAD,
-     .help = "learned: output_tokens is always the most a call may answer, as if it said LEARNED"},
+     .help = "learned: what is stated of input_tokens and output_tokens is charged as if each "
+             "ACQUIRE said LEARNED"},
     {"pools.<name>", "breaker", SETTING_OBJECT, "", RELOAD, .nullable = true,
      .help = "when calls fail, none are let through for a while but one to try; null: never"},
     {"pools.<name>.breaker", "failures", SETTING_FRACTION, "0.5", RELOAD,

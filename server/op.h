@@ -58,6 +58,9 @@ struct op_row {
 /* In the place of the limit that refuses: it is the pool itself. The numbers are the script's. */
 enum op_refusal { OP_LIMITED_CLOSED = 253, OP_LIMITED_CIRCUIT = 254, OP_LIMITED_PAUSED = 255 };
 
+/* Which parts of a settled estimate were learned. The numbers are the script's. */
+enum op_learned { OP_LEARNED_OUTPUT = 1, OP_LEARNED_INPUT = 2 };
+
 /* What the provider's headers said of one limit. */
 struct op_seen {
     uint8_t unit;
@@ -110,11 +113,10 @@ struct op {
     uint8_t limited_limit;
     int64_t retry_after_ms; /* denied: n or RATION_RETRY_NEVER */
     struct op_shown shown;  /* SHOWN */
-    bool
-        was_learned; /* SETTLED, LATE: its estimate was learned, and by so much more than was used: */
-    int64_t over_tokens;
-    struct op_row *rows; /* PEEKED, FORGIVEN: borrowed until done returns */
-    const char *trouble; /* OP_REFUSED: borrowed until done returns */
+    uint8_t learned_parts;  /* SETTLED, LATE: what of its estimate was learned: op_learned */
+    int64_t over_output, over_input; /* and by how much more of it was charged than used */
+    struct op_row *rows;             /* PEEKED, FORGIVEN: borrowed until done returns */
+    const char *trouble;             /* OP_REFUSED: borrowed until done returns */
 
     op_done_fn *done;
     void *arg;

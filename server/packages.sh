@@ -4,8 +4,8 @@
 #     . server/packages.sh
 #     need_packages build test        installs what is missing of these lists, or ends with a message
 #
-# What is there is looked for by what it offers (a program, a pkg-config module, a file, a Python module), not by the name
-# of a package: another build of libcurl, or a cmake of one's own, will do.
+# What is there is looked for by what it offers (a program, a pkg-config module, a file, a Python module, a run-time library
+# of clang), not by the name of a package: another build of libcurl, or a cmake of one's own, will do.
 
 # kind, what is looked for, the package that has it
 packages_build='
@@ -18,6 +18,7 @@ module  hiredis      libhiredis-dev
 module  libevent     libevent-dev
 module  libcurl      libcurl4-openssl-dev
 module  json-c       libjson-c-dev
+module  libcrypto    libssl-dev
 module  cmocka       libcmocka-dev
 program redis-server redis-server
 program redis-cli    redis-tools
@@ -27,6 +28,10 @@ packages_test='
 python  json         python3
 python  pytest       python3-pytest
 python  redis        python3-redis
+python  yaml         python3-yaml
+python  ensurepip    python3-venv
+program clang        clang
+runtime fuzzer       libclang-rt-14-dev
 '
 packages_lint='
 program clang-format clang-format
@@ -43,6 +48,7 @@ packages_have() {
     module) pkg-config --exists "$2" ;;
     python) "$RATION_PYTHON" -c "import $2" ;;
     file) test -e "$2" ;;
+    runtime) ls "$(clang -print-resource-dir)"/lib/*/libclang_rt."$2"* ;;
     esac >/dev/null 2>&1
 }
 

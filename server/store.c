@@ -112,6 +112,9 @@ static void log_trouble(struct store *store, bool was_ready, unsigned delay_ms)
 
 const char *store_context_error(const redisAsyncContext *context)
 {
+    const struct store *store = context->data;
+    if (store && store->nonsense)
+        return store->nonsense;
     /* 0.14 has copied nothing to the outer fields when it calls on_connect. */
     if (context->err && context->errstr && context->errstr[0])
         return context->errstr;
@@ -256,6 +259,7 @@ static void context_take(struct store *store, redisAsyncContext *context, bool t
     }
     context->data = store;
     store->context = context;
+    store_guard_replies(store);
     socket_setup((int)context->c.fd, tcp);
     redisAsyncSetConnectCallback(context, on_connect);
     redisAsyncSetDisconnectCallback(context, on_disconnect);

@@ -4,6 +4,7 @@
  *     store.c          states, connecting, backing off, deadlines, losing what was under way
  *     store_greeting.c what is said between connected and ready: AUTH, SELECT, INFO, FUNCTION LOAD
  *     store_command.c  commands: their bytes, their replies, the repeat when the store knows no such function
+ *     store_reply.c    which replies hiredis may build
  */
 #ifndef RATIOND_STORE_INNER_H
 #define RATIOND_STORE_INNER_H
@@ -48,6 +49,10 @@ struct store {
     bool told_ready; /* what on_state said last */
     /* While connecting or ready; its `data` is the store until it is let go. */
     redisAsyncContext *context;
+    /* Its replies are built by hiredis' functions, as far as reply_functions let them. */
+    redisReplyObjectFunctions reply_functions;
+    const redisReplyObjectFunctions *hiredis;
+    const char *nonsense; /* why one was not built; NULL: all were */
     /* While the host's name is looked up; there is no context yet. */
     struct store_lookup *lookup;
     struct event *timer; /* connecting: gives up; backing off: tries again */
@@ -89,6 +94,9 @@ void store_leave(struct store *store, enum context_end end, const char *format, 
 void store_tell(struct store *store);
 void store_break(struct store *store, enum context_end end, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Puts the functions of store_reply.c into a new context. */
+void store_guard_replies(struct store *store);
 
 /* Begins the greeting on a new context. */
 void store_greet(struct store *store);

@@ -32,10 +32,14 @@ struct crew;
     X(settled, "reports and cancels charged")                                                      \
     X(late, "of those, late ones")                                                                 \
     X(duplicate, "reports and cancels that came again")                                            \
-    X(estimates_learned, "reports that judged a learned estimate")                                 \
+    X(estimates_learned, "reports that judged a learned estimate of the output")                   \
     X(estimates_actual_tokens, "output tokens that they reported")                                 \
     X(estimates_over_tokens, "output tokens charged beyond what was used")                         \
     X(estimates_under_tokens, "output tokens used beyond what was charged")                        \
+    X(estimates_input_learned, "reports that judged a learned estimate of the input")              \
+    X(estimates_input_actual_tokens, "input tokens that they reported")                            \
+    X(estimates_input_over_tokens, "input tokens charged beyond what was used")                    \
+    X(estimates_input_under_tokens, "input tokens used beyond what was charged")                   \
     X(allowed_without_store, "acquires granted because the store was away and on_outage is allow")
 
 struct worker_counters {

@@ -3,7 +3,7 @@
 #
 #     sh tests/run.sh [--quick] [--preset NAME]
 #
-#     --quick         without the linters and docker compose, and with less traffic
+#     --quick         without the linters, docker compose and the servers from PyPI, and with less traffic
 #     --preset NAME   the preset to build and test; asan (default), dev or release
 #
 # Installs what is missing, builds with warnings as errors, and runs stage after stage; one that fails shows the end of its
@@ -90,6 +90,15 @@ count_pytest() {
     fi
 }
 
+# The same of a stage that may say by 77 that what it needs cannot be had here.
+count_pytest_or_skip() {
+    if [ "$2" -eq 77 ]; then
+        count_stage "$@"
+    else
+        count_pytest "$@"
+    fi
+}
+
 # stage NAME COUNT command...: runs it with its output in a log; COUNT is one of the above. Fails when something failed.
 stage() {
     name=$1 count=$2 log=$logs/$(echo "$1" | tr -c 'a-z0-9\n' '-').log
@@ -130,7 +139,15 @@ unit_tests() {
 }
 
 integration_tests() {
-    RATION_BUILD=$build timeout --foreground 600 "$RATION_PYTHON" -m pytest -q -p no:cacheprovider "$@"
+    RATION_BUILD=$build timeout --foreground 1500 "$RATION_PYTHON" -m pytest -q -p no:cacheprovider "$@"
+}
+
+recorded_answers() {
+    RATION_BUILD=$build timeout --foreground 300 "$RATION_PYTHON" -m pytest -q -p no:cacheprovider tests/upstream/replay
+}
+
+independent_servers() {
+    RATION_BUILD=$build RATION_PYTHON=$RATION_PYTHON timeout --foreground 900 sh tests/independent/run.sh
 }
 
 # gcc 12's ThreadSanitizer cannot start where the kernel spreads addresses more widely than Debian 12's does.
@@ -153,6 +170,12 @@ thread_replay() {
     QUICKSTART_PRESET=tsan QUICKSTART_SECONDS=6 $fixed_addresses sh server/quickstart.sh
 }
 
+# Seconds of each fuzz target, over its seeds and what comes of them: tests/fuzz/run.sh does that for as long as wanted.
+short_fuzz() {
+    cmake --preset fuzz -DRATION_WERROR=ON && cmake --build --preset fuzz --target fuzzers &&
+        ctest --test-dir build/fuzz -R '^fuzz-' -j2 --output-on-failure
+}
+
 compose_test() {
     "$RATION_PYTHON" tests/docker/compose_test.py
 }
@@ -168,8 +191,11 @@ stage "build $preset" count_stage build_preset "$preset" || finish
 stage "unit tests" count_ctest unit_tests
 stage "script against the model" count_pytest integration_tests tests/integration/script
 stage "integration tests" count_pytest integration_tests tests/integration --ignore=tests/integration/script
+stage "recorded answers" count_pytest recorded_answers
+[ -n "$quick" ] || stage "independent servers" count_pytest_or_skip independent_servers
 stage "thread sanitizer, client" count_ctest thread_tests
 stage "thread sanitizer, replay" count_stage thread_replay
+stage "fuzz, short" count_ctest short_fuzz
 stage "installed library" count_stage sh tests/install/install_test.sh
 if [ -n "$quick" ]; then
     stage "main job, short" count_stage main_job release 6

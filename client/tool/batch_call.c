@@ -95,6 +95,7 @@ bool batch_call_prepare(struct batch_run *run, struct batch_call *call)
         call->estimate = (struct ration_amounts){0};
         profile_estimate(run->profile, &sending.read, &call->estimate);
         call->most_output = sending.read.most_output;
+        call->elsewhere = sending.read.elsewhere;
         memcpy(call->url, sending.url, sizeof(call->url));
         call->custom_id = request.custom_id ? strdup(request.custom_id) : NULL;
         ok = make_body(run, call, &request, line, sending.whole) &&
@@ -292,6 +293,7 @@ static bool send_call(struct batch_run *run, struct batch_call *call, int64_t no
         .body = call->body,
         .body_bytes = call->body_bytes,
         .most_output = call->most_output,
+        .elsewhere = call->elsewhere,
         .timeout_ms = (uint32_t)run->options->call_timeout_ms,
         .headers = call->headers,
         .n_headers = n_headers,

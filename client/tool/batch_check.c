@@ -196,8 +196,8 @@ int batch_read_body(const struct batch_options *options, const struct profile *p
         err = profile_read_request(profile, body, &out->read, why);
     }
     return err < 0 ? err
-                   : profile_url_with_query(profile, options->url, options->model, options->query,
-                                            body, out->url, sizeof(out->url), why);
+                   : profile_url(profile, options->url, options->model, options->query, body,
+                                 out->url, sizeof(out->url), why);
 }
 
 bool batch_check(void *arg, const struct batch_request *request, char *why)

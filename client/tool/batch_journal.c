@@ -47,6 +47,12 @@ static int find_class(const char *word)
     return -1;
 }
 
+/* What a call may have used. A file that was made or damaged elsewhere may say anything. */
+static bool is_cost(int64_t tokens)
+{
+    return tokens >= 0 && tokens <= RATION_MAX_COST;
+}
+
 /* "17 answered 1 210 95 {...": false where it is no result of this input. */
 static bool read_done(const char *text, size_t n, struct batch_done *done, size_t *json_at)
 {
@@ -54,7 +60,8 @@ static bool read_done(const char *text, size_t n, struct batch_done *done, size_
     int at = 0;
     if (sscanf(text, "%zu %15s %" SCNu32 " %" SCNd64 " %" SCNd64 " %n", &done->index, word,
                &done->tries, &done->input_tokens, &done->output_tokens, &at) != 5 ||
-        at == 0 || text[at] != '{' || done->index >= n)
+        at == 0 || text[at] != '{' || done->index >= n || !is_cost(done->input_tokens) ||
+        !is_cost(done->output_tokens))
         return false;
     int class = find_class(word);
     done->class = (enum batch_class) class;
@@ -80,7 +87,8 @@ static void count(struct batch_journal *journal, const struct batch_done *done, 
         .offset = offset, .bytes = (uint32_t)bytes, .class = (uint8_t)done->class};
     journal->of_class[done->class]++;
     journal->done++;
-    journal->tokens += done->input_tokens + done->output_tokens;
+    int64_t tokens = done->input_tokens + done->output_tokens;
+    journal->tokens = tokens > INT64_MAX - journal->tokens ? INT64_MAX : journal->tokens + tokens;
 }
 
 /* ---- Opening ---- */

@@ -39,6 +39,7 @@ struct batch_call {
     char id[RATION_MAX_ID_BYTES]; /* of the reservation; "": none was asked for */
     struct ration_amounts estimate;
     int64_t most_output; /* as the body says; 0: it does not */
+    bool elsewhere;      /* its input may be more than its bytes tell */
     /* Of ASKING and SENT: */
     char *custom_id; /* NULL: a plain body */
     char *body;

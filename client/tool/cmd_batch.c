@@ -262,7 +262,7 @@ int cmd_batch(int argc, char **argv, struct tool *tool)
         {"priority", OPTION_INTEGER, &o.priority, 0, RATION_PRIORITIES - 1, "N",
          "0 real time - 2 background; default: the tier's"},
         {"learned", OPTION_FLAG, &o.learned, 0, 0, NULL,
-         "charge what such answers usually take, not the most"},
+         "charge what such prompts and answers usually take"},
         {"call-timeout", OPTION_INTEGER, &o.call_timeout_ms, 1, 3600000, "MS",
          "of one try; default 600000"},
         {"ttl", OPTION_INTEGER, &o.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",

@@ -351,7 +351,7 @@ int cmd_call(int argc, char **argv, struct tool *tool)
          "none"},
         OPTION_UNITS(&c.estimate),
         {"learned", OPTION_FLAG, &c.learned, 0, 0, NULL,
-         "charge the share of the most output that calls like this have used"},
+         "charge what calls like this have used of their estimated input and most output"},
         {"priority", OPTION_INTEGER, &c.priority, 0, RATION_PRIORITIES - 1, "0-2",
          "0 real time, 1 standard, 2 background; default: the tier's"},
         {"ttl", OPTION_INTEGER, &c.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",

@@ -33,13 +33,13 @@ static void print_json(const char *pool, const struct ration_pool_state *state)
     json_out_print(o);
 }
 
-/* The date by this machine's clock: for people, nothing is decided by it. */
+/* The date by this machine's clock, to the nearest minute: for people, nothing is decided by it. */
 static void print_until(int64_t ms)
 {
     char date[32];
     struct tm tm;
     char duration[64];
-    time_t at = time(NULL) + (time_t)(ms / 1000);
+    time_t at = time(NULL) + (time_t)((ms + 30000) / 1000);
     format_duration(ms, duration, sizeof(duration));
     printf("; it opens by itself in %s", duration);
     if (gmtime_r(&at, &tm) && strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", &tm) > 0)

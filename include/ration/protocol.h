@@ -112,8 +112,12 @@ enum ration_unit {
  *                          LIMIT does, if one alone has that amount; without both it is the pool's only one of that unit,
  *                          or none. Our level comes down to theirs, never up; what is in flight is accounted for
  *
- *     ACQUIRE ... LEARNED  output_tokens is the most that the call may answer; what such calls of this tenant to this
- *                          pool answered before says how much of it is charged
+ *     ACQUIRE ... LEARNED  input_tokens is the caller's estimate of the prompt, output_tokens the most that the call may
+ *                          answer; at least one must be stated. What calls of this tenant to this pool came to before
+ *                          says how much of it is charged: of the input a hundredth to eightfold (never below 1, never
+ *                          above RATION_MAX_COST, and above what is stated only as far as it fits the limits), of the
+ *                          output at most all. tokens change by as much. A report teaches the parts that it states, if
+ *                          the call went well: no PARTIAL, no FAILED, no STATUS but 2xx
  */
 
 /* ---- Replies ---------------------------------------------------------------------------------------------------

@@ -148,8 +148,9 @@ struct ration_acquire_options {
     uint32_t wait_ms;  /* how long the server may park the request, 0 - RATION_MAX_WAIT_MS; 0: answer at once */
     const char *id;    /* an id of the caller's own making (see protocol.h), NULL: the library makes one */
     int dry_run;       /* 1: only say what the answer would be; nothing is reserved */
-    int learned;       /* 1: output_tokens is the most that it may answer, and the server charges what calls like this
-                          have used of that. Not for a provider that counts the most itself (OpenAI, Azure) */
+    int learned;       /* 1: input_tokens is an estimate and output_tokens the most that it may answer (at least one must
+                          be stated), and the server charges what the tenant's calls to this pool have used of that,
+                          cached input and tools included. Not for a provider that counts the most itself (OpenAI, Azure) */
 };
 
 RATION_API void ration_acquire_options_init(struct ration_acquire_options *options);

@@ -1,8 +1,9 @@
 /*
  * Fuzz target: the request parser.
  *
- * The first byte of the input says into how many pieces the rest is cut. Whatever the bytes, the pieces must give the
- * same requests as the whole, arguments must lie inside their request, and nothing may be read beyond what is there.
+ * The first byte of the input says into how many pieces the rest is cut. Whatever the bytes, the
+ * pieces must give the same requests as the whole, arguments must lie inside their request, and
+ * nothing may be read beyond what is there.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -32,7 +32,7 @@ cc -Wall -Wextra -Werror -DEXPECTED_VERSION="\"$version\"" program.c -o "$work/s
 echo "== pkg-config, libration static"
 # shellcheck disable=SC2046
 cc -Wall -Wextra -Werror -DEXPECTED_VERSION="\"$version\"" program.c -o "$work/static" \
-    $(pkg-config --cflags ration) "$libdir/libration.a" $(pkg-config --libs hiredis libcurl json-c) -pthread
+    $(pkg-config --cflags ration) "$libdir/libration.a" $(pkg-config --libs hiredis libcurl json-c libcrypto) -pthread
 (unset LD_LIBRARY_PATH && "$work/static")
 
 echo "== CMake package, shared and static"

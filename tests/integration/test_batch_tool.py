@@ -244,7 +244,7 @@ def test_other_providers(lab, server, provider):
     """What differs is the profile's: the path, the key, where the usage is, where the model is named."""
     answers = {
         "anthropic": {"content": [], "usage": {"input_tokens": 11, "output_tokens": 4}},
-        "gemini": {"candidates": [{}], "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 4, "totalTokenCount": 15}},
+        "gemini": {"candidates": [{"content": {}}], "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 4, "totalTokenCount": 15}},
     }
     seen = []
 

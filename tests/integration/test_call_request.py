@@ -85,6 +85,8 @@ def test_only_the_caller_says_whether_usage_comes(lab, server, provider):
 
 
 def test_gemini_is_not_sent_what_the_url_says(lab, server, provider):
+    answer = {"candidates": [{"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP"}]}
+    provider.server.behave = lambda handler, request: handler.answer(200, answer)
     body = '{"model":"g", "contents":[], "big":123456789012345678901, "stream":false}'
     call(lab, server, provider.url, "--provider", "gemini", "--tries", "1", body=body, env={"GEMINI_API_KEY": "k"})
     assert provider.requests[0].body == b'{"contents":[], "big":123456789012345678901}'

@@ -1,10 +1,12 @@
 """What one host learns of a provider all hosts know: two rationd on one store, with its clock in the test's hand."""
 import json
+import random
 import threading
 
 import pytest
 
 from configs import POOL, config, limit
+from recording_provider import RecordingProvider
 from test_traps_settle import World
 from wire import WireError, as_fields
 
@@ -252,10 +254,134 @@ def test_estimates_learn(world, setting):
     assert total["estimates_over_tokens"] >= 8 * 900 and total["estimates_under_tokens"] == 510 - charged
     if setting == "stated":
         answer = w.a.call("ACQUIRE", POOL, "acme", "tokens", 5, "LEARNED")
-        assert isinstance(answer, WireError) and "LEARNED needs output_tokens" in answer
+        assert isinstance(answer, WireError) and "LEARNED needs input_tokens" in answer
         before = w.remaining("tokens")
         w.granted("input_tokens", 10, "output_tokens", 1000)
         assert before - w.remaining("tokens") == 1010
+
+
+# ---- Learned input ----------------------------------------------------------------------------------------------------
+
+COUNTED_ANTHROPIC = [limit("input_tokens", 200_000, "minute"), limit("output_tokens", 80_000, "minute", counted="end")]
+
+
+class CodingAgent:
+    """Sends its whole conversation again with each call, as coding agents do. What the provider has read before is in its
+    cache, and free; what is new is written into the cache and counts (Anthropic)."""
+
+    def __init__(self, w, rng, words):
+        self.w, self.rng, self.words, self.prompt, self.used = w, rng, words, 60_000, []
+
+    def begin(self):
+        new = int(self.prompt * self.rng.uniform(0.015, 0.025))
+        self.prompt = min(self.prompt + new, 180_000)
+        answer = acquire(self.w, "input_tokens", self.prompt, "output_tokens", 4096, *self.words)
+        if answer["status"] == "granted":
+            self.used.append((self.w.clock.ms, new))  # the provider counts it when the call arrives
+        return new, answer
+
+    def end(self, id_, new, n=0):
+        assert self.w.status("REPORT", id_, "input_tokens", new, "output_tokens", self.rng.randint(100, 700),
+                             "STATUS", 200, wire=n % 2) == "settled"  # fmt: skip
+
+
+def window(used, ms=60_000):
+    """The most that was used in any window."""
+    return max(sum(n for at, n in used if start <= at < start + ms) for start, _ in used)
+
+
+@pytest.mark.parametrize("words", ((), ("LEARNED",)))
+def test_a_coding_agent_is_charged_what_its_cache_leaves(lab, words):
+    w = World(lab, pools={POOL: {"limits": COUNTED_ANTHROPIC}}, tier=[limit("requests", 10**6, "minute")])
+    rng = random.Random(7)
+    agents = [CodingAgent(w, rng, words) for _ in range(12)]
+    running, begun, charged, refused = [], 0, [], 0
+    for turn in range(900):
+        w.clock.advance(rng.randint(50, 400))
+        if running and (len(running) == len(agents) or rng.random() < 0.5):
+            agent, id_, new = running.pop(rng.randrange(len(running)))
+            agents.append(agent)
+            agent.end(id_, new, turn)
+            continue
+        agent = agents.pop(0)
+        before = w.remaining("input_tokens")
+        new, answer = agent.begin()
+        if answer["status"] == "granted":
+            running.append((agent, answer["id"], new))
+            charged.append((before - w.remaining("input_tokens"), agent.prompt))
+            begun += 1
+        else:
+            agents.append(agent)
+            refused += 1
+            assert answer["retry_after_ms"] > 0, answer
+    for agent, id_, new in running:
+        agents.append(agent)
+        agent.end(id_, new)
+    used = sorted(use for agent in agents for use in agent.used)
+    assert window(used) <= 200_000
+    share = sum(n for n, _ in charged[-50:]) / sum(prompt for _, prompt in charged[-50:])
+    print(f"{begun} begun, {refused} refused, {share:.3f} of the prompt charged, {window(used)} of 200000 used in a minute")
+    if words:
+        assert share < 1 / 10 and begun > 300
+        info = [server.info() for server in w.servers]
+        total = {name: sum(int(i[name]) for i in info) for name in info[0] if name.startswith("estimates_input_")}
+        assert total["estimates_input_learned"] == begun
+        assert total["estimates_input_actual_tokens"] == sum(n for _, n in used)
+    else:
+        assert share == 1 and begun < 200
+    # All of it is corrected: what counts is what was used, and nothing else.
+    recent = sum(n for at, n in used if at > w.clock.ms - 59_000)
+    assert 200_000 - w.remaining("input_tokens") <= sum(n for at, n in used if at > w.clock.ms - 62_000)
+    assert 200_000 - w.remaining("input_tokens") >= recent
+    assert all(row["balanced"] for row in w.servers[0].audit(POOL).values())
+    assert not w.store.keys_without_expiry()
+
+
+def test_tools_that_the_estimate_does_not_see_are_learned(world):
+    """573 tokens of tools beside a short prompt: what is held rises to what comes, so that no debt is made any more."""
+    w = world(limits=[limit("input_tokens", 100_000, "minute"), limit("tokens", 10**6, "minute")])
+    rng, prompts, debts = random.Random(3), [], []
+    for n in range(120):
+        prompt = rng.randint(180, 220)
+        before = w.remaining("input_tokens"), w.remaining("tokens")
+        id_ = w.granted("input_tokens", prompt, "LEARNED", wire=n % 2)
+        charged = before[0] - w.remaining("input_tokens")
+        assert before[1] - w.remaining("tokens") == charged
+        assert w.status("REPORT", id_, "input_tokens", prompt + 573, "output_tokens", 0, wire=1 - n % 2) == "settled"
+        assert before[0] - w.remaining("input_tokens") == prompt + 573
+        prompts.append((charged, prompt))
+        debts.append(max(0, prompt + 573 - charged))
+        w.clock.advance(1000)
+    assert all(charged == prompt for charged, prompt in prompts[:8]) and min(debts[:8]) == 573
+    assert all(3 * prompt < charged < 6 * prompt for charged, prompt in prompts[8:])
+    assert sum(debts[8:]) < 573  # of 112 calls
+
+
+def test_a_call_is_charged_what_its_cache_leaves_of_the_prompt(lab):
+    """Ten thousand tokens by their characters, nearly all of them read from the cache, which Anthropic does not count."""
+    both = [limit("input_tokens", 1_000_000, "day"), limit("output_tokens", 1_000_000, "day")]
+    server, held, done = lab.ration(config(lab.redis(), pool=both)), [], []
+
+    def left(unit):
+        return server.remaining(POOL, "acme", "pool", unit)
+
+    def answer(handler, _):
+        held.append(1_000_000 - 200 * len(done) - left("input_tokens"))
+        handler.answer(200, {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Done."}],
+                             "stop_reason": "end_turn",
+                             "usage": {"input_tokens": 30, "cache_creation_input_tokens": 170,
+                                       "cache_read_input_tokens": 9800, "output_tokens": 40}})  # fmt: skip
+
+    provider = RecordingProvider(answer)
+    lab.on_close(provider.close)
+    body = lab.folder / "body.json"
+    body.write_text(json.dumps({"model": "m", "max_tokens": 400, "messages": [{"role": "user", "content": "Yes. " * 8000}]}))
+    for _ in range(10):
+        done.append(lab.tool(server, "call", "--pool", POOL, "--tenant", "acme", "--provider", "anthropic", "--url", provider.url,
+                             "--body", body, "--learned", env={"ANTHROPIC_API_KEY": "sk-ant"}))  # fmt: skip
+        assert done[-1].returncode == 0, done[-1]
+    assert min(held[:8]) >= 10_000 and 200 <= min(held[8:]) <= max(held[8:]) < 250, held
+    assert (left("input_tokens"), left("output_tokens")) == (1_000_000 - 2000, 1_000_000 - 400)
 
 
 def test_pools_are_the_operators(lab, monkeypatch):

@@ -236,6 +236,24 @@ def test_trap_12_the_same_ids_many_times_in_flight(world):
     assert all(row["balanced"] for row in w.servers[0].audit().values())
 
 
+@pytest.mark.parametrize("names", [("openai/gpt-4", "openai/gpt-5"), ("replay/8", "replay/9"), ("a", "b")])
+def test_trap_12_a_report_is_for_the_pool_that_granted(world, names):
+    """An id names its tenant and pool; with another pool's name put into it, it is nobody's, however alike the names are."""
+    w = world(pools={name: {"limits": [limit("tokens", 1000, "day")]} for name in names})
+    one, other = names
+    w.granted("tokens", 900, pool=other)
+    id_ = w.granted("tokens", 800, pool=one)
+    forged = id_.replace("@" + one, "@" + other)
+    assert forged != id_
+    assert w.status("REPORT", forged, "tokens", 0) == "NOSUCH"
+    assert w.remaining("tokens", pool=other) == 100 and w.remaining("tokens", pool=one) == 200
+    forged = id_.replace("acme", "acmf")
+    assert w.status("REPORT", forged, "tokens", 0) == "NOSUCH"
+    assert w.status("REPORT", id_, "tokens", 0) == "settled"
+    audit = {name: w.servers[0].audit(name)["tokens"] for name in names}
+    assert all(row["balanced"] for row in audit.values()), audit
+
+
 # ---- 13: aborted streams --------------------------------------------------------------------------------------------
 
 

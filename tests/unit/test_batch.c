@@ -479,6 +479,84 @@ static void test_answers_cut_short_end_in_unavailable(void **state)
     }
 }
 
+/* What was learned of the input follows the answer; of two reports of one batch each has its own. */
+static void test_reports_that_learned_tell_how_wrong_it_was(void **state)
+{
+    (void)state;
+    struct answer a = answer_head(0);
+    answer_op(&a, OP_SETTLED, 0, OP_LEARNED_OUTPUT | OP_LEARNED_INPUT, 0, 70);
+    put(&a, -900, 8);
+    answer_op(&a, OP_LATE, 0, OP_LEARNED_OUTPUT, 0, -3);
+    answer_op(&a, OP_SETTLED, 0, OP_LEARNED_INPUT, 0, 0);
+    put(&a, 5, 8);
+    for (size_t n = 13; n <= a.n; n++) {
+        struct op op[3] = {make_op(OP_REPORT, "p", "a"), make_op(OP_REPORT, "p", "b"),
+                           make_op(OP_REPORT, "p", "c")};
+        struct op first = make_op(OP_ACQUIRE, "p", "a");
+        batch_submit(test.batcher, &first);
+        turn();
+        for (size_t i = 0; i < 3; i++)
+            batch_submit(test.batcher, &op[i]);
+        reply(STORE_REFUSED, "no", 2);
+        turn();
+        unsigned char *exact = malloc(n);
+        memcpy(exact, a.bytes, n);
+        reply(STORE_OK, exact, n);
+        free(exact);
+        turn();
+        if (n < a.n) {
+            assert_int_equal(op[2].outcome, OP_UNAVAILABLE);
+            continue;
+        }
+        assert_int_equal(op[0].outcome, OP_SETTLED);
+        assert_int_equal(op[0].over_output, 70);
+        assert_int_equal(op[0].over_input, -900);
+        assert_int_equal(op[1].learned_parts, OP_LEARNED_OUTPUT);
+        assert_int_equal(op[1].over_output, -3);
+        assert_int_equal(op[1].over_input, 0);
+        assert_int_equal(op[2].learned_parts, OP_LEARNED_INPUT);
+        assert_int_equal(op[2].over_output, 0);
+        assert_int_equal(op[2].over_input, 5);
+    }
+}
+
+/* A store that is damaged, or is none of ours, must not lead a reply to a limit that is not there. */
+static void test_answers_that_make_no_sense_end_in_unavailable(void **state)
+{
+    (void)state;
+    static const struct {
+        enum op_kind kind;
+        int outcome, granted, bucket, limit;
+        int64_t wait;
+    } cases[] = {
+        {OP_ACQUIRE, OP_DENIED, 0, 2, 0, 5},         /* it has two buckets */
+        {OP_ACQUIRE, OP_DENIED, 0, 0, 1, 5},         /* of which the first has one limit */
+        {OP_ACQUIRE, OP_GRANTED, 0, 200, 0, 5},      /* granted to none of them */
+        {OP_ACQUIRE, OP_DENIED, 0, 0, 0, -2},        /* a wait in the past */
+        {OP_ACQUIRE, OP_DENIED, 0, 0, 0, INT64_MAX}, /* and one without end */
+        {OP_ACQUIRE, OP_SETTLED, 0, 0, 0, 0},        /* another operation's outcome */
+        {OP_ACQUIRE, OP_REFUSED, 0, 0, 0, 0},        /* the server's own */
+        {OP_ACQUIRE, OP_PEEKED, 0, 0, 0, 0},         /* rows for who did not look */
+        {OP_PEEK, OP_PEEKED, 0, 0, 0, 0},            /* fewer rows than limits */
+        {OP_REPORT, OP_SETTLED, 0, 1, 0, INT64_MIN}, /* charged less than nothing */
+        {OP_ACQUIRE, OP_PENDING, 0, 0, 0, 0},        /* none at all */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct op op = make_op(cases[i].kind, "p", "a");
+        test.n_done = 0;
+        batch_submit(test.batcher, &op);
+        turn();
+        struct answer a = answer_head(0);
+        answer_op(&a, cases[i].outcome, cases[i].granted, cases[i].bucket, cases[i].limit,
+                  cases[i].wait);
+        reply(STORE_OK, a.bytes, a.n);
+        turn();
+        assert_int_equal(test.n_done, 1);
+        if (op.outcome != OP_UNAVAILABLE)
+            fail_msg("answer %zu was believed", i);
+    }
+}
+
 static void test_free_form_reports_ask_for_whom_the_id_was_made(void **state)
 {
     (void)state;
@@ -594,6 +672,8 @@ int main(void)
         TEST(test_refusals_have_the_stores_words),
         TEST(test_a_stale_calendar_is_packed_again_with_the_stores_time),
         TEST(test_answers_cut_short_end_in_unavailable),
+        TEST(test_reports_that_learned_tell_how_wrong_it_was),
+        TEST(test_answers_that_make_no_sense_end_in_unavailable),
         TEST(test_free_form_reports_ask_for_whom_the_id_was_made),
         TEST(test_a_report_does_not_overtake_its_acquire),
         TEST(test_free_form_reports_of_others_are_refused),

@@ -3,8 +3,8 @@
  * and so on until it needs no more. Each time it must give RATION_ENOMEM or do without, leave the handle usable, and lose
  * nothing (which the leak sanitizer sees).
  *
- * The linker's --wrap leads every allocation of the library's own code here. Only those of the thread that runs the
- * operation count.
+ * The linker's --wrap leads every allocation of the library's own code here; libcrypto, which hashes for it, is asked to
+ * allocate here too. Only those of the thread that runs the operation count.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,8 +17,11 @@
 
 #include <cmocka.h>
 
+#include <openssl/crypto.h>
+
 #include <ration/ration.h>
 
+#include "sigv4.h"
 #include "test_client_peer.h"
 #include "test_client_replies.h"
 
@@ -30,10 +33,12 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t size);
 char *__real_strdup(const char *s);
+char *__real_strndup(const char *s, size_t n);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 char *__wrap_strdup(const char *s);
+char *__wrap_strndup(const char *s, size_t n);
 
 static bool fails(void)
 {
@@ -61,6 +66,36 @@ void *__wrap_realloc(void *p, size_t size)
 char *__wrap_strdup(const char *s)
 {
     return fails() ? NULL : __real_strdup(s);
+}
+
+char *__wrap_strndup(const char *s, size_t n)
+{
+    return fails() ? NULL : __real_strndup(s, n);
+}
+
+static unsigned hashing; /* allocations of libcrypto while an operation ran */
+
+static void *crypto_malloc(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    hashing += armed;
+    return __wrap_malloc(size);
+}
+
+static void *crypto_realloc(void *p, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    hashing += armed;
+    return __wrap_realloc(p, size);
+}
+
+static void crypto_free(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(p);
 }
 
 /* ---- The operations ---- */
@@ -128,6 +163,23 @@ static int do_call(ration *r)
     options.body = "{\"messages\":[{\"content\":\"Hi\"}]}";
     int err = ration_call(r, "p", "t", &options, &answer);
     ration_response_free(&answer);
+    return err;
+}
+
+/* A call that is signed for an account. */
+static int do_signed(ration *r)
+{
+    struct ration_call_options options;
+    struct ration_response answer;
+    ration_call_options_init(&options);
+    options.provider = "bedrock";
+    options.model = "amazon.nova-lite-v1:0";
+    options.url = url;
+    options.body = "{\"messages\":[{\"content\":[{\"text\":\"Hi\"}]}]}";
+    peer_answer(peer, "POST", HTTP_CONVERSE);
+    int err = ration_call(r, "p", "t", &options, &answer);
+    ration_response_free(&answer);
+    peer_answer(peer, "POST", HTTP_ANSWER);
     return err;
 }
 
@@ -215,7 +267,8 @@ static void every_operation_survives(void **state)
     } operations[] = {
         {"acquire", do_acquire}, {"renew", do_renew},   {"report", do_report},
         {"cancel", do_cancel},   {"peek", do_peek},     {"audit", do_audit},
-        {"call", do_call},       {"stream", do_stream}, {"resolve", do_resolve},
+        {"call", do_call},       {"stream", do_stream}, {"signed", do_signed},
+        {"resolve", do_resolve},
     };
     for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
         unsigned fresh = walk(operations[i].name, operations[i].operation, true);
@@ -224,6 +277,34 @@ static void every_operation_survives(void **state)
                       connected);
         assert_true(fresh > 0);
     }
+}
+
+/* A hash that failed must not end in a signature: each attempt gives the right one, or none. */
+static void signing_survives(void **state)
+{
+    (void)state;
+    const struct sigv4_account account = {"AKID", "secret", "token", "eu-west-1", "bedrock"};
+    struct sigv4_headers right;
+    assert_int_equal(sigv4_sign(&account, url, "application/json", "{}", 2, 0, &right), 0);
+    unsigned steps = 0;
+    hashing = 0;
+    do {
+        struct sigv4_headers made = {.n = 0};
+        left = steps++;
+        failed = false;
+        armed = true;
+        int err = sigv4_sign(&account, url, "application/json", "{}", 2, 0, &made);
+        armed = false;
+        assert_int_equal(made.n, err == 0 ? right.n : 0);
+        for (size_t i = 0; i < made.n; i++)
+            assert_string_equal(made.line[i], right.line[i]);
+        if (err != 0)
+            assert_int_equal(err, RATION_ENOMEM);
+        sigv4_free(&made);
+        assert_true(steps < 1000);
+    } while (failed);
+    assert_true(hashing > steps);
+    sigv4_free(&right);
 }
 
 static void opening_survives(void **state)
@@ -253,7 +334,13 @@ static int set_up(void **state)
     peer_answer(peer, "POST", HTTP_ANSWER);
     snprintf(servers, sizeof(servers), "127.0.0.1:%u", peer_port(peer));
     snprintf(url, sizeof(url), "http://127.0.0.1:%u", peer_port(peer));
-    return 0;
+    /* libcrypto begins once in a process; what fails in that first moment would be missing from then on. */
+    ration *r = NULL;
+    if (open_handle(&r) != RATION_OK)
+        return -1;
+    int err = do_signed(r);
+    ration_close(r);
+    return err;
 }
 
 static int tear_down(void **state)
@@ -268,7 +355,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opening_survives),
         cmocka_unit_test(every_operation_survives),
+        cmocka_unit_test(signing_survives),
     };
+    if (!CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free))
+        return 1;
     unsetenv("http_proxy");
+    unsetenv("AWS_BEARER_TOKEN_BEDROCK");
+    setenv("AWS_ACCESS_KEY_ID", "AKID", 1);
+    setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+    setenv("AWS_REGION", "eu-west-1", 1);
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -96,8 +96,7 @@ static const struct row whole[] = {
     {"openai", JSON, "{}", RATION_FAILED, "REPORT me STATUS 200 FAILED"},
     {"openai", JSON, "[]", RATION_FAILED, "REPORT me STATUS 200 FAILED"},
     {"openai", "text/html", "<html>Sign in</html>", RATION_FAILED, "STATUS 200 FAILED"},
-    {"openai", JSON, "{\"choices\":[{\"message\":{\"content\":\"cut", RATION_FAILED,
-     "FAILED"},
+    {"openai", JSON, "{\"choices\":[{\"message\":{\"content\":\"cut", RATION_FAILED, "FAILED"},
     {"openai", JSON, "{\"choices\":[]}", RATION_FAILED, "FAILED"},
     {"openai", JSON, "{\"base_resp\":{\"status_code\":1002,\"status_msg\":\"rate limit\"}}",
      RATION_FAILED, "FAILED"},
@@ -120,10 +119,14 @@ static const struct row whole[] = {
      "FAILED"},
     {"openai", JSON, "{\"status\":429,\"title\":\"Too Many Requests\"}", RATION_LIMITED,
      "STATUS 429"},
-    {"openai", JSON, "{\"error\":null,\"choices\":[{}]}", RATION_ANSWERED, "REPORT me STATUS 200"},
-    {"openai", JSON, "{\"error\":{},\"choices\":[{}]}", RATION_ANSWERED, "REPORT me STATUS 200"},
-    {"openai", JSON, "\xef\xbb\xbf{\"choices\":[{}]}", RATION_ANSWERED, "REPORT me STATUS 200"},
-    {"openai", JSON, "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0}}",
+    {"openai", JSON, "{\"error\":null,\"choices\":[{\"text\":\"\"}]}", RATION_ANSWERED,
+     "REPORT me STATUS 200"},
+    {"openai", JSON, "{\"error\":{},\"choices\":[{\"text\":\"\"}]}", RATION_ANSWERED,
+     "REPORT me STATUS 200"},
+    {"openai", JSON, "\xef\xbb\xbf{\"choices\":[{\"text\":\"\"}]}", RATION_ANSWERED,
+     "REPORT me STATUS 200"},
+    {"openai", JSON,
+     "{\"choices\":[{\"text\":\"\"}],\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0}}",
      RATION_ANSWERED, "REPORT me STATUS 200"},
     {"openai", EVENTS, CHUNK FINISH "data: [DONE]\n\n", RATION_ANSWERED,
      "output_tokens 2 STATUS 200 PARTIAL"},
@@ -142,26 +145,26 @@ static const struct row whole[] = {
     {"anthropic", JSON, "{\"id\":\"msg_1\"}", RATION_FAILED, "FAILED"},
     {"gemini", JSON, "{\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}", RATION_ANSWERED,
      "STATUS 200"},
-    {"gemini", JSON, "{\"usageMetadata\":{\"promptTokenCount\":3}}", RATION_FAILED,
-     "FAILED"},
+    {"gemini", JSON, "{\"usageMetadata\":{\"promptTokenCount\":3}}", RATION_FAILED, "FAILED"},
     {"gemini", JSON, "[{\"error\":{\"code\":429,\"status\":\"RESOURCE_EXHAUSTED\"}}]",
      RATION_LIMITED, "STATUS 429"},
     {"openai-embeddings", JSON, "{\"data\":[],\"usage\":{\"total_tokens\":4}}", RATION_FAILED,
      "FAILED"},
-    {"openai-embeddings", JSON, "{\"data\":[{}],\"usage\":{\"total_tokens\":4}}", RATION_ANSWERED,
-     "tokens 4 input_tokens 4 output_tokens 0"},
+    {"openai-embeddings", JSON, "{\"data\":[{\"embedding\":[0.5]}],\"usage\":{\"total_tokens\":4}}",
+     RATION_ANSWERED, "tokens 4 input_tokens 4 output_tokens 0"},
     {"cohere", JSON, "{\"message\":\"invalid api token\"}", RATION_FAILED, "FAILED"},
     {"cohere", JSON, "{\"message\":{\"role\":\"assistant\",\"content\":[]}}", RATION_ANSWERED,
      "STATUS 200"},
     {"ollama", JSON, "{\"error\":\"model 'x' not found\"}", RATION_FAILED, "FAILED"},
     /* A part that was told is charged, the rest stays the estimate: 100 of max_tokens, 0 of an empty prompt. */
-    {"openai", JSON, "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":10}}", RATION_ANSWERED,
-     "tokens 110 input_tokens 10 STATUS"},
-    {"openai", JSON, "{\"choices\":[{}],\"usage\":{\"total_tokens\":77}}", RATION_ANSWERED,
-     "REPORT me tokens 77 STATUS"},
+    {"openai", JSON, "{\"choices\":[{\"text\":\"\"}],\"usage\":{\"prompt_tokens\":10}}",
+     RATION_ANSWERED, "tokens 110 input_tokens 10 output_tokens 100 STATUS"},
+    {"openai", JSON, "{\"choices\":[{\"text\":\"\"}],\"usage\":{\"total_tokens\":77}}",
+     RATION_ANSWERED, "REPORT me tokens 77 STATUS"},
     /* Nobody answers 10^12 tokens where 100 were the most. */
     {"openai", JSON,
-     "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":1000000000000}}",
+     "{\"choices\":[{\"text\":\"\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":"
+     "1000000000000}}",
      RATION_ANSWERED, "output_tokens "},
 };
 
@@ -174,9 +177,9 @@ static void only_an_answer_is_one(void **state)
 
 static const struct row streams[] = {
     {"openai", EVENTS, "", RATION_FAILED, "REPORT me STATUS 200 FAILED"},
-    {"openai", EVENTS, "data: [DONE]\n\n", RATION_FAILED, "PARTIAL FAILED"},
-    {"openai", EVENTS, ": ping\n\n", RATION_FAILED, "PARTIAL FAILED"},
-    {"openai", "text/html", "<html>Sign in</html>", RATION_FAILED, "PARTIAL FAILED"},
+    {"openai", EVENTS, "data: [DONE]\n\n", RATION_FAILED, "REPORT me STATUS 200 FAILED"},
+    {"openai", EVENTS, ": ping\n\n", RATION_FAILED, "REPORT me STATUS 200 FAILED"},
+    {"openai", "text/html", "<html>Sign in</html>", RATION_FAILED, "REPORT me STATUS 200 FAILED"},
     {"openai", EVENTS, "data: {\"error\":\"out of memory\"}\n\n", RATION_FAILED, "PARTIAL FAILED"},
     {"openai", EVENTS, "data: {\"object\":\"error\",\"message\":\"boom\",\"code\":429}\n\n",
      RATION_LIMITED, "tokens 0 input_tokens 0 output_tokens 0 STATUS 429"},
@@ -243,8 +246,7 @@ static void all_that_was_generated_counts(void **state)
         "{\"reasoning\":\"%s\"}",
         "{\"refusal\":\"%s\"}",
         "{\"tool_calls\":[{\"id\":\"call_not_counted\",\"function\":{\"arguments\":\"%s\"}}]}",
-        "{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"%s\"}]}]"
-        "}",
+        "{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"text\":\"%s\"}]}]}",
         "{\"some_new_name\":\"%s\"}",
     };
     char thoughts[701];
@@ -331,13 +333,15 @@ static void what_cannot_be_is_believed_up_to_what_can(void **state)
 {
     (void)state;
     struct ration_response answer;
-    const struct row row = {"openai", JSON,
-                            "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":1000000000000,"
-                            "\"completion_tokens\":1000000000000}}",
-                            RATION_ANSWERED, ""};
+    const struct row row = {
+        "openai", JSON,
+        "{\"choices\":[{\"text\":\"\"}],\"usage\":{\"prompt_tokens\":1000000000000,"
+        "\"completion_tokens\":1000000000000}}",
+        RATION_ANSWERED, ""};
     assert_int_equal(call(&row, false, 1, &answer), RATION_OK);
     assert_int_equal(answer.usage_doubted, 1);
-    assert_true(answer.used.tokens <= 4000000);
+    assert_int_equal(answer.used.input_tokens, 100000);
+    assert_int_equal(answer.used.output_tokens, 1000); /* ten times max_tokens */
     assert_true(answer.usage.input_tokens > 4000000);
     ration_response_free(&answer);
 }
@@ -348,7 +352,8 @@ static void what_was_told_is_shown(void **state)
     struct ration_response answer;
     const struct row row = {
         "openai", JSON,
-        "{\"choices\":[{}],\"service_tier\":\"flex\",\"usage\":{\"prompt_tokens\":10,\"completion_"
+        "{\"choices\":[{\"text\":\"\"}],\"service_tier\":\"flex\",\"usage\":{\"prompt_tokens\":10,"
+        "\"completion_"
         "tokens\":5,"
         "\"prompt_tokens_details\":{\"cached_tokens\":4,\"cache_write_tokens\":3,\"audio_tokens\":"
         "2},"
@@ -389,7 +394,8 @@ static void expect_closing(int status, const char *type, const char *message, co
     if (answer.outcome != RATION_EXHAUSTED || !strstr(report, "EXHAUSTED ") ||
         (strstr(report, "RETRY_AFTER") != NULL) != until)
         fail_msg("%d %s: %s, '%s'", status, body, ration_outcome_name(answer.outcome), report);
-    assert_true(!until || (answer.retry_after_ms > 0 && answer.retry_after_ms <= 5 * 86400000));
+    assert_true(!until ||
+                (answer.retry_after_ms > 0 && answer.retry_after_ms <= INT64_C(5) * 86400000));
     ration_response_free(&answer);
 }
 

@@ -188,8 +188,7 @@ static void test_input_of_each_form(void **state)
         "{\"key\":\"a\",\"request\":null}",
         "{\"custom_id\":\"a\",\"params\":{\"stream\":true}}",
         "{\"custom_id\":\"a\",\"params\":{}}\n{\"custom_id\":\"a\",\"params\":{}}",
-        "{\"key\":\"a\",\"request\":{}}\n{\"key\":\"b\",\"request\":{}}\n{\"key\":\"a\","
-        "\"request\":{}}",
+        "{\"key\":\"a\",\"request\":{}}\n{\"key\":\"a\",\"request\":{}}",
         "{\"custom_id\":\"a\",\"params\":{}}\n{\"key\":\"b\",\"request\":{}}",
         "{\"n\":1}\n\xef\xbb\xbf{\"n\":1}",
     };

@@ -6,6 +6,18 @@
 
 /* ---- The embedded set ---- */
 
+/* The variable of the environment that has the key. */
+static const char *key_variable(const struct profiles *set, const char *name)
+{
+    json_object *profile = NULL;
+    json_object *key = NULL;
+    json_object *variable = NULL;
+    assert_true(json_object_object_get_ex(profiles_tree(set), name, &profile));
+    assert_true(json_object_object_get_ex(profile, "key", &key));
+    assert_true(json_object_object_get_ex(key, "variable", &variable));
+    return json_object_get_string(variable);
+}
+
 static void has_every_provider(void **state)
 {
     (void)state;
@@ -17,7 +29,7 @@ static void has_every_provider(void **state)
         const struct profile *profile = profile_of(names[i]);
         json_object *tree = NULL;
         assert_string_equal(profile_name(profile), names[i]);
-        assert_true(profile_key_variable(profile)[0] != '\0');
+        assert_true(key_variable(profiles, names[i])[0] != '\0');
         assert_non_null(strstr(profiles_names(profiles), names[i]));
         assert_true(json_object_object_get_ex(profiles_tree(profiles), names[i], &tree));
         assert_true(json_object_object_get_ex(tree, "source", NULL));
@@ -25,7 +37,7 @@ static void has_every_provider(void **state)
     }
     assert_ptr_equal(profiles_find(profiles, NULL), profile_of("openai"));
     assert_null(profiles_find(profiles, "nobody"));
-    assert_string_equal(profile_key_variable(profile_of("groq")), "GROQ_API_KEY");
+    assert_string_equal(key_variable(profiles, "groq"), "GROQ_API_KEY");
 }
 
 /* ---- Files ---- */
@@ -50,7 +62,7 @@ static void expect_url(const struct profile *profile, const char *base, const ch
     char url[512] = "";
     char why[PROFILE_WHY_BYTES] = "";
     json_object *o = json_of(body);
-    int err = profile_url(profile, base, model, o, url, sizeof(url), why);
+    int err = profile_url(profile, base, model, NULL, o, url, sizeof(url), why);
     json_object_put(o);
     if (err < 0)
         fail_msg("%s: %s", wanted, why);
@@ -80,7 +92,7 @@ static void takes_a_file(void **state)
     /* the embedded ones do not see the file */
     expect_url(profiles_find(own, "groq"), NULL, NULL, "{}",
                "https://api.groq.com/openai/v1/chat/completions");
-    assert_string_equal(profile_key_variable(profiles_find(own, "second")), "OPENAI_API_KEY");
+    assert_string_equal(key_variable(own, "second"), "OPENAI_API_KEY");
     profiles_close(own);
 }
 
@@ -330,8 +342,8 @@ static void merges_queries(void **state)
         char url[256] = "";
         char why[PROFILE_WHY_BYTES] = "";
         json_object *body = json_of("{'model':'M'}");
-        int err = profile_url_with_query(profile_of(queries[i].profile), queries[i].base, NULL,
-                                         queries[i].query, body, url, sizeof(url), why);
+        int err = profile_url(profile_of(queries[i].profile), queries[i].base, NULL,
+                              queries[i].query, body, url, sizeof(url), why);
         json_object_put(body);
         assert_int_equal(err, queries[i].url ? 0 : RATION_EINVALID);
         if (queries[i].url && strcmp(url + strlen("http://h"), queries[i].url) != 0)
@@ -341,9 +353,9 @@ static void merges_queries(void **state)
     char url[256];
     char why[PROFILE_WHY_BYTES];
     json_object *body = json_of("{'model':'M','stream':true}");
-    assert_int_equal(profile_url_with_query(profile_of("gemini"), "http://h", NULL, "key=k", body,
-                                            url, sizeof(url), why),
-                     0);
+    assert_int_equal(
+        profile_url(profile_of("gemini"), "http://h", NULL, "key=k", body, url, sizeof(url), why),
+        0);
     json_object_put(body);
     assert_string_equal(url, "http://h/v1beta/models/M:streamGenerateContent?alt=sse&key=k");
 }
@@ -376,8 +388,8 @@ static void refuses_urls(void **state)
         char url[64];
         char why[PROFILE_WHY_BYTES] = "";
         json_object *o = json_of(wrong[i].body);
-        assert_int_equal(profile_url(profile_of(wrong[i].profile), wrong[i].base, NULL, o, url,
-                                     sizeof(url), why),
+        assert_int_equal(profile_url(profile_of(wrong[i].profile), wrong[i].base, NULL, NULL, o,
+                                     url, sizeof(url), why),
                          RATION_EINVALID);
         json_object_put(o);
         if (!strstr(why, wrong[i].why))
@@ -410,17 +422,22 @@ static void makes_headers(void **state)
         bool streamed;
         const char *lines;
     } headers[] = {
-        {"openai", "sk-1", false, "Content-Type: application/json|Authorization: Bearer sk-1|"},
+        {"openai", "sk-1", false,
+         "Content-Type: application/json|Accept: application/json|Authorization: Bearer sk-1|"},
         {"openai", "sk-1", true,
          "Content-Type: application/json|Accept: text/event-stream|Authorization: Bearer sk-1|"},
-        {"openai", NULL, false, "Content-Type: application/json|"},
-        {"openai", "", false, "Content-Type: application/json|"},
+        {"openai", NULL, false, "Content-Type: application/json|Accept: application/json|"},
+        {"openai", "", false, "Content-Type: application/json|Accept: application/json|"},
         {"anthropic", "sk-2", false,
-         "Content-Type: application/json|anthropic-version: 2023-06-01|x-api-key: sk-2|"},
-        {"anthropic", NULL, false, "Content-Type: application/json|anthropic-version: 2023-06-01|"},
-        {"gemini", "k", false, "Content-Type: application/json|x-goog-api-key: k|"},
-        {"azure", "k", false, "Content-Type: application/json|api-key: k|"},
-        {"bedrock", "k", false, "Content-Type: application/json|Authorization: Bearer k|"},
+         "Content-Type: application/json|Accept: application/json|anthropic-version: "
+         "2023-06-01|x-api-key: sk-2|"},
+        {"anthropic", NULL, false,
+         "Content-Type: application/json|Accept: application/json|anthropic-version: 2023-06-01|"},
+        {"gemini", "k", false, "Content-Type: application/json|Accept: */*|x-goog-api-key: k|"},
+        {"azure", "k", false,
+         "Content-Type: application/json|Accept: application/json|api-key: k|"},
+        {"bedrock", "k", false,
+         "Content-Type: application/json|Accept: application/json|Authorization: Bearer k|"},
         {"bedrock", "k", true,
          "Content-Type: application/json|Accept: application/vnd.amazon.eventstream|"
          "Authorization: Bearer k|"},

@@ -108,10 +108,10 @@ static const struct recorded odd[] = {
      {.input = 3, .output = 4}},
     {"openai",
      "{'usage':{'prompt_tokens':9223372036854775807,'completion_tokens':5}}",
-     {.input = RATION_MAX_COST}},
+     {.input = RATION_MAX_COST, .output = 5}},
     {"openai",
      "{'usage':{'prompt_tokens':1e300,'completion_tokens':5}}",
-     {.input = RATION_MAX_COST}},
+     {.input = RATION_MAX_COST, .output = 5}},
     /* https://docs.x.ai/docs/guides/reasoning: reasoning stands beside completion_tokens */
     {"xai",
      "{'usage':{'prompt_tokens':32,'completion_tokens':9,'total_tokens':137,"

@@ -25,14 +25,19 @@
     "$4\r\nused\r\n:5\r\n$7\r\nscanned\r\n:-1\r\n$8\r\nbalanced\r\n:1\r\n"
 
 #define HTTP_ANSWER                                                                                \
-    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 85\r\n\r\n"              \
-    "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":"  \
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 94\r\n\r\n"              \
+    "{\"choices\":[{\"text\":\"\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,"      \
+    "\"total_tokens\":"                                                                            \
     "15}}"
 #define HTTP_ANSWER_TEXT                                                                           \
     "HTTP/1.1 200 OK\r\nContent-Length: "                                                          \
     "114\r\n\r\n{\"choices\":[{\"message\":{\"content\":\"Hello\"}}],\"usage\":{\"prompt_"         \
     "tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}"
-#define HTTP_NO_USAGE "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{\"choices\":[{}]}"
+#define HTTP_CONVERSE                                                                              \
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 86\r\n\r\n"              \
+    "{\"output\":{\"message\":{}},\"usage\":{\"inputTokens\":10,\"outputTokens\":5,"               \
+    "\"totalTokens\":15}}"
+#define HTTP_NO_USAGE "HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n{\"choices\":[{\"text\":\"\"}]}"
 #define HTTP_429      "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 2\r\nContent-Length: 2\r\n\r\n{}"
 #define HTTP_429_MS                                                                                \
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After-Ms: 1234\r\nRetry-After: 2\r\n"                 \
@@ -68,8 +73,9 @@
 #define HTTP_SEEN                                                                                  \
     "HTTP/1.1 200 OK\r\nx-ratelimit-limit-requests: 500\r\nx-ratelimit-remaining-requests: "       \
     "499\r\nx-ratelimit-reset-requests: 120ms\r\nx-ratelimit-limit-tokens: 30000\r\n"              \
-    "x-ratelimit-remaining-tokens: 29000\r\nContent-Length: 85\r\n\r\n"                            \
-    "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":"  \
+    "x-ratelimit-remaining-tokens: 29000\r\nContent-Length: 94\r\n\r\n"                            \
+    "{\"choices\":[{\"text\":\"\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,"      \
+    "\"total_tokens\":"                                                                            \
     "15}}"
 #define HTTP_CUT "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{\"usage\":"
 

@@ -116,7 +116,7 @@ static void a_told_wait_of_nothing_does_not_use_the_tries_up(void **state)
             assert_true(plan.again);
             sum += plan.wait_ms;
         }
-        assert_true(sum >= 15 * 750);
+        assert_true(sum >= INT64_C(15) * 750);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -101,7 +102,17 @@ static void test_acquire(void **state)
     assert_true(op->id.free_form);
     assert_memory_equal(op->id.tenant, "acme", 4);
     assert_int_equal(op->amounts[RATION_UNIT_TOKENS], 7);
+    assert_false(op->learned);
     answer(OP_FOREIGN, "-ERR id order-7 is taken by another reservation");
+    static const char *const learned[] = {"input_tokens 3", "output_tokens 4 tokens 9",
+                                          "input_tokens 3 output_tokens 4"};
+    for (size_t i = 0; i < sizeof learned / sizeof learned[0]; i++) {
+        char line[256];
+        snprintf(line, sizeof line, "ACQUIRE " POOL_TENANT " LEARNED %s", learned[i]);
+        op = submitted(line);
+        assert_true(op->learned);
+        answer(OP_GRANTED, "granted");
+    }
 }
 
 static void test_acquire_refused(void **state)
@@ -145,7 +156,29 @@ static void test_acquire_refused(void **state)
            "its fourth part must be 0");
     expect("ACQUIRE " POOL_TENANT " ID r1.x", "ID: ");
     expect("ACQUIRE " POOL_TENANT " input_tokens 1000000000000 output_tokens 1", "together");
+    expect("ACQUIRE " POOL_TENANT " tokens 5 LEARNED",
+           "LEARNED needs input_tokens (your estimate), output_tokens (the most that");
     assert_int_equal(n_submitted, 0);
+}
+
+static void test_what_a_report_teaches(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words;
+        bool learned;
+    } teaching[] = {{"input_tokens 3", true},
+                    {"tokens 9 input_tokens 3", true},
+                    {"tokens 9", false},
+                    {"input_tokens 3 PARTIAL", false},
+                    {"input_tokens 3 STATUS 400", false},
+                    {"input_tokens 3 FAILED", false}};
+    for (size_t i = 0; i < sizeof teaching / sizeof teaching[0]; i++) {
+        char line[256];
+        snprintf(line, sizeof line, "REPORT " ID " %s", teaching[i].words);
+        assert_int_equal(submitted(line)->learned, teaching[i].learned);
+        answer(OP_SETTLED, "settled");
+    }
 }
 
 static void test_report(void **state)
@@ -370,6 +403,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_acquire, start, stop),
         cmocka_unit_test_setup_teardown(test_acquire_refused, start, stop),
         cmocka_unit_test_setup_teardown(test_report, start, stop),
+        cmocka_unit_test_setup_teardown(test_what_a_report_teaches, start, stop),
         cmocka_unit_test_setup_teardown(test_renew, start, stop),
         cmocka_unit_test_setup_teardown(test_peek, start, stop),
         cmocka_unit_test_setup_teardown(test_resp3, start, stop),

@@ -12,6 +12,7 @@
 #include <event2/buffer.h>
 #include <event2/http.h>
 
+#include "frame.h"
 #include "jo.h"
 
 #define PART 500 /* characters of one event among those that $part is spread over */
@@ -416,12 +417,29 @@ static void patch_line(struct json_object *form, const struct form_facts *facts,
     free(text);
 }
 
-void form_patch(struct json_object *form, const struct form_facts *facts, struct evbuffer *text)
+/* Of a binary stream, the payloads of its messages. */
+static void patch_messages(struct json_object *form, const struct form_facts *facts,
+                           struct evbuffer *text, struct evbuffer *out)
 {
-    struct evbuffer *out = form_has(form, "patch") ? evbuffer_new() : NULL;
-    if (out == NULL) {
-        return;
+    char *headers;
+    char *payload;
+    size_t headers_len;
+    struct evbuffer *patched = evbuffer_new();
+    while (patched && frame_take(text, &headers, &headers_len, &payload)) {
+        patch_line(form, facts, payload, patched);
+        size_t len = evbuffer_get_length(patched);
+        frame_append_raw(out, headers, headers_len, (char *)evbuffer_pullup(patched, -1), len);
+        evbuffer_drain(patched, len);
+        free(headers);
     }
+    if (patched) {
+        evbuffer_free(patched);
+    }
+}
+
+static void patch_lines(struct json_object *form, const struct form_facts *facts,
+                        struct evbuffer *text, struct evbuffer *out)
+{
     while (evbuffer_get_length(text) > 0) {
         size_t len;
         char *line = evbuffer_readln(text, &len, EVBUFFER_EOL_LF);
@@ -439,6 +457,21 @@ void form_patch(struct json_object *form, const struct form_facts *facts, struct
             evbuffer_add(out, "\n", 1);
         }
         free(line);
+    }
+}
+
+void form_patch(struct json_object *form, const struct form_facts *facts, struct evbuffer *text)
+{
+    char first = ' ';
+    struct evbuffer *out = form_has(form, "patch") ? evbuffer_new() : NULL;
+    if (out == NULL) {
+        return;
+    }
+    evbuffer_copyout(text, &first, 1);
+    if (first == '\0') {
+        patch_messages(form, facts, text, out);
+    } else {
+        patch_lines(form, facts, text, out);
     }
     evbuffer_add_buffer(text, out);
     evbuffer_free(out);

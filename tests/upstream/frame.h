@@ -6,6 +6,7 @@
 #ifndef UPSTREAM_FRAME_H
 #define UPSTREAM_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct evbuffer;
@@ -14,5 +15,13 @@ struct evbuffer;
  * `:exception-type`. */
 void frame_append(struct evbuffer *out, const char *message_type, const char *name,
                   const char *payload, size_t len);
+
+/* Takes the first message out of `from`. Gives its headers as they are framed and its payload, NUL-terminated, both in one block
+ * that is to be freed by free(*headers). False: there is no whole message. */
+bool frame_take(struct evbuffer *from, char **headers, size_t *headers_len, char **payload);
+
+/* Appends a message with headers that are framed already. */
+void frame_append_raw(struct evbuffer *out, const void *headers, size_t headers_len,
+                      const char *payload, size_t len);
 
 #endif

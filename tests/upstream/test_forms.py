@@ -214,6 +214,8 @@ class FormsTest(ProviderTest):
             for stream in (False, True):
                 usage = self.usage(p, "usage-zero", shape, stream)
                 self.assertEqual({value for value in usage.values() if not isinstance(value, dict)}, {0}, shape)
+        seen = events(fault(p, "usage-zero", "bedrock", True).raw, "bedrock")
+        self.assertEqual(seen[-1][1]["usage"], {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0})
         answer = fault(p, "usage-zero", "ollama").json
         self.assertEqual((answer["prompt_eval_count"], answer["eval_count"]), (0, 0))
 

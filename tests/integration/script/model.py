@@ -4,7 +4,10 @@
 judged: a wait is right if the cost fits then and does not fit a millisecond earlier, with nobody else in between.
 """
 
+from collections import Counter
+
 from knowledge import Knowledge
+from learned import DAY, Learned
 from levels import KINDS
 from packing import (ACQUIRE, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, FORGIVE, FORGIVEN, GRANTED,
                      INPUT, IS_CLOSED, LATE, NEVER, NOSUCH, OPEN_POOL, OUTPUT, PEEK, PEEKED, RENEW, REPORT, SETTLED, SHOW_POOL,
@@ -75,6 +78,7 @@ class Record:
     def __init__(self, check, deadline, k, split_unknown, parts):
         self.check, self.states, self.deadline, self.k, self.split_unknown = check, [], deadline, k, split_unknown
         self.token, self.parts = None, parts
+        self.stated = {}  # what was estimated of units that learn, whatever was charged
 
     def estimate(self):
         total = NOTHING
@@ -96,7 +100,8 @@ class Forgiven:
 
 class Model:
     def __init__(self):
-        self.buckets, self.slices, self.slice_needed, self.known = {}, {}, {}, {}
+        self.buckets, self.slices, self.slice_needed, self.known, self.estimates = {}, {}, {}, {}, {}
+        self.met = Counter()  # of what is learned: which cases there were
 
     # What the store forgets when a key expires: only what no longer matters.
 
@@ -111,6 +116,10 @@ class Model:
         known = self.known.pop(key)
         known.refresh(expired_at)
         assert not known.matters(expired_at), f"what {key} knows expires: {vars(known)}"
+
+    def forget_estimates(self, key, expired_at):
+        taught_at = self.estimates.pop(key).taught_at
+        assert expired_at >= taught_at + DAY, f"{key} expires {expired_at - taught_at} ms after its last report"
 
     def forget_slice(self, key, expired_at):
         assert expired_at >= self.slice_needed.pop(key), f"{key} expires before its reservations may be reported"
@@ -192,9 +201,14 @@ class Model:
         elif o.kind == FORGIVE:
             self.forgive(o, answer)
         elif o.kind in (REPORT, CANCEL):
-            assert (answer.outcome, answer.granted) == (self.settle(o), 0), f"{answer} for {o}"
+            outcome, *judged = self.settle(o)
+            assert (answer.outcome, answer.granted) == (outcome, 0), f"{answer} for {o}"
+            assert not judged or (answer.bucket, answer.wait, answer.over_input) == tuple(judged), f"{answer}, not {judged}, for {o}"
         else:
-            outcome, granted, refused = self.acquire(o) if o.kind == ACQUIRE else self.renew(o)
+            stated = {}
+            if o.kind == ACQUIRE and o.estimates is not None:
+                o, stated = self.as_learned(o)
+            outcome, granted, refused = self.acquire(o, stated) if o.kind == ACQUIRE else self.renew(o)
             assert (answer.outcome, answer.granted) == (outcome, granted), f"{answer}, not {outcome} {granted}, for {o}"
             if refused:
                 self.judge_refusal(o, answer)
@@ -307,7 +321,18 @@ class Model:
             if b.books:
                 b.books.granted = plus(b.books.granted, cost[:BOOKED] + (reservations,))
 
-    def acquire(self, o):
+    def as_learned(self, o):
+        """The acquire as it is charged; the rest of a group that learned costs what the first part did."""
+        limits = [s.limit for _, _, s in self.limits_of(o)]
+        cost, stated = self.estimates.get(o.estimates, Learned()).cost(o, limits)
+        for unit in stated:
+            self.met[unit, (cost[unit] > o.cost[unit]) - (cost[unit] < o.cost[unit])] += 1
+        r = self.slices.get(o.slice, {}).get(o.nonce) if o.again else None
+        if r and r.check == o.check and r.deadline is not None and r.stated:
+            cost = r.parts[0][1]
+        return o.change(cost=cost), stated
+
+    def acquire(self, o, stated):
         r, had = None, 0
         if o.again:
             r = self.slices.get(o.slice, {}).get(o.nonce)
@@ -332,6 +357,7 @@ class Model:
             self.book_grant(o, deadline, fit, fit)
             if not r:
                 r = Record(o.check, deadline, k, o.split_unknown, [(self.now, o.cost)])
+                r.stated = stated
                 self.slices.setdefault(o.slice, {})[o.nonce] = r
                 if known:
                     known.granted((o.slice, o.nonce), deadline)
@@ -370,7 +396,7 @@ class Model:
             r.states[member] = "m"
             self.touched.append(r)
             group, r = r, Record(r.check, r.deadline, r.k, r.split_unknown, list(r.parts))
-            r.states = ["o"]
+            r.states, r.stated = ["o"], group.stated
             self.slices[o.slice][o.nonce + bytes([o.member])] = r
         for _, _, s in self.limits_of(o):
             held = r.held_by(s) if s.limit.holds else 0
@@ -398,9 +424,9 @@ class Model:
     def settle(self, o):
         r, member = self.find(o)
         if r is None:
-            return NOSUCH
+            return NOSUCH,
         if r.states[member] != "o":
-            return (LATE if r.states[member] == "l" else SETTLED) if o.again else DUPLICATE
+            return (LATE if r.states[member] == "l" else SETTLED) if o.again else DUPLICATE,
         cancelled, late = o.kind == CANCEL, self.now >= r.deadline
         if self.known_of(o):
             self.known_of(o).report(o, (o.slice, o.nonce) if o.member == 0 else None, self.now)
@@ -415,7 +441,22 @@ class Model:
                 b.books.settle(r.deadline, estimate[:BOOKED] + (1,), use + (0,), cancelled, self.now)
         r.states[member] = "l" if late else "c" if cancelled else "s"
         self.touched.append(r)
-        return LATE if late else SETTLED
+        return LATE if late else SETTLED, *self.teach(o, r, use, estimate)
+
+    def teach(self, o, r, use, estimate):
+        """(which parts, by how much more output was charged than used, and input)"""
+        which, over = 0, {OUTPUT: 0, INPUT: None}
+        for bit, unit in ((1, OUTPUT), (2, INPUT)) if o.estimates is not None and len(r.parts) == 1 else ():
+            told = o.stated >> unit & 1 or unit == OUTPUT and o.stated >> INPUT & 1 and o.stated >> TOKENS & 1
+            if told and unit in r.stated:
+                learned = self.estimates.setdefault(o.estimates, Learned())
+                before = len(learned.calls[unit])
+                learned.teach(unit, r.stated[unit], use[unit])
+                learned.taught_at = self.now
+                self.met["taught"] += 1
+                self.met["halved"] += len(learned.calls[unit]) < before
+                which, over[unit] = which | bit, estimate[unit] - use[unit]
+        return which, over[OUTPUT], over[INPUT]
 
     def settle_limit(self, s, r, use, estimate, cancelled, late):
         limit, unit = s.limit, s.limit.unit

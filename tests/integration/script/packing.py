@@ -20,6 +20,7 @@ GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED, SHOWN
 AGAIN, DRY, PARTIAL, SPLIT_UNKNOWN = 1, 2, 4, 8
 HAS_NAMES, HAS_TOKEN, HAS_ESTIMATES, HAS_NEWS = 16, 32, 64, 128
 PAUSED, CIRCUIT, IS_CLOSED = 255, 254, 253  # in the place of the limit that refuses
+LEARNED_OUTPUT, LEARNED_INPUT = 1, 2  # in the place of the bucket, of a report that learned
 STATES = ("open", "paused", "circuit", "probing", "closed")
 NEVER = -1
 STALE = 1  # the first byte of an answer
@@ -212,11 +213,11 @@ def pack_batch(buckets, ops):
 
 
 class Answer:
-    __slots__ = ("outcome", "granted", "bucket", "limit", "wait", "rows", "reason", "failures", "reports", "cool")
+    __slots__ = ("outcome", "granted", "bucket", "limit", "wait", "rows", "reason", "failures", "reports", "cool", "over_input")
 
     def __init__(self, outcome, granted=0, bucket=0, limit=0, wait=0, rows=None):
         self.outcome, self.granted, self.bucket, self.limit, self.wait = outcome, granted, bucket, limit, wait
-        self.rows, self.reason, self.failures, self.reports, self.cool = rows, None, None, None, None
+        self.rows, self.reason, self.failures, self.reports, self.cool, self.over_input = rows, None, None, None, None, None
 
     @property
     def state(self):
@@ -237,6 +238,9 @@ def unpack_answer(data):
         if a.outcome in (PEEKED, FORGIVEN):
             a.rows = [struct.unpack_from("<qq", data, at + 16 * i) for i in range(a.granted)]
             at += 16 * a.granted
+        if a.outcome in (SETTLED, LATE) and a.bucket & LEARNED_INPUT:
+            a.over_input, = struct.unpack_from("<q", data, at)
+            at += 8
         if a.outcome == SHOWN:
             a.failures, a.reports, a.cool = struct.unpack_from("<III", data, at)
             at += 12

@@ -546,7 +546,7 @@ def test_others_who_use_the_same_quota_are_seen_by_headers(clean_store):
 # Estimates that learn.
 
 def learning(pool, output, **more):
-    return pool.acquire(input_tokens=100, tokens=100 + output, output_tokens=output, estimates="{b}e", **more)
+    return pool.acquire(input_tokens=100, tokens=100 + output, output_tokens=output, estimates="{b}e", stated=1 << OUTPUT, **more)
 
 
 def teach(pool, most, actual):

@@ -20,6 +20,8 @@ SEED = int(os.environ.get("RATION_MODEL_SEED", "1"))
 PER_WORLD = 7500
 CHUNKS = 12
 
+learned = Counter()  # over all chunks: which cases of learning there were
+
 
 def run_world(client, name, seed, ops):
     world = World(client, name, seed)
@@ -36,7 +38,7 @@ def run_world(client, name, seed, ops):
         world.verify()
     except AssertionError as e:
         raise AssertionError(f"seed {seed}, batch {batches}, after {world.ops} operations: {e}") from e
-    return world.outcomes
+    return world.outcomes, world.model.met
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -45,7 +47,15 @@ def test_random_operations_agree(store, chunk):
     worlds = max(1, round(OPS / PER_WORLD / CHUNKS))
     outcomes = Counter()
     for i in range(worlds):
-        outcomes += run_world(store, name, SEED + chunk * worlds + i, PER_WORLD)
+        more, met = run_world(store, name, SEED + chunk * worlds + i, PER_WORLD)
+        outcomes += more
+        learned.update(met)
     # Random operations that never meet a case prove nothing about it.
     assert len(outcomes) >= 8, outcomes
     assert min(outcomes[o] for o in (packing.GRANTED, packing.DENIED, packing.SETTLED)) > 40 * worlds, outcomes
+
+
+@pytest.mark.skipif(OPS < 300_000, reason="too few operations to meet everything")
+def test_random_operations_have_met_each_case_of_learning():
+    for case in ((packing.INPUT, 1), (packing.INPUT, -1), (packing.INPUT, 0), (packing.OUTPUT, -1), "halved"):
+        assert learned[case] > 0, learned

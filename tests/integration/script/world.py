@@ -9,7 +9,7 @@ from collections import Counter
 
 from model import Model
 from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, FORGIVE, GRANTED,
-                     IN_FLIGHT, NEVER, OPEN_POOL, PEEK, RENEW, REPORT, ROLLING, SHOW_POOL, USD, Breaker, Bucket,
+                     IN_FLIGHT, INPUT, NEVER, OPEN_POOL, OUTPUT, PEEK, RENEW, REPORT, ROLLING, SHOW_POOL, USD, Breaker, Bucket,
                      Limit, News, Op, pack_batch, unpack_answer, unpack_books)
 
 BEGINNING = 2_300_000_000_000  # in 2042
@@ -39,6 +39,13 @@ class World:
         if self.healthy:
             self.amounts, self.shares = AMOUNTS[6:], (30, 3000, 50_000)
             self.steps = self.random.choice((((0, 0), (1, 60)), ((0, 0), (1, 3), (1, 60), (100, 4000))))
+        # How much learns, and what calls come to as a share of what they state.
+        # In some worlds all do, from each other, and little is refused, so that there is much to learn from.
+        self.learning = 0.02 if self.healthy else self.random.choice((0, 0.3, 1, 1))
+        self.one_book = self.learning == 1 and self.random.random() < 0.7
+        if self.one_book:
+            self.amounts, self.shares, self.failing = AMOUNTS[7:], (200, 3000, 50_000), 0
+        self.comes_to = {unit: self.random.choice((0, 0.012, 0.05, 0.3, 1, 2.5, 12)) for unit in (INPUT, OUTPUT)}
         pools, tenants = self.random.randint(1, 3), self.random.randint(1, 5)
         self.buckets = {}
         for i in range(pools):
@@ -165,9 +172,20 @@ class World:
         buckets = r.choice(self.pairs)
         slice_key = f"{{w}}r{self.clock >> 15}.{r.randrange(2)}"
         n = 1 if r.random() < 0.7 else r.randint(2, 12)
-        return Op(ACQUIRE, buckets, self.some_cost(buckets), again=r.random() < 0.05, dry=n == 1 and r.random() < 0.05,
+        learns = r.random() < self.learning
+        return Op(ACQUIRE, buckets, self.some_cost(buckets), estimates=self.estimates_key(buckets) if learns else None,
+                  stated=r.choice((0, 4, 8, 12, 12, 12, 12, 14, 31)) if learns else 0, again=r.random() < 0.05, dry=n == 1 and r.random() < 0.05,
                   split_unknown=r.random() < 0.2, priority=r.randrange(3), n=n, slice=slice_key, nonce=r.randbytes(8),
                   check=r.randrange(2**48), ttl=r.choice(TTLS))
+
+    def estimates_key(self, buckets):
+        return "{w}e" + "".join([] if self.one_book else buckets[:2])
+
+    def what_it_comes_to(self, unit, stated):
+        r = self.random
+        if r.random() < 0.02:
+            self.comes_to[unit] = r.choice((0, 0.012, 0.05, 0.3, 1, 2.5, 12))
+        return min(10**12, int(stated * self.comes_to[unit] * r.uniform(0.7, 1.3)))
 
     def make_settle(self, o):
         r = self.random
@@ -177,12 +195,17 @@ class World:
                       news=self.make_news())
         cost = [0] * 6
         stated = r.randrange(32) & ~(r.random() < 0.9)
+        if o.estimates is not None and r.random() < 0.7:
+            stated = r.choice((12, 14, 6, 10))
         for unit in range(5):
             if stated >> unit & 1:
                 most = o.cost[unit] if r.random() < 0.85 else 2 * o.cost[unit] + 10
                 cost[unit] = r.choice((0, o.cost[unit], r.randint(0, most), r.randint(0, most)))
+                if unit in self.comes_to and o.estimates is not None and r.random() < 0.8:
+                    cost[unit] = self.what_it_comes_to(unit, o.cost[unit])
+        learns = r.random() < (0.1 if o.estimates is None else 0.9)
         check = o.check if r.random() < 0.98 else o.check ^ 1
-        return Op(REPORT, o.buckets, tuple(cost), again=r.random() < 0.1, partial=r.random() < 0.1, stated=stated, slice=o.slice,
+        return Op(REPORT, o.buckets, tuple(cost), estimates=self.estimates_key(o.buckets) if learns else None, again=r.random() < 0.1, partial=r.random() < 0.1, stated=stated, slice=o.slice,
                   nonce=o.nonce, check=check, member=member, news=self.make_news())
 
     def make_renew(self, o):
@@ -213,10 +236,10 @@ class World:
             return self.make_operation()
         if x < 0.1:
             return self.make_forgive()
-        if x < 0.5 and self.live:
+        if x < (0.8 if self.one_book else 0.5) and self.live:
             i = r.randrange(max(0, len(self.live) - r.choice((20, 60, 300))), len(self.live))
             o = self.live[i]
-            if r.random() < 0.25:
+            if r.random() < (0.05 if self.one_book else 0.25):
                 return self.make_renew(o)
             if o.n == 1 and r.random() < 0.9:
                 self.live[i] = self.live[-1]
@@ -245,6 +268,8 @@ class World:
                 self.changed.discard(name)
             elif key.endswith(":k"):
                 self.model.forget_knowledge(name[:-2], at)
+            elif name[0] == "e":
+                self.model.forget_estimates(key, at)
             elif not key.endswith(":s"):
                 self.model.forget_slice(key, at)
 

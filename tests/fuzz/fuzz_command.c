@@ -1,0 +1,296 @@
+/*
+ * Fuzz target: a connection's bytes, through the parser, the command table and every command, to
+ * the replies. Behind them is a batcher that grants all.
+ *
+ * The first byte says into how many pieces the rest is cut. What reaches the batcher is within its
+ * ranges, whatever was asked; each request is answered by one reply, in pieces as in one; and a
+ * connection that ends leaves nothing behind.
+ */
+#include "fuzz.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "audit.h"
+#include "batch.h"
+#include "clock.h"
+#include "config.h"
+#include "front_inner.h"
+#include "log.h"
+#include "store.h"
+
+#define MAX_WAITING 4096
+#define MAX_TURNS   1000
+
+static const char documents[2][600] = {
+    "{\"listen\": {\"resp\": \"127.0.0.1:0\", \"http\": null},"
+    " \"pools\": {\"p\": {\"limits\": [{\"unit\": \"requests\", \"amount\": 10, \"per\": "
+    "\"minute\"}]}},"
+    " \"tiers\": {\"t\": {\"priority\": 1, \"limits\": [{\"unit\": \"tokens\", \"amount\": 9,"
+    "   \"per\": \"minute\"}]}}, \"tenants\": {\"acme\": {\"tier\": \"t\"}}, \"default_tier\": "
+    "\"t\"}",
+    "{\"listen\": {\"resp\": \"127.0.0.1:0\", \"http\": null},"
+    " \"pools\": {\"p\": {\"limits\": [{\"unit\": \"requests\", \"amount\": 10, \"per\": "
+    "\"minute\"}]}},"
+    " \"tiers\": {\"t\": {\"limits\": [{\"unit\": \"tokens\", \"amount\": 9, \"per\": "
+    "\"minute\"}]}},"
+    " \"tenants\": {\"acme\": {\"tier\": \"t\", \"secret\": {\"env\": \"RATION_FUZZ_SECRET\"}}},"
+    " \"auth\": {\"operator\": {\"env\": \"RATION_FUZZ_OPERATOR\"}}}",
+};
+
+static struct op *waiting[MAX_WAITING];
+static size_t n_waiting;
+static struct {
+    audit_done_fn *done;
+    void *arg;
+} audits[MAX_WAITING];
+static size_t n_audits;
+static uint64_t asked; /* a hash of all that was */
+static struct batch_counters counters;
+
+/* ---- What stands behind the front -------------------------------------------------------------------------------- */
+
+static void check_op(const struct op *op)
+{
+    CHECK(op->kind >= OP_ACQUIRE && op->kind <= OP_FORGIVE);
+    CHECK(op->config != NULL);
+    /* Of an id of the caller's own making, the batcher asks the store for whom it is. */
+    if (op->kind == OP_ACQUIRE || op->kind >= OP_PEEK || !op->id.free_form)
+        CHECK(op->policy.pool != NULL && op->policy.n >= 1 && op->policy.n <= POLICY_MAX_BUCKETS);
+    CHECK(op->priority < RATION_PRIORITIES);
+    for (int unit = 0; unit < RATION_UNIT_COUNT; unit++)
+        CHECK(op->amounts[unit] >= 0 && op->amounts[unit] <= RATION_MAX_COST);
+    if (op->kind == OP_ACQUIRE || op->kind == OP_RENEW)
+        CHECK(op->ttl_ms >= RATION_MIN_TTL_MS && op->ttl_ms <= RATION_MAX_TTL_MS);
+    CHECK(op->news.n_seen <= RATION_MAX_SEEN);
+    for (size_t i = 0; i < op->news.n_seen; i++) {
+        const struct op_seen *seen = &op->news.seen[i];
+        CHECK(seen->unit < RATION_UNIT_CONCURRENT);
+        CHECK(seen->remaining >= 0 && seen->remaining <= RATION_MAX_AMOUNT);
+        CHECK(seen->limit >= 0 && seen->limit <= RATION_MAX_AMOUNT);
+        CHECK(seen->per_ms >= 0 && seen->per_ms <= RATION_MAX_AMOUNT);
+    }
+    for (const char *s = op->reason; *s; s++)
+        CHECK(*s > ' ' && *s <= '~' && s - op->reason < RATION_MAX_REASON_BYTES);
+}
+
+void batch_submit(struct batcher *batcher, struct op *op)
+{
+    (void)batcher;
+    check_op(op);
+    asked = fuzz_mix(asked, &op->kind, sizeof(op->kind));
+    asked = fuzz_mix(asked, op->amounts, sizeof(op->amounts));
+    CHECK(n_waiting < MAX_WAITING);
+    waiting[n_waiting++] = op;
+}
+
+size_t batch_load(const struct batcher *batcher)
+{
+    (void)batcher;
+    return n_waiting;
+}
+
+const struct batch_counters *batch_counters(const struct batcher *batcher)
+{
+    (void)batcher;
+    return &counters;
+}
+
+bool store_ready(const struct store *store)
+{
+    (void)store;
+    return true;
+}
+
+const char *store_trouble(const struct store *store)
+{
+    (void)store;
+    return "";
+}
+
+const char *store_warning(const struct store *store)
+{
+    (void)store;
+    return "";
+}
+
+void audit_run(struct event_base *base, struct store *store, struct config *config,
+               const struct config_pool *pool, audit_done_fn *done, void *arg)
+{
+    (void)base, (void)store, (void)config, (void)pool;
+    CHECK(n_audits < MAX_WAITING);
+    audits[n_audits].done = done;
+    audits[n_audits++].arg = arg;
+}
+
+static void answer(struct op *op)
+{
+    struct op_row rows[16] = {{1, 2}};
+    switch (op->kind) {
+    case OP_ACQUIRE:
+    case OP_RENEW:
+        op->outcome = OP_GRANTED;
+        break;
+    case OP_REPORT:
+    case OP_CANCEL:
+        op->outcome = OP_SETTLED;
+        break;
+    case OP_PEEK:
+        op->outcome = OP_PEEKED;
+        op->rows = rows;
+        break;
+    case OP_FORGIVE:
+        op->outcome = OP_FORGIVEN;
+        op->rows = rows;
+        break;
+    default:
+        op->outcome = OP_SHOWN;
+        break;
+    }
+    op->done(op);
+}
+
+/* ---- A connection ------------------------------------------------------------------------------------------------- */
+
+struct replies {
+    char *bytes;
+    size_t n, cap;
+    bool closed;
+};
+
+static struct worker *worker_of(unsigned which)
+{
+    static struct worker workers[2];
+    static char fake;
+    struct worker *worker = &workers[which];
+    struct config_problems problems;
+    char errmsg[256];
+    if (worker->front)
+        return worker;
+    log_set_level(LOG_LEVEL_ERROR);
+    setenv("RATION_FUZZ_SECRET", "s3cret-s3cret-s3cret", 1);
+    setenv("RATION_FUZZ_OPERATOR", "0perator-0perator-0perator", 1);
+    CHECK(config_parse("fuzz", documents[which], strlen(documents[which]), &worker->config,
+                       &problems) == 0);
+    worker->base = event_base_new();
+    worker->started_ms = clock_ms();
+    worker->store = (struct store *)(void *)&fake;
+    CHECK(front_new(worker, &worker->front, errmsg, sizeof(errmsg)) == 0);
+    return worker;
+}
+
+static void receive(int fd, struct replies *replies)
+{
+    for (;;) {
+        if (replies->cap - replies->n < 65536) {
+            replies->cap = replies->cap * 2 + 65536;
+            replies->bytes = realloc(replies->bytes, replies->cap);
+            CHECK(replies->bytes != NULL);
+        }
+        ssize_t n = recv(fd, replies->bytes + replies->n, replies->cap - replies->n, MSG_DONTWAIT);
+        if (n <= 0) {
+            replies->closed = n == 0 || (errno != EAGAIN && errno != EINTR);
+            return;
+        }
+        replies->n += (size_t)n;
+    }
+}
+
+static void turn(struct worker *worker, int fd, struct replies *replies)
+{
+    event_base_loop(worker->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    /* In an order that is not that of the requests. */
+    while (n_audits > 0) {
+        n_audits--;
+        audits[n_audits].done(audits[n_audits].arg, NULL, 0, "no books here");
+    }
+    while (n_waiting > 0)
+        answer(waiting[--n_waiting]);
+    receive(fd, replies);
+}
+
+/* Sends the bytes in pieces, then ends the sending, and reads until the server closes. */
+static struct replies talk(struct worker *worker, const char *bytes, size_t n, size_t piece)
+{
+    struct replies replies = {0};
+    struct sockaddr peer = {.sa_family = AF_UNIX};
+    int pair[2];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
+    CHECK(conn_new(worker->front, pair[0], &peer) != NULL);
+    asked = FUZZ_HASH;
+    for (size_t from = 0; from < n && !replies.closed; from += piece) {
+        size_t more = n - from < piece ? n - from : piece;
+        ssize_t sent = send(pair[1], bytes + from, more, MSG_NOSIGNAL);
+        CHECK(sent == (ssize_t)more || sent < 0);
+        turn(worker, pair[1], &replies);
+    }
+    shutdown(pair[1], SHUT_WR);
+    for (int i = 0; !replies.closed; i++) {
+        CHECK(i < MAX_TURNS);
+        turn(worker, pair[1], &replies);
+    }
+    close(pair[1]);
+    for (int i = 0; front_connections(worker->front) > 0 || n_waiting > 0; i++) {
+        CHECK(i < MAX_TURNS);
+        turn(worker, pair[1], &replies);
+    }
+    CHECK(worker->front->n_requests == 0);
+    return replies;
+}
+
+/* How many replies these bytes are owed, by the parser alone. *certain: no command among them ends the connection. */
+static size_t count_requests(const char *bytes, size_t n, bool *certain)
+{
+    char *data = fuzz_copy(bytes, n);
+    size_t count = 0;
+    *certain = true;
+    struct resp_parser parser;
+    resp_parser_reset(&parser);
+    for (size_t at = 0; at < n;) {
+        const char *error = NULL;
+        struct arg args[RATION_MAX_ARGS];
+        size_t used = 0;
+        enum resp_result result = resp_parse(&parser, data + at, n - at, &used, &error);
+        if (result == RESP_MORE)
+            break;
+        count += result != RESP_REQUEST || parser.argc > 0;
+        if (result == RESP_BROKEN)
+            break;
+        if (result == RESP_REQUEST && parser.argc > 0 && resp_args(&parser, data + at, args) > 0 &&
+            args[0].n == 4 && strncasecmp(args[0].p, "quit", 4) == 0)
+            *certain = false;
+        resp_parser_reset(&parser);
+        at += used;
+    }
+    free(data);
+    return count;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2)
+        return 0;
+    struct worker *worker = worker_of(data[0] & 1);
+    const char *bytes = (const char *)data + 1;
+    size_t n = size - 1;
+    size_t pieces = 1 + data[0] / 2 % 16;
+    bool certain = false;
+    size_t wanted = count_requests(bytes, n, &certain);
+
+    struct replies whole = talk(worker, bytes, n, n);
+    uint64_t asked_whole = asked;
+    struct replies split = talk(worker, bytes, n, (n - 1) / pieces + 1);
+    size_t got = fuzz_count_replies(whole.bytes, whole.n);
+    CHECK(got == wanted || (!certain && got < wanted));
+    CHECK(fuzz_count_replies(split.bytes, split.n) == got);
+    CHECK(asked == asked_whole);
+    free(whole.bytes);
+    free(split.bytes);
+    return 0;
+}
