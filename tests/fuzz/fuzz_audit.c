@@ -51,12 +51,12 @@ static int take_call(store_reply_fn *on_reply, store_key_fn *on_key, void *arg)
     return 0;
 }
 
-int store_eval(struct store *store, enum store_script script, size_t n_keys,
+int store_call(struct store *store, enum store_function function, size_t n_keys,
                const char *const keys[], const size_t key_bytes[], const char *argument,
                size_t argument_bytes, store_reply_fn *on_reply, void *arg)
 {
     (void)store, (void)argument;
-    CHECK(script == SCRIPT_AUDIT && argument_bytes == 8 && n_keys > 0);
+    CHECK(function == FUNCTION_AUDIT && argument_bytes == 8 && n_keys > 0);
     for (size_t i = 0; i < n_keys; i++)
         CHECK(strnlen(keys[i], key_bytes[i] + 1) == key_bytes[i]);
     return take_call(on_reply, NULL, arg);

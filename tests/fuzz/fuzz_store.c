@@ -31,14 +31,10 @@
 #define COMMANDS   4
 
 /* Small ones, in the place of rationd's own. */
-extern const char ration_decide_lua[];
-extern const unsigned long ration_decide_lua_size;
-extern const char ration_audit_lua[];
-extern const unsigned long ration_audit_lua_size;
-const char ration_decide_lua[] = "return 1";
-const unsigned long ration_decide_lua_size = sizeof(ration_decide_lua) - 1;
-const char ration_audit_lua[] = "return 2";
-const unsigned long ration_audit_lua_size = sizeof(ration_audit_lua) - 1;
+extern const char ration_library_lua[];
+extern const unsigned long ration_library_lua_size;
+const char ration_library_lua[] = "#!lua name=ration_fuzz\n";
+const unsigned long ration_library_lua_size = sizeof(ration_library_lua) - 1;
 
 static struct event_base *base;
 static struct store *store;
@@ -112,17 +108,17 @@ static bool put_answer(void)
     return true;
 }
 
-/* INFO, and SCRIPT LOAD of each script. */
+/* INFO, and FUNCTION LOAD. */
 static bool put_greeting(void)
 {
     static const char info[] = "$21\r\nredis_version:7.0.15\r\n\r\n";
-    static const char sha[] = "$40\r\n0123456789012345678901234567890123456789\r\n";
-    if (!redis.greets || redis.greeted > SCRIPT_COUNT)
+    static const char loaded[] = "-ERR Library 'ration' already exists\r\n";
+    if (!redis.greets || redis.greeted > 1)
         return false;
     if (redis.greeted++ == 0)
         put(info, sizeof(info) - 1);
     else
-        put(sha, sizeof(sha) - 1);
+        put(loaded, sizeof(loaded) - 1);
     return true;
 }
 
@@ -218,7 +214,7 @@ static void send_commands(void)
         else if (i == 1)
             err = store_hget(store, keys[0], bytes[0], "n", 1, on_reply, arg);
         else
-            err = store_eval(store, i ? SCRIPT_AUDIT : SCRIPT_DECIDE, 2, keys, bytes, "arg", 3,
+            err = store_call(store, i ? FUNCTION_AUDIT : FUNCTION_DECIDE, 2, keys, bytes, "arg", 3,
                              on_reply, arg);
         commands[i].sent = err == 0;
     }
