@@ -16,10 +16,11 @@
 
 #include "test_client_fixture.h"
 
-#define CALLED   "{\"model\":\"m\",\"max_tokens\":100,\"messages\":[]}"
-#define STREAMED "{\"model\":\"m\",\"max_tokens\":100,\"stream\":true,\"messages\":[]}"
-#define CHUNK    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"}}]}\n\n"
-#define FINISH   "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+#define TEXT_BYTES 4096
+#define CALLED     "{\"model\":\"m\",\"max_tokens\":100,\"messages\":[]}"
+#define STREAMED   "{\"model\":\"m\",\"max_tokens\":100,\"stream\":true,\"messages\":[]}"
+#define CHUNK      "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"}}]}\n\n"
+#define FINISH     "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
 #define START                                                                                      \
     "event: message_start\ndata: "                                                                 \
     "{\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":9}}}\n\n"
@@ -52,11 +53,19 @@ static int on_event(void *arg, const char *name, const char *data, size_t bytes,
     return 0;
 }
 
-/* One try, whole or streamed. The answer's text must live as long as the provider may give it. */
+/* An answer's text must live as long as the provider, a thread of its own, may read it: until after the next one. */
+static char *next_text(void)
+{
+    static char ring[4][TEXT_BYTES];
+    static size_t n;
+    return ring[n++ % 4];
+}
+
+/* One try, whole or streamed. */
 static int call(const struct row *row, bool streamed, uint32_t tries,
                 struct ration_response *answer)
 {
-    static char http[4096];
+    char *http = next_text();
     struct ration_call_options options;
     fixture_options(&options);
     options.provider = row->profile;
@@ -65,7 +74,7 @@ static int call(const struct row *row, bool streamed, uint32_t tries,
     options.stream = streamed ? on_event : NULL;
     options.retry.tries = tries;
     memset(&seen, 0, sizeof(seen));
-    snprintf(http, sizeof(http),
+    snprintf(http, TEXT_BYTES,
              "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s", row->type,
              strlen(row->body), row->body);
     peer_answer(fx.provider, "POST", http);
@@ -295,14 +304,14 @@ static void a_stream_that_has_shown_no_text_is_begun_anew(void **state)
         {"openai", EVENTS, "", RATION_ANSWERED, ""},
     };
     for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
-        static char http[1024];
+        char *http = next_text();
         struct ration_response answer;
         struct ration_call_options options;
         fixture_options(&options);
         options.body = STREAMED;
         options.stream = on_event;
         memset(&seen, 0, sizeof(seen));
-        snprintf(http, sizeof(http), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+        snprintf(http, TEXT_BYTES, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
                  strlen(firsts[i].body), firsts[i].body);
         peer_close_after(fx.provider, 1);
         peer_answer_once(fx.provider, "POST", http);
@@ -379,14 +388,14 @@ static void what_was_told_is_shown(void **state)
 static void expect_closing(int status, const char *type, const char *message, const char *date,
                            bool until)
 {
-    static char http[1024];
+    char *http = next_text();
     char body[512];
     struct ration_response answer;
     struct ration_call_options options;
     fixture_options(&options);
     options.provider = "anthropic";
     snprintf(body, sizeof(body), SPENT, type, message, date);
-    snprintf(http, sizeof(http), "HTTP/1.1 %d No\r\nContent-Length: %zu\r\n\r\n%s", status,
+    snprintf(http, TEXT_BYTES, "HTTP/1.1 %d No\r\nContent-Length: %zu\r\n\r\n%s", status,
              strlen(body), body);
     peer_answer(fx.provider, "POST", http);
     assert_int_equal(fixture_call(&options, &answer), RATION_EUPSTREAM);
