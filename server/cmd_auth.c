@@ -12,7 +12,7 @@
 
 #include "command.h"
 #include "config.h"
-#include "conn.h"
+#include "net/conn.h"
 #include "log.h"
 #include "version.h"
 #include "words.h"

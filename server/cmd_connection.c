@@ -5,7 +5,7 @@
  * CLIENT ID | GETNAME | SETNAME name | SETINFO LIB-NAME|LIB-VER value
  */
 #include "command.h"
-#include "conn.h"
+#include "net/conn.h"
 #include "words.h"
 
 void cmd_ping(struct request *r, const struct arg *args, size_t n)

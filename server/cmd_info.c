@@ -12,7 +12,7 @@
 #include "command.h"
 #include "config.h"
 #include "crew.h"
-#include "front.h"
+#include "net/front.h"
 #include "store.h"
 #include "version.h"
 #include "words.h"

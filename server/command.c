@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "conn.h"
+#include "net/conn.h"
 #include "worker.h"
 
 #define MOST (RATION_MAX_ARGS - 1)

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #include "request.h"
-#include "resp.h"
+#include "net/resp.h"
 
 enum command_flag {
     COMMAND_OPEN = 1,     /* allowed before AUTH */

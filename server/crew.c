@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "batch.h"
-#include "front.h"
+#include "net/front.h"
 #include "log.h"
 #include "store.h"
 

@@ -3,7 +3,7 @@
 
 #include <event2/event.h>
 
-#include "front.h"
+#include "net/front.h"
 
 /* Interest in a socket that comes and goes within a turn of the loop costs no system call. */
 struct event_base *crew_base_new(void)

@@ -9,7 +9,7 @@
 
 #include "command.h"
 #include "config.h"
-#include "conn.h"
+#include "net/conn.h"
 #include "worker.h"
 
 #define LIST_BYTES 400

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "request.h"
-#include "resp.h"
+#include "net/resp.h"
 
 /*
  * For `pool tenant`: fills request->op's policy, priority, and the names in op's id. request_op_init() comes first.

@@ -16,8 +16,8 @@
 #include <string.h>
 
 #include "command.h"
-#include "conn.h"
-#include "front_inner.h"
+#include "net/conn.h"
+#include "net/front_inner.h"
 
 #define KEEP_REQUESTS    16384  /* in the free list, some 14 MB */
 #define KEEP_REPLY_BYTES 512    /* storage that a free request keeps for its next reply */

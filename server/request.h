@@ -15,9 +15,9 @@
 
 #include <stdint.h>
 
-#include "buf.h"
+#include "net/buf.h"
 #include "op.h"
-#include "resp.h"
+#include "net/resp.h"
 
 struct command;
 struct config;

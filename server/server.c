@@ -28,7 +28,7 @@
 #include "config.h"
 #include "crew.h"
 #include "embedded.h"
-#include "front.h"
+#include "net/front.h"
 #include "store.h"
 #include "version.h"
 #include "worker.h"

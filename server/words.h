@@ -11,7 +11,7 @@
 #include <ration/protocol.h>
 
 #include "request.h"
-#include "resp.h"
+#include "net/resp.h"
 
 enum word_option {
     WORD_PRIORITY,

@@ -21,7 +21,7 @@
 #include "batch.h"
 #include "clock.h"
 #include "config.h"
-#include "front_inner.h"
+#include "net/front_inner.h"
 #include "log.h"
 #include "store.h"
 

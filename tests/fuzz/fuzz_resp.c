@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "resp.h"
+#include "net/resp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n);
 

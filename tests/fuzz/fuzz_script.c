@@ -17,7 +17,7 @@
 
 #include "batch_pack.h"
 #include "config.h"
-#include "front_inner.h"
+#include "net/front_inner.h"
 #include "log.h"
 #include "request.h"
 

@@ -19,7 +19,7 @@
 #include "batch.h"
 #include "clock.h"
 #include "config.h"
-#include "front.h"
+#include "net/front.h"
 #include "log.h"
 #include "store.h"
 

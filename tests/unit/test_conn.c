@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "clock.h"
-#include "front.h"
+#include "net/front.h"
 #include "front_fixture.h"
 
 static const char config[] =

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "resp.h"
+#include "net/resp.h"
 
 #define LOG_BYTES 4096
 

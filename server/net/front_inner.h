@@ -15,9 +15,9 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
-#include "buf.h"
-#include "conn.h"
-#include "front.h"
+#include "net/buf.h"
+#include "net/conn.h"
+#include "net/front.h"
 #include "request.h"
 #include "worker.h"
 

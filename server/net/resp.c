@@ -12,7 +12,7 @@
  * What cannot be RESP (a TLS greeting, an HTTP request, a negative length) is RESP_BROKEN, since nobody can say where
  * the next request begins. A line with unbalanced quotes has an end, so only that line is refused.
  */
-#include "resp.h"
+#include "net/resp.h"
 
 #include <stdbool.h>
 #include <string.h>

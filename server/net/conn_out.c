@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "front_inner.h"
+#include "net/front_inner.h"
 
 /* So many requests in the whole front make it crowded, and then a connection may only have so many. */
 #define CROWDED_REQUESTS 131072

@@ -9,7 +9,7 @@
  * server's own socket looks like one that was left behind: so servers do this one after the other, by a lock on the folder.
  */
 #define _GNU_SOURCE
-#include "listen.h"
+#include "net/listen.h"
 
 #include <errno.h>
 #include <fcntl.h>

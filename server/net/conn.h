@@ -14,8 +14,8 @@
 #include <stdint.h>
 #include <event2/event_struct.h>
 
-#include "buf.h"
-#include "resp.h"
+#include "net/buf.h"
+#include "net/resp.h"
 
 struct front;
 struct request;

@@ -9,7 +9,7 @@
  * pause, since the waiting peer would wake them over and over, and try again in 100 ms.
  */
 #define _GNU_SOURCE /* accept4 */
-#include "front.h"
+#include "net/front.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -24,8 +24,8 @@
 
 #include "clock.h"
 #include "crew.h"
-#include "front_inner.h"
-#include "listen.h"
+#include "net/front_inner.h"
+#include "net/listen.h"
 #include "log.h"
 
 #define ACCEPTS_PER_TURN  64

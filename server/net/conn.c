@@ -19,7 +19,7 @@
  *
  * Closing cuts the requests under way loose; their operations end into nowhere (request.c).
  */
-#include "conn.h"
+#include "net/conn.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #include "command.h"
-#include "front_inner.h"
+#include "net/front_inner.h"
 #include "log.h"
 
 #define LINGER_SECONDS 1

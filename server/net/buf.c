@@ -4,7 +4,7 @@
  * Storage doubles. The first storage comes from the pool where there is one; storage that has outgrown the pool's block
  * comes from malloc and goes back there. Consumed room at the beginning is used again before anything grows.
  */
-#include "buf.h"
+#include "net/buf.h"
 
 #include <assert.h>
 #include <stdio.h>

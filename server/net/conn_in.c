@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #include "command.h"
-#include "front_inner.h"
+#include "net/front_inner.h"
 #include "request.h"
 
 #define IN_READ_BYTES 8192

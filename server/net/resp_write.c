@@ -1,6 +1,6 @@
 /* The reply writer. Errors carry words from outside (a mistyped unit, say), so they are made one line here, whatever is
  * in them: a peer must never be able to put a reply of its own into the stream. */
-#include "resp.h"
+#include "net/resp.h"
 
 #include <stdio.h>
 #include <string.h>
