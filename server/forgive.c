@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
+#include "command/command.h"
 #include "config.h"
 #include "limit.h"
 #include "worker.h"

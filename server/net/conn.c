@@ -29,7 +29,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "command.h"
+#include "command/command.h"
 #include "net/front_inner.h"
 #include "log.h"
 

@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "command.h"
+#include "command/command.h"
 #include "net/front_inner.h"
-#include "request.h"
+#include "command/request.h"
 
 #define IN_READ_BYTES 8192
 #define LINGER_BYTES  1048576

@@ -18,7 +18,7 @@
 #include "net/buf.h"
 #include "net/conn.h"
 #include "net/front.h"
-#include "request.h"
+#include "command/request.h"
 #include "worker.h"
 
 /* One read takes at most this much, and is parsed where it lies: about a thousand short requests. */

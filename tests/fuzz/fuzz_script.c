@@ -19,7 +19,7 @@
 #include "config.h"
 #include "net/front_inner.h"
 #include "log.h"
-#include "request.h"
+#include "command/request.h"
 
 #define MAX_OPS 32
 

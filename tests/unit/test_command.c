@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "clock.h"
-#include "command.h"
+#include "command/command.h"
 #include "front_fixture.h"
 #include "log.h"
 

@@ -9,13 +9,13 @@
 
 #include "batch.h"
 #include "clock.h"
-#include "command.h"
+#include "command/command.h"
 #include "config.h"
 #include "crew.h"
 #include "net/front.h"
 #include "store.h"
 #include "version.h"
-#include "words.h"
+#include "command/arguments.h"
 #include "worker.h"
 
 #define INFO_MAX_BYTES 16384

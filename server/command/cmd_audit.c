@@ -1,9 +1,9 @@
 /* AUDIT [pool]: the books, for the operator. */
 #include "audit.h"
-#include "command.h"
+#include "command/command.h"
 #include "config.h"
-#include "names.h"
-#include "words.h"
+#include "command/names.h"
+#include "command/arguments.h"
 #include "worker.h"
 
 static void write_row(struct buf *out, int resp, const struct audit_row *row)

@@ -7,10 +7,10 @@
  */
 #include <string.h>
 
-#include "command.h"
+#include "command/command.h"
 #include "config.h"
-#include "names.h"
-#include "words.h"
+#include "command/names.h"
+#include "command/arguments.h"
 
 #define OPERATOR_REASON "operator"
 

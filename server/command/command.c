@@ -4,7 +4,7 @@
  * Every way of using a command wrongly is answered with what would have been right: its usage, or the command whose
  * name is closest to what was typed.
  */
-#include "command.h"
+#include "command/command.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "request.h"
+#include "command/request.h"
 #include "net/resp.h"
 
 enum command_flag {

@@ -10,7 +10,7 @@
 
 #include <ration/protocol.h>
 
-#include "request.h"
+#include "command/request.h"
 #include "net/resp.h"
 
 enum word_option {

@@ -1,8 +1,8 @@
 /* ACQUIRE pool tenant [unit n]... [PRIORITY p] [WAIT ms] [TTL ms] [ID id] [DRYRUN] [LEARNED] */
-#include "command.h"
+#include "command/command.h"
 #include "config.h"
-#include "names.h"
-#include "words.h"
+#include "command/names.h"
+#include "command/arguments.h"
 #include "worker.h"
 
 #define OPTIONS                                                                                    \

@@ -2,12 +2,12 @@
  * From names to policies. A name that is not known is answered with some that are, but a tenant's connection is never
  * told of other tenants.
  */
-#include "names.h"
+#include "command/names.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "command.h"
+#include "command/command.h"
 #include "config.h"
 #include "net/conn.h"
 #include "worker.h"

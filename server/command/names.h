@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "request.h"
+#include "command/request.h"
 #include "net/resp.h"
 
 /*

@@ -11,9 +11,9 @@
 #include "config.h"
 #include "id.h"
 #include "limit.h"
-#include "request.h"
+#include "command/request.h"
 #include "store.h"
-#include "words.h"
+#include "command/arguments.h"
 #include "worker.h"
 
 #define ANSWER_FORM_BYTES 256

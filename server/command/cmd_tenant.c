@@ -7,11 +7,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "command.h"
+#include "command/command.h"
 #include "config.h"
 #include "forgive.h"
-#include "names.h"
-#include "words.h"
+#include "command/names.h"
+#include "command/arguments.h"
 #include "worker.h"
 
 #define PAGE_NAMES 1000

@@ -1,6 +1,6 @@
 /* PEEK pool tenant */
-#include "command.h"
-#include "names.h"
+#include "command/command.h"
+#include "command/names.h"
 
 void cmd_peek(struct request *r, const struct arg *args, size_t n)
 {

@@ -4,7 +4,7 @@
  * Numbers are whole decimal numbers and nothing else: "1e3", "NaN", "+5", "5.0" and "-1" are refused with the range that
  * would have been right, so that nothing but exact integers ever comes near a limit.
  */
-#include "words.h"
+#include "command/arguments.h"
 
 #include <stdio.h>
 #include <string.h>

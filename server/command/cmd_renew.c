@@ -3,9 +3,9 @@
  *
  * The token, 16 hexadecimal digits of the caller's choice, tells an addition that is sent again from a second one.
  */
-#include "command.h"
-#include "names.h"
-#include "words.h"
+#include "command/command.h"
+#include "command/names.h"
+#include "command/arguments.h"
 
 #define OPTIONS   (WORD_BIT(WORD_TTL) | WORD_BIT(WORD_ID))
 #define ALL_UNITS ((1u << RATION_UNIT_COUNT) - 1)

@@ -7,7 +7,7 @@
  * An answer whose details are only borrowed until `done` returns (the rows of a PEEK, the store's own words) is written
  * aside at once when requests before it are still waiting; any other stays in its op until it is due.
  */
-#include "request.h"
+#include "command/request.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
+#include "command/command.h"
 #include "net/conn.h"
 #include "net/front_inner.h"
 

@@ -9,9 +9,9 @@
  */
 #include <string.h>
 
-#include "command.h"
-#include "names.h"
-#include "words.h"
+#include "command/command.h"
+#include "command/names.h"
+#include "command/arguments.h"
 
 #define OPTIONS                                                                                    \
     (WORD_BIT(WORD_STATUS) | WORD_BIT(WORD_RETRY_AFTER) | WORD_BIT(WORD_PARTIAL) |                 \
