@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "zone.h"
+#include "policy/zone.h"
 
 enum { SCRIPT_VERSION = 4, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16, ANSWER_SHOWN = 12 };
 enum { ANSWER_LEARNED = 8 };

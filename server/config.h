@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "limit.h"
+#include "policy/limit.h"
 
 enum config_outage { OUTAGE_DENY, OUTAGE_ALLOW, OUTAGE_LOCAL };
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "log.h"
-#include "policy.h"
+#include "policy/policy.h"
 
 static size_t count_of(struct json_object *map)
 {

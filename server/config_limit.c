@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "presets.h"
-#include "zone.h"
+#include "policy/zone.h"
 
 #define MAX_PER_MS ((uint64_t)366 * 86400000)
 #define PER_REMEDY                                                                                 \

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "zone.h"
+#include "policy/zone.h"
 
 #define BLOCK_BYTES ((size_t)16384)
 #define ALIGN       (sizeof(max_align_t))

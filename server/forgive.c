@@ -16,7 +16,7 @@
 
 #include "command/command.h"
 #include "config.h"
-#include "limit.h"
+#include "policy/limit.h"
 #include "worker.h"
 
 struct forgiven {

@@ -13,8 +13,8 @@
 
 #include <ration/protocol.h>
 
-#include "id.h"
-#include "policy.h"
+#include "policy/id.h"
+#include "policy/policy.h"
 
 enum op_kind {
     OP_ACQUIRE = 1,

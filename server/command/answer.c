@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "config.h"
-#include "id.h"
-#include "limit.h"
+#include "policy/id.h"
+#include "policy/limit.h"
 #include "command/request.h"
 #include "store.h"
 #include "command/arguments.h"

@@ -9,8 +9,8 @@
 
 #include "config.h"
 #include "log.h"
-#include "policy.h"
-#include "zone.h"
+#include "policy/policy.h"
+#include "policy/zone.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "id.h"
+#include "policy/id.h"
 
 /* client/id.c, where they are declared; its header has the name of the server's. */
 bool id_is_canonical(const char *id);

@@ -14,7 +14,7 @@
 #include "config_parts.h"
 #include "log.h"
 #include "presets.h"
-#include "zone.h"
+#include "policy/zone.h"
 
 /* ---- The built-in example and the table ------------------------------------------------------------------------- */
 

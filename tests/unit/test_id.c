@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "id.h"
+#include "policy/id.h"
 
 static void make(struct id_maker *maker, uint64_t ms, const char *tenant, const char *pool,
                  struct id *out)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "limit.h"
+#include "policy/limit.h"
 
 static void label_is_unit_and_period(void **state)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "policy.h"
+#include "policy/policy.h"
 
 static const char document[] =
     "{'pools': {'a': {'limits': [{'unit': 'requests', 'amount': 1, 'per': 'minute'}]},"

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "zone.h"
+#include "policy/zone.h"
 
 /* "2026-03-08 10:00:00" in UTC, as milliseconds. */
 static int64_t utc(const char *text)

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "limit.h"
+#include "policy/limit.h"
 
 struct zone;
 

@@ -1,5 +1,5 @@
 /* What every reader of a limit asks of it. Nothing here can fail: sets come checked from the configuration. */
-#include "limit.h"
+#include "policy/limit.h"
 
 #include <stdio.h>
 

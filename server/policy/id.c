@@ -1,11 +1,11 @@
 /* Ids: canonical ones name their slice, tenant and pool, so that a report needs no look-up; see protocol.h. */
 #define _GNU_SOURCE /* memrchr, mempcpy, arc4random_buf */
-#include "id.h"
+#include "policy/id.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy.h"
+#include "policy/policy.h"
 
 /* A slice holds so many ids of so many milliseconds: few enough that Redis keeps it as one compact list, which costs a
  * third of a hash table, and that freeing it is nothing. */

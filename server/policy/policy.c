@@ -8,7 +8,7 @@
  * What has no limits has no bucket (but the pool). A tenant that is not configured has the default tier; when there is
  * none it is refused. Nothing here allocates or locks: it runs once a request.
  */
-#include "policy.h"
+#include "policy/policy.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -17,7 +17,7 @@
  * Failure: the C library takes an unknown name silently for UTC, so a zone that has no file is refused here. UTC itself
  * needs no file.
  */
-#include "zone.h"
+#include "policy/zone.h"
 
 #include <fcntl.h>
 #include <limits.h>
