@@ -1,6 +1,6 @@
 # Turns a file into a C source with its bytes, NUL-terminated:
 #
-#     cmake -DINPUT=server/presets.json -DOUTPUT=presets.c -DNAME=ration_presets_json -P embed.cmake
+#     cmake -DINPUT=server/config/presets.json -DOUTPUT=presets.c -DNAME=ration_presets_json -P embed.cmake
 #
 # gives `const char ration_presets_json[]` and `const unsigned long ration_presets_json_size` (without the NUL).
 foreach(needed INPUT OUTPUT NAME)

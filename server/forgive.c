@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "command/command.h"
-#include "config.h"
+#include "config/config.h"
 #include "policy/limit.h"
 #include "worker.h"
 

@@ -1,7 +1,7 @@
 /* rationd: reads its command line and its configuration, and serves (server.c). Exit statuses are in --help. */
 #include <stdio.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "log.h"
 #include "options.h"
 #include "server.h"

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config.h"
+#include "config/config.h"
 
 static const char usage[] =
     "Usage: rationd [--config FILE] [--state DIR] [--log-level LEVEL]\n"

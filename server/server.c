@@ -25,7 +25,7 @@
 
 #include "batch.h"
 #include "clock.h"
-#include "config.h"
+#include "config/config.h"
 #include "crew.h"
 #include "embedded.h"
 #include "net/front.h"

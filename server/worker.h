@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "batch.h"
-#include "config.h"
+#include "config/config.h"
 #include "counter.h"
 
 struct event_base;

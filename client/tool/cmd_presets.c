@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* server/presets.json, the same as in rationd */
+/* server/config/presets.json, the same as in rationd */
 extern const char ration_presets_json[];
 
 static const char *text_of(json_object *object, const char *key)

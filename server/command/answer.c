@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "policy/id.h"
 #include "policy/limit.h"
 #include "command/request.h"

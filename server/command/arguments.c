@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "config.h"
+#include "config/config.h"
 
 static const char *const unit_names[] = {
 #define UNIT_NAME(upper, name) name,

@@ -1,6 +1,6 @@
 /* ACQUIRE pool tenant [unit n]... [PRIORITY p] [WAIT ms] [TTL ms] [ID id] [DRYRUN] [LEARNED] */
 #include "command/command.h"
-#include "config.h"
+#include "config/config.h"
 #include "command/names.h"
 #include "command/arguments.h"
 #include "worker.h"

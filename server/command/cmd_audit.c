@@ -1,7 +1,7 @@
 /* AUDIT [pool]: the books, for the operator. */
 #include "audit.h"
 #include "command/command.h"
-#include "config.h"
+#include "config/config.h"
 #include "command/names.h"
 #include "command/arguments.h"
 #include "worker.h"

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "command/command.h"
-#include "config.h"
+#include "config/config.h"
 #include "net/conn.h"
 #include "log.h"
 #include "version.h"

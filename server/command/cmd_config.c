@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "command/command.h"
-#include "config.h"
+#include "config/config.h"
 #include "command/arguments.h"
 #include "worker.h"
 

@@ -10,7 +10,7 @@
 #include "batch.h"
 #include "clock.h"
 #include "command/command.h"
-#include "config.h"
+#include "config/config.h"
 #include "crew.h"
 #include "net/front.h"
 #include "store.h"

@@ -16,7 +16,7 @@
 
 #include "audit.h"
 #include "clock.h"
-#include "config.h"
+#include "config/config.h"
 #include "log.h"
 #include "store.h"
 

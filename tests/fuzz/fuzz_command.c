@@ -20,7 +20,7 @@
 #include "audit.h"
 #include "batch.h"
 #include "clock.h"
-#include "config.h"
+#include "config/config.h"
 #include "net/front_inner.h"
 #include "log.h"
 #include "store.h"

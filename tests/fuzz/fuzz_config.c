@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "log.h"
 #include "policy/policy.h"
 #include "policy/zone.h"

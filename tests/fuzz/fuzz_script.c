@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "batch_pack.h"
-#include "config.h"
+#include "config/config.h"
 #include "net/front_inner.h"
 #include "log.h"
 #include "command/request.h"

@@ -201,7 +201,7 @@ def test_requests_to_an_azure_deployment_are_spread_over_its_seconds(lab):
 
 
 def test_the_user_tiers_of_the_built_in_configuration():
-    text = (TOP / "server/default.json").read_text()
+    text = (TOP / "server/config/default.json").read_text()
     tiers = json.loads(re.sub(r"^\s*//.*", "", text, flags=re.MULTILINE))["tiers"]
     for name, priority, requests, tokens in (("free", 2, 5, 5_000), ("pro", 1, 50, 50_000)):
         assert tiers[name]["priority"] == priority

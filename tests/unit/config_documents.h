@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
+#include "config/config.h"
 
 #define LIMIT "{'unit': 'requests', 'amount': 1, 'per': 'minute'}"
 #define POOLS "'pools': {'p': {'limits': [" LIMIT "]}}"

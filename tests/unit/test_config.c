@@ -11,9 +11,9 @@
 #include <cmocka.h>
 
 #include "config_documents.h"
-#include "config_parts.h"
+#include "config/config_parts.h"
 #include "log.h"
-#include "presets.h"
+#include "config/presets.h"
 #include "policy/zone.h"
 
 /* ---- The built-in example and the table ------------------------------------------------------------------------- */

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "config_documents.h"
-#include "config_parts.h"
+#include "config/config_parts.h"
 
 /* A pool of one limit with these settings; the rest is the problem's end. */
 #define BAD_LIMIT(settings, ...)                                                                   \

@@ -5,7 +5,7 @@
  * started. What cannot be read is a problem of the document; a file that everybody on this host may read is only
  * warned about, because containers often mount them like that.
  */
-#include "config_parts.h"
+#include "config/config_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>

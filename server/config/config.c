@@ -4,7 +4,7 @@
  * Loading either gives a whole configuration or a list of problems and nothing else; a reload that fails leaves the old
  * one in force simply because nobody has let go of it.
  */
-#include "config_parts.h"
+#include "config/config_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "presets.h"
+#include "config/presets.h"
 
 #define MAX_FILE_BYTES ((size_t)16 * 1024 * 1024)
 

@@ -10,7 +10,7 @@
  * User and password may be percent-encoded. A message never repeats the URL, because a password may be in it; for the
  * same reason the configuration keeps the URL without the password.
  */
-#include "config_parts.h"
+#include "config/config_parts.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  *
  * What is wrong with a pool or a tier does not remove it, so that those that refer to it are not called wrong as well.
  */
-#include "config_parts.h"
+#include "config/config_parts.h"
 
 #include <ctype.h>
 #include <stdlib.h>

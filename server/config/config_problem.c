@@ -4,7 +4,7 @@
  * Everything quoted from the document may be anything: it is escaped and cut, so that a problem is always one line. A
  * document of a hundred thousand mistakes gets the first CONFIG_MAX_PROBLEMS of them and a line that says so.
  */
-#include "config_parts.h"
+#include "config/config_parts.h"
 
 #include <ctype.h>
 #include <stdarg.h>

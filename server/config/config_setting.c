@@ -5,7 +5,7 @@
  * `rationd --help` prints it. What a row cannot say (how an address or a limit is written, what goes together with
  * what) is in the file that reads that part.
  */
-#include "config_parts.h"
+#include "config/config_parts.h"
 
 #include <assert.h>
 #include <stdarg.h>

@@ -10,7 +10,7 @@
  * line, commas before a closing bracket. Each stage stops at its first mistake, because what follows a mistake in the
  * syntax cannot be trusted; only repeated keys are all listed.
  */
-#include "config_parts.h"
+#include "config/config_parts.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  * Lookups happen once a request, from any thread: they neither allocate nor write. Names come as pointer and length,
  * because they point into a request's bytes.
  */
-#include "config_parts.h"
+#include "config/config_parts.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -12,13 +12,13 @@
  *
  * A setting that would have no effect is a problem rather than ignored: its author believed that it does something.
  */
-#include "config_parts.h"
+#include "config/config_parts.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "presets.h"
+#include "config/presets.h"
 #include "policy/zone.h"
 
 #define MAX_PER_MS ((uint64_t)366 * 86400000)
