@@ -15,7 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "batch.h"
+#include "batch/batch.h"
 #include "net/front.h"
 #include "log.h"
 #include "store.h"

@@ -23,7 +23,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "batch.h"
+#include "batch/batch.h"
 #include "clock.h"
 #include "config/config.h"
 #include "crew.h"

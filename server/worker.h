@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "batch.h"
+#include "batch/batch.h"
 #include "config/config.h"
 #include "counter.h"
 

@@ -1,5 +1,5 @@
 /* AUDIT [pool]: the books, for the operator. */
-#include "audit.h"
+#include "batch/audit.h"
 #include "command/command.h"
 #include "config/config.h"
 #include "command/names.h"

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "batch.h"
+#include "batch/batch.h"
 #include "clock.h"
 #include "command/command.h"
 #include "config/config.h"

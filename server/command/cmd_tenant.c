@@ -9,7 +9,7 @@
 
 #include "command/command.h"
 #include "config/config.h"
-#include "forgive.h"
+#include "batch/forgive.h"
 #include "command/names.h"
 #include "command/arguments.h"
 #include "worker.h"

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "net/buf.h"
-#include "op.h"
+#include "batch/op.h"
 #include "net/resp.h"
 
 struct command;

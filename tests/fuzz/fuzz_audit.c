@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit.h"
+#include "batch/audit.h"
 #include "clock.h"
 #include "config/config.h"
 #include "log.h"

@@ -17,8 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "audit.h"
-#include "batch.h"
+#include "batch/audit.h"
+#include "batch/batch.h"
 #include "clock.h"
 #include "config/config.h"
 #include "net/front_inner.h"

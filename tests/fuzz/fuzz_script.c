@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch_pack.h"
+#include "batch/script_wire.h"
 #include "config/config.h"
 #include "net/front_inner.h"
 #include "log.h"

@@ -15,8 +15,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "audit.h"
-#include "batch.h"
+#include "batch/audit.h"
+#include "batch/batch.h"
 #include "clock.h"
 #include "config/config.h"
 #include "net/front.h"

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "op.h"
+#include "batch/op.h"
 #include "worker.h"
 
 struct event_base;

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
-#include "batch_pack.h"
+#include "batch/batch.h"
+#include "batch/script_wire.h"
 #include "clock.h"
 #include "store.h"
 

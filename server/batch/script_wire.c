@@ -5,7 +5,7 @@
  * one set, and equal acquires of one tenant are one group with one record.
  */
 #define _GNU_SOURCE /* htole64 and friends */
-#include "batch_pack.h"
+#include "batch/script_wire.h"
 
 #include <assert.h>
 #include <endian.h>

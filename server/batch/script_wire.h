@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "op.h"
+#include "batch/op.h"
 
 /* What a batch costs the store goes with its groups, so their number bounds how long others wait for it; what is equal may be
  * many more. */

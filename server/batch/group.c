@@ -2,7 +2,7 @@
  * Forming a batch: equal acquires of one tenant become one group, which the script decides in one step and keeps under one
  * record. On a hot tenant this is what makes a hundred decisions cost little more than one.
  */
-#include "batch_pack.h"
+#include "batch/script_wire.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* A new operation, and what follows from what an ACQUIRE states. */
-#include "op.h"
+#include "batch/op.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
 #ifndef RATIOND_BATCH_INNER_H
 #define RATIOND_BATCH_INNER_H
 
-#include "batch.h"
-#include "batch_pack.h"
+#include "batch/batch.h"
+#include "batch/script_wire.h"
 #include "store.h"
 
 struct event;

@@ -7,7 +7,7 @@
  * settled in between, the count cannot be compared: it is taken again, and after the last try `scanned` is -1.
  */
 #define _GNU_SOURCE
-#include "audit.h"
+#include "batch/audit.h"
 
 #include <endian.h>
 #include <event2/event.h>
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch_pack.h"
+#include "batch/script_wire.h"
 #include "clock.h"
 #include "log.h"
 #include "store.h"

@@ -2,7 +2,7 @@
  * Free-form ids: a report names neither tenant nor pool, so the store is asked for whom the id was made before the
  * operation can join a batch. Domains are asked one after the other; nearly everybody has one.
  */
-#include "batch_inner.h"
+#include "batch/batch_inner.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "counter.h"
-#include "op.h"
+#include "batch/op.h"
 
 struct batcher;
 struct event_base;

@@ -15,7 +15,7 @@
  *   a free-form id                  the store is asked first for whom it was made (batch_lookup.c)
  */
 #define _GNU_SOURCE
-#include "batch.h"
+#include "batch/batch.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -23,7 +23,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "batch_inner.h"
+#include "batch/batch_inner.h"
 #include "clock.h"
 #include "log.h"
 
