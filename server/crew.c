@@ -18,7 +18,7 @@
 #include "batch/batch.h"
 #include "net/front.h"
 #include "log.h"
-#include "store.h"
+#include "store/store.h"
 
 #define DRAIN_SECONDS 5
 

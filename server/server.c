@@ -27,9 +27,9 @@
 #include "clock.h"
 #include "config/config.h"
 #include "crew.h"
-#include "embedded.h"
+#include "store/embedded.h"
 #include "net/front.h"
-#include "store.h"
+#include "store/store.h"
 #include "version.h"
 #include "worker.h"
 

@@ -18,7 +18,7 @@
 #include "batch/script_wire.h"
 #include "clock.h"
 #include "log.h"
-#include "store.h"
+#include "store/store.h"
 
 enum { NUMBERS = 6, BOOKS = 6, SLICES_A_CALL = 64, TRIES = 3, RECORD_BYTES = 42 };
 #define LARGEST_SUM (INT64_C(1) << 60)

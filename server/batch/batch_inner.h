@@ -6,7 +6,7 @@
 
 #include "batch/batch.h"
 #include "batch/script_wire.h"
-#include "store.h"
+#include "store/store.h"
 
 struct event;
 

@@ -12,7 +12,7 @@
 #include "policy/id.h"
 #include "policy/limit.h"
 #include "command/request.h"
-#include "store.h"
+#include "store/store.h"
 #include "command/arguments.h"
 #include "worker.h"
 

@@ -13,7 +13,7 @@
 #include "config/config.h"
 #include "crew.h"
 #include "net/front.h"
-#include "store.h"
+#include "store/store.h"
 #include "version.h"
 #include "command/arguments.h"
 #include "worker.h"

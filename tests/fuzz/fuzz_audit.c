@@ -18,7 +18,7 @@
 #include "clock.h"
 #include "config/config.h"
 #include "log.h"
-#include "store.h"
+#include "store/store.h"
 
 #define MAX_CALLS 64
 

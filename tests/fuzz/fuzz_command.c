@@ -23,7 +23,7 @@
 #include "config/config.h"
 #include "net/front_inner.h"
 #include "log.h"
-#include "store.h"
+#include "store/store.h"
 
 #define MAX_WAITING 4096
 #define MAX_TURNS   1000

@@ -24,7 +24,7 @@
 
 #include "config/config.h"
 #include "log.h"
-#include "store.h"
+#include "store/store.h"
 
 #define MAX_TURNS  200
 #define IDLE_TURNS 4

@@ -21,7 +21,7 @@
 #include "config/config.h"
 #include "net/front.h"
 #include "log.h"
-#include "store.h"
+#include "store/store.h"
 
 #define MAX_WAITING 16384
 #define PATIENCE_MS 10000

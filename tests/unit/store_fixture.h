@@ -2,7 +2,7 @@
 #ifndef STORE_FIXTURE_H
 #define STORE_FIXTURE_H
 
-#include "../../server/store.h"
+#include "store/store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

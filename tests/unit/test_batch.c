@@ -16,7 +16,7 @@
 #include "batch/batch.h"
 #include "batch/script_wire.h"
 #include "clock.h"
-#include "store.h"
+#include "store/store.h"
 
 /* ---- the store ---------------------------------------------------------------------------------------------- */
 

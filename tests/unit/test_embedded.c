@@ -1,5 +1,5 @@
 /* The embedded store: started, found, locked, restarted and stopped; and what it says when it cannot be. */
-#include "../../server/embedded.h"
+#include "store/embedded.h"
 
 #include <setjmp.h>
 #include <signal.h>

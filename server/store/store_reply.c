@@ -9,7 +9,7 @@
  * An error that nobody asked for is let through: that is how Redis says that it has too many
  * clients, and hiredis ends the connection with its words.
  */
-#include "store_inner.h"
+#include "store/store_inner.h"
 
 enum { MAX_ELEMENTS = 1 << 20 }; /* SCAN is asked for some hundreds, and may give more */
 

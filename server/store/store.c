@@ -23,7 +23,7 @@
  * live on our own list and are called back from there. A context is never freed inside on_connect: hiredis 0.14 goes on
  * to use it, and frees it itself when the connection failed.
  */
-#include "store_inner.h"
+#include "store/store_inner.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -41,7 +41,7 @@
 #include <hiredis/adapters/libevent.h>
 
 #include "log.h"
-#include "store_lookup.h"
+#include "store/store_lookup.h"
 
 enum {
     CONNECT_MS = 3000, /* connection and greeting together; enough for one lost SYN */

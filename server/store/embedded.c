@@ -16,7 +16,7 @@
  * PR_SET_PDEATHSIG is tied to the thread that forked, so embedded_start and the event base belong to the main thread.
  * The child has its own session: Ctrl-C in a terminal is for rationd alone, which still needs the store to drain.
  */
-#include "embedded.h"
+#include "store/embedded.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -34,7 +34,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "embedded_home.h"
+#include "store/embedded_home.h"
 #include "log.h"
 
 enum {

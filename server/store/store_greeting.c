@@ -9,7 +9,7 @@
  *
  * Any other error ends the attempt too; nothing is ever used half greeted.
  */
-#include "store_inner.h"
+#include "store/store_inner.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -12,7 +12,7 @@
  * READONLY, LOADING and MASTERDOWN say that this is not the store to talk to, as after a failover: the connection is given up,
  * and what was under way on it is lost, this command too. Whoever sent it sends it again where it can be done.
  */
-#include "store_inner.h"
+#include "store/store_inner.h"
 
 #include <assert.h>
 #include <event2/event.h>

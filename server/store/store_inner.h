@@ -9,7 +9,7 @@
 #ifndef RATIOND_STORE_INNER_H
 #define RATIOND_STORE_INNER_H
 
-#include "store.h"
+#include "store/store.h"
 
 #include <hiredis/async.h>
 

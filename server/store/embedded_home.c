@@ -11,7 +11,7 @@
  * A socket's path has at most 107 bytes. redis-server binds relative to its own directory, and we connect through
  * /proc/self/fd where the full path would be too long; so the length of --state does not matter.
  */
-#include "embedded_home.h"
+#include "store/embedded_home.h"
 
 #include <errno.h>
 #include <fcntl.h>

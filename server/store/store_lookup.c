@@ -6,7 +6,7 @@
  * changes of resolv.conf. So each look-up is a short thread. It shares one job with the loop, counted by reference:
  * a look-up that nobody waits for any more (store freed) is left to end by itself, and the last of the two frees it.
  */
-#include "store_lookup.h"
+#include "store/store_lookup.h"
 
 #include <event2/event.h>
 #include <netdb.h>
