@@ -26,7 +26,7 @@
 #include "batch/batch.h"
 #include "clock.h"
 #include "config/config.h"
-#include "crew.h"
+#include "workers.h"
 #include "store/embedded.h"
 #include "net/front.h"
 #include "store/store.h"

@@ -11,7 +11,7 @@
 #include "clock.h"
 #include "command/command.h"
 #include "config/config.h"
-#include "crew.h"
+#include "workers.h"
 #include "net/front.h"
 #include "store/store.h"
 #include "version.h"

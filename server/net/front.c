@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "crew.h"
+#include "workers.h"
 #include "net/front_inner.h"
 #include "net/listen.h"
 #include "log.h"

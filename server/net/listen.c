@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "crew.h"
+#include "workers.h"
 #include "worker.h"
 
 #define BACKLOG    511

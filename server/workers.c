@@ -5,7 +5,7 @@
  * an eventfd and two atomics: the main thread writes them and rings, the worker reads them in its event loop.
  */
 #define _GNU_SOURCE
-#include "crew.h"
+#include "workers.h"
 
 #include <event2/event.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* What a worker may ask of the crew it belongs to; a worker without one (in tests) is its own. */
-#include "crew.h"
+#include "workers.h"
 
 #include <event2/event.h>
 
