@@ -47,10 +47,8 @@ target_link_libraries(test-client-alloc PRIVATE PkgConfig::CRYPTO)
 # The rooms of `ration bench` that can be tested without a server.
 set(bench_parts ${PROJECT_SOURCE_DIR}/client/tool)
 ration_client_test(bench ${bench_parts}/bench_draw.c ${bench_parts}/bench_hist.c ${bench_parts}/bench_wire.c)
-target_include_directories(test-client-bench PRIVATE ${bench_parts})
 target_link_libraries(test-client-bench PRIVATE m)
 
 # Those of `ration batch`.
 ration_client_test(batch ${bench_parts}/batch.c ${bench_parts}/batch_form.c ${bench_parts}/batch_input.c
                    ${bench_parts}/batch_journal.c ${bench_parts}/batch_result.c)
-target_include_directories(test-client-batch PRIVATE ${bench_parts})

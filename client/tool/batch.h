@@ -21,8 +21,8 @@
 #ifndef RATION_TOOL_BATCH_H
 #define RATION_TOOL_BATCH_H
 
-#include "options.h"
-#include "tool.h"
+#include "tool/options.h"
+#include "tool/tool.h"
 
 #include <stdbool.h>
 #include <stddef.h>

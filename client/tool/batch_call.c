@@ -16,13 +16,13 @@
  *   - no server can be told what was used: told when there is one again; until then the reservation keeps its charge
  *   - broken off by the user: settled as partial, and undone
  */
-#include "batch_run.h"
+#include "tool/batch_run.h"
 
-#include "../json_text.h"
-#include "../retry.h"
-#include "batch_check.h"
-#include "batch_result.h"
-#include "table.h"
+#include "json_text.h"
+#include "retry.h"
+#include "tool/batch_check.h"
+#include "tool/batch_result.h"
+#include "tool/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,9 +9,9 @@
 #ifndef RATION_TOOL_BATCH_CHECK_H
 #define RATION_TOOL_BATCH_CHECK_H
 
-#include "../profile.h"
-#include "batch.h"
-#include "batch_form.h"
+#include "profile.h"
+#include "tool/batch.h"
+#include "tool/batch_form.h"
 
 #define BATCH_URL_BYTES 4096
 

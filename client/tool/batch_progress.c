@@ -5,10 +5,10 @@
  * The rate-limit log is written line by line and never waited for: if it cannot be written, that is said once, and the batch
  * goes on.
  */
-#include "batch_progress.h"
+#include "tool/batch_progress.h"
 
-#include "json_out.h"
-#include "table.h"
+#include "tool/json_out.h"
+#include "tool/table.h"
 
 #include <errno.h>
 #include <inttypes.h>

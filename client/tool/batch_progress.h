@@ -4,8 +4,8 @@
 #ifndef RATION_TOOL_BATCH_PROGRESS_H
 #define RATION_TOOL_BATCH_PROGRESS_H
 
-#include "batch.h"
-#include "batch_journal.h"
+#include "tool/batch.h"
+#include "tool/batch_journal.h"
 
 #include <stdio.h>
 

@@ -29,8 +29,8 @@
 #ifndef RATION_TOOL_BATCH_RESULT_H
 #define RATION_TOOL_BATCH_RESULT_H
 
-#include "batch.h"
-#include "batch_input.h"
+#include "tool/batch.h"
+#include "tool/batch_input.h"
 
 struct batch_outcome {
     enum batch_class class;

@@ -13,16 +13,16 @@
 #ifndef RATION_TOOL_BATCH_RUN_H
 #define RATION_TOOL_BATCH_RUN_H
 
-#include "../id.h"
-#include "../profile.h"
-#include "../settle_call.h"
-#include "../sigv4.h"
-#include "../upstream.h"
-#include "batch.h"
-#include "batch_check.h"
-#include "batch_input.h"
-#include "batch_journal.h"
-#include "batch_progress.h"
+#include "id.h"
+#include "profile.h"
+#include "settle_call.h"
+#include "sigv4.h"
+#include "upstream.h"
+#include "tool/batch.h"
+#include "tool/batch_check.h"
+#include "tool/batch_input.h"
+#include "tool/batch_journal.h"
+#include "tool/batch_progress.h"
 
 enum batch_call_state { CALL_IDLE, CALL_ASKING, CALL_SENT, CALL_PARKED, CALL_OWING };
 

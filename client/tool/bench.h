@@ -18,8 +18,8 @@
 #ifndef RATION_TOOL_BENCH_H
 #define RATION_TOOL_BENCH_H
 
-#include "bench_hist.h"
-#include "tool.h"
+#include "tool/bench_hist.h"
+#include "tool/tool.h"
 
 #include <stddef.h>
 

@@ -5,11 +5,11 @@
  *
  * How it fails: a server that cannot be reached, or fewer file descriptors than needed, ends the run before it begins.
  */
-#include "bench_run.h"
+#include "tool/bench_run.h"
 
-#include "../addr.h"
-#include "../clock.h"
-#include "../resolve.h"
+#include "addr.h"
+#include "clock.h"
+#include "resolve.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* What a run shows while it goes on, and what came of it: for people on stdout, for programs in a file. */
-#include "bench_run.h"
-#include "json_out.h"
-#include "table.h"
+#include "tool/bench_run.h"
+#include "tool/json_out.h"
+#include "tool/table.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -10,9 +10,9 @@
  * too. SIGINT ends the measuring early and prints as always; a second one gives up at once. When no connection is left,
  * the run ends.
  */
-#include "bench_run.h"
+#include "tool/bench_run.h"
 
-#include "../clock.h"
+#include "clock.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
  * `ration acquire`: asks for one call. stdout gets the id and nothing else, so that a script can keep it; why a call was
  * denied goes to stderr.
  */
-#include "json_out.h"
-#include "options.h"
+#include "tool/json_out.h"
+#include "tool/options.h"
 
 #include <stdio.h>
 #include <string.h>

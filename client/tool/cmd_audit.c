@@ -1,7 +1,7 @@
 /* `ration audit`: the books of the pools, and whether they balance. */
-#include "json_out.h"
-#include "options.h"
-#include "table.h"
+#include "tool/json_out.h"
+#include "tool/options.h"
+#include "tool/table.h"
 
 #include <stdio.h>
 

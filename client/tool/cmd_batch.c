@@ -4,15 +4,15 @@
  * Nothing is sent before all of this is well: the options, the provider's profile, every line of the input, the journal and
  * its folder, and a server that answers for that pool and tenant.
  */
-#include "batch.h"
+#include "tool/batch.h"
 
-#include "batch_input.h"
-#include "batch_journal.h"
-#include "batch_run.h"
-#include "extra.h"
-#include "options.h"
+#include "tool/batch_input.h"
+#include "tool/batch_journal.h"
+#include "tool/batch_run.h"
+#include "tool/extra.h"
+#include "tool/options.h"
 
-#include "../retry.h"
+#include "retry.h"
 
 #include <signal.h>
 #include <stdio.h>

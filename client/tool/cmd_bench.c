@@ -1,7 +1,7 @@
 /* `ration bench`: the options, and the check that a server answers before load is put on it. */
-#include "bench.h"
-#include "bench_wire.h"
-#include "options.h"
+#include "tool/bench.h"
+#include "tool/bench_wire.h"
+#include "tool/options.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -13,7 +13,7 @@
  * Signals are taken one at a time with sigtimedwait(), so there is no handler and no race: those meant for the command are
  * passed on, except those that the terminal has already sent to both.
  */
-#include "options.h"
+#include "tool/options.h"
 
 #include <errno.h>
 #include <signal.h>

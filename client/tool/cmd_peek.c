@@ -1,7 +1,7 @@
 /* `ration peek`: every limit that a call would meet, as a table with a bar, or as JSON. */
-#include "json_out.h"
-#include "options.h"
-#include "table.h"
+#include "tool/json_out.h"
+#include "tool/options.h"
+#include "tool/table.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * `ration ping`: whether a server answers, for health checks. The library has no call that does nothing, so this looks at
  * a pool and a tenant of which it does not matter whether they exist: any answer of a rationd to PEEK is one.
  */
-#include "json_out.h"
-#include "options.h"
+#include "tool/json_out.h"
+#include "tool/options.h"
 
 #include <stdio.h>
 

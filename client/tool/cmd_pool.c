@@ -1,7 +1,7 @@
 /* `ration pool`: what every host knows of a pool, and the operator's closing and opening of it. */
-#include "json_out.h"
-#include "options.h"
-#include "table.h"
+#include "tool/json_out.h"
+#include "tool/options.h"
+#include "tool/table.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,12 +2,12 @@
  * `ration presets`: the limits of providers that pools can name, and the profiles by which their APIs are called; both are data
  * that was embedded when Ration was built, so no server is asked. --from-openai asks OpenAI instead (presets_openai.c).
  */
-#include "json_out.h"
-#include "options.h"
-#include "presets_openai.h"
-#include "table.h"
+#include "tool/json_out.h"
+#include "tool/options.h"
+#include "tool/presets_openai.h"
+#include "tool/table.h"
 
-#include "../profile.h"
+#include "profile.h"
 
 #include <stdio.h>
 #include <string.h>

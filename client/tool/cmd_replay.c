@@ -6,9 +6,9 @@
  * as always. A second signal kills them. A host that dies in another way ends its pipe without a last snapshot: what it
  * had counted until then stays, and the exit status is 2.
  */
-#include "options.h"
-#include "replay.h"
-#include "table.h"
+#include "tool/options.h"
+#include "tool/replay.h"
+#include "tool/table.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* `ration report`, `ration cancel` and `ration renew`: what can be done with a reservation that is there. */
-#include "json_out.h"
-#include "options.h"
+#include "tool/json_out.h"
+#include "tool/options.h"
 
 #include <stdio.h>
 

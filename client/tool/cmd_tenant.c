@@ -1,7 +1,7 @@
 /* `ration tenant`: what an operator does for a tenant. */
-#include "json_out.h"
-#include "options.h"
-#include "table.h"
+#include "tool/json_out.h"
+#include "tool/options.h"
+#include "tool/table.h"
 
 #include <stdio.h>
 #include <string.h>

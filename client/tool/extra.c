@@ -1,5 +1,5 @@
 /* Values are encoded byte by byte, and so are names: what a shell passes is text, not a part of a URL. */
-#include "extra.h"
+#include "tool/extra.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #ifndef RATION_TOOL_EXTRA_H
 #define RATION_TOOL_EXTRA_H
 
-#include "options.h"
+#include "tool/options.h"
 
 /* Joins --query "name=value" options to one query, encoding what a URL cannot have: the values are as they are meant. A name
  * alone is a parameter without value. Gives it; NULL where there are none, or after saying what is wrong with *failed set. */

@@ -1,5 +1,5 @@
 /* The names of the fields are those of the wire, so that a program finds the same words everywhere. */
-#include "json_out.h"
+#include "tool/json_out.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /*
  * `ration`: the command-line tool. This file finds the subcommand; each lives in its own cmd_*.c.
  */
-#include "options.h"
+#include "tool/options.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * Turns rows into what getopt_long() wants, and what it finds back into values. Every complaint names the option and what
  * it accepts; nothing is guessed: "12x" is no number and "" is no name.
  */
-#include "options.h"
+#include "tool/options.h"
 
 #include <errno.h>
 #include <getopt.h>

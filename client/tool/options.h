@@ -5,7 +5,7 @@
 #ifndef RATION_TOOL_OPTIONS_H
 #define RATION_TOOL_OPTIONS_H
 
-#include "tool.h"
+#include "tool/tool.h"
 
 #include <stddef.h>
 

@@ -9,9 +9,9 @@
  * answer says is from outside: names that cannot be a pool's and numbers that cannot be a limit's are left out and said so
  * on stderr. A model's limit for the Batch API is a pool of its own, since that API's tokens do not count against the minute.
  */
-#include "presets_openai.h"
+#include "tool/presets_openai.h"
 
-#include "json_out.h"
+#include "tool/json_out.h"
 
 #include <ration/protocol.h>
 

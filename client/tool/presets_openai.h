@@ -2,7 +2,7 @@
 #ifndef RATION_TOOL_PRESETS_OPENAI_H
 #define RATION_TOOL_PRESETS_OPENAI_H
 
-#include "tool.h"
+#include "tool/tool.h"
 
 #define PRESETS_OPENAI_URL "https://api.openai.com"
 #define PRESETS_OPENAI_KEY "OPENAI_ADMIN_KEY"

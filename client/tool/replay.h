@@ -15,7 +15,7 @@
 #ifndef RATION_TOOL_REPLAY_H
 #define RATION_TOOL_REPLAY_H
 
-#include "tool.h"
+#include "tool/tool.h"
 
 #include <signal.h>
 #include <stdatomic.h>

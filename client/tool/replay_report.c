@@ -5,10 +5,10 @@
  * running before: what it counts is shown as the difference; its peaks are over its whole life, and say so by being "in
  * any window".
  */
-#include "replay.h"
+#include "tool/replay.h"
 
-#include "json_out.h"
-#include "table.h"
+#include "tool/json_out.h"
+#include "tool/table.h"
 
 #include <errno.h>
 #include <inttypes.h>

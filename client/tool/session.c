@@ -1,7 +1,7 @@
 /* Opening a handle for a subcommand, and saying in words that help why something did not work. */
-#include "tool.h"
+#include "tool/tool.h"
 
-#include "table.h"
+#include "tool/table.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Cells in rows, and the forms in which people read numbers. */
-#include "table.h"
+#include "tool/table.h"
 
 #include <inttypes.h>
 #include <stdbool.h>

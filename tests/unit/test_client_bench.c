@@ -11,9 +11,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "bench_draw.h"
-#include "bench_hist.h"
-#include "bench_wire.h"
+#include "tool/bench_draw.h"
+#include "tool/bench_hist.h"
+#include "tool/bench_wire.h"
 
 #define VALUES 20000
 
