@@ -7,10 +7,10 @@
 
 #include <ration/ration.h>
 
-#include "addr.h"
-#include "command.h"
-#include "conn.h"
-#include "id.h"
+#include "wire/addr.h"
+#include "wire/command.h"
+#include "wire/conn.h"
+#include "wire/id.h"
 
 #define ERRMSG_BYTES 512
 

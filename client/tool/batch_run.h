@@ -13,7 +13,7 @@
 #ifndef RATION_TOOL_BATCH_RUN_H
 #define RATION_TOOL_BATCH_RUN_H
 
-#include "id.h"
+#include "wire/id.h"
 #include "profile.h"
 #include "settle_call.h"
 #include "sigv4.h"

@@ -7,9 +7,9 @@
  */
 #include "tool/bench_run.h"
 
-#include "addr.h"
+#include "wire/addr.h"
 #include "clock.h"
-#include "resolve.h"
+#include "wire/resolve.h"
 
 #include <errno.h>
 #include <inttypes.h>

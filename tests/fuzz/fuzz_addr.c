@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "addr.h"
+#include "wire/addr.h"
 
 static void check_again(const struct addr_list *list)
 {

@@ -11,7 +11,7 @@
 
 #include "policy/id.h"
 
-/* client/id.c, where they are declared; its header has the name of the server's. */
+/* client/wire/id.c, where they are declared; its header has the name of the server's. */
 bool id_is_canonical(const char *id);
 bool id_is_valid(const char *id);
 

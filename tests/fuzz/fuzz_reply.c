@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reply.h"
+#include "wire/reply.h"
 
 #include <ration/ration.h>
 

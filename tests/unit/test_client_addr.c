@@ -9,7 +9,7 @@
 
 #include <ration/ration.h>
 
-#include "addr.h"
+#include "wire/addr.h"
 
 static void takes_each_form(void **state)
 {

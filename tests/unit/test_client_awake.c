@@ -21,7 +21,7 @@
 
 #include "awake.h"
 #include "clock.h"
-#include "conn.h"
+#include "wire/conn.h"
 #include "test_client_peer.h"
 #include "test_client_replies.h"
 

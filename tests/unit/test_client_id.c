@@ -11,7 +11,7 @@
 
 #include <ration/ration.h>
 
-#include "id.h"
+#include "wire/id.h"
 
 #define N 1000
 

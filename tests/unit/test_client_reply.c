@@ -11,8 +11,8 @@
 
 #include <ration/ration.h>
 
-#include "command.h"
-#include "reply.h"
+#include "wire/command.h"
+#include "wire/reply.h"
 
 /* Feeds `text` in pieces of `step` bytes. Gives the error, or 0 and the reply (NULL: incomplete). */
 static int decode(const char *text, size_t len, size_t step, struct reply **out)

@@ -8,7 +8,7 @@
  *
  * The only failure is a system without randomness. There is no fallback to something guessable.
  */
-#include "id.h"
+#include "wire/id.h"
 
 #include <ration/ration.h>
 

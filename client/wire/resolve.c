@@ -9,9 +9,9 @@
  * and the thread, once getaddrinfo() returns, frees both the struct and what it found. Whoever lets
  * go last frees: that is what `holders` counts.
  */
-#include "resolve.h"
+#include "wire/resolve.h"
 
-#include "addr.h"
+#include "wire/addr.h"
 #include "clock.h"
 
 #include <ration/ration.h>

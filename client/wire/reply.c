@@ -10,7 +10,7 @@
  * and RESP3 brought two more kinds. The latter never come over a connection that did not say HELLO
  * 3, but a peer can send anything.
  */
-#include "reply.h"
+#include "wire/reply.h"
 
 #include <ration/ration.h>
 

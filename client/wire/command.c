@@ -3,7 +3,7 @@
  * process when memory runs out, and its result is unbounded; this is shorter than guarding against
  * both.
  */
-#include "command.h"
+#include "wire/command.h"
 
 #include <inttypes.h>
 #include <stdio.h>

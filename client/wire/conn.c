@@ -9,10 +9,10 @@
  * (RATION_ECONNECT: the caller sends the same id to another server); the peer sends what is not a
  * reply, or too much of one (RATION_EPROTOCOL).
  */
-#include "conn.h"
+#include "wire/conn.h"
 
 #include "clock.h"
-#include "resolve.h"
+#include "wire/resolve.h"
 
 #include <errno.h>
 #include <netinet/in.h>

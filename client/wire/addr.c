@@ -6,7 +6,7 @@
  * does not fit into sockaddr_un, and an IPv6 address without brackets (where its port would begin
  * cannot be told).
  */
-#include "addr.h"
+#include "wire/addr.h"
 
 #include <ration/ration.h>
 

@@ -12,10 +12,10 @@
 #ifndef RATION_CONN_H
 #define RATION_CONN_H
 
-#include "addr.h"
+#include "wire/addr.h"
 #include "awake.h"
-#include "command.h"
-#include "reply.h"
+#include "wire/command.h"
+#include "wire/reply.h"
 
 #include <stdbool.h>
 #include <stdint.h>
