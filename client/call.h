@@ -3,7 +3,7 @@
 #define RATION_CALL_H
 
 #include "handle.h"
-#include "profile.h"
+#include "profile/profile.h"
 
 #include <stdbool.h>
 

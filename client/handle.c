@@ -8,7 +8,7 @@
 
 #include "clock.h"
 #include "drive.h"
-#include "profile.h"
+#include "profile/profile.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 
 #include <ration/ration.h>
 
-#include "profile.h"
+#include "profile/profile.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -15,8 +15,8 @@
 
 #include "aws_events.h"
 #include "grow.h"
-#include "json_values.h"
-#include "profile.h"
+#include "profile/json_values.h"
+#include "profile/profile.h"
 #include "sse.h"
 
 #include <stdbool.h>

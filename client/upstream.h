@@ -25,7 +25,7 @@
 #ifndef RATION_UPSTREAM_H
 #define RATION_UPSTREAM_H
 
-#include "profile.h"
+#include "profile/profile.h"
 
 #include <signal.h>
 #include <stdbool.h>

@@ -18,7 +18,7 @@
  */
 #include "tool/batch_run.h"
 
-#include "json_text.h"
+#include "profile/json_text.h"
 #include "retry.h"
 #include "tool/batch_check.h"
 #include "tool/batch_result.h"

@@ -9,7 +9,7 @@
 #ifndef RATION_TOOL_BATCH_CHECK_H
 #define RATION_TOOL_BATCH_CHECK_H
 
-#include "profile.h"
+#include "profile/profile.h"
 #include "tool/batch.h"
 #include "tool/batch_form.h"
 

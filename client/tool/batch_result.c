@@ -4,7 +4,7 @@
  */
 #include "tool/batch_result.h"
 
-#include "json_text.h"
+#include "profile/json_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -14,7 +14,7 @@
 #define RATION_TOOL_BATCH_RUN_H
 
 #include "wire/id.h"
-#include "profile.h"
+#include "profile/profile.h"
 #include "settle_call.h"
 #include "sigv4.h"
 #include "upstream.h"

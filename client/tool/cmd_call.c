@@ -5,7 +5,7 @@
  * The exit status tells apart what a script does next: ask less or later (1), see to its own side (2), come back (3), or
  * change the request or the account (4).
  */
-#include "json_text.h"
+#include "profile/json_text.h"
 #include "tool/extra.h"
 #include "tool/json_out.h"
 #include "tool/options.h"

@@ -7,7 +7,7 @@
 #include "tool/presets_openai.h"
 #include "tool/table.h"
 
-#include "profile.h"
+#include "profile/profile.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -12,7 +12,7 @@
 
 #include <json-c/json.h>
 
-#include "json_text.h"
+#include "profile/json_text.h"
 
 #define PLACE "stream_options.include_usage"
 

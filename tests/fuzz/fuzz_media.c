@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "media_size.h"
+#include "profile/media_size.h"
 
 static char *encode(const uint8_t *bytes, size_t n, size_t *out_n)
 {

@@ -6,7 +6,7 @@
 
 #include "fuzz.h"
 
-#include "profile.h"
+#include "profile/profile.h"
 
 /*
  * Takes the first line, "gemini 503": a profile and a number, 0 where there is none. A name that no

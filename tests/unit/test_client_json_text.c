@@ -11,7 +11,7 @@
 
 #include <ration/ration.h>
 
-#include "json_text.h"
+#include "profile/json_text.h"
 
 static void expect(int done, char *out, size_t n, const char *text, const char *wanted)
 {

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "media_size.h"
+#include "profile/media_size.h"
 
 /* ---- Data ---- */
 

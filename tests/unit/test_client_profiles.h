@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "profile.h"
+#include "profile/profile.h"
 
 #define NOW_MS INT64_C(1748779200000) /* 2025-06-01 12:00:00 UTC */
 

@@ -10,9 +10,9 @@
  *
  * The caller's own text is sent; the tree that is read here serves the estimate only.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
-#include "json_text.h"
+#include "profile/json_text.h"
 #include "parse.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Only the ends of values are found here, by counting brackets outside of strings; whether a value
  * is well formed is for the parser that gets it to say. */
-#include "json_values.h"
+#include "profile/json_values.h"
 
 #include "parse.h"
 

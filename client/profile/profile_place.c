@@ -4,7 +4,7 @@
  * document is no error: providers leave out what they have nothing to say about, and an answer is
  * bytes from outside.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 #include <string.h>
 

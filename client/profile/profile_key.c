@@ -9,7 +9,7 @@
  * own URL or, if the profile has none, to any URL that is https. A header or parameter of the
  * caller's that carries the key is a key too.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 #include "sigv4.h"
 

@@ -22,7 +22,7 @@
 #ifndef RATION_PROFILE_INNER_H
 #define RATION_PROFILE_INNER_H
 
-#include "profile.h"
+#include "profile/profile.h"
 
 #define PROFILE_MAX_WORDS 24
 #define PROFILE_MAX_ROWS  16

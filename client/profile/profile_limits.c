@@ -13,7 +13,7 @@
  *
  * What one header means may depend upon others, so each new one has all of them evaluated again.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 #include "wait.h"
 

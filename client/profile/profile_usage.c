@@ -13,7 +13,7 @@
  * How it fails: a count that is missing, negative, or no number is as if it were not there; one that is absurd is cut to
  * RATION_MAX_COST here, and to what can be at the settlement (settle_call.c).
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
  * beginnings of messages count, because whatever is read here closes the pool for everybody, and a message may quote in its
  * middle what users wrote.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 #include <stdio.h>
 #include <stdlib.h>

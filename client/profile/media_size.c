@@ -2,7 +2,7 @@
  * Base64, and the formats in it, are read as a stream of bytes that only goes forward, so that
  * nothing has to be kept. Data that is cut short or makes no sense has an unknown size.
  */
-#include "media_size.h"
+#include "profile/media_size.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -20,7 +20,7 @@
  * so, the model becomes part of the URL, encoded byte by byte, so that no name of a model can lead
  * to another path or query.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 #include <stdio.h>
 #include <string.h>

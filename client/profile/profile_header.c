@@ -6,7 +6,7 @@
  * requests are smuggled past a proxy. Messages never have a header's value in them, which may be a
  * secret.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 #include <stdio.h>
 #include <string.h>

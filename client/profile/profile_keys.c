@@ -1,5 +1,5 @@
 /* The table of keys; the head of profiles.json explains each of them. */
-#include "profile_keys.h"
+#include "profile/profile_keys.h"
 
 #define MAX_OUTPUT_WEIGHT 1000
 #define MAX_PRICE         10000000

@@ -10,7 +10,7 @@
  *
  * Every mistake is told with its place and what to write instead; the first one is enough.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * when the set is opened, so that a mistake shows at the start of a program and not with the first
  * call to that provider.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,9 +4,9 @@
  * another kind, each with its path in the document and what should be there: a misspelt key that
  * was ignored would be noticed when a bill comes.
  */
-#include "profile_keys.h"
+#include "profile/profile_keys.h"
 
-#include "media_size.h"
+#include "profile/media_size.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -6,9 +6,9 @@
  * of a file, the profile's price for an unknown one holds. These are estimates: what the provider
  * reports afterwards is charged.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
-#include "media_size.h"
+#include "profile/media_size.h"
 
 #include <string.h>
 

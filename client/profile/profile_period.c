@@ -9,7 +9,7 @@
  *
  * If nothing was used, or the reset is 0, nothing can be determined, and little would be learned.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 #define MARGIN 0.15 /* clocks and headers are not exact; the next period is six times as long */
 

@@ -6,7 +6,7 @@
  * is changed. It goes through nested values by counting brackets, so that no depth of nesting is
  * too much.
  */
-#include "json_text.h"
+#include "profile/json_text.h"
 
 #include "parse.h"
 

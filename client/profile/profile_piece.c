@@ -6,7 +6,7 @@
  * under whatever name, because servers invent names for it (reasoning, reasoning_content, thinking) faster than anybody can
  * list them; only what is known not to be generated is left out: ids, signatures, data.
  */
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 #include "grow.h"
 

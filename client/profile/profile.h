@@ -1,7 +1,7 @@
 /*
  * Provider profiles: what differs between providers, as data.
  *
- * ration_call() and `ration batch` do the same for all of them; a profile (client/profiles.json,
+ * ration_call() and `ration batch` do the same for all of them; a profile (client/profile/profiles.json,
  * embedded, and a file of the user's own) says where a call goes, how the key is sent, the most
  * that a request may cost, where an answer or its stream says what it did cost, how much of that
  * counts, which headers report limits, and which answers are worth another try.

@@ -5,7 +5,7 @@
 #ifndef RATION_PROFILE_KEYS_H
 #define RATION_PROFILE_KEYS_H
 
-#include "profile_inner.h"
+#include "profile/profile_inner.h"
 
 enum profile_member_kind {
     TEXT,    /* const char *: one line */
