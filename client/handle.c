@@ -7,7 +7,7 @@
 #include "handle.h"
 
 #include "clock.h"
-#include "drive.h"
+#include "call/exchange.h"
 #include "profile/profile.h"
 
 #include <stdarg.h>

@@ -15,7 +15,7 @@
  */
 #include "profile/profile_inner.h"
 
-#include "wait.h"
+#include "call/wait.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -19,7 +19,7 @@
 #include "tool/batch_run.h"
 
 #include "profile/json_text.h"
-#include "retry.h"
+#include "call/retry.h"
 #include "tool/batch_check.h"
 #include "tool/batch_result.h"
 #include "tool/table.h"

@@ -15,9 +15,9 @@
 
 #include "wire/id.h"
 #include "profile/profile.h"
-#include "settle_call.h"
-#include "sigv4.h"
-#include "upstream.h"
+#include "call/settlement.h"
+#include "call/sigv4.h"
+#include "call/upstream.h"
 #include "tool/batch.h"
 #include "tool/batch_check.h"
 #include "tool/batch_input.h"

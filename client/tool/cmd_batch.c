@@ -12,7 +12,7 @@
 #include "tool/extra.h"
 #include "tool/options.h"
 
-#include "retry.h"
+#include "call/retry.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sse.h"
+#include "call/sse.h"
 
 struct outcome {
     const struct profile *profile;

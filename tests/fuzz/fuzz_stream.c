@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream.h"
+#include "call/stream.h"
 
 #define AWS_LINE "aws\n"
 

@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "upstream.h"
+#include "call/upstream.h"
 
 #define TIMEOUT_MS 2000
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wait.h"
+#include "call/wait.h"
 
 #define UNTOUCHED (-5)
 

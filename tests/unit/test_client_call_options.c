@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "call.h"
+#include "call/call.h"
 #include "clock.h"
 
 #define STREAM "{\"model\":\"m\",\"stream\":true}"

@@ -14,7 +14,7 @@
 
 #include <ration/ration.h>
 
-#include "aws_events.h"
+#include "call/aws_events.h"
 #include "profile/json_values.h"
 
 static const unsigned char delta[] = {

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "stream.h"
+#include "call/stream.h"
 #include "test_client_fixture.h"
 
 #define CALLED   "{\"model\":\"m\",\"max_tokens\":100,\"messages\":[]}"

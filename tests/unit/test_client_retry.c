@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "retry.h"
+#include "call/retry.h"
 
 #define LONG_MS  INT64_C(1000000000)
 #define NO_SWING 0.5 /* the random number in the middle: neither more nor less */

@@ -11,7 +11,7 @@
 
 #include <ration/ration.h>
 
-#include "sse.h"
+#include "call/sse.h"
 
 /* Events written down as "name=data;", with LF as '/'. */
 struct log {

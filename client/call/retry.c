@@ -12,7 +12,7 @@
  * If the provider says whether to try again, that is obeyed. But a quota that is used up is never
  * asked again, and a class that the caller has switched off stays off.
  */
-#include "retry.h"
+#include "call/retry.h"
 
 #include <string.h>
 

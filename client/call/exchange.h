@@ -6,7 +6,7 @@
 #ifndef RATION_DRIVE_H
 #define RATION_DRIVE_H
 
-#include "upstream.h"
+#include "call/upstream.h"
 
 #include <stdint.h>
 

@@ -7,11 +7,11 @@
  * What is refused here costs nothing: the server has not been asked yet. A body that only the
  * provider objects to is left to the provider to refuse.
  */
-#include "call.h"
+#include "call/call.h"
 
 #include "clock.h"
-#include "drive.h"
-#include "retry.h"
+#include "call/exchange.h"
+#include "call/retry.h"
 
 #include <limits.h>
 #include <stdlib.h>

@@ -8,13 +8,13 @@
  * and then the answer is an error, is none although its status says so, is missing, or is cut short
  * (time-out, silence, reset, too large, no memory for it, or the caller had enough).
  */
-#include "upstream.h"
+#include "call/upstream.h"
 
 #include "clock.h"
 #include "grow.h"
 #include "parse.h"
-#include "stream.h"
-#include "wait.h"
+#include "call/stream.h"
+#include "call/wait.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -7,7 +7,7 @@
  * How it fails: a line or an event that grows past the bound, or no memory. Neither can be made
  * good, because what belonged to the event is lost, so the parser stays with its error.
  */
-#include "sse.h"
+#include "call/sse.h"
 
 #include <ration/ration.h>
 

@@ -3,7 +3,7 @@
  * RATION_ENOMEM; a multi handle that fails while the exchange runs ends it with what has come so
  * far, as a connection that broke would.
  */
-#include "drive.h"
+#include "call/exchange.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* A message is gathered until it is whole, checked, and given; nothing of it is believed before its
  * checksums are right. */
-#include "aws_events.h"
+#include "call/aws_events.h"
 
 #include <ration/ration.h>
 

@@ -6,7 +6,7 @@
  * ended; that its connection was closed in good order tells nothing, since a proxy does that to a stream that broke off behind
  * it.
  */
-#include "stream.h"
+#include "call/stream.h"
 
 #include "parse.h"
 

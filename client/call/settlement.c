@@ -2,7 +2,7 @@
  * See settle_call.h for the table. What fails here is only the exchange with the server, and then the reservation expires
  * with its charge, which is the safe side.
  */
-#include "settle_call.h"
+#include "call/settlement.h"
 
 #include "handle.h"
 

@@ -22,7 +22,7 @@
 #ifndef RATION_SETTLE_CALL_H
 #define RATION_SETTLE_CALL_H
 
-#include "upstream.h"
+#include "call/upstream.h"
 
 #include <ration/ration.h>
 

@@ -3,7 +3,7 @@
  * turn. Numbers are read as decimal digits, not by strtod(): that would depend on the locale and
  * take "nan", "inf" and hexadecimal.
  */
-#include "wait.h"
+#include "call/wait.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -13,11 +13,11 @@
 #ifndef RATION_STREAM_H
 #define RATION_STREAM_H
 
-#include "aws_events.h"
+#include "call/aws_events.h"
 #include "grow.h"
 #include "profile/json_values.h"
 #include "profile/profile.h"
-#include "sse.h"
+#include "call/sse.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -17,13 +17,13 @@
  * that does not get through does not make an answered call fail: the reservation expires with its
  * charge.
  */
-#include "call.h"
+#include "call/call.h"
 
 #include "clock.h"
-#include "drive.h"
-#include "retry.h"
-#include "settle_call.h"
-#include "sigv4.h"
+#include "call/exchange.h"
+#include "call/retry.h"
+#include "call/settlement.h"
+#include "call/sigv4.h"
 
 #include <stdio.h>
 #include <stdlib.h>
