@@ -50,5 +50,5 @@ ration_client_test(bench ${bench_parts}/bench_draw.c ${bench_parts}/bench_hist.c
 target_link_libraries(test-client-bench PRIVATE m)
 
 # Those of `ration batch`.
-ration_client_test(batch ${bench_parts}/batch.c ${bench_parts}/batch_form.c ${bench_parts}/batch_input.c
-                   ${bench_parts}/batch_journal.c ${bench_parts}/batch_result.c)
+ration_client_test(batch ${PROJECT_SOURCE_DIR}/client/tool/batch/batch.c ${PROJECT_SOURCE_DIR}/client/tool/batch/form.c ${PROJECT_SOURCE_DIR}/client/tool/batch/input.c
+                   ${PROJECT_SOURCE_DIR}/client/tool/batch/journal.c ${PROJECT_SOURCE_DIR}/client/tool/batch/result.c)

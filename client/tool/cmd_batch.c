@@ -4,11 +4,11 @@
  * Nothing is sent before all of this is well: the options, the provider's profile, every line of the input, the journal and
  * its folder, and a server that answers for that pool and tenant.
  */
-#include "tool/batch.h"
+#include "tool/batch/batch.h"
 
-#include "tool/batch_input.h"
-#include "tool/batch_journal.h"
-#include "tool/batch_run.h"
+#include "tool/batch/input.h"
+#include "tool/batch/journal.h"
+#include "tool/batch/run.h"
 #include "tool/extra.h"
 #include "tool/options.h"
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tool/batch_input.h"
+#include "tool/batch/input.h"
 
 /* As the profile's check in `ration batch`: it may look at everything, and refuses some. */
 static bool check_one(void *arg, const struct batch_request *request, char *why)

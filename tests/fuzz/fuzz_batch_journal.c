@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tool/batch_journal.h"
+#include "tool/batch/journal.h"
 
 #define REQUESTS 5
 

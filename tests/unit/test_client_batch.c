@@ -14,9 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tool/batch_input.h"
-#include "tool/batch_journal.h"
-#include "tool/batch_result.h"
+#include "tool/batch/input.h"
+#include "tool/batch/journal.h"
+#include "tool/batch/result.h"
 
 #define RESULTS 4
 

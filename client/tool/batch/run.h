@@ -18,11 +18,11 @@
 #include "call/settlement.h"
 #include "call/sigv4.h"
 #include "call/upstream.h"
-#include "tool/batch.h"
-#include "tool/batch_check.h"
-#include "tool/batch_input.h"
-#include "tool/batch_journal.h"
-#include "tool/batch_progress.h"
+#include "tool/batch/batch.h"
+#include "tool/batch/check.h"
+#include "tool/batch/input.h"
+#include "tool/batch/journal.h"
+#include "tool/batch/progress.h"
 
 enum batch_call_state { CALL_IDLE, CALL_ASKING, CALL_SENT, CALL_PARKED, CALL_OWING };
 

@@ -7,7 +7,7 @@
  * same goes for what makes going on useless. When the journal cannot be written, waiting for results is of no use: what is in
  * flight is broken off.
  */
-#include "tool/batch_run.h"
+#include "tool/batch/run.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -18,8 +18,8 @@
 #ifndef RATION_TOOL_BATCH_JOURNAL_H
 #define RATION_TOOL_BATCH_JOURNAL_H
 
-#include "tool/batch.h"
-#include "tool/batch_input.h"
+#include "tool/batch/batch.h"
+#include "tool/batch/input.h"
 
 /* Where a request's result is. */
 struct batch_entry {

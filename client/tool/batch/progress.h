@@ -4,8 +4,8 @@
 #ifndef RATION_TOOL_BATCH_PROGRESS_H
 #define RATION_TOOL_BATCH_PROGRESS_H
 
-#include "tool/batch.h"
-#include "tool/batch_journal.h"
+#include "tool/batch/batch.h"
+#include "tool/batch/journal.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
  * All that is known of other providers comes from the profiles' own tree: which path each is called at, what it reads as the
  * prompt, and where its answers are.
  */
-#include "tool/batch_check.h"
+#include "tool/batch/check.h"
 
 #include <stdio.h>
 #include <string.h>

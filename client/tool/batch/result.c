@@ -2,7 +2,7 @@
  * Strings are escaped by json-c; the body is not made anew from parsed JSON, because a parser that keeps numbers in 64 bits
  * does not give back what it was given. It is parsed only to see that it is one JSON value.
  */
-#include "tool/batch_result.h"
+#include "tool/batch/result.h"
 
 #include "profile/json_text.h"
 

@@ -5,7 +5,7 @@
  * The rate-limit log is written line by line and never waited for: if it cannot be written, that is said once, and the batch
  * goes on.
  */
-#include "tool/batch_progress.h"
+#include "tool/batch/progress.h"
 
 #include "tool/json_out.h"
 #include "tool/table.h"

@@ -9,7 +9,7 @@
  * How it fails: everything that is wrong is counted, the first of it is told line by line, and nothing is sent. A file that
  * cannot be opened or read, and memory that runs out, end it at once.
  */
-#include "tool/batch_input.h"
+#include "tool/batch/input.h"
 
 #include <errno.h>
 #include <fcntl.h>

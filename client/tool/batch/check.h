@@ -10,8 +10,8 @@
 #define RATION_TOOL_BATCH_CHECK_H
 
 #include "profile/profile.h"
-#include "tool/batch.h"
-#include "tool/batch_form.h"
+#include "tool/batch/batch.h"
+#include "tool/batch/form.h"
 
 #define BATCH_URL_BYTES 4096
 

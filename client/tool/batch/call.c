@@ -16,12 +16,12 @@
  *   - no server can be told what was used: told when there is one again; until then the reservation keeps its charge
  *   - broken off by the user: settled as partial, and undone
  */
-#include "tool/batch_run.h"
+#include "tool/batch/run.h"
 
 #include "profile/json_text.h"
 #include "call/retry.h"
-#include "tool/batch_check.h"
-#include "tool/batch_result.h"
+#include "tool/batch/check.h"
+#include "tool/batch/result.h"
 #include "tool/table.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* A form is known by its members' names. One that has only a body of a batch, without an id, is one that forgot the id. */
-#include "tool/batch_form.h"
+#include "tool/batch/form.h"
 
 #include <string.h>
 

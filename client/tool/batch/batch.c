@@ -1,5 +1,5 @@
 /* What all parts of `ration batch` share: the words for how requests end, a hash, a clock. */
-#include "tool/batch.h"
+#include "tool/batch/batch.h"
 
 #include <string.h>
 #include <time.h>

@@ -6,7 +6,7 @@
  *   - killed while the output is made: it is under another name, and is made again
  *   - killed between giving the output its name and removing the journal: the journal is complete, the output is made again
  */
-#include "tool/batch_journal.h"
+#include "tool/batch/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,8 +9,8 @@
 #ifndef RATION_TOOL_BATCH_INPUT_H
 #define RATION_TOOL_BATCH_INPUT_H
 
-#include "tool/batch.h"
-#include "tool/batch_form.h"
+#include "tool/batch/batch.h"
+#include "tool/batch/form.h"
 
 struct batch_line {
     int64_t offset;

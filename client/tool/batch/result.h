@@ -29,8 +29,8 @@
 #ifndef RATION_TOOL_BATCH_RESULT_H
 #define RATION_TOOL_BATCH_RESULT_H
 
-#include "tool/batch.h"
-#include "tool/batch_input.h"
+#include "tool/batch/batch.h"
+#include "tool/batch/input.h"
 
 struct batch_outcome {
     enum batch_class class;
