@@ -46,7 +46,7 @@ target_link_libraries(test-client-alloc PRIVATE PkgConfig::CRYPTO)
 
 # The rooms of `ration bench` that can be tested without a server.
 set(bench_parts ${PROJECT_SOURCE_DIR}/client/tool)
-ration_client_test(bench ${bench_parts}/bench_draw.c ${bench_parts}/bench_hist.c ${bench_parts}/bench_wire.c)
+ration_client_test(bench ${PROJECT_SOURCE_DIR}/client/tool/bench/draw.c ${PROJECT_SOURCE_DIR}/client/tool/bench/hist.c ${PROJECT_SOURCE_DIR}/client/tool/bench/wire.c)
 target_link_libraries(test-client-bench PRIVATE m)
 
 # Those of `ration batch`.

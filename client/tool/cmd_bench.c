@@ -1,6 +1,6 @@
 /* `ration bench`: the options, and the check that a server answers before load is put on it. */
-#include "tool/bench.h"
-#include "tool/bench_wire.h"
+#include "tool/bench/bench.h"
+#include "tool/bench/wire.h"
 #include "tool/options.h"
 
 #include <stdio.h>

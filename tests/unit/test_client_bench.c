@@ -11,9 +11,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "tool/bench_draw.h"
-#include "tool/bench_hist.h"
-#include "tool/bench_wire.h"
+#include "tool/bench/draw.h"
+#include "tool/bench/hist.h"
+#include "tool/bench/wire.h"
 
 #define VALUES 20000
 

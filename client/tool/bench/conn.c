@@ -8,7 +8,7 @@
  * How it fails: the server closes, resets, or sends what is no reply of a rationd. Then everything in flight is an error
  * and the connection is not opened again: a load generator that quietly reconnects would measure something else.
  */
-#include "tool/bench_run.h"
+#include "tool/bench/run.h"
 
 #include "clock.h"
 

@@ -2,9 +2,9 @@
 #ifndef RATION_TOOL_BENCH_RUN_H
 #define RATION_TOOL_BENCH_RUN_H
 
-#include "tool/bench.h"
-#include "tool/bench_draw.h"
-#include "tool/bench_wire.h"
+#include "tool/bench/bench.h"
+#include "tool/bench/draw.h"
+#include "tool/bench/wire.h"
 
 enum bench_phase { BENCH_RESERVE, BENCH_WARMUP, BENCH_MEASURE, BENCH_DRAIN, BENCH_DONE };
 

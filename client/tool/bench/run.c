@@ -10,7 +10,7 @@
  * too. SIGINT ends the measuring early and prints as always; a second one gives up at once. When no connection is left,
  * the run ends.
  */
-#include "tool/bench_run.h"
+#include "tool/bench/run.h"
 
 #include "clock.h"
 

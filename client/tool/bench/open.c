@@ -5,7 +5,7 @@
  *
  * How it fails: a server that cannot be reached, or fewer file descriptors than needed, ends the run before it begins.
  */
-#include "tool/bench_run.h"
+#include "tool/bench/run.h"
 
 #include "wire/addr.h"
 #include "clock.h"

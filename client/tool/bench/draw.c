@@ -8,7 +8,7 @@
  *
  * The integral is (x^(1-s) - 1) / (1 - s), which is log x where s is 1. Written with expm1() and log1p() it is smooth there.
  */
-#include "tool/bench_draw.h"
+#include "tool/bench/draw.h"
 
 #include <math.h>
 

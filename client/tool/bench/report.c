@@ -1,5 +1,5 @@
 /* What a run shows while it goes on, and what came of it: for people on stdout, for programs in a file. */
-#include "tool/bench_run.h"
+#include "tool/bench/run.h"
 #include "tool/json_out.h"
 #include "tool/table.h"
 

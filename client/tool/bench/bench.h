@@ -18,7 +18,7 @@
 #ifndef RATION_TOOL_BENCH_H
 #define RATION_TOOL_BENCH_H
 
-#include "tool/bench_hist.h"
+#include "tool/bench/hist.h"
 #include "tool/tool.h"
 
 #include <stddef.h>

@@ -3,7 +3,7 @@
  * when more has arrived, which is cheap because a reply is short: BENCH_REPLY_BYTES is the bound, and whatever is longer,
  * nested, or not RESP ends the connection.
  */
-#include "tool/bench_wire.h"
+#include "tool/bench/wire.h"
 
 #include <inttypes.h>
 #include <stdio.h>
