@@ -7,7 +7,7 @@
  * had counted until then stays, and the exit status is 2.
  */
 #include "tool/options.h"
-#include "tool/replay.h"
+#include "tool/replay/replay.h"
 #include "tool/table.h"
 
 #include <errno.h>

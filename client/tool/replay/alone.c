@@ -7,7 +7,7 @@
  * How it ends: answered, given up (the next try would begin after the patience is over), or an error that another try
  * does not help against.
  */
-#include "tool/replay.h"
+#include "tool/replay/replay.h"
 
 #include <errno.h>
 #include <stdio.h>

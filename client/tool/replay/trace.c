@@ -2,7 +2,7 @@
  * Reads a trace: CSV with the header TIMESTAMP,ContextTokens,GeneratedTokens, one request a line, in the order of time.
  * A line that is not so is an error with its number: a replay of half a trace would be taken for a whole one.
  */
-#include "tool/replay.h"
+#include "tool/replay/replay.h"
 
 #include <errno.h>
 #include <stdio.h>

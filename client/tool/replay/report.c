@@ -5,7 +5,7 @@
  * running before: what it counts is shown as the difference; its peaks are over its whole life, and say so by being "in
  * any window".
  */
-#include "tool/replay.h"
+#include "tool/replay/replay.h"
 
 #include "tool/json_out.h"
 #include "tool/table.h"

@@ -9,7 +9,7 @@
  * The provider must be the strict one, on this host's clock, with a limit per whole seconds that counts when a call starts:
  * of one that counts at the end the trace does not tell when that is.
  */
-#include "tool/replay.h"
+#include "tool/replay/replay.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
  * How it ends: the trace or the duration is over, or a signal asked to stop: then no request is taken up any more, those
  * in flight are finished, and the last snapshot says done. When the parent dies, the host is told by the same signal.
  */
-#include "tool/replay.h"
+#include "tool/replay/replay.h"
 
 #include <pthread.h>
 #include <stdio.h>
