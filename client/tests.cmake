@@ -44,11 +44,9 @@ target_link_options(test-client-alloc PRIVATE
                     -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup -Wl,--wrap=strndup)
 target_link_libraries(test-client-alloc PRIVATE PkgConfig::CRYPTO)
 
-# The rooms of `ration bench` that can be tested without a server.
-set(bench_parts ${PROJECT_SOURCE_DIR}/client/tool)
-ration_client_test(bench ${PROJECT_SOURCE_DIR}/client/tool/bench/draw.c ${PROJECT_SOURCE_DIR}/client/tool/bench/hist.c ${PROJECT_SOURCE_DIR}/client/tool/bench/wire.c)
+# Parts of the tool that can be tested without a server.
+set(tool ${PROJECT_SOURCE_DIR}/client/tool)
+ration_client_test(bench ${tool}/bench/draw.c ${tool}/bench/hist.c ${tool}/bench/wire.c)
 target_link_libraries(test-client-bench PRIVATE m)
-
-# Those of `ration batch`.
-ration_client_test(batch ${PROJECT_SOURCE_DIR}/client/tool/batch/batch.c ${PROJECT_SOURCE_DIR}/client/tool/batch/form.c ${PROJECT_SOURCE_DIR}/client/tool/batch/input.c
-                   ${PROJECT_SOURCE_DIR}/client/tool/batch/journal.c ${PROJECT_SOURCE_DIR}/client/tool/batch/result.c)
+ration_client_test(batch ${tool}/batch/batch.c ${tool}/batch/form.c ${tool}/batch/input.c ${tool}/batch/journal.c
+                   ${tool}/batch/result.c)

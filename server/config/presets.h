@@ -1,5 +1,5 @@
 /*
- * Data files that are embedded in the program when it is built (embed.cmake). Each is NUL-terminated; the size is
+ * Data files that are embedded in the program when it is built (cmake/embed.cmake). Each is NUL-terminated; the size is
  * without the NUL.
  */
 #ifndef RATIOND_PRESETS_H
