@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define MAX_TIMEOUT_MS 600000
-#define MAX_SPIN_US    1000
 #define DEFAULT_SERVER "127.0.0.1:7420"
 
 const char *ration_strerror(int err)
@@ -44,7 +43,6 @@ void ration_options_init(struct ration_options *options)
     memset(options, 0, sizeof(*options));
     options->timeout_ms = 5000;
     options->connect_timeout_ms = 1000;
-    options->spin_us = 200;
 }
 
 /* What the caller said, else the environment, else a default. An empty variable counts as unset. */
@@ -68,8 +66,7 @@ static int copy_string(char *to, size_t size, const char *from)
 static int configure(ration *r, const struct ration_options *options)
 {
     if (options->timeout_ms < 1 || options->timeout_ms > MAX_TIMEOUT_MS ||
-        options->connect_timeout_ms < 1 || options->connect_timeout_ms > MAX_TIMEOUT_MS ||
-        options->spin_us > MAX_SPIN_US)
+        options->connect_timeout_ms < 1 || options->connect_timeout_ms > MAX_TIMEOUT_MS)
         return RATION_EINVALID;
     r->timeout_ms = options->timeout_ms;
     r->connect_timeout_ms = options->connect_timeout_ms;
@@ -91,7 +88,7 @@ int ration_open(const struct ration_options *options, ration **out)
     ration *r = calloc(1, sizeof(*r));
     if (!r)
         return RATION_ENOMEM;
-    conn_init(&r->conn, options->spin_us);
+    conn_init(&r->conn);
     int err = configure(r, options);
     if (err == 0)
         err = id_maker_init(&r->ids);

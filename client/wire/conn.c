@@ -1,8 +1,7 @@
 /*
  * Normal path: conn_open() makes a non-blocking socket and waits for it to connect, conn_exchange()
- * writes the command, then feeds what arrives to the parser until it has one whole reply. For the
- * first microseconds it looks for what arrives, then it sleeps until there is something; awake.c
- * says why and for how long.
+ * writes the command, then sleeps until something arrives and feeds it to the parser until it has
+ * one whole reply.
  *
  * How it fails: the peer refuses or does not answer (the next address of a name is tried, then
  * RATION_ECONNECT); the deadline passes (RATION_ETIMEOUT); the peer closes or resets in the middle
@@ -18,17 +17,15 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-void conn_init(struct conn *conn, uint32_t spin_us)
+void conn_init(struct conn *conn)
 {
     *conn = (struct conn){.fd = -1};
-    awake_init(&conn->awake, spin_us);
 }
 
 void conn_close(struct conn *conn)
@@ -168,7 +165,6 @@ int conn_open(struct conn *conn, const struct addr *addr, int64_t deadline_ms, c
     }
     conn->fd = fd;
     conn->reader = reader;
-    awake_init(&conn->awake, conn->awake.most_us);
     return 0;
 }
 
@@ -217,40 +213,16 @@ static int read_some(struct conn *conn, struct reply **out, char *why, size_t wh
     return 1;
 }
 
-/* read_some() again and again, without sleeping, for as long as that is worth it. */
-static int look(struct conn *conn, int64_t deadline_ms, struct reply **out, char *why,
-                size_t why_size)
-{
-    uint32_t span_us = awake_for(&conn->awake);
-    if (span_us == 0)
-        return 0;
-    int64_t now_us = clock_us();
-    int64_t until_us = now_us + span_us;
-    if (until_us > deadline_ms * 1000)
-        until_us = deadline_ms * 1000;
-    for (; now_us < until_us; now_us = clock_us()) {
-        int got = read_some(conn, out, why, why_size);
-        if (got != 0)
-            return got;
-        sched_yield(); /* the server may be waiting for this core */
-    }
-    awake_in_vain(&conn->awake);
-    return 0;
-}
-
 static int receive(struct conn *conn, int64_t deadline_ms, struct reply **out, char *why,
                    size_t why_size)
 {
-    int got = look(conn, deadline_ms, out, why, why_size);
+    int got = 0;
     while (got == 0) {
         if (!wait_for(conn->fd, POLLIN, deadline_ms))
             return fail(RATION_ETIMEOUT, "no answer in time", why, why_size);
         got = read_some(conn, out, why, why_size);
     }
-    if (got < 0)
-        return got;
-    awake_answered(&conn->awake, clock_us() - conn->sent_us);
-    return 0;
+    return got < 0 ? got : 0;
 }
 
 int conn_send(struct conn *conn, const struct command *cmd, int64_t deadline_ms, char *why,
@@ -260,8 +232,6 @@ int conn_send(struct conn *conn, const struct command *cmd, int64_t deadline_ms,
                        why_size);
     if (err < 0)
         conn_close(conn);
-    else
-        conn->sent_us = clock_us();
     return err;
 }
 

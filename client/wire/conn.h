@@ -13,7 +13,6 @@
 #define RATION_CONN_H
 
 #include "wire/addr.h"
-#include "awake.h"
 #include "wire/command.h"
 #include "wire/reply.h"
 
@@ -23,12 +22,9 @@
 struct conn {
     int fd;                      /* -1: not connected */
     struct reply_reader *reader; /* NULL when not connected */
-    struct awake awake;          /* how to wait for an answer; learned anew by each connection */
-    int64_t sent_us;             /* clock_us() when the last command was out */
 };
 
-/* spin_us: as in struct ration_options. */
-void conn_init(struct conn *conn, uint32_t spin_us);
+void conn_init(struct conn *conn);
 void conn_close(struct conn *conn);
 
 /* True when a connection is there and nothing has come over it since the last reply: neither its
