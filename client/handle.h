@@ -21,8 +21,6 @@
 struct owed {
     char *bytes; /* finished; NULL: nothing is owed */
     size_t len;
-    char *plainer; /* the same without words that older servers do not know; NULL: it has none */
-    size_t plainer_len;
     bool in_flight; /* its reply is the next thing to come over the connection */
 };
 
@@ -83,26 +81,19 @@ int handle_exchange_rows(ration *r, struct command *cmd, const char *verb, size_
 
 /*
  * Sends a command whose answer changes nothing for the caller, and leaves its reply to the next
- * exchange, so that nobody waits for it. Where that cannot be done it is exchanged at once. A
- * server that answers ERR is sent plainer (NULL: nothing) in its place. Both are finished here.
- * Errors: as handle_exchange().
+ * exchange, so that nobody waits for it. Where that cannot be done it is exchanged at once.
+ * Finishes the command. Errors: as handle_exchange().
  */
-int handle_post(ration *r, struct command *cmd, struct command *plainer);
+int handle_post(ration *r, struct command *cmd);
 
 /* Fetches the reply that is owed, sending the command again where it was lost; what does not work
  * until the deadline remains owed. The message stays as it is. */
 void handle_collect(ration *r, int64_t deadline_ms);
 
-/* REPORT and CANCEL by handle_post(), plainer where they have words that older servers do not
- * know. */
+/* REPORT and CANCEL by handle_post(). */
 int settle_post_report(ration *r, const char *id, const struct ration_amounts *used,
                        const struct ration_report_options *options);
 int settle_post_cancel(ration *r, const char *id, bool failed);
-
-/* Words that servers of version 0.1.0 answer ERR to. */
-bool settle_has_newer_words(const struct ration_report_options *options);
-struct ration_report_options
-settle_without_newer_words(const struct ration_report_options *options);
 
 /* Frees it; nothing is owed any more. */
 void owed_forget(struct owed *owed);

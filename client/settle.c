@@ -171,40 +171,17 @@ int ration_cancel_failed(ration *r, const char *id, enum ration_settled *settled
 
 /* ---- Without waiting ---- */
 
-bool settle_has_newer_words(const struct ration_report_options *options)
-{
-    return options->failed || options->exhausted || options->n_seen > 0;
-}
-
-struct ration_report_options settle_without_newer_words(const struct ration_report_options *options)
-{
-    struct ration_report_options older = *options;
-    older.failed = 0;
-    older.exhausted = NULL;
-    older.n_seen = 0;
-    return older;
-}
-
 int settle_post_cancel(ration *r, const char *id, bool failed)
 {
     struct command cmd;
-    struct command plainer;
     int err = make_cancel(r, &cmd, id, failed);
-    if (err == 0 && failed)
-        err = make_cancel(r, &plainer, id, false);
-    return err < 0 ? err : handle_post(r, &cmd, failed ? &plainer : NULL);
+    return err < 0 ? err : handle_post(r, &cmd);
 }
 
 int settle_post_report(ration *r, const char *id, const struct ration_amounts *used,
                        const struct ration_report_options *options)
 {
     struct command cmd;
-    struct command plainer;
-    bool newer = settle_has_newer_words(options);
     int err = make_report(r, &cmd, id, used, options);
-    if (err == 0 && newer) {
-        struct ration_report_options older = settle_without_newer_words(options);
-        err = make_report(r, &plainer, id, used, &older);
-    }
-    return err < 0 ? err : handle_post(r, &cmd, newer ? &plainer : NULL);
+    return err < 0 ? err : handle_post(r, &cmd);
 }

@@ -168,24 +168,13 @@ void settlement_of(const struct profile *profile, const struct upstream_answer *
 
 /* ---- Sending ---- */
 
-static int send_cancel(ration *r, const char *id, const struct settlement *s,
-                       enum ration_settled *settled)
-{
-    int err = s->report.failed ? ration_cancel_failed(r, id, settled) : RATION_ESERVER;
-    return err == RATION_ESERVER ? ration_cancel(r, id, settled) : err;
-}
-
 int settlement_send(ration *r, const char *id, const struct settlement *s,
                     enum ration_settled *settled)
 {
     if (s->cancel)
-        return send_cancel(r, id, s, settled);
-    const struct ration_amounts *used = s->used_told ? &s->used : NULL;
-    int err = ration_report(r, id, used, &s->report, settled);
-    if (err != RATION_ESERVER || !settle_has_newer_words(&s->report))
-        return err;
-    struct ration_report_options older = settle_without_newer_words(&s->report);
-    return ration_report(r, id, used, &older, settled);
+        return s->report.failed ? ration_cancel_failed(r, id, settled)
+                                : ration_cancel(r, id, settled);
+    return ration_report(r, id, s->used_told ? &s->used : NULL, &s->report, settled);
 }
 
 int settlement_post(ration *r, const char *id, const struct settlement *s)

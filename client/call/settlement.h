@@ -42,7 +42,7 @@ void settlement_of(const struct profile *profile, const struct upstream_answer *
                    const struct ration_amounts *estimate, struct settlement *out);
 
 /* Sends it and waits for the answer; the post leaves the reply to the next exchange of the handle, so that nobody waits for
- * it (owed.c). A server that does not know the newer words (ERR) is told without them. Errors as ration_report(). */
+ * it (unacknowledged.c). Errors as ration_report(). */
 int settlement_send(ration *r, const char *id, const struct settlement *s,
                     enum ration_settled *settled);
 int settlement_post(ration *r, const char *id, const struct settlement *s);

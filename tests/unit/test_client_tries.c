@@ -243,7 +243,7 @@ static void what_headers_say_is_left_goes_along(void **state)
     ration_response_free(&answer);
 }
 
-static void an_older_server_is_told_what_it_understands(void **state)
+static void a_report_that_is_refused_is_not_sent_again(void **state)
 {
     (void)state;
     struct ration_call_options options;
@@ -252,9 +252,10 @@ static void an_older_server_is_told_what_it_understands(void **state)
     peer_answer(fx.provider, "POST", HTTP_SEEN);
     peer_answer_once(fx.server, "REPORT", "-ERR 'REMAINING' is neither an option nor a unit\r\n");
     assert_int_equal(fixture_call(&options, &answer), RATION_OK);
+    ration_response_free(&answer);
+    peer_answer(fx.provider, "POST", HTTP_SEEN);
+    assert_int_equal(fixture_call(&options, &answer), RATION_OK);
     assert_int_equal(peer_count(fx.server, "REPORT"), 2);
-    assert_string_equal(fixture_last(fx.server, "REPORT"),
-                        "REPORT me tokens 15 input_tokens 10 output_tokens 5 STATUS 200");
     ration_response_free(&answer);
 }
 
@@ -382,7 +383,7 @@ int main(void)
         TEST(a_wait_that_does_not_fit_is_not_begun),
         TEST(a_retry_that_is_denied_waits_for_the_limit),
         TEST(what_headers_say_is_left_goes_along),
-        TEST(an_older_server_is_told_what_it_understands),
+        TEST(a_report_that_is_refused_is_not_sent_again),
         TEST(a_report_that_was_lost_is_sent_again),
         TEST(closing_sends_a_report_that_was_lost),
         TEST(a_report_that_is_refused_is_forgotten),
