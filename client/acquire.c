@@ -20,12 +20,6 @@ void ration_acquire_options_init(struct ration_acquire_options *options)
     options->priority = -1;
 }
 
-/* A field that older or newer servers may leave out: then `out` stays as it is. */
-static int optional_string(const struct reply *reply, const char *name, char *out, size_t size)
-{
-    return reply_field(reply, name) ? reply_field_string(reply, name, out, size) : 0;
-}
-
 static int read_grant(const struct reply *reply, const char *id, struct ration_grant *grant)
 {
     struct ration_grant g = {.granted = 0};
@@ -38,11 +32,12 @@ static int read_grant(const struct reply *reply, const char *id, struct ration_g
     if (reply_field_integer(reply, RATION_FIELD_RETRY_AFTER_MS, &g.retry_after_ms) < 0 ||
         g.retry_after_ms < RATION_RETRY_NEVER)
         return RATION_EPROTOCOL;
-    if (optional_string(reply, RATION_FIELD_ID, g.id, sizeof(g.id)) < 0 ||
-        optional_string(reply, RATION_FIELD_LIMITED_BY, g.limited_by, sizeof(g.limited_by)) < 0 ||
-        optional_string(reply, RATION_FIELD_MODE, g.mode, sizeof(g.mode)) < 0)
+    if (reply_field_string(reply, RATION_FIELD_ID, g.id, sizeof(g.id)) < 0 ||
+        reply_field_string(reply, RATION_FIELD_LIMITED_BY, g.limited_by, sizeof(g.limited_by)) <
+            0 ||
+        reply_field_string(reply, RATION_FIELD_MODE, g.mode, sizeof(g.mode)) < 0)
         return RATION_EPROTOCOL;
-    if (g.id[0] == '\0')
+    if (g.id[0] == '\0') /* of a dry run */
         memcpy(g.id, id, strlen(id) + 1);
     *grant = g;
     return 0;
