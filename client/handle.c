@@ -108,7 +108,7 @@ void ration_close(ration *r)
         handle_collect(r, clock_ms() + r->timeout_ms);
     owed_forget(&r->owed);
     conn_close(&r->conn);
-    drive_free(r->drive);
+    exchange_free(r->exchange);
     profiles_close(r->profiles);
     free(r->profiles_file);
     explicit_bzero(r->secret, sizeof(r->secret));

@@ -17,14 +17,14 @@
 /* How many URLs a handle remembers that refuse to be asked for usage. */
 #define MAX_PLAIN_URLS 8
 
-/* A command that was sent and is kept until its reply has come; see owed.c. */
+/* A command that was sent and is kept until its reply has come; see unacknowledged.c. */
 struct owed {
     char *bytes; /* finished; NULL: nothing is owed */
     size_t len;
     bool in_flight; /* its reply is the next thing to come over the connection */
 };
 
-struct drive;
+struct exchange;
 struct profiles;
 
 struct ration {
@@ -32,7 +32,7 @@ struct ration {
     size_t current; /* the server in use, or tried next */
     struct conn conn;
     struct id_maker ids;
-    struct drive *drive;            /* made by the first ration_call(); NULL before */
+    struct exchange *exchange;      /* made by the first ration_call(); NULL before */
     struct profiles *profiles;      /* likewise, and made anew where another file is named */
     char *profiles_file;            /* they were read from; NULL: only the embedded ones */
     uint64_t plain[MAX_PLAIN_URLS]; /* hashes of URLs whose server refuses to be asked for usage */

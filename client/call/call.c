@@ -1,19 +1,19 @@
 /*
  * The call itself: ask, POST, sit out what can be sat out, read what was used, report.
  *
- * Normal path: prepare the call (call_options.c), acquire, sitting out denials as far as the caller
- * allows, run the exchange (drive.c, upstream.c), settle it (settle_call.c). While the exchange
+ * Normal path: prepare the call (options.c), acquire, sitting out denials as far as the caller
+ * allows, run the exchange (exchange.c, upstream.c), settle it (settlement.c). While the exchange
  * runs, the reservation is renewed each time half of its life is over, so that its life can be
  * short: a client that dies frees its slot soon.
  *
  * How it fails: each try that was granted is settled before anything else happens, by the table in
- * settle_call.h. Then retry.c says whether there is another, and when (only a server that refuses
+ * settlement.h. Then retry.c says whether there is another, and when (only a server that refuses
  * to be asked for a stream's usage is asked again at once, without that); it is a new reservation
  * with an id of its own, and the limits may deny it for a while, most of all because the failure
  * that was just reported has paused the pool for everybody. Such a denial is a part of the retry's
  * wait.
  *
- * Nobody waits for the server to acknowledge a report (owed.c): the call has its answer. A report
+ * Nobody waits for the server to acknowledge a report (unacknowledged.c): the call has its answer. A report
  * that does not get through does not make an answered call fail: the reservation expires with its
  * charge.
  */
@@ -211,7 +211,7 @@ static int try_once(struct call *call, struct upstream_answer *answer, struct ra
     };
     ration_response_free(out);
     if (err == 0)
-        err = drive_exchange(call->r->drive, &request, renew, &renewal, answer);
+        err = exchange_run(call->r->exchange, &request, renew, &renewal, answer);
     sigv4_free(&lines.signature);
     if (err < 0) {
         settle_post_cancel(call->r, out->grant.id, false);

@@ -241,9 +241,9 @@ int call_prepare(struct call *call, const struct ration_call_options *options)
     if (err < 0)
         return err;
     fill_in(call);
-    if (!r->drive) {
-        r->drive = drive_new();
-        if (!r->drive)
+    if (!r->exchange) {
+        r->exchange = exchange_new();
+        if (!r->exchange)
             err = handle_fail(r, RATION_ENOMEM, "libcurl could not be set up");
     }
     return err;

@@ -1,5 +1,5 @@
 /*
- * See settle_call.h for the table. What fails here is only the exchange with the server, and then the reservation expires
+ * See settlement.h for the table. What fails here is only the exchange with the server, and then the reservation expires
  * with its charge, which is the safe side.
  */
 #include "call/settlement.h"

@@ -19,8 +19,8 @@
  *
  * What the provider's headers said is left of its limits goes along with each REPORT.
  */
-#ifndef RATION_SETTLE_CALL_H
-#define RATION_SETTLE_CALL_H
+#ifndef RATION_SETTLEMENT_H
+#define RATION_SETTLEMENT_H
 
 #include "call/upstream.h"
 

@@ -11,7 +11,7 @@
  * was not made.
  *
  * How it fails: a count that is missing, negative, or no number is as if it were not there; one that is absurd is cut to
- * RATION_MAX_COST here, and to what can be at the settlement (settle_call.c).
+ * RATION_MAX_COST here, and to what can be at the settlement (settlement.c).
  */
 #include "profile/profile_inner.h"
 
