@@ -2,7 +2,7 @@
  * Asking: ACQUIRE and RENEW, whose answers have the same form.
  *
  * Every ACQUIRE carries an id and every RENEW that adds something a token, so that
- * handle_exchange() may repeat them: the server answers a repetition as it answered the first time,
+ * handle_ask() may repeat them: the server answers a repetition as it answered the first time,
  * and charges nothing more.
  *
  * Failures: arguments out of range are found before anything is sent; a reply that lacks a field or
@@ -43,15 +43,15 @@ static int read_grant(const struct reply *reply, const char *id, struct ration_g
     return 0;
 }
 
-static int exchange_grant(ration *r, struct command *cmd, const char *verb, const char *id,
-                          uint32_t wait_ms, struct ration_grant *grant)
+static int ask_grant(ration *r, struct command *cmd, const char *verb, const char *id,
+                     uint32_t wait_ms, struct ration_grant *grant)
 {
     struct reply *reply = NULL;
-    int err = handle_exchange(r, cmd, wait_ms, &reply);
+    int err = handle_ask(r, cmd, wait_ms, &reply);
     if (err < 0)
         return err;
     if (read_grant(reply, id, grant) < 0)
-        return handle_bad_reply(r, verb, reply);
+        return handle_unexpected(r, verb, reply);
     reply_free(reply);
     return RATION_OK;
 }
@@ -135,7 +135,7 @@ int ration_acquire(ration *r, const char *pool, const char *tenant,
         command_arg(&cmd, "DRYRUN");
     if (options->learned)
         command_arg(&cmd, "LEARNED");
-    return exchange_grant(r, &cmd, "ACQUIRE", id, options->wait_ms, grant);
+    return ask_grant(r, &cmd, "ACQUIRE", id, options->wait_ms, grant);
 }
 
 int ration_renew(ration *r, const char *id, uint32_t ttl_ms, const struct ration_amounts *more,
@@ -165,5 +165,5 @@ int ration_renew(ration *r, const char *id, uint32_t ttl_ms, const struct ration
         command_arg(&cmd, "ID");
         command_arg(&cmd, token);
     }
-    return exchange_grant(r, &cmd, "RENEW", id, 0, grant);
+    return ask_grant(r, &cmd, "RENEW", id, 0, grant);
 }

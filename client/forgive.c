@@ -24,7 +24,7 @@ int ration_forgive(ration *r, const char *tenant, struct ration_forgiven_row **r
     command_init(&cmd, "TENANT");
     command_arg(&cmd, "FORGIVE");
     command_arg(&cmd, tenant);
-    int err = handle_exchange_rows(r, &cmd, "TENANT", sizeof(**rows), read_row, &table, n);
+    int err = handle_ask_rows(r, &cmd, "TENANT", sizeof(**rows), read_row, &table, n);
     if (err < 0)
         return err;
     *rows = table;

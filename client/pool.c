@@ -36,13 +36,13 @@ int ration_pool(ration *r, const char *pool, enum ration_pool_action action, con
     command_arg(&cmd, pool);
     if (reason)
         command_arg(&cmd, reason);
-    int err = handle_exchange(r, &cmd, 0, &reply);
+    int err = handle_ask(r, &cmd, 0, &reply);
     if (err < 0)
         return err;
     struct ration_pool_state state;
     memset(&state, 0, sizeof(state));
     if (reply->type != REPLY_ARRAY || read_state(reply, &state) < 0)
-        return handle_bad_reply(r, "POOL", reply);
+        return handle_unexpected(r, "POOL", reply);
     reply_free(reply);
     if (out)
         *out = state;

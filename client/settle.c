@@ -3,6 +3,8 @@
  * broken connection changes nothing; it is then answered "duplicate" although it was this very call
  * that settled.
  */
+#include "settle.h"
+
 #include "handle.h"
 
 #include <string.h>
@@ -30,16 +32,16 @@ static int read_settled(const struct reply *reply, enum ration_settled *settled)
     return 0;
 }
 
-static int exchange_settled(ration *r, struct command *cmd, const char *verb,
-                            enum ration_settled *settled)
+static int ask_settled(ration *r, struct command *cmd, const char *verb,
+                       enum ration_settled *settled)
 {
     struct reply *reply = NULL;
     enum ration_settled how;
-    int err = handle_exchange(r, cmd, 0, &reply);
+    int err = handle_ask(r, cmd, 0, &reply);
     if (err < 0)
         return err;
     if (read_settled(reply, &how) < 0)
-        return handle_bad_reply(r, verb, reply);
+        return handle_unexpected(r, verb, reply);
     reply_free(reply);
     if (settled)
         *settled = how;
@@ -137,7 +139,7 @@ int ration_report(ration *r, const char *id, const struct ration_amounts *used,
     struct command cmd;
     handle_begin(r);
     int err = make_report(r, &cmd, id, used, options ? options : &defaults);
-    return err < 0 ? err : exchange_settled(r, &cmd, "REPORT", settled);
+    return err < 0 ? err : ask_settled(r, &cmd, "REPORT", settled);
 }
 
 static int make_cancel(ration *r, struct command *cmd, const char *id, bool failed)
@@ -156,7 +158,7 @@ static int cancel(ration *r, const char *id, bool failed, enum ration_settled *s
     struct command cmd;
     handle_begin(r);
     int err = make_cancel(r, &cmd, id, failed);
-    return err < 0 ? err : exchange_settled(r, &cmd, "CANCEL", settled);
+    return err < 0 ? err : ask_settled(r, &cmd, "CANCEL", settled);
 }
 
 int ration_cancel(ration *r, const char *id, enum ration_settled *settled)

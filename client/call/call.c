@@ -24,6 +24,7 @@
 #include "call/retry.h"
 #include "call/settlement.h"
 #include "call/sigv4.h"
+#include "settle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,7 +101,7 @@ static int64_t renew(void *arg)
     if (now_ms < renewal->at_ms)
         return renewal->at_ms - now_ms;
 
-    char kept[ERRMSG_BYTES];
+    char kept[SERVERS_ERRMSG_BYTES];
     struct ration_grant grant;
     uint32_t timeout_ms = r->timeout_ms;
     memcpy(kept, r->errmsg, sizeof(kept));
@@ -140,7 +141,7 @@ static void copy_usage(const struct profile_usage *from, struct ration_usage *to
 static void settle(struct call *call, const struct upstream_answer *answer,
                    struct ration_response *out)
 {
-    char kept[ERRMSG_BYTES];
+    char kept[SERVERS_ERRMSG_BYTES];
     struct settlement s;
     settlement_of(call->profile, answer, &call->options.estimate, &s);
     memcpy(kept, call->r->errmsg, sizeof(kept));

@@ -4,7 +4,7 @@
  */
 #include "call/settlement.h"
 
-#include "handle.h"
+#include "settle.h"
 
 #define WINDOW_TOKENS 2000000 /* no model reads or writes more in one call */
 #define TENFOLD       10   /* of what a request says: what a provider says beyond that cannot be */

@@ -103,33 +103,30 @@ static void a_wait_costs_no_processor_time(void **state)
 
 static void connect_to_peer(struct conn *conn)
 {
-    char why[160];
     struct addr addr = {.host = "127.0.0.1", .port = peer_port(peer)};
     conn_init(conn);
-    assert_int_equal(conn_open(conn, &addr, clock_ms() + 5000, why, sizeof(why)), 0);
+    assert_int_equal(conn_open(conn, &addr, clock_ms() + 5000), 0);
 }
 
 static void send_cancel(struct conn *conn)
 {
-    char why[160];
     struct command cmd;
     command_init(&cmd, "CANCEL");
     command_arg(&cmd, "x");
     assert_int_equal(command_finish(&cmd), 0);
-    assert_int_equal(conn_send(conn, &cmd, clock_ms() + 5000, why, sizeof(why)), 0);
+    assert_int_equal(conn_send(conn, &cmd, clock_ms() + 5000), 0);
 }
 
 static void a_deadline_is_kept(void **state)
 {
     (void)state;
-    char why[160];
     struct conn conn;
     struct reply *reply = NULL;
     connect_to_peer(&conn);
     peer_answer(peer, "CANCEL", PEER_SILENT);
     send_cancel(&conn);
     int64_t begun_ms = clock_ms();
-    int err = conn_receive(&conn, begun_ms + 50, &reply, why, sizeof(why));
+    int err = conn_receive(&conn, begun_ms + 50, &reply);
     assert_int_equal(err, RATION_ETIMEOUT);
     assert_in_range(clock_ms() - begun_ms, 50, 3000);
     assert_int_equal(conn.fd, -1);
@@ -138,13 +135,12 @@ static void a_deadline_is_kept(void **state)
 static void an_end_is_noticed(void **state)
 {
     (void)state;
-    char why[160];
     struct conn conn;
     struct reply *reply = NULL;
     connect_to_peer(&conn);
     peer_answer(peer, "CANCEL", PEER_CLOSE);
     send_cancel(&conn);
-    int err = conn_receive(&conn, clock_ms() + 5000, &reply, why, sizeof(why));
+    int err = conn_receive(&conn, clock_ms() + 5000, &reply);
     assert_int_equal(err, RATION_ECONNECT);
     assert_int_equal(conn.fd, -1);
     conn_close(&conn);
@@ -176,7 +172,6 @@ static void *write_pieces(void *arg)
 static void an_answer_in_pieces_is_put_together(void **state)
 {
     (void)state;
-    char why[160];
     struct conn conn;
     struct reply *reply = NULL;
     pthread_t writer;
@@ -187,7 +182,7 @@ static void an_answer_in_pieces_is_put_together(void **state)
     conn.reader = reply_reader_new();
     struct pieces pieces = {.to = fds[1], .read_by = fds[0], .deadline_ms = clock_ms() + 10000};
     assert_int_equal(pthread_create(&writer, NULL, write_pieces, &pieces), 0);
-    int err = conn_receive(&conn, pieces.deadline_ms, &reply, why, sizeof(why));
+    int err = conn_receive(&conn, pieces.deadline_ms, &reply);
     pthread_join(writer, NULL);
     assert_int_equal(err, 0);
     assert_non_null(reply);
