@@ -15,7 +15,7 @@
 
 #include "call/aws_events.h"
 #include "grow.h"
-#include "profile/json_values.h"
+#include "profile/jvalues.h"
 #include "profile/profile.h"
 #include "call/sse.h"
 
@@ -40,7 +40,7 @@ struct stream {
     enum stream_kind kind;
     enum profile_form form; /* of EVENTS: which of these is open */
     struct sse sse;
-    struct json_values values;
+    struct jvalues values;
     struct aws_events aws;
     char head[STREAM_HEAD_BYTES];
     size_t head_bytes;

@@ -12,7 +12,7 @@
  */
 #include "profile/profile_inner.h"
 
-#include "profile/json_text.h"
+#include "profile/jtext.h"
 #include "parse.h"
 
 #include <stdio.h>
@@ -251,15 +251,15 @@ int profile_make_body(const struct profile *profile, const char *text, size_t n,
     char *dropped = NULL;
     size_t dropped_n = 0;
     *out = NULL;
-    int done = json_text_drop(text, n, profile->request.drop.at, profile->request.drop.n, &dropped,
-                              &dropped_n);
+    int done = jtext_drop(text, n, profile->request.drop.at, profile->request.drop.n, &dropped,
+                          &dropped_n);
     if (done < 0 || !streamed || !ask_usage || !profile->request.ask_usage) {
         *out = dropped;
         *out_n = dropped_n;
         return done;
     }
-    int set = json_text_set(dropped ? dropped : text, dropped ? dropped_n : n,
-                            profile->request.ask_usage, "true", false, out, out_n);
+    int set = jtext_set(dropped ? dropped : text, dropped ? dropped_n : n,
+                        profile->request.ask_usage, "true", false, out, out_n);
     if (set == 0) {
         *out = dropped;
         *out_n = dropped_n;
