@@ -13,7 +13,7 @@
 #include "wire/servers.h"
 
 /* How many URLs a handle remembers that refuse to be asked for usage. */
-#define MAX_PLAIN_URLS 8
+#define MAX_NO_USAGE_URLS 8
 
 struct exchange;
 struct profiles;
@@ -22,11 +22,12 @@ struct ration {
     struct servers servers;
     struct unacknowledged report;
     struct id_maker ids;
-    struct exchange *exchange;      /* made by the first ration_call(); NULL before */
-    struct profiles *profiles;      /* likewise, and made anew if another file is named */
-    char *profiles_file;            /* they were read from; NULL: only the embedded ones */
-    uint64_t plain[MAX_PLAIN_URLS]; /* hashes of URLs whose server refuses to be asked for usage */
-    size_t n_plain;                 /* counts all that there were; the last ones are kept */
+    struct exchange *exchange; /* made by the first ration_call(); NULL before */
+    struct profiles *profiles; /* likewise, and made anew if another file is named */
+    char *profiles_file;       /* they were read from; NULL: only the embedded ones */
+    uint64_t
+        no_usage[MAX_NO_USAGE_URLS]; /* hashes of URLs whose server refuses to be asked for usage */
+    size_t n_no_usage;               /* counts all that there were; the last ones are kept */
     uint32_t timeout_ms;
     char errmsg[SERVERS_ERRMSG_BYTES];
 };

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#define SEEN_ARGS 7 /* REMAINING unit n LIMIT n PER n */
+#define LIMIT_ARGS 7 /* REMAINING unit n LIMIT n PER n */
 
 void ration_report_options_init(struct ration_report_options *options)
 {
@@ -48,10 +48,10 @@ static int ask_settled(ration *r, struct command *cmd, const char *verb,
     return RATION_OK;
 }
 
-static bool seen_is_valid(const struct ration_seen *seen)
+static bool limit_is_valid(const struct ration_provider_limit *limit)
 {
-    return (unsigned)seen->unit < RATION_UNIT_COUNT && seen->per_ms >= 0 && seen->limit >= 0 &&
-           seen->limit <= RATION_MAX_AMOUNT && seen->remaining <= RATION_MAX_AMOUNT;
+    return (unsigned)limit->unit < RATION_UNIT_COUNT && limit->per_ms >= 0 && limit->limit >= 0 &&
+           limit->limit <= RATION_MAX_AMOUNT && limit->remaining <= RATION_MAX_AMOUNT;
 }
 
 static int check_report(ration *r, const struct ration_report_options *options)
@@ -65,34 +65,34 @@ static int check_report(ration *r, const struct ration_report_options *options)
         return handle_fail(r, RATION_EINVALID,
                            "exhausted must be 1 - %d printable characters without space",
                            RATION_MAX_REASON_BYTES);
-    for (size_t i = 0; i < options->n_seen; i++) {
-        if (!seen_is_valid(&options->seen[i]))
+    for (size_t i = 0; i < options->n_limits; i++) {
+        if (!limit_is_valid(&options->limits[i]))
             return handle_fail(r, RATION_EINVALID,
-                               "seen[%zu] has an unknown unit, or an amount out of range", i);
+                               "limits[%zu] has an unknown unit, or an amount out of range", i);
     }
     return 0;
 }
 
 /* What the provider said is left, of as many limits as one report may tell of and has room for. */
-static void add_seen(struct command *cmd, const struct ration_report_options *options)
+static void add_limits(struct command *cmd, const struct ration_report_options *options)
 {
     static const char *const names[] = {
 #define UNIT_NAME(upper, name) name,
         RATION_UNITS(UNIT_NAME)
 #undef UNIT_NAME
     };
-    size_t told = 0;
-    for (size_t i = 0; i < options->n_seen && told < RATION_MAX_SEEN; i++) {
-        const struct ration_seen *seen = &options->seen[i];
-        if (seen->remaining < 0 || cmd->argc + SEEN_ARGS > RATION_MAX_ARGS)
+    size_t sent = 0;
+    for (size_t i = 0; i < options->n_limits && sent < RATION_MAX_SEEN; i++) {
+        const struct ration_provider_limit *limit = &options->limits[i];
+        if (limit->remaining < 0 || cmd->argc + LIMIT_ARGS > RATION_MAX_ARGS)
             continue;
-        told++;
+        sent++;
         command_arg(cmd, "REMAINING");
-        command_option(cmd, names[seen->unit], seen->remaining);
-        if (seen->limit > 0)
-            command_option(cmd, "LIMIT", seen->limit);
-        if (seen->per_ms > 0)
-            command_option(cmd, "PER", seen->per_ms);
+        command_option(cmd, names[limit->unit], limit->remaining);
+        if (limit->limit > 0)
+            command_option(cmd, "LIMIT", limit->limit);
+        if (limit->per_ms > 0)
+            command_option(cmd, "PER", limit->per_ms);
     }
 }
 
@@ -110,7 +110,7 @@ static void add_options(struct command *cmd, const struct ration_report_options 
         command_arg(cmd, "EXHAUSTED");
         command_arg(cmd, options->exhausted);
     }
-    add_seen(cmd, options);
+    add_limits(cmd, options);
 }
 
 /* Builds the command of a report. Errors: RATION_EINVALID, with the message set. */

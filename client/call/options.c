@@ -171,8 +171,8 @@ static bool may_ask(const struct call *call)
 {
     const ration *r = call->r;
     uint64_t hash = hash_of(call->url);
-    for (size_t i = 0; i < MAX_PLAIN_URLS && i < r->n_plain; i++) {
-        if (r->plain[i] == hash)
+    for (size_t i = 0; i < MAX_NO_USAGE_URLS && i < r->n_no_usage; i++) {
+        if (r->no_usage[i] == hash)
             return false;
     }
     return true;
@@ -200,7 +200,7 @@ static int make_body(struct call *call, bool ask)
 int call_stop_asking(struct call *call)
 {
     ration *r = call->r;
-    r->plain[r->n_plain++ % MAX_PLAIN_URLS] = hash_of(call->url);
+    r->no_usage[r->n_no_usage++ % MAX_NO_USAGE_URLS] = hash_of(call->url);
     return make_body(call, false);
 }
 

@@ -30,7 +30,7 @@
 
 struct settlement {
     bool cancel;                /* nothing was sent */
-    bool used_told;             /* `used` is to be reported; else all stays as estimated */
+    bool has_used;              /* `used` is to be reported; else all stays as estimated */
     bool doubted;               /* the provider said more than can be: believed up to that */
     struct ration_amounts used; /* as this provider counts it */
     struct ration_report_options report; /* borrows from the answer */

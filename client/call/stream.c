@@ -102,7 +102,7 @@ static void note_error(struct stream *stream, const char *name, const char *data
     stream->error_class = which;
     stream->error = json_object_get(event);
     if (!event)
-        snprintf(stream->words, sizeof(stream->words), "%.200s", data);
+        snprintf(stream->error_text, sizeof(stream->error_text), "%.200s", data);
 }
 
 static int pass_on(struct stream *stream, const char *name, const char *data, size_t bytes,

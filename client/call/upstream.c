@@ -351,31 +351,31 @@ static void refine(const struct upstream *up, json_object *body, struct upstream
 
 static void read_error(struct upstream *up, struct upstream_answer *answer)
 {
-    char words[UPSTREAM_WHY_BYTES] = "";
+    char text[UPSTREAM_WHY_BYTES] = "";
     json_object *body = parse_body(up);
     answer->outcome = profile_classify(up->request.profile, answer->status, body);
     refine(up, body, answer);
     if (body)
-        profile_error_words(up->request.profile, body, words, sizeof(words));
+        profile_error_text(up->request.profile, body, text, sizeof(text));
     json_object_put(body);
     snprintf(answer->why, sizeof(answer->why), "status %d%s%.200s", answer->status,
-             words[0] ? ": " : "", words);
+             text[0] ? ": " : "", text);
 }
 
 /* An error under a status of 200, in the body or as an event. */
-static void read_told_error(struct upstream *up, json_object *body, enum profile_class which,
-                            struct upstream_answer *answer)
+static void read_reported_error(struct upstream *up, json_object *body, enum profile_class which,
+                                struct upstream_answer *answer)
 {
-    char words[UPSTREAM_WHY_BYTES] = "";
+    char text[UPSTREAM_WHY_BYTES] = "";
     answer->outcome = which;
     refine(up, body, answer);
     answer->error_status = profile_error_status(up->request.profile, body, answer->outcome);
     if (body)
-        profile_error_words(up->request.profile, body, words, sizeof(words));
+        profile_error_text(up->request.profile, body, text, sizeof(text));
     else
-        snprintf(words, sizeof(words), "%.200s", up->stream.words);
+        snprintf(text, sizeof(text), "%.200s", up->stream.error_text);
     snprintf(answer->why, sizeof(answer->why), "status %d, but it tells an error%s%.200s",
-             answer->status, words[0] ? ": " : "", words);
+             answer->status, text[0] ? ": " : "", text);
 }
 
 /* Shows the start of what came in place of an answer. */
@@ -408,10 +408,10 @@ static void read_answer(struct upstream *up, struct upstream_answer *answer)
         if (up->request.stream)
             up->body.n = 0;
     } else {
-        char words[UPSTREAM_WHY_BYTES] = "";
-        profile_error_words(up->request.profile, body, words, sizeof(words));
-        if (which != PROFILE_FAILED || words[0]) {
-            read_told_error(up, body, which, answer);
+        char text[UPSTREAM_WHY_BYTES] = "";
+        profile_error_text(up->request.profile, body, text, sizeof(text));
+        if (which != PROFILE_FAILED || text[0]) {
+            read_reported_error(up, body, which, answer);
         } else {
             answer->outcome = PROFILE_FAILED;
             say_what_came(up, answer);
@@ -465,7 +465,7 @@ static void read_stream(struct upstream *up, CURLcode code, struct upstream_answ
         stream_is_complete(stream, code == CURLE_OK) && !stream->aborted && !answer->no_memory;
     answer->streamed = stream->begun || stream->failed; /* else it is anything, as a page of HTML */
     if (stream->failed)
-        read_told_error(up, stream->error, stream->error_class, answer);
+        read_reported_error(up, stream->error, stream->error_class, answer);
     else if (!answer->complete && code == CURLE_OK && !stream->begun && !stream->aborted) {
         answer->outcome = PROFILE_FAILED;
         say_what_came(up, answer);

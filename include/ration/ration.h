@@ -174,7 +174,7 @@ RATION_API int ration_acquire(ration *r, const char *pool, const char *tenant,
 /* ---- Report -------------------------------------------------------------------------------------------------- */
 
 /* What the provider lets know of one of its limits, as its headers say it. */
-struct ration_seen {
+struct ration_provider_limit {
     enum ration_unit unit; /* what it counts */
     int64_t per_ms;    /* its period; 0: not said */
     int64_t limit;     /* what it holds at the most; 0: not said */
@@ -190,8 +190,8 @@ struct ration_report_options {
     const char *exhausted;  /* the provider's word for a quota that no wait refills ("insufficient_quota"), 1-64 printable
                                ASCII characters without space: closes the pool for retry_after_ms, or where that is 0 until
                                an operator opens it; NULL: none */
-    const struct ration_seen *seen; /* borrowed: what its headers said, n_seen of them; as many as fit are sent */
-    size_t n_seen;
+    const struct ration_provider_limit *limits; /* borrowed: what its headers said, n_limits of them; as many as fit are sent */
+    size_t n_limits;
 };
 
 RATION_API void ration_report_options_init(struct ration_report_options *options);

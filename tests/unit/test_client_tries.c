@@ -341,10 +341,10 @@ static void words_out_of_range_are_refused(void **state)
         options.exhausted = reasons[i];
         assert_int_equal(ration_report(fx.r, "x", NULL, &options, NULL), RATION_EINVALID);
     }
-    struct ration_seen seen = {.unit = RATION_UNIT_COUNT, .remaining = 1};
+    struct ration_provider_limit seen = {.unit = RATION_UNIT_COUNT, .remaining = 1};
     ration_report_options_init(&options);
-    options.seen = &seen;
-    options.n_seen = 1;
+    options.limits = &seen;
+    options.n_limits = 1;
     assert_int_equal(ration_report(fx.r, "x", NULL, &options, NULL), RATION_EINVALID);
     assert_int_equal(peer_count(fx.server, NULL), 0);
 }
@@ -353,13 +353,13 @@ static void more_hints_than_fit_are_left_out(void **state)
 {
     (void)state;
     struct ration_report_options options;
-    struct ration_seen seen[20];
+    struct ration_provider_limit seen[20];
     for (size_t i = 0; i < 20; i++)
-        seen[i] = (struct ration_seen){
+        seen[i] = (struct ration_provider_limit){
             .unit = RATION_UNIT_TOKENS, .per_ms = 60000, .limit = 9, .remaining = (int64_t)i};
     ration_report_options_init(&options);
-    options.seen = seen;
-    options.n_seen = 20;
+    options.limits = seen;
+    options.n_limits = 20;
     assert_int_equal(ration_report(fx.r, "x", NULL, &options, NULL), RATION_OK);
     assert_non_null(strstr(fixture_last(fx.server, "REPORT"), "REMAINING tokens 5 LIMIT 9"));
     assert_null(strstr(fixture_last(fx.server, "REPORT"), "REMAINING tokens 6 "));

@@ -372,8 +372,8 @@ static bool try_again(struct batch_run *run, struct batch_call *call,
     struct retry_case c = {
         .outcome = (int)answer->outcome,
         .tries = call->tries,
-        .told = answer->hints.waits,
-        .told_ms = answer->hints.retry_after_ms,
+        .wait_named = answer->hints.waits,
+        .named_ms = answer->hints.retry_after_ms,
         .should_retry = answer->hints.should_retry,
         .left_ms = INT64_MAX / 4,
         .random = erand48(run->random),
@@ -510,8 +510,8 @@ static void settle_or_owe(struct batch_run *run, struct batch_call *call,
     if (settlement.report.exhausted)
         call->owed.report.retry_after_ms = 0; /* it was how long the pool is to be closed */
     call->owed.report.exhausted = NULL;
-    call->owed.report.seen = NULL;
-    call->owed.report.n_seen = 0;
+    call->owed.report.limits = NULL;
+    call->owed.report.n_limits = 0;
     call->again = again;
     call->state = CALL_OWING;
     run->owing++;
