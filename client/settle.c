@@ -76,11 +76,6 @@ static int check_report(ration *r, const struct ration_report_options *options)
 /* What the provider said is left, of as many limits as one report may tell of and has room for. */
 static void add_limits(struct command *cmd, const struct ration_report_options *options)
 {
-    static const char *const names[] = {
-#define UNIT_NAME(upper, name) name,
-        RATION_UNITS(UNIT_NAME)
-#undef UNIT_NAME
-    };
     size_t sent = 0;
     for (size_t i = 0; i < options->n_limits && sent < RATION_MAX_SEEN; i++) {
         const struct ration_provider_limit *limit = &options->limits[i];
@@ -88,7 +83,7 @@ static void add_limits(struct command *cmd, const struct ration_report_options *
             continue;
         sent++;
         command_arg(cmd, "REMAINING");
-        command_option(cmd, names[limit->unit], limit->remaining);
+        command_unit(cmd, limit->unit, limit->remaining);
         if (limit->limit > 0)
             command_option(cmd, "LIMIT", limit->limit);
         if (limit->per_ms > 0)

@@ -11,11 +11,6 @@
 #define LEAST_OUTPUT  1000 /* that can be: some servers take a very small maximum for none */
 #define LEAST_INPUT   100000 /* the same: what a server puts before every prompt is in no request */
 
-static int64_t stated(int64_t n)
-{
-    return n > 0 ? n : RATION_ZERO;
-}
-
 static int64_t larger(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -72,7 +67,7 @@ static void charge_reported(const struct profile *profile, struct profile_usage 
         return;
     out->has_used = true;
     if (!usage->input_known && !usage->output_known) {
-        out->used.tokens = stated(usage->total);
+        out->used.tokens = profile_stated(usage->total);
         return;
     }
     if (usage->known) {
@@ -85,9 +80,10 @@ static void charge_reported(const struct profile *profile, struct profile_usage 
         out->used.output_tokens = estimate->output_tokens;
     } else {
         out->used.input_tokens = estimate->input_tokens;
-        out->used.output_tokens = stated(usage->output);
-        out->used.tokens = stated(larger(larger(estimate->input_tokens, 0) + usage->output * weight,
-                                         larger(estimate->tokens, 0)));
+        out->used.output_tokens = profile_stated(usage->output);
+        out->used.tokens =
+            profile_stated(larger(larger(estimate->input_tokens, 0) + usage->output * weight,
+                                  larger(estimate->tokens, 0)));
     }
 }
 
@@ -109,9 +105,9 @@ static void charge_part(const struct profile *profile, const struct upstream_ans
         return;
     }
     if (usage->output > 0)
-        out->used.output_tokens = stated(usage->output);
+        out->used.output_tokens = profile_stated(usage->output);
     if (usage->total > usage->output)
-        out->used.tokens = stated(usage->total);
+        out->used.tokens = profile_stated(usage->total);
 }
 
 static void report_error(const struct upstream_answer *answer, struct settlement *out)

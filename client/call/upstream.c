@@ -14,7 +14,6 @@
 #include "grow.h"
 #include "parse.h"
 #include "call/stream.h"
-#include "call/wait.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -201,7 +200,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
     const char *tier = profile_tier_header(up->request.profile);
     if (tier && strcasecmp(tier, name) == 0)
         snprintf(up->tier, sizeof(up->tier), "%.31s", value);
-    profile_read_header(up->request.profile, name, value, wait_wall_clock_ms(), &up->hints);
+    profile_read_header(up->request.profile, name, value, clock_wall_ms(), &up->hints);
     return len;
 }
 
@@ -331,7 +330,7 @@ static void note_reason(const struct upstream *up, json_object *body,
 static void refine(const struct upstream *up, json_object *body, struct upstream_answer *answer)
 {
     const struct profile *profile = up->request.profile;
-    int64_t now_ms = wait_wall_clock_ms();
+    int64_t now_ms = clock_wall_ms();
     int64_t until_ms = 0;
     if (body)
         profile_read_error(profile, body, now_ms, &answer->hints);

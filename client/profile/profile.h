@@ -212,6 +212,10 @@ bool profile_read_usage(const struct profile *profile, json_object *answer,
 bool profile_read_event(const struct profile *profile, const char *name, const char *data,
                         json_object *event, struct profile_usage *usage);
 
+/* A count as struct ration_amounts states it, where 0 means "not stated": RATION_ZERO for none, and
+ * RATION_MAX_COST at most. */
+int64_t profile_stated(int64_t n);
+
 /* What counts of it, as this provider counts: cached input left out, burndown, input only. */
 void profile_count(const struct profile *profile, const struct profile_usage *usage,
                    struct ration_amounts *used);

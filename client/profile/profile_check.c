@@ -137,11 +137,11 @@ struct choice {
     int64_t value;
 };
 
-static const struct choice units[] = {{"requests", RATION_UNIT_REQUESTS},
-                                      {"tokens", RATION_UNIT_TOKENS},
-                                      {"input_tokens", RATION_UNIT_INPUT_TOKENS},
-                                      {"output_tokens", RATION_UNIT_OUTPUT_TOKENS},
-                                      {0}};
+static const struct choice units[] = {
+#define UNIT_CHOICE(upper, name) {name, RATION_UNIT_##upper},
+    RATION_UNITS(UNIT_CHOICE)
+#undef UNIT_CHOICE
+        {0}};
 static const struct choice periods[] = {{"second", 1000},
                                         {"minute", 60000},
                                         {"hour", 3600000},
@@ -173,9 +173,9 @@ static bool read_choice(struct check *check, const struct choice *choices, const
 
 static bool read_unit(struct check *check, json_object *value, int64_t *to)
 {
-    return read_choice(check, units,
-                       "not a unit; write requests, tokens, input_tokens or output_tokens", value,
-                       to);
+    const char *remedy = "not a unit; write requests, tokens, input_tokens or output_tokens";
+    return read_choice(check, units, remedy, value, to) &&
+           (*to < RATION_UNIT_USD || wrong(check, remedy));
 }
 
 static bool read_period(struct check *check, json_object *value, int64_t *to)

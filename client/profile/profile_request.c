@@ -176,12 +176,6 @@ int profile_read_request(const struct profile *profile, json_object *body,
     return 0;
 }
 
-/* 0 means "not stated" in an amount. */
-static int64_t stated(int64_t n)
-{
-    return n == 0 ? RATION_ZERO : n;
-}
-
 /*
  * A caller that states only the sum has said all: the server charges it to either part until the
  * report. If output does not count as tokens, or there is none, the sum is stated as well, because
@@ -193,9 +187,9 @@ void profile_estimate(const struct profile *profile, const struct profile_reques
     if (estimate->tokens != 0)
         return;
     if (estimate->input_tokens == 0)
-        estimate->input_tokens = stated(request->input_tokens);
+        estimate->input_tokens = profile_stated(request->input_tokens);
     if (estimate->output_tokens == 0)
-        estimate->output_tokens = stated(request->output_tokens);
+        estimate->output_tokens = profile_stated(request->output_tokens);
     if (profile->counts.output == 0 || !profile->request.output)
         estimate->tokens = estimate->input_tokens;
 }

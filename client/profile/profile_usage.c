@@ -233,12 +233,9 @@ bool profile_read_event(const struct profile *profile, const char *name, const c
 
 /* ---- What counts ---- */
 
-/* 0 means "not stated" in an amount. */
-static int64_t stated(int64_t n)
+int64_t profile_stated(int64_t n)
 {
-    if (n > RATION_MAX_COST)
-        return RATION_MAX_COST;
-    return n <= 0 ? RATION_ZERO : n;
+    return n > 0 ? at_most(n, RATION_MAX_COST) : RATION_ZERO;
 }
 
 void profile_count(const struct profile *profile, const struct profile_usage *usage,
@@ -249,9 +246,9 @@ void profile_count(const struct profile *profile, const struct profile_usage *us
         input -= usage->cached;
     if (!profile->counts.cache_writes)
         input -= usage->cache_writes;
-    used->input_tokens = stated(input);
-    used->output_tokens = stated(usage->output);
-    used->tokens = stated(input + usage->output * profile->counts.output);
+    used->input_tokens = profile_stated(input);
+    used->output_tokens = profile_stated(usage->output);
+    used->tokens = profile_stated(input + usage->output * profile->counts.output);
 }
 
 int64_t profile_output_weight(const struct profile *profile)
