@@ -18,6 +18,7 @@
  */
 #include "unacknowledged.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,6 +52,7 @@ int unacknowledged_post(struct unacknowledged *report, struct servers *servers,
 {
     unacknowledged_collect(report, servers, deadline_ms);
     unacknowledged_forget(report); /* one at a time: the newer one matters more */
+    assert(cmd->start < cmd->len); /* it is finished */
     if (!conn_is_fresh(&servers->conn) || !keep(report, cmd))
         return send_now(servers, cmd, deadline_ms);
     report->in_flight = conn_send(&servers->conn, cmd, deadline_ms) == 0;

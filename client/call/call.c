@@ -26,6 +26,7 @@
 #include "call/sigv4.h"
 #include "settle.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +194,7 @@ static int try_once(struct call *call, struct upstream_answer *answer, struct ra
     struct renewal renewal = {
         .call = call, .id = out->grant.id, .at_ms = clock_ms() + o->acquire.ttl_ms / 2};
     struct header_lines lines;
+    assert(out->grant.granted && out->grant.id[0]); /* nothing is sent without a reservation */
     int err = make_headers(call, &lines);
     struct upstream_request request = {
         .profile = call->profile,

@@ -14,6 +14,7 @@
  */
 #include "call/retry.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define MAX_TRIES       100
@@ -122,6 +123,7 @@ static int64_t computed(const struct ration_retry *retry, const struct retry_cas
 void retry_decide(const struct ration_retry *retry, const struct retry_case *c,
                   struct retry_plan *plan)
 {
+    assert(c->tries > 0 && c->random >= 0 && c->random < 1);
     memset(plan, 0, sizeof(*plan));
     int64_t named_ms = c->wait_named && c->named_ms > 0 ? c->named_ms : 0;
     plan->why = why_never(c);

@@ -6,6 +6,8 @@
 
 #include "settle.h"
 
+#include <assert.h>
+
 #define WINDOW_TOKENS 2000000 /* no model reads or writes more in one call */
 #define TENFOLD       10   /* of what a request says: what a provider says beyond that cannot be */
 #define LEAST_OUTPUT  1000 /* that can be: some servers take a very small maximum for none */
@@ -160,6 +162,10 @@ void settlement_of(const struct profile *profile, const struct upstream_answer *
     } else {
         settle_sent(profile, answer, estimate, out);
     }
+    /* An amount is not stated, none, or above zero: anything else would be refused by the server,
+     * and the call would be charged its estimate. */
+    assert(out->used.tokens >= RATION_ZERO && out->used.input_tokens >= RATION_ZERO &&
+           out->used.output_tokens >= RATION_ZERO);
 }
 
 /* ---- Sending ---- */

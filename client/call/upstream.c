@@ -15,6 +15,7 @@
 #include "parse.h"
 #include "call/stream.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -300,6 +301,7 @@ static void forget_transfer(struct upstream *up)
 
 int upstream_begin(struct upstream *up, const struct upstream_request *request)
 {
+    assert(!up->request.profile); /* the one before was ended */
     clear(up);
     up->request = *request;
     up->begun_us = clock_us();
@@ -495,6 +497,7 @@ static void read_transport(struct upstream *up, struct upstream_answer *answer)
 void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *answer)
 {
     int64_t now_us = clock_us();
+    assert(up->request.profile); /* it was begun */
     *answer = (struct upstream_answer){
         .no_memory = up->no_memory || code == CURLE_OUT_OF_MEMORY,
         .streamed = up->stream.kind == STREAM_EVENTS,

@@ -189,6 +189,7 @@ static int give_up(struct servers *s, const struct attempt *a)
 int servers_ask(struct servers *servers, const struct command *cmd, int64_t deadline_ms,
                 uint32_t wait_ms, struct reply **out)
 {
+    assert(servers->current < servers->list.n);
     struct attempt a = {.deadline_ms = deadline_ms, .wait_ms = wait_ms, .pause_ms = FIRST_PAUSE_MS};
     struct reply *reply = NULL;
     for (;;) {
