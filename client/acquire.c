@@ -81,11 +81,11 @@ static int check_acquire(ration *r, const char *pool, const char *tenant,
         return handle_fail(r, RATION_EINVALID, "priority is %d; it must be -1 or 0 - %d",
                            options->priority, RATION_PRIORITIES - 1);
     if (options->wait_ms > RATION_MAX_WAIT_MS)
-        return handle_fail(r, RATION_EINVALID, "wait_ms is %u; the most is %d", options->wait_ms,
+        return handle_fail(r, RATION_EINVALID, "wait_ms is %u; it must be 0 - %d", options->wait_ms,
                            RATION_MAX_WAIT_MS);
     if (options->id && !id_is_valid(options->id))
         return handle_fail(r, RATION_EINVALID,
-                           "the id is neither canonical nor 1 - %d printable characters",
+                           "the id must be canonical, or 1 - %d printable characters",
                            RATION_MAX_FREE_ID_BYTES);
     return check_ttl(r, options->ttl_ms);
 }
@@ -94,7 +94,7 @@ static int choose_id(ration *r, const char *pool, const char *tenant, const char
 {
     if (!said) {
         int err = id_make(&r->ids, clock_ms(), pool, tenant, id);
-        return err < 0 ? handle_fail(r, err, "the system has no randomness to make an id from") : 0;
+        return err < 0 ? handle_fail(r, err, "the system gave no random bytes for an id") : 0;
     }
     memcpy(id, said, strlen(said) + 1); /* its length was checked */
     return 0;
@@ -143,7 +143,7 @@ int ration_renew(ration *r, const char *id, uint32_t ttl_ms, const struct ration
 {
     handle_begin(r);
     if (!id || !id_is_valid(id))
-        return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
+        return handle_fail(r, RATION_EINVALID, "not a valid reservation id");
     int err = check_ttl(r, ttl_ms);
     if (err < 0)
         return err;
@@ -161,7 +161,7 @@ int ration_renew(ration *r, const char *id, uint32_t ttl_ms, const struct ration
         char token[ID_TOKEN_BYTES];
         err = id_make_token(token);
         if (err < 0)
-            return handle_fail(r, err, "the system has no randomness to make a token from");
+            return handle_fail(r, err, "the system gave no random bytes for a token");
         command_arg(&cmd, "ID");
         command_arg(&cmd, token);
     }

@@ -18,7 +18,7 @@ int ration_forgive(ration *r, const char *tenant, struct ration_forgiven_row **r
 {
     handle_begin(r);
     if (!tenant || !id_tenant_is_valid(tenant))
-        return handle_fail(r, RATION_EINVALID, "this is no tenant's name");
+        return handle_fail(r, RATION_EINVALID, "not a valid tenant name");
     struct command cmd;
     void *table = NULL;
     command_init(&cmd, "TENANT");

@@ -140,7 +140,7 @@ int handle_add_amounts(ration *r, struct command *cmd, const struct ration_amoun
                        bool slots)
 {
     if (amounts && command_amounts(cmd, amounts, slots) < 0)
-        return handle_fail(r, RATION_EINVALID, "an amount is neither 1 - %lld nor RATION_ZERO",
+        return handle_fail(r, RATION_EINVALID, "an amount must be 1 - %lld or RATION_ZERO",
                            (long long)RATION_MAX_COST);
     return 0;
 }

@@ -40,7 +40,7 @@ int ration_peek(ration *r, const char *pool, const char *tenant, struct ration_l
 {
     handle_begin(r);
     if (!pool || !id_pool_is_valid(pool) || !tenant || !id_tenant_is_valid(tenant))
-        return handle_fail(r, RATION_EINVALID, "this is no pool's or no tenant's name");
+        return handle_fail(r, RATION_EINVALID, "not a valid pool or tenant name");
     struct command cmd;
     void *table = NULL;
     command_init(&cmd, "PEEK");
@@ -62,7 +62,7 @@ int ration_audit(ration *r, const char *pool, struct ration_audit_row **rows, si
 {
     handle_begin(r);
     if (pool && !id_pool_is_valid(pool))
-        return handle_fail(r, RATION_EINVALID, "this is no pool's name");
+        return handle_fail(r, RATION_EINVALID, "not a valid pool name");
     struct command cmd;
     void *table = NULL;
     command_init(&cmd, "AUDIT");

@@ -60,7 +60,7 @@ static int check_report(ration *r, const struct ration_report_options *options)
         return handle_fail(r, RATION_EINVALID, "http_status is %d; it must be 0 or 100 - 599",
                            options->http_status);
     if (options->retry_after_ms < 0)
-        return handle_fail(r, RATION_EINVALID, "retry_after_ms is below zero");
+        return handle_fail(r, RATION_EINVALID, "retry_after_ms must not be negative");
     if (options->exhausted && !id_reason_is_valid(options->exhausted))
         return handle_fail(r, RATION_EINVALID,
                            "exhausted must be 1 - %d printable characters without space",
@@ -114,7 +114,7 @@ static int make_report(ration *r, struct command *cmd, const char *id,
                        const struct ration_report_options *options)
 {
     if (!id || !id_is_valid(id))
-        return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
+        return handle_fail(r, RATION_EINVALID, "not a valid reservation id");
     int err = check_report(r, options);
     if (err < 0)
         return err;
@@ -140,7 +140,7 @@ int ration_report(ration *r, const char *id, const struct ration_amounts *used,
 static int make_cancel(ration *r, struct command *cmd, const char *id, bool failed)
 {
     if (!id || !id_is_valid(id))
-        return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
+        return handle_fail(r, RATION_EINVALID, "not a valid reservation id");
     command_init(cmd, "CANCEL");
     command_arg(cmd, id);
     if (failed)

@@ -258,7 +258,7 @@ static void plan_retry(struct call *call, const struct upstream_answer *answer,
     };
     retry_decide(&call->options.retry, &c, plan);
     if (!plan->again && call->options.fail_fast && plan->wait_ms > 0)
-        plan->why = "it was to fail fast";
+        plan->why = "the call was to fail fast";
 }
 
 static void describe(const struct call *call, const struct upstream_answer *answer, char *out,

@@ -12,7 +12,7 @@
 
 struct exchange;
 
-struct exchange *exchange_new(void); /* NULL: out of memory, or libcurl could not be set up */
+struct exchange *exchange_new(void); /* NULL: out of memory, or libcurl failed to start */
 void exchange_free(struct exchange *exchange);
 
 /* Called while an exchange runs; gives the milliseconds after which it wants to be called again. */

@@ -135,9 +135,9 @@ void retry_decide(const struct ration_retry *retry, const struct retry_case *c,
     int64_t computed_ms = computed(retry, c);
     plan->wait_ms = computed_ms > named_ms ? computed_ms : named_ms;
     if (!is_wanted(retry, c->outcome))
-        plan->why = "this class is not to be retried";
+        plan->why = "this kind of failure is not retried";
     else if (c->cannot_be_undone)
-        plan->why = "a part of the answer has been passed on";
+        plan->why = "part of the answer was already passed on";
     else if (c->tries >= retry->tries)
         plan->why = "the tries are used up";
     else if (plan->wait_ms >= c->left_ms)

@@ -375,7 +375,7 @@ static void read_reported_error(struct upstream *up, json_object *body, enum pro
         profile_error_text(up->request.profile, body, text, sizeof(text));
     else
         snprintf(text, sizeof(text), "%.200s", up->stream.error_text);
-    snprintf(answer->why, sizeof(answer->why), "status %d, but it tells an error%s%.200s",
+    snprintf(answer->why, sizeof(answer->why), "status %d, but it reports an error%s%.200s",
              answer->status, text[0] ? ": " : "", text);
 }
 
@@ -445,10 +445,10 @@ static void say_why(const struct upstream *up, CURLcode code, struct upstream_an
     else if (answer->no_memory)
         text = "out of memory for the answer";
     else if (up->unreadable)
-        text = "the stream is not of the form that the profile says, or has an event of more than "
-               "64 MiB";
+        text = "the stream does not have the form that the profile names, or an event is larger "
+               "than 64 MiB";
     else if (code == CURLE_OK)
-        text = "the stream broke off: it had neither an end nor a reason for ending";
+        text = "the stream broke off: no end and no reason for ending came";
     snprintf(answer->why, sizeof(answer->why), "%s", text);
 }
 

@@ -228,11 +228,11 @@ int profile_parse_body(const char *text, size_t n, json_object **out, char *why)
         return profile_no_memory("body", why);
     const char *what = json_tokener_error_desc(parsed);
     if (parsed == json_tokener_success)
-        what = "it is another value";
+        what = "it is something else";
     else if (parsed == json_tokener_continue)
         what = "it ends too early";
     else if (parsed == json_tokener_error_depth)
-        what = "it is nested more than 1000 levels deep";
+        what = "it is nested more than 1,000 levels deep";
     snprintf(why, PROFILE_WHY_BYTES, "the body is not a JSON object: %s", what);
     return RATION_EINVALID;
 }
