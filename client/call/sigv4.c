@@ -73,7 +73,7 @@ struct parts {
     size_t host_len;
     const char *path;
     size_t path_len;
-    const char *query; /* "" where there is none */
+    const char *query; /* "" if there is none */
 };
 
 static bool split(const char *url, struct parts *out)

@@ -157,9 +157,9 @@ enum ration_unit {
  * "pool:openai/gpt-4o paused". */
 #define RATION_LIMITED_PAUSED  "paused"  /* the provider said when to come back */
 #define RATION_LIMITED_CIRCUIT "circuit" /* calls failed; retry_after_ms: until the next probe */
-#define RATION_LIMITED_CLOSED                                                                      \
-    "closed:" /* and the reason; retry_after_ms is -1 until an operator
-                                            says POOL OPEN, or the time until it opens by itself */
+/* And the reason; retry_after_ms is -1 until an operator says POOL OPEN, or the time until the pool
+ * opens by itself. */
+#define RATION_LIMITED_CLOSED "closed:"
 
 /* The state of a pool, in the reply to POOL. until_ms is how long it lasts: 0 for an open pool, -1
  * for one that is closed until an operator opens it. */
