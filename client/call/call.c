@@ -23,7 +23,7 @@
 #include "call/exchange.h"
 #include "call/retry.h"
 #include "call/settlement.h"
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 #include "settle.h"
 
 #include <assert.h>

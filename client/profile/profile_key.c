@@ -11,7 +11,7 @@
  */
 #include "profile/profile_inner.h"
 
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -16,7 +16,7 @@
  */
 #include "profile/profile_inner.h"
 
-#include "call/wait.h"
+#include "profile/wait.h"
 
 #include <stdlib.h>
 #include <string.h>

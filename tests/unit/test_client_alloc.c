@@ -21,7 +21,7 @@
 
 #include <ration/ration.h>
 
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 #include "test_client_peer.h"
 #include "test_client_replies.h"
 

@@ -14,7 +14,7 @@
 
 #include <ration/ration.h>
 
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 
 #define NOW    1748779200
 #define ID     "AKIDEXAMPLE"

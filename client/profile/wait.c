@@ -3,7 +3,7 @@
  * turn. Numbers are read as decimal digits, not by strtod(), which would depend on the locale and
  * accept "nan", "inf" and hexadecimal.
  */
-#include "call/wait.h"
+#include "profile/wait.h"
 
 #include <ctype.h>
 #include <stdio.h>

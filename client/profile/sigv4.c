@@ -9,7 +9,7 @@
  * libcrypto hashes. It fails only for want of memory, or if its own configuration leaves it without
  * SHA-256.
  */
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 
 #include <ration/ration.h>
 
