@@ -13,7 +13,6 @@
 
 #include "profile/sigv4.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
