@@ -15,7 +15,7 @@ local audit
 do
     local NUMBERS, BOOKS = 6, 6
     local EXPIRED, OUTSTANDING = 3, 6
-    local STORED = { 1, 3, 4, 5, 6, 2 } -- where each of the books stands in the store (lua/books.lua), in the order of the answer
+    local STORED = { 1, 3, 4, 5, 6, 2 } -- where each of the books stands in the store (lua/ledger.lua), in the order of the answer
 
     -- The levels end with the books (lua/bucket.lua). Seconds that have passed since they were written count as expired.
     local function read_books(levels, slots, second)

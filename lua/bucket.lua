@@ -10,7 +10,7 @@
 --
 -- What is stored is what was used, not what is left: so a changed amount keeps what was used by itself.
 --
--- Most buckets are plain ones, and have a shorter way: plain.lua.
+-- Most buckets are plain ones, and have a shorter way: plain_bucket.lua.
 
 local bucket_last, bucket_write
 

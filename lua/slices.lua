@@ -1,6 +1,6 @@
 -- Slices: the hashes that hold reservations' records. The id names its slice, and whoever makes ids fills a slice within a few
 -- seconds, so that a batch writes all of its records with one HSET and whole slices expire by themselves. What a record
--- holds is told in reservation.lua.
+-- holds is told in reservations.lua.
 
 local slice_new, slice_keep, record_begin, record_write_new, slice_write
 
@@ -9,7 +9,7 @@ local GRACE = 60000 -- a late report is still counted for as long as the reserva
 do
     local ROUND = 4096 -- slices' expiry is rounded up, so that it is not written with each batch
 
-    -- `fields` is what goes into the store as it is. Records by nonce are there when one was asked for (reservation.lua): new ones
+    -- `fields` is what goes into the store as it is. Records by nonce are there when one was asked for (reservations.lua): new ones
     -- as they were packed, which is all of `fields` up to `indexed`; unpacked ones (false: there is none), and which of those changed.
     function slice_new(key, clock)
         return {
@@ -40,7 +40,7 @@ do
             tail = cmsgpack.pack(n == 1 and 'o' or rep('o', n), deadline, class, (o.split_unknown and 1 or 0) + 2 * o.most, '',
                 deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
             if o.stated_input > 0 then
-                tail = tail .. cmsgpack.pack(-o.stated_input, 0, 0, 0, 0, 0, 0) -- reservation.lua
+                tail = tail .. cmsgpack.pack(-o.stated_input, 0, 0, 0, 0, 0, 0) -- reservations.lua
             end
             tail_cost, tail_n, tail_split = o.shape and o.most == 0 and o.stated_input == 0 and cost, n, o.split_unknown
         end

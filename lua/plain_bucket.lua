@@ -7,7 +7,7 @@
 -- it into the columns of states, and the files of the algorithms go on from there. It is then written like all others, too.
 --
 -- Fields of the array: 1-5 the head (format, limits, last, keep, expiry), then of each limit sig, extras, used, rem, top. All
--- limits' lows (lows.lua) follow each other in one string, `tail_of[b]`; extras says how many are a limit's: four for each.
+-- limits' lows (refund_history.lua) follow each other in one string, `tail_of[b]`; extras says how many are a limit's: four for each.
 
 local plain_read, plain_take, plain_open, plain_fit, plain_charge, plain_settle, plain_pack, plain_unfold
 local bucket_open -- bucket.lua
@@ -65,7 +65,7 @@ do
                 local whole = came / limit.per
                 whole = whole - whole % 1 -- floor, without calling it
                 if came >= EXACT then
-                    return false -- arith.lua can
+                    return false -- exact_math.lua can
                 elseif whole >= u then
                     u, r, kept = 0, 0, 0
                 else

@@ -14,7 +14,7 @@
 -- Packed: I1 format (1)  I1 flags (1 closed, 2 circuit open, 4 a probe is out, 8 levels are watched, 16 the closing ends with
 --         the pause)  I6 paused until
 --         I6 circuit open until  I4 its cool-down (ms)  I6 the quarter  4 x (I4 reports  I4 failures), the latest first
---         I1 length and the reason;  of a probe: I6 its deadline  I1 length and its name;  then levels_seen.lua
+--         I1 length and the reason;  of a probe: I6 its deadline  I1 length and its name;  then provider_headers.lua
 
 local CLOSED = 253 -- in the place of a limit that refuses; as PAUSED and CIRCUIT below
 

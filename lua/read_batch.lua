@@ -12,9 +12,9 @@ local batch_keys -- KEYS
 local set_of, key_of, slots_of, books_of, first_of = {}, {}, {}, {}, {} -- its states are first_of[b] + 1, + 2, ...
 local last_of, keep_of, expires_of, dirty, changed = {}, {}, {}, {}, {}
 
-local plain_of = {} -- a plain bucket's array, while it is one (plain.lua)
+local plain_of = {} -- a plain bucket's array, while it is one (plain_bucket.lua)
 
--- What is known of pools (knowledge.lua) and what was learned (learned.lua), data and functions.
+-- What is known of pools (pool_health.lua) and what was learned (learned_estimates.lua), data and functions.
 --   n               of so many buckets something may be known
 --   buckets, keys   which ones, and the keys, in one order
 --   breaker         of a bucket: when its circuit opens; false of those of which nothing is known
@@ -61,7 +61,7 @@ do
         return l, at
     end
 
-    -- What plain.lua wants to know of a set of token buckets.
+    -- What plain_bucket.lua wants to know of a set of token buckets.
     local function read_plain(set)
         local units, fresh = {}, { LEVELS_FORMAT, #set, 0, 0, 0 }
         for j = 1, #set do
@@ -112,7 +112,7 @@ do
     local function read_slots(b, key)
         local slots = slots_rows[b]
         if not slots then
-            slots = { key = key, value = false, touched = false, dead = false, fresh = false, opened = false } -- slots.lua
+            slots = { key = key, value = false, touched = false, dead = false, fresh = false, opened = false } -- time_slots.lua
             slots_rows[b] = slots
         end
         slots.key, slots.value, slots.touched, slots.dead, slots.fresh, slots.opened = key, false, false, false, false, false
@@ -150,7 +150,7 @@ do
         return key, at
     end
 
-    -- What a report says beside what was used (`news`, of knowledge.lua), and which key has the estimates (learned.lua).
+    -- What a report says beside what was used (`news`, of pool_health.lua), and which key has the estimates (learned_estimates.lua).
     local function read_more(input, at, flags)
         if floor(flags / 64) % 2 == 1 then
             local which
