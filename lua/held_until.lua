@@ -1,6 +1,6 @@
 -- What is held until a deadline: by limits that count at the end of a call, and by `concurrent`.
 
-local hold_add, hold_sub, holds_between, holds_turn
+local held_add, held_sub, held_between, held_turn
 
 do
     local HELD_AHEAD = 130
@@ -9,7 +9,7 @@ do
         return 'h' .. limit.sig .. ':' .. class .. ':' .. deadline / 2 ^ class
     end
 
-    function hold_add(s, class, deadline, amount)
+    function held_add(s, class, deadline, amount)
         local b = bucket_of[s]
         local field = held_field(limit_of[s], class, deadline)
         slot_set(b, field, slot_get(b, field) + amount)
@@ -19,7 +19,7 @@ do
         end
     end
 
-    function hold_sub(s, class, deadline, amount)
+    function held_sub(s, class, deadline, amount)
         local b = bucket_of[s]
         local field = held_field(limit_of[s], class, deadline)
         local value = slot_get(b, field)
@@ -34,7 +34,7 @@ do
     end
 
     -- The deadlines after `from` and up to `to` on which something is held, as {deadline, amount, field}, soonest first.
-    function holds_between(s, from, to)
+    function held_between(s, from, to)
         local b, limit, list, fields = bucket_of[s], limit_of[s], {}, {}
         local bits, class = classes[s], 0
         while bits > 0 do
@@ -64,8 +64,8 @@ do
     end
 
     -- Takes out of the holds those whose deadline has passed, and hands each to expire(s, deadline, amount).
-    function holds_turn(s, last, now, expire)
-        local passed = holds_between(s, last, now)
+    function held_turn(s, last, now, expire)
+        local passed = held_between(s, last, now)
         for i = 1, #passed do
             held[s] = held[s] - passed[i][2]
             slot_set(bucket_of[s], passed[i][3], 0)

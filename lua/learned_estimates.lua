@@ -20,7 +20,7 @@ do
     local books = {} -- of this batch, by key
     local FORMAT, FORMAT_NUMBER = '<' .. string.rep('I2', CLASSES), 2
 
-    function know.learned_begin()
+    function estimates.begin()
         books = next(books) and {} or books
     end
 
@@ -91,7 +91,7 @@ do
     -- What is stated becomes what was learned, and the tokens change by as much; what was stated is kept for the report. More
     -- input than was stated is charged only as far as it fits the limits: a guess never makes a call impossible that could be
     -- made as stated, and whose report alone could prove the guess wrong.
-    function know.learned_cost(cost)
+    function estimates.cost(cost)
         local book = book_of(o.estimates)
         o.stated_input = floor(o.stated / 4) % 2 == 1 and cost[INPUT] or 0
         o.most = floor(o.stated / 8) % 2 == 1 and cost[OUTPUT] or 0
@@ -124,22 +124,22 @@ do
     -- From a report of r: of each part that it states. The output may also follow from the input and the sum, but not the input
     -- from the output and the sum: who was told no input by the provider puts its own estimate into the sum. Gives which (1 the
     -- output, 2 the input, 3 both; 0: neither), and by how much more output and input was charged than used.
-    function know.learned_teach(r, use, estimate)
+    function estimates.teach(r, usage, estimate)
         local tokens, input, output = o.stated % 4 >= 2, o.stated % 8 >= 4, o.stated % 16 >= 8
         local which, over_output, over_input, book = 0, 0, 0, book_of(o.estimates)
         if r.most > 0 and (output or tokens and input) then
-            which, over_output = 1, estimate[OUTPUT] - use[OUTPUT]
-            teach(book[OUTPUT], bounds_of[OUTPUT], r.most, use[OUTPUT])
+            which, over_output = 1, estimate[OUTPUT] - usage[OUTPUT]
+            teach(book[OUTPUT], bounds_of[OUTPUT], r.most, usage[OUTPUT])
         end
         if r.stated_input > 0 and input then
-            which, over_input = which + 2, estimate[INPUT] - use[INPUT]
-            teach(book[INPUT], bounds_of[INPUT], r.stated_input, use[INPUT])
+            which, over_input = which + 2, estimate[INPUT] - usage[INPUT]
+            teach(book[INPUT], bounds_of[INPUT], r.stated_input, usage[INPUT])
         end
         book.dirty = book.dirty or which > 0
         return which, over_output, over_input
     end
 
-    function know.learned_write(now)
+    function estimates.write(now)
         for key, book in pairs(books) do
             if book.dirty then
                 local packed = string.char(FORMAT_NUMBER) .. pack_bytes(FORMAT, unpack(book[OUTPUT], 1, CLASSES))

@@ -1,4 +1,4 @@
--- The books of a pool: how much of each unit was granted, reported, expired and cancelled (all as estimated), how much
+-- The ledger of a pool: how much of each unit was granted, reported, expired and cancelled (all as estimated), how much
 -- the reports said was really used, and how much is outstanding. `ration audit` shows that they balance:
 -- granted = reported + outstanding + expired + cancelled.
 --
@@ -6,12 +6,12 @@
 -- whole, so that nothing is ever done for a single reservation. The latest second is kept with the levels and moves into the
 -- slots when a later one is opened. Each entry has six numbers: the units but `concurrent`, and reservations.
 --
--- In memory and packed, `books` is one array: [1] the latest second, [2-7] what is outstanding in it, then granted, outstanding
+-- In memory and packed, `ledger` is one array: [1] the latest second, [2-7] what is outstanding in it, then granted, outstanding
 -- (in all), reported, expired, cancelled, spent. A grant touches the first half only; the other stays packed (`cold_of`) until a
--- report or a second that has passed wants it. `owed_of` has the other seconds that a batch touches.
+-- report or a second that has passed wants it. `seconds_of` has the other seconds that a batch touches.
 
-local books_new, books_unpack, books_pack, books_owe, books_turn, books_grant, books_settle
-local owed_of = {}
+local ledger_new, ledger_unpack, ledger_pack, ledger_outstanding, ledger_turn, ledger_grant, ledger_settle
+local seconds_of = {}
 
 do
     local SECOND = 1024
@@ -22,37 +22,37 @@ do
     local COLD, COLD_FIELDS = '<i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7', 24
     local cold_of = {}
 
-    function books_new(b)
-        cold_of[b], owed_of[b] = nil, nil
-        local books = {}
+    function ledger_new(b)
+        cold_of[b], seconds_of[b] = nil, nil
+        local ledger = {}
         for i = 1, HOT_FIELDS + COLD_FIELDS do
-            books[i] = 0
+            ledger[i] = 0
         end
-        books_of[b] = books
+        ledger_of[b] = ledger
     end
 
-    function books_unpack(b, raw, at)
-        owed_of[b] = nil
-        books_of[b] = { unpack_bytes(HOT, raw, at) }
+    function ledger_unpack(b, raw, at)
+        seconds_of[b] = nil
+        ledger_of[b] = { unpack_bytes(HOT, raw, at) }
         cold_of[b] = sub(raw, at + HOT_BYTES)
     end
 
     local function warm(b)
-        local books, raw = books_of[b], cold_of[b]
+        local ledger, raw = ledger_of[b], cold_of[b]
         if raw then
             local cold = { unpack_bytes(COLD, raw) }
             for i = 1, COLD_FIELDS do
-                books[HOT_FIELDS + i] = cold[i]
+                ledger[HOT_FIELDS + i] = cold[i]
             end
             cold_of[b] = nil
         end
-        return books
+        return ledger
     end
 
-    function books_pack(b)
-        local books, cold = books_of[b], cold_of[b]
-        return pack_bytes(HOT, unpack(books, 1, HOT_FIELDS))
-            .. (cold or pack_bytes(COLD, unpack(books, HOT_FIELDS + 1, HOT_FIELDS + COLD_FIELDS)))
+    function ledger_pack(b)
+        local ledger, cold = ledger_of[b], cold_of[b]
+        return pack_bytes(HOT, unpack(ledger, 1, HOT_FIELDS))
+            .. (cold or pack_bytes(COLD, unpack(ledger, HOT_FIELDS + 1, HOT_FIELDS + COLD_FIELDS)))
     end
 
     local function add(sum, offset, amounts, sign)
@@ -66,36 +66,36 @@ do
 
     -- Where the outstanding estimates of second n stand: an array and an offset into it.
     local function second_of(b, n)
-        local books = books_of[b]
-        if n == books[LATEST] then
-            return books, LATEST
+        local ledger = ledger_of[b]
+        if n == ledger[LATEST] then
+            return ledger, LATEST
         end
-        if n > books[LATEST] then
-            if books[LATEST + 6] > 0 then
-                owed_of[b] = owed_of[b] or {}
-                owed_of[b][books[LATEST]] = { books[2], books[3], books[4], books[5], books[6], books[7] }
+        if n > ledger[LATEST] then
+            if ledger[LATEST + 6] > 0 then
+                seconds_of[b] = seconds_of[b] or {}
+                seconds_of[b][ledger[LATEST]] = { ledger[2], ledger[3], ledger[4], ledger[5], ledger[6], ledger[7] }
             end
-            books[1], books[2], books[3], books[4], books[5], books[6], books[7] = n, 0, 0, 0, 0, 0, 0
-            return books, LATEST
+            ledger[1], ledger[2], ledger[3], ledger[4], ledger[5], ledger[6], ledger[7] = n, 0, 0, 0, 0, 0, 0
+            return ledger, LATEST
         end
-        local seconds = owed_of[b] or {}
-        local owed = seconds[n]
-        if not owed then
+        local seconds = seconds_of[b] or {}
+        local outstanding = seconds[n]
+        if not outstanding then
             local raw = not slots_of[b].fresh and redis_call('HGET', slots_of[b].key, 'o:' .. n)
-            owed = raw and { cmsgpack.unpack(raw) } or { 0, 0, 0, 0, 0, 0 }
-            seconds[n], owed_of[b] = owed, seconds
+            outstanding = raw and { cmsgpack.unpack(raw) } or { 0, 0, 0, 0, 0, 0 }
+            seconds[n], seconds_of[b] = outstanding, seconds
         end
-        return owed, 0
+        return outstanding, 0
     end
 
-    function books_owe(b, deadline, amounts, sign)
-        local owed, offset = second_of(b, floor(deadline / SECOND))
-        add(owed, offset, amounts, sign)
-        add(books_of[b], OUTSTANDING_AT, amounts, sign)
+    function ledger_outstanding(b, deadline, amounts, sign)
+        local outstanding, offset = second_of(b, floor(deadline / SECOND))
+        add(outstanding, offset, amounts, sign)
+        add(ledger_of[b], OUTSTANDING_AT, amounts, sign)
     end
 
     local function turn_slots(b, first, gone)
-        local slots, books = slots_of[b], books_of[b]
+        local slots, ledger = slots_of[b], ledger_of[b]
         for from = first, gone, 500 do
             local fields = {}
             for n = from, min(from + 499, gone) do
@@ -105,9 +105,9 @@ do
             for i = 1, #fields do
                 if values[i] then
                     warm(b)
-                    local owed = { cmsgpack.unpack(values[i]) }
-                    add(books, OUTSTANDING_AT, owed, -1)
-                    add(books, EXPIRED_AT, owed, 1)
+                    local outstanding = { cmsgpack.unpack(values[i]) }
+                    add(ledger, OUTSTANDING_AT, outstanding, -1)
+                    add(ledger, EXPIRED_AT, outstanding, 1)
                     slots.dead = slots.dead or {}
                     slots.dead[#slots.dead + 1] = fields[i]
                 end
@@ -115,59 +115,59 @@ do
         end
     end
 
-    function books_turn(b, last, now)
-        local books = books_of[b]
-        if books[OUTSTANDING_AT + 6] == 0 then
+    function ledger_turn(b, last, now)
+        local ledger = ledger_of[b]
+        if ledger[OUTSTANDING_AT + 6] == 0 then
             return
         end
         local first, current = floor(last / SECOND), floor(now / SECOND)
-        local gone = min(current, books[LATEST]) - 1
+        local gone = min(current, ledger[LATEST]) - 1
         turn_slots(b, max(first, gone - LONGEST_SECONDS), gone)
-        if books[LATEST] <= current then
+        if ledger[LATEST] <= current then
             -- Whatever was in the slots has passed, even where they were forgotten meanwhile.
-            local latest_passed = books[LATEST] < current
+            local latest_passed = ledger[LATEST] < current
             warm(b)
             for i = 1, 6 do
-                local left = latest_passed and 0 or books[LATEST + i]
-                books[EXPIRED_AT + i] = books[EXPIRED_AT + i] + books[OUTSTANDING_AT + i] - left
-                books[OUTSTANDING_AT + i], books[LATEST + i] = left, left
+                local left = latest_passed and 0 or ledger[LATEST + i]
+                ledger[EXPIRED_AT + i] = ledger[EXPIRED_AT + i] + ledger[OUTSTANDING_AT + i] - left
+                ledger[OUTSTANDING_AT + i], ledger[LATEST + i] = left, left
             end
         end
     end
 
     -- n equal costs were granted; `reservations` of them are new.
-    function books_grant(b, deadline, cost, n, reservations)
-        local books = books_of[b]
-        local owed, offset = second_of(b, floor(deadline / SECOND))
+    function ledger_grant(b, deadline, cost, n, reservations)
+        local ledger = ledger_of[b]
+        local outstanding, offset = second_of(b, floor(deadline / SECOND))
         for i = 1, 6 do
-            local amount = i <= BOOKED and cost[i] * n or reservations
+            local amount = i <= LEDGER_UNITS and cost[i] * n or reservations
             if amount > 0 then
-                owed[offset + i] = owed[offset + i] + amount
-                books[GRANTED_AT + i] = books[GRANTED_AT + i] + amount
-                books[OUTSTANDING_AT + i] = books[OUTSTANDING_AT + i] + amount
+                outstanding[offset + i] = outstanding[offset + i] + amount
+                ledger[GRANTED_AT + i] = ledger[GRANTED_AT + i] + amount
+                ledger[OUTSTANDING_AT + i] = ledger[OUTSTANDING_AT + i] + amount
             end
         end
     end
 
     -- A report or a cancel of one reservation. When the deadline's second has passed, the estimate stands under expired already.
-    function books_settle(b, deadline, estimate, spent, cancelled, now)
-        local books, second = warm(b), floor(deadline / SECOND)
-        local from, from_at, outstanding = books, EXPIRED_AT, 0
+    function ledger_settle(b, deadline, estimate, spent, cancelled, now)
+        local ledger, second = warm(b), floor(deadline / SECOND)
+        local from, from_at, outstanding = ledger, EXPIRED_AT, 0
         if second >= floor(now / SECOND) then
             from, from_at = second_of(b, second)
             outstanding = 1
         end
         local to_at = cancelled and CANCELLED_AT or REPORTED_AT
         for i = 1, 6 do
-            local amount = i <= BOOKED and estimate[i] or 1
+            local amount = i <= LEDGER_UNITS and estimate[i] or 1
             if amount > 0 then
                 from[from_at + i] = from[from_at + i] - amount
-                books[to_at + i] = books[to_at + i] + amount
-                books[OUTSTANDING_AT + i] = books[OUTSTANDING_AT + i] - outstanding * amount
+                ledger[to_at + i] = ledger[to_at + i] + amount
+                ledger[OUTSTANDING_AT + i] = ledger[OUTSTANDING_AT + i] - outstanding * amount
             end
             local used_up = spent[i]
             if used_up > 0 then
-                books[SPENT_AT + i] = books[SPENT_AT + i] + used_up
+                ledger[SPENT_AT + i] = ledger[SPENT_AT + i] + used_up
             end
         end
     end

@@ -7,7 +7,7 @@
 -- it into the columns of states, and the files of the algorithms go on from there. It is then written like all others, too.
 --
 -- Fields of the array: 1-5 the head (format, limits, last, keep, expiry), then of each limit sig, extras, used, rem, top. All
--- limits' lows (refund_history.lua) follow each other in one string, `tail_of[b]`; extras says how many are a limit's: four for each.
+-- limits' refund histories follow each other in one string, `tail_of[b]`; extras says how many are a limit's: four for each.
 
 local plain_read, plain_take, plain_open, plain_fit, plain_charge, plain_settle, plain_pack, plain_unfold
 local bucket_open -- bucket.lua
@@ -16,7 +16,7 @@ local raws -- of the batch's buckets: what is stored, as it was read
 do
     local HEAD_BYTES, LIMIT_BYTES = 16, 21
     local NO_COST = { 0, 0, 0, 0, 0, 0 }
-    local LOW = '<I6I7I5'
+    local ENTRY = '<I6I7I5'
     local opened = {} -- is it up to date?
     local tail_of = {}
     local longest = {} -- how long until the fullest of its limits is empty (ms), where that is known; else nil
@@ -35,9 +35,9 @@ do
         return false
     end
 
-    -- The last of n lows whose bytes begin at `first`.
-    local function last_low(raw, first, n)
-        return unpack_bytes(LOW, raw, first + (n - 1) * LOW_BYTES)
+    -- The last of n entries whose bytes begin at `first`.
+    local function last_entry(raw, first, n)
+        return unpack_bytes(ENTRY, raw, first + (n - 1) * ENTRY_BYTES)
     end
 
     -- Brings the bucket up to `now` and charges it n times the cost, which fits, in one pass. Returns false where the bucket is
@@ -57,8 +57,8 @@ do
                 return false
             end
             if kept > 0 then
-                behind = first + kept * LOW_BYTES
-                since, low, low_rem = last_low(raw, first, kept)
+                behind = first + kept * ENTRY_BYTES
+                since, low, low_rem = last_entry(raw, first, kept)
             end
             if u > 0 and ms > 0 then
                 local came = ms * limit.amount + r
@@ -73,7 +73,7 @@ do
                     while kept > 0 and (low > u or low == u and low_rem <= r) do
                         top, kept = since, kept - 1
                         if kept > 0 then
-                            since, low, low_rem = last_low(raw, first, kept)
+                            since, low, low_rem = last_entry(raw, first, kept)
                         end
                     end
                 end
@@ -83,7 +83,7 @@ do
                     kept, top = 0, now
                 elseif top < now then
                     if kept == 0 or u >= low * 2 then
-                        list = lows_add(sub(raw or '', first, first + kept * LOW_BYTES - 1), top, u, r)
+                        list = history_add(sub(raw or '', first, first + kept * ENTRY_BYTES - 1), top, u, r)
                     end
                     top = now
                 end
@@ -91,8 +91,8 @@ do
             end
             t[place + 3], t[place + 4], t[place + 5] = u, r, top
             if list or kept * 4 ~= extras then
-                list = list or sub(raw, first, first + kept * LOW_BYTES - 1)
-                tail, from, t[place + 2] = (tail or '') .. sub(raw or '', from, first - 1) .. list, behind, #list / LOW_BYTES * 4
+                list = list or sub(raw, first, first + kept * ENTRY_BYTES - 1)
+                tail, from, t[place + 2] = (tail or '') .. sub(raw or '', from, first - 1) .. list, behind, #list / ENTRY_BYTES * 4
             end
             local left = u * limit.ms_each
             slowest = left > slowest and left or slowest
@@ -157,20 +157,20 @@ do
         return n
     end
 
-    -- The lows of the limit at `place`, which are `size` bytes of the tail from `first` on, become `list`. Returns their size.
-    local function put_lows(b, t, place, first, size, list)
+    -- The history of the limit at `place`, which are `size` bytes of the tail from `first` on, become `list`. Returns their size.
+    local function put_history(b, t, place, first, size, list)
         local tail = tail_of[b]
         tail_of[b] = sub(tail, 1, first - 1) .. list .. sub(tail, first + size)
-        t[place + 2] = #list / LOW_BYTES * 4
+        t[place + 2] = #list / ENTRY_BYTES * 4
         return #list
     end
 
-    -- Returns the size of the limit's lows.
+    -- Returns the size of the limit's history.
     local function charge_one(b, t, place, first, size, amount, now)
         local u, since_top = t[place + 3], t[place + 5]
         if u == 0 or since_top < now then
-            local list = u > 0 and lows_add(sub(tail_of[b], first, first + size - 1), since_top, u, t[place + 4]) or ''
-            size = put_lows(b, t, place, first, size, list)
+            local list = u > 0 and history_add(sub(tail_of[b], first, first + size - 1), since_top, u, t[place + 4]) or ''
+            size = put_history(b, t, place, first, size, list)
             t[place + 5] = now
         end
         t[place + 3] = u + amount
@@ -180,7 +180,7 @@ do
     function plain_charge(b, cost, n, now)
         local t, units, place, first = plain_of[b], set_of[b].units, 5, 1
         for j = 1, #units do
-            local c, size = cost[units[j]], t[place + 2] / 4 * LOW_BYTES
+            local c, size = cost[units[j]], t[place + 2] / 4 * ENTRY_BYTES
             if c > 0 then
                 size = charge_one(b, t, place, first, size, c * n, now)
             end
@@ -189,7 +189,7 @@ do
         longest[b] = nil
     end
 
-    -- Gives back `amount` of what the parts charged, the newest first. Returns the size of the limit's lows.
+    -- Gives back `amount` of what the parts charged, the newest first. Returns the size of the limit's history.
     local function refund(b, t, place, first, size, limit, parts, amount)
         local list, u = sub(tail_of[b], first, first + size - 1), t[place + 3]
         for i = #parts, 1, -1 do
@@ -201,15 +201,15 @@ do
             amount = amount - share
         end
         t[place + 3] = u
-        return put_lows(b, t, place, first, size, list)
+        return put_history(b, t, place, first, size, list)
     end
 
-    -- A report or a cancel: `use` instead of the estimate that the parts charged. What settle_limit (settle.lua) does.
-    function plain_settle(b, parts, use, estimate, cancelled, now)
+    -- A report or a cancel: `usage` instead of the estimate that the parts charged. What settle_limit (settle.lua) does.
+    function plain_settle(b, parts, usage, estimate, cancelled, now)
         local t, set, place, first = plain_of[b], set_of[b], 5, 1
         for j = 1, #set do
-            local limit, size = set[j], t[place + 2] / 4 * LOW_BYTES
-            local more = use[limit.unit] - estimate[limit.unit]
+            local limit, size = set[j], t[place + 2] / 4 * ENTRY_BYTES
+            local more = usage[limit.unit] - estimate[limit.unit]
             if more > 0 then
                 size = charge_one(b, t, place, first, size, more, now)
             elseif more < 0 and t[place + 3] > 0 and (limit.settle or cancelled) then
@@ -249,9 +249,9 @@ do
         local set, base, t, place, first = set_of[b], first_of[b], plain_of[b], 5, 1
         last_of[b], keep_of[b], expires_of[b] = t[3], t[3] + t[4], t[3] + t[5]
         for j = 1, #set do
-            local s, size = base + j, t[place + 2] / 4 * LOW_BYTES
+            local s, size = base + j, t[place + 2] / 4 * ENTRY_BYTES
             limit_of[s], bucket_of[s], held[s], classes[s], since[s] = set[j], b, 0, 0, 0
-            used[s], rem[s], top[s], lows[s] = t[place + 3], t[place + 4], t[place + 5], sub(tail_of[b], first, first + size - 1)
+            used[s], rem[s], top[s], history[s] = t[place + 3], t[place + 4], t[place + 5], sub(tail_of[b], first, first + size - 1)
             place, first = place + 5, first + size
         end
         plain_of[b] = false

@@ -25,20 +25,20 @@ do
     local LONGEST_PAUSE, LONGEST_CLOSING = 86400000, 32 * 86400000
     local CLOSED_FOR = 2 ^ 38 -- every key has an expiry: nearly nine years
 
-    local function knowledge_of(b)
-        local k = know.of[b]
+    local function health_of(b)
+        local k = health.of[b]
         if not k then
             k = {
                 b = b, paused = 0, circuit = false, next = 0, cool = 0, quarter = 0, reason = false, ends = false,
                 probe = false, probe_until = 0, all = { 0, 0, 0, 0 }, failed = { 0, 0, 0, 0 }, dirty = false,
             }
-            know.of[b] = k
+            health.of[b] = k
         end
         return k
     end
 
     local function quarter_width(b)
-        return ceil(know.breaker[b].window / QUARTERS)
+        return ceil(health.breaker[b].window / QUARTERS)
     end
 
     -- Forgets the quarters that have passed; all of them when the window was configured anew.
@@ -59,7 +59,7 @@ do
     end
 
     local function slower(k)
-        local cool = know.breaker[k.b].cool
+        local cool = health.breaker[k.b].cool
         return min(max(k.cool, cool) * 2, SLOWEST * cool)
     end
 
@@ -67,8 +67,8 @@ do
         k.circuit, k.next, k.cool, k.probe = true, from + cool, cool, false
     end
 
-    function know.read(b, raw, now)
-        local k, flags, at = knowledge_of(b), nil, nil
+    function health.read(b, raw, now)
+        local k, flags, at = health_of(b), nil, nil
         local all, failed = k.all, k.failed
         flags, k.paused, k.next, k.cool, k.quarter, all[1], failed[1], all[2], failed[2], all[3], failed[3], all[4],
             failed[4], k.reason, at = unpack_bytes('<I1I6I6I4I6I4I4I4I4I4I4I4I4I1c0', raw, 2)
@@ -76,7 +76,7 @@ do
         if flags % 2 == 0 or k.ends and k.paused <= now then
             k.reason, k.ends = false, false
         end
-        k.circuit = floor(flags / 2) % 2 == 1 and know.breaker[b].share > 0
+        k.circuit = floor(flags / 2) % 2 == 1 and health.breaker[b].share > 0
         if floor(flags / 4) % 2 == 1 then
             k.probe_until, k.probe, at = unpack_bytes('<I6I1c0', raw, at)
             if k.probe_until <= now then
@@ -84,19 +84,19 @@ do
             end
         end
         if floor(flags / 8) % 2 == 1 then
-            know.seen_read(k, raw, at, now)
+            headers.read(k, raw, at, now)
         end
         turn_quarters(k, now)
     end
 
-    local function known_until(k, now)
+    local function matters_until(k, now)
         local expiry = k.paused
         if k.reason and not k.ends then
             expiry = now + CLOSED_FOR
         end
         if k.circuit then
             -- Whoever comes later finds a circuit that is closed, instead of being the probe.
-            local cool = SLOWEST * know.breaker[k.b].cool
+            local cool = SLOWEST * health.breaker[k.b].cool
             expiry = max(expiry, (k.probe and k.probe_until + slower(k) or k.next) + cool)
         end
         for i = 1, QUARTERS do
@@ -104,17 +104,17 @@ do
                 expiry = max(expiry, (k.quarter - i + 1 + QUARTERS) * quarter_width(k.b))
             end
         end
-        return max(expiry, k.seen and k.seen.until_ms or 0)
+        return max(expiry, k.headers and k.headers.until_ms or 0)
     end
 
     local function write_one(k, now)
         local key = k.key
-        local expiry = known_until(k, now)
+        local expiry = matters_until(k, now)
         if expiry <= now then
             redis_call('DEL', key)
             return
         end
-        local flags = (k.reason and 1 or 0) + (k.circuit and 2 or 0) + (k.probe and 4 or 0) + (k.seen and 8 or 0)
+        local flags = (k.reason and 1 or 0) + (k.circuit and 2 or 0) + (k.probe and 4 or 0) + (k.headers and 8 or 0)
             + (k.ends and 16 or 0)
         local reason, all, failed = k.reason or '', k.all, k.failed
         local packed = pack_bytes('<I1I1I6I6I4I6I4I4I4I4I4I4I4I4I1c0', 1, flags, k.paused, k.next, k.cool, k.quarter, all[1],
@@ -122,27 +122,27 @@ do
         if k.probe then
             packed = packed .. pack_bytes('<I6I1c0', k.probe_until, #k.probe, k.probe)
         end
-        if k.seen then
-            packed = packed .. know.seen_pack(k.seen)
+        if k.headers then
+            packed = packed .. headers.pack(k.headers)
         end
         redis_call('SET', key, packed, 'PXAT', format('%d', expiry))
     end
 
-    function know.write(now)
-        for i = 1, know.n do
-            local k = know.of[know.buckets[i]]
-            if k and k.seen and dirty[k.b] then
-                know.seen_observe(k, now)
+    function health.write(now)
+        for i = 1, health.n do
+            local k = health.of[health.buckets[i]]
+            if k and k.headers and dirty[k.b] then
+                headers.observe(k, now)
             end
             if k and k.dirty then
-                k.key = know.keys[i]
+                k.key = health.keys[i]
                 write_one(k, now)
             end
         end
     end
 
     -- Asking. How many of those that fit may have it; those who are again in a group that was granted in part are not probes.
-    function know.room(k, fit, again, now)
+    function health.room(k, fit, again, now)
         if k.reason or k.paused > now then
             return 0
         elseif not k.circuit then
@@ -152,18 +152,18 @@ do
     end
 
     -- Is there anything that could refuse an acquire, or make it a probe?
-    function know.doubts(k, now)
+    function health.doubts(k, now)
         return k.reason or k.paused > now or k.circuit
     end
 
-    function know.granted(k, deadline)
+    function health.granted(k, deadline)
         if k.circuit then
             k.probe, k.probe_until, k.dirty = o.slice.key .. o.nonce, deadline, true
         end
     end
 
     -- The limits' answer, or the pool's own where it refuses: with the longer of the two waits.
-    function know.refusal(k, at_bucket, at_limit, wait, now)
+    function health.refusal(k, at_bucket, at_limit, wait, now)
         if k.reason and not k.ends then
             return 0, CLOSED, -1
         elseif wait < 0 then
@@ -187,7 +187,7 @@ do
         return k.probe and o.member == 0 and k.probe == o.slice.key .. o.nonce
     end
 
-    function know.renewed(k, deadline)
+    function health.renewed(k, deadline)
         if is_probe(k) then
             k.probe_until, k.dirty = deadline, true
         end
@@ -207,7 +207,7 @@ do
     end
 
     local function count(k, failed, now)
-        local breaker = know.breaker[k.b]
+        local breaker = health.breaker[k.b]
         if breaker.share == 0 then
             return
         elseif k.circuit then
@@ -228,28 +228,28 @@ do
         end
     end
 
-    -- Called once a reservation, when it is settled, before its estimate is corrected. `use` is what was really used.
-    function know.report(r, use, now)
-        local news = o.news
-        if not know.breaker[o[1]] then
+    -- Called once a reservation, when it is settled, before its estimate is corrected. `usage` is what was really used.
+    function health.report(r, usage, now)
+        local feedback = o.feedback
+        if not health.breaker[o[1]] then
             return -- a bucket that knows nothing
         end
-        local failed = news ~= nil and news.failed == 1
-        local k = knowledge_of(o[1])
+        local failed = feedback ~= nil and feedback.failed == 1
+        local k = health_of(o[1])
         count(k, failed, now)
-        if not news then
+        if not feedback then
             return
         end
-        local closes = news.reason ~= ''
-        local pause = min(news.pause, closes and LONGEST_CLOSING or LONGEST_PAUSE)
+        local closes = feedback.reason ~= ''
+        local pause = min(feedback.pause, closes and LONGEST_CLOSING or LONGEST_PAUSE)
         if pause > 0 and now + pause > k.paused then
             k.paused, k.dirty = now + pause, true
         end
         if closes and (not k.reason or k.ends and pause == 0) then -- what names no date outlasts what names one
-            k.reason, k.ends, k.dirty = news.reason, pause > 0, true
+            k.reason, k.ends, k.dirty = feedback.reason, pause > 0, true
         end
-        for i = 1, #news do
-            know.seen_report(k, news[i], r, use, now)
+        for i = 1, #feedback do
+            headers.report(k, feedback[i], r, usage, now)
         end
     end
 
@@ -260,12 +260,12 @@ do
             k.reason, k.ends, k.paused, k.circuit, k.probe, k.next, k.cool = false, false, 0, false, false, 0, 0
             k.all, k.failed = { 0, 0, 0, 0 }, { 0, 0, 0, 0 }
         elseif o.kind == CLOSE_POOL then
-            k.reason, k.ends, k.dirty = o.news.reason, false, true
+            k.reason, k.ends, k.dirty = o.feedback.reason, false, true
         end
     end
 
-    function know.operate(now)
-        local k = knowledge_of(o[1])
+    function health.operate(now)
+        local k = health_of(o[1])
         operate(k, now)
         local state, ends, reason = 0, 0, k.reason or ''
         if k.reason then

@@ -9,7 +9,7 @@
 --
 -- Our levels of the last minute are kept as the highest of each tick (500 ms), so that calls which overtake each other on
 -- their way do not look like somebody else's. A tick's level is kept less what had been charged here until then (`charged`):
--- what one header has told is no news in the next. Watching begins with the first header and ends ten minutes after the last
+-- what one header has told is no feedback in the next. Watching begins with the first header and ends ten minutes after the last
 -- one. A call that was granted before it began is held against the highest level since, and what has come back meanwhile.
 --
 -- Packed, at the end of a pool's knowledge: I1 limits  I6 watched until  I6 first tick  of each limit: I3 sig  I6 charged,
@@ -26,70 +26,70 @@ do
         return 6 + 6 * n
     end
 
-    local function same_limits(seen, set)
+    local function same_limits(watch, set)
         for j = 1, #set do
-            if seen.sigs[j] ~= set[j].sig then
+            if watch.sigs[j] ~= set[j].sig then
                 return false
             end
         end
-        return #seen.sigs == #set
+        return #watch.sigs == #set
     end
 
-    function know.seen_read(k, raw, at, now)
-        local n, seen = nil, { sigs = {}, charged = {} }
-        n, seen.until_ms, seen.first, at = unpack_bytes('<I1I6I6', raw, at)
+    function headers.read(k, raw, at, now)
+        local n, watch = nil, { sigs = {}, charged = {} }
+        n, watch.until_ms, watch.first, at = unpack_bytes('<I1I6I6', raw, at)
         for j = 1, n do
-            seen.sigs[j], seen.charged[j], at = unpack_bytes('<I3I6', raw, at)
+            watch.sigs[j], watch.charged[j], at = unpack_bytes('<I3I6', raw, at)
         end
-        seen.ticks = sub(raw, at)
-        if seen.until_ms > now and same_limits(seen, set_of[k.b]) then
-            k.seen = seen
+        watch.ticks = sub(raw, at)
+        if watch.until_ms > now and same_limits(watch, set_of[k.b]) then
+            k.headers = watch
         end
     end
 
-    function know.seen_pack(seen)
-        local packed = pack_bytes('<I1I6I6', #seen.sigs, seen.until_ms, seen.first)
-        for j = 1, #seen.sigs do
-            packed = packed .. pack_bytes('<I3I6', seen.sigs[j], seen.charged[j])
+    function headers.pack(watch)
+        local packed = pack_bytes('<I1I6I6', #watch.sigs, watch.until_ms, watch.first)
+        for j = 1, #watch.sigs do
+            packed = packed .. pack_bytes('<I3I6', watch.sigs[j], watch.charged[j])
         end
-        return packed .. seen.ticks
+        return packed .. watch.ticks
     end
 
     -- Our levels as of now become those of the current tick, where they are higher.
-    function know.seen_observe(k, now)
-        local seen, base, n = k.seen, first_of[k.b], #k.seen.sigs
+    function headers.observe(k, now)
+        local watch, base, n = k.headers, first_of[k.b], #k.headers.sigs
         local tick, size = floor(now / TICK), entry_bytes(n)
-        local last = #seen.ticks - size + 1
-        local same = last > 0 and unpack_bytes('<I6', seen.ticks, last) == tick
+        local last = #watch.ticks - size + 1
+        local same = last > 0 and unpack_bytes('<I6', watch.ticks, last) == tick
         local entry = pack_bytes('<I6', tick)
         for j = 1, n do
-            local level = used[base + j] - seen.charged[j]
+            local level = used[base + j] - watch.charged[j]
             if same then
-                level = max(level, (unpack_bytes('<i6', seen.ticks, last + 6 * j)))
+                level = max(level, (unpack_bytes('<i6', watch.ticks, last + 6 * j)))
             end
             entry = entry .. pack_bytes('<i6', level)
         end
-        local kept = same and sub(seen.ticks, 1, last - 1) or seen.ticks
+        local kept = same and sub(watch.ticks, 1, last - 1) or watch.ticks
         if #kept >= TICKS * size then
             kept = sub(kept, size + 1)
-            seen.first = max(seen.first, (unpack_bytes('<I6', kept)))
+            watch.first = max(watch.first, (unpack_bytes('<I6', kept)))
         end
-        seen.ticks, k.dirty = kept .. entry, true
+        watch.ticks, k.dirty = kept .. entry, true
     end
 
     local function watch(k, now)
-        local seen, set = k.seen, set_of[k.b]
-        if not seen then
-            seen = { sigs = {}, charged = {}, ticks = '', until_ms = 0, first = floor(now / TICK) + 1 }
+        local watch, set = k.headers, set_of[k.b]
+        if not watch then
+            watch = { sigs = {}, charged = {}, ticks = '', until_ms = 0, first = floor(now / TICK) + 1 }
             for j = 1, #set do
-                seen.sigs[j], seen.charged[j] = set[j].sig, 0
+                watch.sigs[j], watch.charged[j] = set[j].sig, 0
             end
-            k.seen = seen
+            k.headers = watch
         end
-        if seen.until_ms < now + WATCH / 2 then
-            seen.until_ms = now + WATCH
+        if watch.until_ms < now + WATCH / 2 then
+            watch.until_ms = now + WATCH
         end
-        know.seen_observe(k, now)
+        headers.observe(k, now)
     end
 
     -- The limit that the header speaks of: of its unit and period; where no period is said, the only one of its amount; where
@@ -115,18 +115,18 @@ do
     end
 
     -- Our own level when the provider looked; of two that are possible the higher.
-    local function own_level(k, j, counted, r, use, now)
-        local seen, s, limit = k.seen, first_of[k.b] + j, set_of[k.b][j]
+    local function own_level(k, j, counted, r, usage, now)
+        local watch, s, limit = k.headers, first_of[k.b] + j, set_of[k.b][j]
         local granted = r.parts[1][1]
         local from, to = floor(granted / TICK), floor((granted + TRAVEL) / TICK)
-        local watched, size = from >= seen.first, entry_bytes(#seen.sigs)
+        local watched, size = from >= watch.first, entry_bytes(#watch.sigs)
         local highest, at_grant, lately = used[s], r.parts[1][limit.unit + 1], 0
-        for at = #seen.ticks - size + 1, 1, -size do
-            local tick = unpack_bytes('<I6', seen.ticks, at)
+        for at = #watch.ticks - size + 1, 1, -size do
+            local tick = unpack_bytes('<I6', watch.ticks, at)
             if watched and tick < from then
                 break
             end
-            local level = unpack_bytes('<i6', seen.ticks, at + 6 * j) + seen.charged[j]
+            local level = unpack_bytes('<i6', watch.ticks, at + 6 * j) + watch.charged[j]
             highest = max(highest, level)
             if tick <= to then
                 at_grant = max(at_grant, level)
@@ -136,7 +136,7 @@ do
             end
         end
         if limit.at_end then
-            return highest + use[limit.unit] -- whether the header knew this call's answer is not known
+            return highest + usage[limit.unit] -- whether the header knew this call's answer is not known
         elseif not watched then
             if now - granted > TICK and limit.algorithm ~= CALENDAR then
                 highest = highest + ceil((now - granted) / limit.per * limit.amount)
@@ -148,7 +148,7 @@ do
         return highest
     end
 
-    function know.seen_report(k, what, r, use, now)
+    function headers.report(k, what, r, usage, now)
         local set = set_of[k.b]
         local j = find_limit(set, what)
         watch(k, now)
@@ -160,13 +160,13 @@ do
             return -- it speaks of yesterday
         end
         local counted = limit.capacity - what.remaining
-        local others = counted - own_level(k, j, counted, r, use, now)
+        local others = counted - own_level(k, j, counted, r, usage, now)
         -- Some round what is left to a thousand.
         local rounded = limit.unit >= 2 and limit.unit <= 4 and limit.capacity >= ROUNDED_FROM and what.remaining > 0
             and what.remaining % ROUNDED == 0
         if others > (rounded and ROUNDED or 0) then
             limit_charge(s, others, now)
-            k.seen.charged[j] = k.seen.charged[j] + others
+            k.headers.charged[j] = k.headers.charged[j] + others
             dirty[k.b], k.dirty = true, true
         end
     end

@@ -9,22 +9,22 @@
 local batch_keys -- KEYS
 
 -- Columns of a bucket.
-local set_of, key_of, slots_of, books_of, first_of = {}, {}, {}, {}, {} -- its states are first_of[b] + 1, + 2, ...
+local set_of, key_of, slots_of, ledger_of, first_of = {}, {}, {}, {}, {} -- its states are first_of[b] + 1, + 2, ...
 local last_of, keep_of, expires_of, dirty, changed = {}, {}, {}, {}, {}
 
 local plain_of = {} -- a plain bucket's array, while it is one (plain_bucket.lua)
 
--- What is known of pools (pool_health.lua) and what was learned (learned_estimates.lua), data and functions.
---   n               of so many buckets something may be known
+-- The health of pools (pool_health.lua), data and functions.
+--   n               how many buckets have a health
 --   buckets, keys   which ones, and the keys, in one order
---   breaker         of a bucket: when its circuit opens; false of those of which nothing is known
---   of              of a bucket: what is known, where anything is
---   estimates_from  the first of the estimates' keys is KEYS[estimates_from]
-local know = { n = 0, buckets = {}, keys = {}, breaker = {}, of = {} }
+--   breaker         of a bucket: when its circuit opens; false for buckets without a health
+--   of              of a bucket: what is known, if anything is
+local health = { n = 0, buckets = {}, keys = {}, breaker = {}, of = {} }
+local headers, estimates = {}, { keys_from = 0 } -- functions of provider_headers.lua and learned_estimates.lua
 
 -- Columns of a state: one limit of one bucket.
 local states = 0
-local limit_of, bucket_of, used, held, classes, since, rem, top, lows = {}, {}, {}, {}, {}, {}, {}, {}, {}
+local limit_of, bucket_of, used, held, classes, since, rem, top, history = {}, {}, {}, {}, {}, {}, {}, {}, {}
 local open_slot, in_slot = {}, {}
 
 local read_set, read_buckets, read_op
@@ -45,12 +45,12 @@ do
     end
 
     local function read_limit(input, at)
-        local unit, algorithm, flags, amount, capacity, floor0, floor1, floor2, per, slack, sig
-        unit, algorithm, flags, amount, capacity, floor0, floor1, floor2, per, slack, sig, at =
+        local unit, algorithm, flags, amount, capacity, held_back0, held_back1, held_back2, per, slack, sig
+        unit, algorithm, flags, amount, capacity, held_back0, held_back1, held_back2, per, slack, sig, at =
             unpack_bytes('<I1I1I1i8i8i8i8i8I6I4I3', input, at)
         local at_end = flags % 2 == 1
         local l = {
-            floor0, floor1, floor2, unit = unit + 1, -- Lua's arrays begin with 1
+            held_back0, held_back1, held_back2, unit = unit + 1, -- Lua's arrays begin with 1
             algorithm = algorithm, amount = amount, capacity = capacity, per = per, sig = sig, at_end = at_end,
             settle = flags >= 2, holds = at_end or algorithm == CONCURRENT,
             width = algorithm == ROLLING and ceil(per / SLOTS), stay = per + slack, named = false, name = false, -- rolling.lua
@@ -61,7 +61,7 @@ do
         return l, at
     end
 
-    -- What plain_bucket.lua wants to know of a set of token buckets.
+    -- What plain_bucket.lua needs to know of a set of token buckets.
     local function read_plain(set)
         local units, fresh = {}, { LEVELS_FORMAT, #set, 0, 0, 0 }
         for j = 1, #set do
@@ -123,7 +123,7 @@ do
     -- KEYS, in the buckets' order. Returns the key that follows, and where the argument goes on.
     function read_buckets(input, at, n, sets)
         local key = 1
-        states, know.n, know.of = 0, 0, next(know.of) and {} or know.of
+        states, health.n, health.of = 0, 0, next(health.of) and {} or health.of
         for b = 1, n do
             local low, high, flags = byte(input, at, at + 2)
             local set = sets[low + 256 * high + 1]
@@ -137,42 +137,42 @@ do
             else
                 slots_of[b] = false
             end
-            books_of[b] = floor(flags / 2) % 2 == 1
+            ledger_of[b] = floor(flags / 2) % 2 == 1
             if flags >= 4 then
-                local which = know.n + 1
-                know.n, know.buckets[which], know.keys[which] = which, b, batch_keys[key]
-                know.breaker[b], at = read_breaker(input, at)
+                local which = health.n + 1
+                health.n, health.buckets[which], health.keys[which] = which, b, batch_keys[key]
+                health.breaker[b], at = read_breaker(input, at)
                 key = key + 1
             else
-                know.breaker[b] = false
+                health.breaker[b] = false
             end
         end
         return key, at
     end
 
-    -- What a report says beside what was used (`news`, of pool_health.lua), and which key has the estimates (learned_estimates.lua).
+    -- What a report says beside what was used (`feedback`, of pool_health.lua), and which key has the estimates (learned_estimates.lua).
     local function read_more(input, at, flags)
         if floor(flags / 64) % 2 == 1 then
             local which
             which, at = unpack_bytes('<I2', input, at)
-            o.estimates = batch_keys[know.estimates_from + which]
+            o.estimates = batch_keys[estimates.keys_from + which]
         end
         if flags >= 128 then
             local n
-            o.news = {}
-            o.news.failed, o.news.pause, o.news.reason, n, at = unpack_bytes('<I1I4I1c0I1', input, at)
+            o.feedback = {}
+            o.feedback.failed, o.feedback.pause, o.feedback.reason, n, at = unpack_bytes('<I1I4I1c0I1', input, at)
             for i = 1, n do
-                local seen = {}
-                seen.unit, seen.per, seen.limit, seen.remaining, at = unpack_bytes('<I1I6I6I6', input, at)
-                o.news[i] = seen
+                local header = {}
+                header.unit, header.per, header.limit, header.remaining, at = unpack_bytes('<I1I6I6I6', input, at)
+                o.feedback[i] = header
             end
         end
         return at
     end
 
     local function read_flags(flags)
-        o.flags, o.names, o.token, o.estimates, o.news = flags, nil, nil, nil, nil
-        o.again = flags % 2 == 1
+        o.flags, o.names, o.token, o.estimates, o.feedback = flags, nil, nil, nil, nil
+        o.resent = flags % 2 == 1
         o.dry = floor(flags / 2) % 2 == 1
         o.partial = floor(flags / 4) % 2 == 1
         o.split_unknown = floor(flags / 8) % 2 == 1

@@ -2,38 +2,38 @@
 --
 -- Giving back needs more than the level. A charge of 100 that was refilled long ago cannot be given back: had it not
 -- been charged, the bucket would have stood full and the refill would have been lost. What may be given back is the
--- least that was missing at any moment since the charge. `lows` remembers those, packed: each a time and a low (used, rem),
+-- least that was missing at any moment since the charge. The history remembers those, packed: each a time and a low (used, rem),
 -- times and lows rising, so that since a charge made at or after an entry's time (and before the next one's) the level
 -- has never been below that low; since `top` it has never been below what it is now. They stay packed: a charge looks at the
 -- last one only, and hardly ever adds one.
 
-local lows_fall, lows_add, level_refund
-local LOW_BYTES = 18
+local history_fall, history_add, level_refund
+local ENTRY_BYTES = 18
 
 do
-    local LOW, LOWS = '<I6I7I5', 4 -- so many are remembered
-    local LIST_FORMATS = { LOW, '<I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5I6I7I5' }
+    local ENTRY, ENTRIES = '<I6I7I5', 4 -- so many are remembered
+    local LIST_FORMATS = { ENTRY, '<I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5I6I7I5' }
 
-    local function lows_unpack(packed)
-        local n = #packed / LOW_BYTES
+    local function history_unpack(packed)
+        local n = #packed / ENTRY_BYTES
         local list = n > 0 and { unpack_bytes(LIST_FORMATS[n], packed) } or {}
         list[3 * n + 1] = nil -- where the reading stopped
         return list
     end
 
-    local function lows_pack(list)
+    local function history_pack(list)
         return #list > 0 and pack_bytes(LIST_FORMATS[#list / 3], unpack(list)) or ''
     end
 
     -- Lows above (u, r), what is missing now, are none any more. Returns the lows and `top`.
-    function lows_fall(packed, since_top, u, r)
+    function history_fall(packed, since_top, u, r)
         local n = #packed
         while n > 0 do
-            local at, low, low_rem = unpack_bytes(LOW, packed, n - LOW_BYTES + 1)
+            local at, low, low_rem = unpack_bytes(ENTRY, packed, n - ENTRY_BYTES + 1)
             if low < u or low == u and low_rem > r then
                 break
             end
-            since_top, n = at, n - LOW_BYTES
+            since_top, n = at, n - ENTRY_BYTES
             packed = sub(packed, 1, n)
         end
         return packed, since_top
@@ -41,8 +41,8 @@ do
 
     -- One too many: of two neighbours that are most alike in proportion the lower stands for both. At the worst too little is
     -- given back, never too much; as lows stay apart in proportion, hardly ever too little.
-    local function lows_merge(packed, at, u, r)
-        local _, u1, _, _, u2, _, _, u3, _, _, u4 = unpack_bytes(LIST_FORMATS[LOWS], packed)
+    local function history_merge(packed, at, u, r)
+        local _, u1, _, _, u2, _, _, u3, _, _, u4 = unpack_bytes(LIST_FORMATS[ENTRIES], packed)
         local most, higher = u1 / u2, 2
         if u2 / u3 > most then
             most, higher = u2 / u3, 3
@@ -53,22 +53,22 @@ do
         if u4 / u > most then
             return packed
         end
-        return sub(packed, 1, (higher - 1) * LOW_BYTES) .. sub(packed, higher * LOW_BYTES + 1) .. pack_bytes(LOW, at, u, r)
+        return sub(packed, 1, (higher - 1) * ENTRY_BYTES) .. sub(packed, higher * ENTRY_BYTES + 1) .. pack_bytes(ENTRY, at, u, r)
     end
 
     -- What was missing since `at` becomes a low; or the last one stands for it, too, unless it is less than half.
-    function lows_add(packed, at, u, r)
+    function history_add(packed, at, u, r)
         local n = #packed
         if n > 0 then
-            local _, low = unpack_bytes(LOW, packed, n - LOW_BYTES + 1)
+            local _, low = unpack_bytes(ENTRY, packed, n - ENTRY_BYTES + 1)
             if u < low * 2 then
                 return packed
             end
         end
-        if n == LOWS * LOW_BYTES then
-            return lows_merge(packed, at, u, r)
+        if n == ENTRIES * ENTRY_BYTES then
+            return history_merge(packed, at, u, r)
         end
-        return packed .. pack_bytes(LOW, at, u, r)
+        return packed .. pack_bytes(ENTRY, at, u, r)
     end
 
     -- a - b of levels, not below zero.
@@ -88,7 +88,7 @@ do
         local since, list, low, low_rem = from >= since_top, NOTHING, u, r
         if not since then
             low, low_rem = 0, 0
-            list = packed ~= '' and lows_unpack(packed) or NOTHING
+            list = packed ~= '' and history_unpack(packed) or NOTHING
             for i = #list - 2, 1, -3 do
                 if from >= list[i] then
                     low, low_rem = list[i + 1], list[i + 2]
@@ -104,7 +104,7 @@ do
         if left == 0 then
             return '', since_top, 0, 0
         elseif since then
-            packed, since_top = lows_fall(packed, since_top, left, left_rem) -- all lows are older than the charge
+            packed, since_top = history_fall(packed, since_top, left, left_rem) -- all lows are older than the charge
             return packed, since_top, left, left_rem
         elseif list == NOTHING then
             return packed, since_top, left, left_rem
@@ -122,7 +122,7 @@ do
                 table.remove(list, 1)
             end
         end
-        packed, since_top = lows_fall(lows_pack(list), since_top, left, left_rem)
+        packed, since_top = history_fall(history_pack(list), since_top, left, left_rem)
         return packed, since_top, left, left_rem
     end
 end

@@ -1,21 +1,25 @@
--- Reservations: records in hashes, each hash a slice that the id names, each record a field named by the id's nonce.
+-- Reservations: records in hashes. The id names the hash, its slice, and the field, its nonce. Whoever makes ids fills a slice
+-- within a few seconds, so a batch writes all of its records with one HSET and whole slices expire by themselves.
 --
 -- A record stands for reservations that were granted as one (`states` has a letter for each member):
 --     o outstanding   s settled   l settled late   c cancelled   m moved: a renewed member has a record of its own
--- Packed as msgpack: check, states, deadline, class, split_unknown + 2 * the most output that it may have (where what was
--- learned is charged; else 0), token, parts, each {time (before the deadline), the six estimates}. The first part is what was
--- granted, the others what was added since. Where what was learned of the input is charged, {- the input that was stated, six
--- zeros} follows: a version that does not know of it takes it for a part that charged nothing. When no member is outstanding
--- any more only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
+-- Packed as msgpack: check, states, deadline, class, split_unknown + 2 * the most output that it may have (if a learned estimate
+-- is charged; else 0), token, parts, each {time (before the deadline), the six estimates}. The first part is what was granted,
+-- the others what was added since. If a learned estimate of the input is charged, {- the input that was stated, six zeros}
+-- follows: a version that does not know of it takes it for a part that charged nothing. When no member is outstanding any more
+-- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
+local slice_new, slice_keep, slice_write
+local reservation_begin, reservation_write_new, reservation_get, reservation_raw, reservation_put, reservation_estimate, reservation_add_part
+local member_state, member_mark, member_find, member_move
 
-local records_index, record_raw, record_get, record_put, record_pack, member_state, member_mark, member_find, member_move,
-    record_estimate, record_add_part
+local GRACE = 60000 -- a late report is still counted for as long as the reservation lived, at least a minute
 
 do
+    local reservations_index, reservation_pack
     local PARTS = 8
 
-    local function record_unpack(slice, nonce, raw)
+    local function reservation_unpack(slice, nonce, raw)
         local check, states, deadline, class, split, token, before, c1, c2, c3, c4, c5, c6, more = cmsgpack.unpack(raw)
         local parts, stated_input = deadline and { { deadline - before, c1, c2, c3, c4, c5, c6 } } or {}, 0
         if more then
@@ -36,7 +40,7 @@ do
         }
     end
 
-    function record_pack(r)
+    function reservation_pack(r)
         if r.states == 's' or not string.find(r.states, '[om]') then
             return cmsgpack.pack(r.check, r.states)
         end
@@ -54,8 +58,8 @@ do
         return cmsgpack.pack(unpack(packed))
     end
 
-    -- Takes notice of the records that are new since the last time (slices.lua): they stand before what is in the store.
-    function records_index(slice)
+    -- Takes notice of the records that are new since the last time (reservations.lua): they stand before what is in the store.
+    function reservations_index(slice)
         local fields = slice.fields
         if slice.indexed == #fields and slice.records then
             return
@@ -70,28 +74,28 @@ do
     end
 
     -- A record as it is packed, be it new in this batch; false if there is none.
-    function record_raw(slice, nonce)
-        records_index(slice)
+    function reservation_raw(slice, nonce)
+        reservations_index(slice)
         return slice.packed[nonce] or redis_call('HGET', slice.key, nonce)
     end
 
-    function record_get(slice, nonce)
-        records_index(slice)
+    function reservation_get(slice, nonce)
+        reservations_index(slice)
         local r = slice.records[nonce]
         if r == nil then
-            local raw = record_raw(slice, nonce)
-            r = raw and record_unpack(slice, nonce, raw) or false
+            local raw = reservation_raw(slice, nonce)
+            r = raw and reservation_unpack(slice, nonce, raw) or false
             slice.records[nonce] = r
         end
         return r
     end
 
-    function record_put(r)
+    function reservation_put(r)
         r.slice.records[r.nonce] = r
         r.slice.dirty[r.nonce] = true
     end
 
-    local function record_new(slice, nonce, check)
+    local function reservation_new(slice, nonce, check)
         return { slice = slice, nonce = nonce, check = check, states = '', token = '', most = 0, stated_input = 0, parts = {} }
     end
 
@@ -101,17 +105,17 @@ do
 
     function member_mark(r, member, state)
         r.states = #r.states == 1 and state or sub(r.states, 1, member) .. state .. sub(r.states, member + 2)
-        record_put(r)
+        reservation_put(r)
     end
 
     -- The record in which the operation's member lives: its group's, or its own after a renewal.
     function member_find()
-        local r = record_get(o.slice, o.nonce)
+        local r = reservation_get(o.slice, o.nonce)
         if not r or r.check ~= o.check or o.member >= #r.states then
             return nil
         end
         if member_state(r, o.member) == 'm' then
-            return record_get(o.slice, o.nonce .. string.char(o.member)), 0
+            return reservation_get(o.slice, o.nonce .. string.char(o.member)), 0
         end
         return r, o.member
     end
@@ -121,7 +125,7 @@ do
         if #r.states == 1 then
             return r
         end
-        local own = record_new(o.slice, o.nonce .. string.char(member), r.check)
+        local own = reservation_new(o.slice, o.nonce .. string.char(member), r.check)
         own.states, own.deadline, own.class = 'o', r.deadline, r.class
         own.split_unknown, own.most, own.stated_input = r.split_unknown, r.most, r.stated_input
         for i = 1, #r.parts do
@@ -132,7 +136,7 @@ do
     end
 
     -- The estimate: the sum of all parts, as cost arrays are (index 6 is `concurrent`).
-    function record_estimate(r)
+    function reservation_estimate(r)
         local one = r.parts[1]
         local sum = { one[2], one[3], one[4], one[5], one[6], one[7] }
         for i = 2, #r.parts do
@@ -143,7 +147,7 @@ do
         return sum
     end
 
-    function record_add_part(r, now, cost)
+    function reservation_add_part(r, now, cost)
         local parts = r.parts
         if #parts >= PARTS then
             -- The two oldest become one, with the older time: what is given back of it fades sooner, never later.
@@ -153,5 +157,76 @@ do
             table.remove(parts, 2)
         end
         parts[#parts + 1] = { now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6] }
+    end
+
+    local ROUND = 4096 -- slices' expiry is rounded up, so that it is not written with each batch
+
+    -- `fields` is what goes into the store as it is. Records by nonce are there when one was asked for: new ones
+    -- as they were packed, which is all of `fields` up to `indexed`; unpacked ones (false: there is none), and which of those changed.
+    function slice_new(key, clock)
+        return {
+            key = key, clock = clock, fields = {}, indexed = 0, packed = false, records = false, dirty = false, expiry = 0,
+            names = false,
+        }
+    end
+
+    -- A slice stays until the last of its records can no longer be reported.
+    function slice_keep(slice, deadline, ttl)
+        local expiry = deadline + (ttl > GRACE and ttl or GRACE)
+        if expiry > slice.expiry then
+            slice.expiry = expiry
+        end
+    end
+
+    -- Of the last new record: what follows its check, and of what.
+    local tail, tail_cost, tail_n, tail_split
+
+    function reservation_begin()
+        tail_cost = false
+    end
+
+    -- A new record of one part goes straight into its packed form, most of which equal operations share.
+    function reservation_write_new(n, deadline, class, now)
+        local slice, cost = o.slice, o.cost
+        if cost ~= tail_cost or n ~= tail_n or o.split_unknown ~= tail_split or o.most > 0 or o.stated_input > 0 then
+            tail = cmsgpack.pack(n == 1 and 'o' or rep('o', n), deadline, class, (o.split_unknown and 1 or 0) + 2 * o.most, '',
+                deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
+            if o.stated_input > 0 then
+                tail = tail .. cmsgpack.pack(-o.stated_input, 0, 0, 0, 0, 0, 0)
+            end
+            tail_cost, tail_n, tail_split = o.shape and o.most == 0 and o.stated_input == 0 and cost, n, o.split_unknown
+        end
+        local fields = slice.fields
+        local at = #fields
+        fields[at + 1], fields[at + 2] = o.nonce, cmsgpack.pack(o.check) .. tail
+    end
+
+    function slice_write(slice)
+        local fields = slice.fields
+        if slice.records then
+            reservations_index(slice)
+            local at = #fields
+            for nonce in pairs(slice.dirty) do
+                fields[at + 1], fields[at + 2] = nonce, reservation_pack(slice.records[nonce])
+                at = at + 2
+            end
+        end
+        if #fields == 0 then
+            return
+        end
+        if slice.names then
+            fields[#fields + 1] = 'n'
+            fields[#fields + 1] = slice.names
+        end
+        -- A record that is new and was touched again in the same batch stands here twice; the later one counts.
+        for first = 1, #fields, 1000 do
+            redis_call('HSET', slice.key, unpack(fields, first, min(first + 999, #fields)))
+        end
+        if slice.expiry > 0 then
+            local lives = redis_call('PTTL', slice.key)
+            if lives < 0 or lives + slice.clock < slice.expiry then
+                redis_call('PEXPIREAT', slice.key, format('%d', ceil(slice.expiry / ROUND) * ROUND))
+            end
+        end
     end
 end

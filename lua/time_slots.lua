@@ -3,7 +3,7 @@
 --
 --   <sig>:<n>            a rolling limit's charges of slot n (the time n * width to (n + 1) * width)
 --   h<sig>:<class>:<n>   what is held until the deadline n * 2^class ms
---   o:<n>                the books' outstanding estimates with a deadline in second n (1024 ms), packed
+--   o:<n>                the ledger' outstanding estimates with a deadline in second n (1024 ms), packed
 --
 -- A reservation's deadline is a multiple of 2^class ms, class being the largest with 64 * 2^class <= ttl: so each class has
 -- at most 130 deadlines ahead of it, and those that have passed can be named without being listed.

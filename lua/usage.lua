@@ -3,40 +3,40 @@
 -- stated: bit 1 << unit where `cost` states it. estimate: as granted. split_unknown: only tokens were stated then, so that
 -- input and output stand for all of it. partial: the call was cut short. Units 1 - 5 are those of cost arrays.
 
-local function actual_use(stated, cost, estimate, split_unknown, partial)
+local function actual_usage(stated, cost, estimate, split_unknown, partial)
     local tokens, input, output = stated % 4 >= 2, stated % 8 >= 4, stated % 16 >= 8
-    local use = {
+    local usage = {
         stated % 2 == 1 and cost[1] or estimate[1], tokens and cost[2] or estimate[2], input and cost[3] or estimate[3],
         output and cost[4] or estimate[4], stated % 32 >= 16 and cost[5] or estimate[5], 0,
     }
     if not tokens and (input or output) then
         if input and output then
-            use[2] = use[3] + use[4]
+            usage[2] = usage[3] + usage[4]
         elseif split_unknown then
-            use[2] = max(estimate[2], input and use[3] or use[4])
+            usage[2] = max(estimate[2], input and usage[3] or usage[4])
         else
-            use[2] = max(0, estimate[2] + use[3] - estimate[3] + use[4] - estimate[4])
+            usage[2] = max(0, estimate[2] + usage[3] - estimate[3] + usage[4] - estimate[4])
         end
     elseif tokens and input ~= output then
         if input then
-            use[4] = max(0, use[2] - use[3])
+            usage[4] = max(0, usage[2] - usage[3])
         else
-            use[3] = max(0, use[2] - use[4])
+            usage[3] = max(0, usage[2] - usage[4])
         end
     elseif tokens and split_unknown and not input then
-        use[3], use[4] = use[2], use[2]
+        usage[3], usage[4] = usage[2], usage[2]
     end
     if partial then
         -- A call that was cut short is not free: the provider has read the input at least.
         if split_unknown then
-            use[3] = max(use[3], estimate[3])
+            usage[3] = max(usage[3], estimate[3])
         else
             -- Whatever tokens were reported beyond the input are output.
-            use[3] = max(input and use[3] or 0, estimate[3])
-            use[4] = output and use[4] or tokens and max(0, use[2] - use[3]) or 0
+            usage[3] = max(input and usage[3] or 0, estimate[3])
+            usage[4] = output and usage[4] or tokens and max(0, usage[2] - usage[3]) or 0
         end
-        local least = estimate[3] > 0 and max(estimate[3], output and use[3] + use[4] or 0) or estimate[2]
-        use[2] = max(tokens and use[2] or 0, least)
+        local least = estimate[3] > 0 and max(estimate[3], output and usage[3] + usage[4] or 0) or estimate[2]
+        usage[2] = max(tokens and usage[2] or 0, least)
     end
-    return use
+    return usage
 end
