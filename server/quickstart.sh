@@ -7,7 +7,7 @@
 # exceeds its quota, and replays recorded traffic from four processes that stand for hosts. Everything it starts is stopped
 # when it ends, however it ends; the programs stay in build/release/.
 #
-# Exit status: 0 the provider refused nothing and the books balance, 1 otherwise, or something could not be installed,
+# Exit status: 0 the provider refused nothing and the ledger balances, 1 otherwise, or something could not be installed,
 # built or started. QUICKSTART_PRESET=tsan builds and runs another preset, QUICKSTART_SECONDS=6 replays less.
 set -eu
 cd "$(dirname "$0")/.."
@@ -155,7 +155,7 @@ replayed=0
 replay || replayed=$?
 
 echo
-echo "The books (ration audit)"
+echo "The ledger (ration audit)"
 echo
 balanced=0
 audit >"$work/audit" || balanced=$?

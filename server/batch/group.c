@@ -112,7 +112,7 @@ size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[
     while (taken < n && gather(&g, taken))
         taken++;
     batch->domain = domain;
-    batch->again = false;
+    batch->resent = false;
     batch->n = batch->n_groups = 0;
     for (size_t i = 0; i < taken; i++)
         if (g.leader[i] == i)

@@ -62,19 +62,19 @@ enum op_refusal { OP_LIMITED_CLOSED = 253, OP_LIMITED_CIRCUIT = 254, OP_LIMITED_
 enum op_learned { OP_LEARNED_OUTPUT = 1, OP_LEARNED_INPUT = 2 };
 
 /* What the provider's headers said of one limit. */
-struct op_seen {
+struct op_header {
     uint8_t unit;
     int64_t per_ms, limit; /* 0: not said */
     int64_t remaining;
 };
 
 /* What a report says of the provider. */
-struct op_news {
+struct op_feedback {
     bool failed;
     uint32_t
         pause_ms; /* 0: it did not say to wait. Where op.reason closes the pool: for so long; 0: until it is opened */
-    uint8_t n_seen;
-    struct op_seen seen[RATION_MAX_SEEN];
+    uint8_t n_headers;
+    struct op_header headers[RATION_MAX_SEEN];
 };
 
 /* A pool as POOL shows it. */
@@ -128,7 +128,7 @@ struct op {
     /* ---- long, and mostly not used: op_clear() wipes what says so only ------------------------------------------- */
     struct id
         id; /* what was asked. Of an acquire without one, and of FORGIVE, made by the batch; of PEEK only the names */
-    struct op_news news; /* what was asked: REPORT, CANCEL */
+    struct op_feedback feedback; /* what was asked: REPORT, CANCEL */
     char reason[RATION_MAX_REASON_BYTES +
                 1]; /* why the pool is (to be) closed; "": it is not. Asked, or an answer */
 };

@@ -20,14 +20,14 @@ enum { ANSWER_LEARNED = 8 };
 enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2, LIMIT_BYTES = 56, LIMIT_CALENDAR_BYTES = 74 };
 enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_BOOKS = 2, BUCKET_KNOWS = 4 };
 enum {
-    OP_AGAIN = 1,
+    OP_RESENT = 1,
     OP_DRY = 2,
     OP_PARTIAL = 4,
     OP_SPLIT_UNKNOWN = 8,
     OP_NAMES = 16,
     OP_TOKEN = 32,
     OP_ESTIMATES = 64,
-    OP_NEWS = 128
+    OP_FEEDBACK = 128
 };
 
 /* The first byte of an answer that decided nothing. */
@@ -193,7 +193,7 @@ static void put_limit(struct packer *p, const struct limit *l)
     put_int(p, to, l->amount, 8);
     put_int(p, to, l->capacity, 8);
     for (int i = 0; i < RATION_PRIORITIES; i++)
-        put_int(p, to, l->floor[i], 8);
+        put_int(p, to, l->held_back[i], 8);
     put_int(p, to, (int64_t)l->per_ms, 6);
     put_int(p, to, l->slack_ms, 4);
     put_int(p, to, limit_sig(l), 3);
@@ -321,34 +321,34 @@ static const struct op *group_leader(const struct batch *batch, const struct bat
     return NULL;
 }
 
-static bool has_news(const struct op *op)
+static bool has_feedback(const struct op *op)
 {
-    return op->news.failed || op->news.pause_ms > 0 || op->news.n_seen > 0 || op->reason[0] != '\0';
+    return op->feedback.failed || op->feedback.pause_ms > 0 || op->feedback.n_headers > 0 || op->reason[0] != '\0';
 }
 
 static int op_flags(const struct packer *p, const struct op *op, bool names)
 {
-    return (p->batch->again || op->own_id ? OP_AGAIN : 0) | (op->dry_run ? OP_DRY : 0) |
+    return (p->batch->resent || op->own_id ? OP_RESENT : 0) | (op->dry_run ? OP_DRY : 0) |
            (op->partial ? OP_PARTIAL : 0) | (op->split_unknown ? OP_SPLIT_UNKNOWN : 0) |
            (names ? OP_NAMES : 0) | (op->has_token ? OP_TOKEN : 0) |
-           (op->learned ? OP_ESTIMATES : 0) | (has_news(op) ? OP_NEWS : 0);
+           (op->learned ? OP_ESTIMATES : 0) | (has_feedback(op) ? OP_FEEDBACK : 0);
 }
 
 static void put_news(struct packer *p, const struct op *op)
 {
     struct bytes *to = &p->ops;
-    const struct op_news *news = &op->news;
+    const struct op_feedback *feedback = &op->feedback;
     size_t n = strlen(op->reason);
-    put_int(p, to, news->failed, 1);
-    put_int(p, to, news->pause_ms, 4);
+    put_int(p, to, feedback->failed, 1);
+    put_int(p, to, feedback->pause_ms, 4);
     put_int(p, to, (int64_t)n, 1);
     put(p, to, op->reason, n);
-    put_int(p, to, news->n_seen, 1);
-    for (size_t i = 0; i < news->n_seen; i++) {
-        put_int(p, to, news->seen[i].unit, 1);
-        put_int(p, to, news->seen[i].per_ms, 6);
-        put_int(p, to, news->seen[i].limit, 6);
-        put_int(p, to, news->seen[i].remaining, 6);
+    put_int(p, to, feedback->n_headers, 1);
+    for (size_t i = 0; i < feedback->n_headers; i++) {
+        put_int(p, to, feedback->headers[i].unit, 1);
+        put_int(p, to, feedback->headers[i].per_ms, 6);
+        put_int(p, to, feedback->headers[i].limit, 6);
+        put_int(p, to, feedback->headers[i].remaining, 6);
     }
 }
 
@@ -386,7 +386,7 @@ static void put_op(struct packer *p, const struct op *op, size_t n,
         put(p, to, op->token, sizeof op->token);
     if (op->learned)
         put_int(p, to, (int64_t)estimate, 2);
-    if (flags & OP_NEWS)
+    if (flags & OP_FEEDBACK)
         put_news(p, op);
     p->n_ops++;
 }

@@ -38,7 +38,7 @@ struct batch {
     struct op *ops[BATCH_MAX_OPS]; /* NULL: was answered meanwhile; its place in the group stays */
     size_t n_groups;
     struct batch_group groups[BATCH_MAX_GROUPS];
-    bool again; /* it was sent before and its fate is unknown */
+    bool resent; /* it was sent before and its fate is unknown */
 
     /* what batch_pack() makes */
     struct packer *packer;

@@ -133,7 +133,7 @@ static bool read_option(struct request *r, const struct arg *args, size_t i, siz
 
 /* Reads LIMIT n and PER ms behind a REMAINING. Gives how many arguments that was; -1 when it has been answered. */
 static int read_seen_options(struct request *r, const struct arg *args, size_t i, size_t n,
-                             struct op_seen *seen)
+                             struct op_header *seen)
 {
     char shown[RESP_SHOW_BYTES];
     size_t from = i;
@@ -157,14 +157,14 @@ static int read_remaining(struct request *r, const struct arg *args, size_t i, s
                           struct words *out)
 {
     unsigned unit = 0;
-    if (out->n_seen == RATION_MAX_SEEN) {
+    if (out->n_headers == RATION_MAX_SEEN) {
         request_usage(r, "REMAINING is there more than %d times", RATION_MAX_SEEN);
         return -1;
     }
     while (unit < RATION_UNIT_CONCURRENT && !(i + 1 < n && word_is(&args[i + 1], unit_names[unit])))
         unit++;
-    struct op_seen *seen = &out->seen_limits[out->n_seen];
-    *seen = (struct op_seen){.unit = (uint8_t)unit};
+    struct op_header *seen = &out->headers[out->n_headers];
+    *seen = (struct op_header){.unit = (uint8_t)unit};
     if (unit == RATION_UNIT_CONCURRENT || i + 2 >= n ||
         !word_number(&args[i + 2], 0, RATION_MAX_AMOUNT, &seen->remaining)) {
         request_usage(r,
@@ -173,7 +173,7 @@ static int read_remaining(struct request *r, const struct arg *args, size_t i, s
                       (long long)RATION_MAX_AMOUNT);
         return -1;
     }
-    out->n_seen++;
+    out->n_headers++;
     int more = read_seen_options(r, args, i + 3, n, seen);
     return more < 0 ? -1 : 3 + more;
 }

@@ -38,8 +38,8 @@ struct words {
     int64_t values[WORD_OPTION_COUNT];  /* of the options that take a number */
     struct arg id;                      /* of ID: as written */
     struct arg reason;                  /* of EXHAUSTED */
-    size_t n_seen;                      /* REMAINING */
-    struct op_seen seen_limits[RATION_MAX_SEEN];
+    size_t n_headers;                      /* REMAINING */
+    struct op_header headers[RATION_MAX_SEEN];
 };
 
 /*

@@ -1,4 +1,4 @@
-/* AUDIT [pool]: the books, for the operator. */
+/* AUDIT [pool]: the ledger, for the operator. */
 #include "batch/audit.h"
 #include "command/command.h"
 #include "config/config.h"
@@ -34,7 +34,7 @@ static void on_audited(void *arg, const struct audit_row *rows, size_t n, const 
     char shown[RESP_SHOW_BYTES];
     if (rows == NULL) {
         error = error != NULL ? error : "it did not answer";
-        request_error(r, RATION_ERR_UNAVAILABLE, "the books cannot be read: %s",
+        request_error(r, RATION_ERR_UNAVAILABLE, "the ledger cannot be read: %s",
                       resp_show(shown, error, strlen(error)));
     } else {
         struct buf *out = request_out(r);

@@ -3,7 +3,7 @@
  *           [REMAINING unit n [LIMIT n] [PER ms]]...
  * CANCEL id [FAILED]
  *
- * What the provider answered becomes news for the script, which has never heard of HTTP: did the call fail, how long is
+ * What the provider answered becomes feedback for the script, which has never heard of HTTP: did the call fail, how long is
  * the pool to pause, is it to be closed. The script acts upon it when the report settles, and only then, so that a
  * report that is sent twice tells nothing twice.
  */
@@ -42,16 +42,16 @@ static uint32_t pause_of(const struct words *words)
 
 static void set_news(struct op *op, const struct words *words)
 {
-    op->news.failed =
+    op->feedback.failed =
         (words->seen & WORD_BIT(WORD_FAILED)) || words->values[WORD_STATUS] >= SERVER_ERROR;
-    op->news.pause_ms = pause_of(words);
+    op->feedback.pause_ms = pause_of(words);
     if (words->seen & WORD_BIT(WORD_EXHAUSTED)) {
         memcpy(op->reason, words->reason.p, words->reason.n);
         op->reason[words->reason.n] = '\0';
-        op->news.pause_ms = closing_of(words);
+        op->feedback.pause_ms = closing_of(words);
     }
-    op->news.n_seen = (uint8_t)words->n_seen;
-    memcpy(op->news.seen, words->seen_limits, words->n_seen * sizeof words->seen_limits[0]);
+    op->feedback.n_headers = (uint8_t)words->n_headers;
+    memcpy(op->feedback.headers, words->headers, words->n_headers * sizeof words->headers[0]);
 }
 
 /* A call teaches what calls come to when it went well and says so. */
@@ -59,7 +59,7 @@ static bool teaches(const struct op *op, const struct words *words)
 {
     enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
     int64_t status = words->values[WORD_STATUS];
-    return !op->partial && !op->news.failed && (status == 0 || (status >= 200 && status < 300)) &&
+    return !op->partial && !op->feedback.failed && (status == 0 || (status >= 200 && status < 300)) &&
            (op->stated & PARTS) != 0;
 }
 
@@ -85,6 +85,6 @@ void cmd_cancel(struct request *r, const struct arg *args, size_t n)
     request_op_init(r, OP_CANCEL);
     if (!names_resolve_id(r, &args[1]))
         return;
-    r->op.news.failed = words.seen & WORD_BIT(WORD_FAILED);
+    r->op.feedback.failed = words.seen & WORD_BIT(WORD_FAILED);
     request_submit(r);
 }

@@ -31,7 +31,7 @@ static const struct command commands[] = {
      "Shows every limit that a call of this tenant to this pool meets; changes nothing"},
     {"PING", 0, 1, 0, cmd_ping, "PING [message]", "Answers PONG, or the message"},
     {"AUDIT", 0, 1, COMMAND_STORE | COMMAND_OPERATOR, cmd_audit, "AUDIT [pool]",
-     "Shows the books: granted = reported + outstanding + expired + cancelled"},
+     "Shows the ledger: granted = reported + outstanding + expired + cancelled"},
     {"POOL", 2, 3, COMMAND_STORE | COMMAND_WRITES | COMMAND_OPERATOR, cmd_pool,
      "POOL GET pool | OPEN pool | CLOSE pool [reason]",
      "Shows what is known of a pool; closes it, or opens it again"},

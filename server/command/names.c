@@ -134,7 +134,7 @@ bool names_resolve_id(struct request *r, const struct arg *arg)
         answer_nopool(r, id->pool, id->pool_bytes);
         return false;
     case POLICY_NOTENANT:
-        /* Its tenant has left the configuration since it was granted; the pool's books must balance all the same. */
+        /* Its tenant has left the configuration since it was granted; the pool's ledger must balance all the same. */
         op->policy = (struct policy){.pool = config_pool(op->config, id->pool, id->pool_bytes),
                                      .priority = RATION_PRIORITIES - 1,
                                      .n = 1};

@@ -90,11 +90,11 @@ static void read_hold_back(const struct section *section, int64_t parts[RATION_P
 }
 
 /* What each limit keeps back, rounded up to whole units. */
-static void set_floors(struct limit_set *set, const int64_t parts[RATION_PRIORITIES])
+static void set_held_back(struct limit_set *set, const int64_t parts[RATION_PRIORITIES])
 {
     for (size_t i = 0; i < set->n; i++)
         for (size_t p = 0; p < RATION_PRIORITIES; p++)
-            set->limits[i].floor[p] =
+            set->limits[i].held_back[p] =
                 (int64_t)(((__int128)parts[p] * set->limits[i].capacity + BILLION - 1) / BILLION);
 }
 
@@ -173,7 +173,7 @@ static void read_pool(struct reader *reader, const struct config_place *at,
     int64_t parts[RATION_PRIORITIES];
     read_hold_back(&section, parts);
     pool->limits = read_pool_limits(&section);
-    set_floors(pool->limits, parts);
+    set_held_back(pool->limits, parts);
     config_table_add(config, &config->tables->pools, pool->name, pool);
 }
 

@@ -29,7 +29,7 @@ struct limit {
     enum limit_algorithm algorithm;
     int64_t amount;   /* 1 - RATION_MAX_AMOUNT, in the unit */
     int64_t capacity; /* what it holds at the most: `burst` of a bucket, else `amount` */
-    int64_t floor
+    int64_t held_back
         [RATION_PRIORITIES]; /* kept back from each priority, in the unit; 0 but in pools with hold_back */
     uint64_t per_ms; /* the period; 0 for concurrent; nominal (86400000, 2592000000) for calendar */
     uint32_t slack_ms;       /* rolling: how much longer each slot stays */

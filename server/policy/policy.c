@@ -1,7 +1,7 @@
 /*
  * From names to buckets: at most three, in the order in which a denial names them.
  *
- *     pool             always, so that the pool's state and its books exist even where it has no limits
+ *     pool             always, so that the pool's state and its ledger exist even where it has no limits
  *     tenant           its own limits, else its tier's
  *     tenant in pool   its own limits there, else its tier's there
  *

@@ -1,5 +1,5 @@
 /*
- * Fuzz target: what the store answers to an audit: the books, the keys of a SCAN, the records that
+ * Fuzz target: what the store answers to an audit: the ledger, the keys of a SCAN, the records that
  * were counted.
  *
  *     294 1 n 294      a word an answer: of how many bytes it is, or how it failed (l lost, n nil, r refused)

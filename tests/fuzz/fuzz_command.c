@@ -68,9 +68,9 @@ static void check_op(const struct op *op)
         CHECK(op->amounts[unit] >= 0 && op->amounts[unit] <= RATION_MAX_COST);
     if (op->kind == OP_ACQUIRE || op->kind == OP_RENEW)
         CHECK(op->ttl_ms >= RATION_MIN_TTL_MS && op->ttl_ms <= RATION_MAX_TTL_MS);
-    CHECK(op->news.n_seen <= RATION_MAX_SEEN);
-    for (size_t i = 0; i < op->news.n_seen; i++) {
-        const struct op_seen *seen = &op->news.seen[i];
+    CHECK(op->feedback.n_headers <= RATION_MAX_SEEN);
+    for (size_t i = 0; i < op->feedback.n_headers; i++) {
+        const struct op_header *seen = &op->feedback.headers[i];
         CHECK(seen->unit < RATION_UNIT_CONCURRENT);
         CHECK(seen->remaining >= 0 && seen->remaining <= RATION_MAX_AMOUNT);
         CHECK(seen->limit >= 0 && seen->limit <= RATION_MAX_AMOUNT);

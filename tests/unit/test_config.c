@@ -37,7 +37,7 @@ static void the_example_is_as_promised(void **state)
         assert_int_equal(limit->slack_ms, 250);
         assert_int_equal(limit->amount, floors[i][0]);
         for (size_t p = 0; p < 3; p++)
-            assert_int_equal(limit->floor[p], floors[i][p + 1]);
+            assert_int_equal(limit->held_back[p], floors[i][p + 1]);
     }
     const char *const names[] = {"enterprise", "pro", "free"};
     static const int64_t amounts[3][2] = {{500, 500000}, {50, 50000}, {5, 5000}};
@@ -249,20 +249,20 @@ static void limits_of_every_form(void **state)
     assert_string_equal(l[0].per, "10s");
     assert_int_equal(l[0].slack_ms, 0);
     assert_true(l[0].settle);
-    assert_int_equal(l[0].floor[1], 1000);
-    assert_int_equal(l[0].floor[2], 3330);
+    assert_int_equal(l[0].held_back[1], 1000);
+    assert_int_equal(l[0].held_back[2], 3330);
     assert_int_equal(l[1].per_ms, 3600000);
     assert_int_equal(l[1].capacity, 9999999999999);
     assert_int_equal(l[1].amount, 7);
-    assert_int_equal(l[1].floor[1], 1000000000000);
+    assert_int_equal(l[1].held_back[1], 1000000000000);
     assert_int_equal(l[2].algorithm, LIMIT_CALENDAR);
     assert_int_equal(l[2].calendar, CALENDAR_DAY);
     assert_string_equal(zone_name(l[2].zone), "America/Los_Angeles");
-    assert_int_equal(l[2].floor[2], 3330000000000);
+    assert_int_equal(l[2].held_back[2], 3330000000000);
     assert_true(l[3].counted_end);
     assert_false(l[3].settle);
     assert_int_equal(l[3].per_ms, 500);
-    assert_int_equal(l[3].floor[1], 1);
+    assert_int_equal(l[3].held_back[1], 1);
     assert_int_equal(l[4].calendar, CALENDAR_MONTH);
     assert_int_equal(l[4].per_ms, 2592000000);
     assert_string_equal(zone_name(l[4].zone), "UTC");

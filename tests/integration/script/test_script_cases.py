@@ -22,7 +22,7 @@ class Bench:
     def limits(self, tenant, pool=None):
         self.buckets["t"] = Bucket("{b}t", tenant)
         if pool is not None:
-            self.buckets["p"] = Bucket("{b}p", pool, books=True)
+            self.buckets["p"] = Bucket("{b}p", pool, ledger=True)
         return self
 
     def batch(self, *ops):
@@ -118,11 +118,11 @@ def test_books_of_a_pool_say_what_was_really_used(bench):
     bench.cancel(cancelled)
     bench.at += 20_000
     bench.acquire(tokens=1)
-    books = {k: v[TOKENS] for k, v in packing.unpack_books(bench.client.get("{b}p")).items()}
-    assert books == {"granted": 401, "reported": 100, "expired": 100, "cancelled": 100, "spent": 30, "outstanding": 101}
+    ledger = {k: v[TOKENS] for k, v in packing.unpack_ledger(bench.client.get("{b}p")).items()}
+    assert ledger == {"granted": 401, "reported": 100, "expired": 100, "cancelled": 100, "spent": 30, "outstanding": 101}
     bench.report(expired, tokens=50)
-    books = {k: v[TOKENS] for k, v in packing.unpack_books(bench.client.get("{b}p")).items()}
-    assert books == {"granted": 401, "reported": 200, "expired": 0, "cancelled": 100, "spent": 80, "outstanding": 101}
+    ledger = {k: v[TOKENS] for k, v in packing.unpack_ledger(bench.client.get("{b}p")).items()}
+    assert ledger == {"granted": 401, "reported": 200, "expired": 0, "cancelled": 100, "spent": 80, "outstanding": 101}
 
 
 # Trap 3: a refund landed in the next window, or made a level negative or above capacity.
@@ -274,7 +274,7 @@ def test_duplicate_and_foreign_reports_change_nothing(bench):
     assert bench.report(o, tokens=100) == DUPLICATE
     assert bench.cancel(o) == DUPLICATE
     assert bench.report(o, tokens=0, check=2) == NOSUCH
-    assert bench.one(o.change(again=True, check=2)).outcome == FOREIGN
+    assert bench.one(o.change(resent=True, check=2)).outcome == FOREIGN
     assert bench.digest() == before
     assert bench.remaining() == [500, 1]
 
@@ -463,10 +463,10 @@ def test_an_acquire_sent_again_is_granted_once(bench):
     bench.limits([tokens(BUCKET, 1000), IN_FLIGHT_2])
     o, _ = bench.acquire(tokens=600, concurrent=1)
     before = bench.digest()
-    assert bench.one(o.change(again=True)).outcome == GRANTED
+    assert bench.one(o.change(resent=True)).outcome == GRANTED
     assert bench.digest() == before
     assert bench.report(o, tokens=600) == SETTLED
-    assert bench.one(o.change(again=True)).outcome == GRANTED
+    assert bench.one(o.change(resent=True)).outcome == GRANTED
     assert bench.remaining() == [400, 2]
 
 
@@ -474,9 +474,9 @@ def test_a_group_granted_in_part_and_sent_again_takes_only_the_rest(bench):
     bench.limits([tokens(ROLLING, 1000)])
     group = bench.ask(tokens=300, n=5)
     assert bench.one(group).granted == 3
-    assert bench.one(group.change(again=True)).granted == 3
+    assert bench.one(group.change(resent=True)).granted == 3
     bench.report(group, tokens=0, member=1)
-    assert bench.one(group.change(again=True)).granted == 4
+    assert bench.one(group.change(resent=True)).granted == 4
     assert bench.report(group, tokens=0, member=3) == SETTLED
     assert bench.report(group, tokens=0, member=4) == NOSUCH
 
@@ -491,7 +491,7 @@ def test_a_report_sent_again_is_answered_alike_and_charged_once(bench, how, afte
     done = bench.after(o, how)
     assert bench.one(done).outcome == outcome
     remaining, before = bench.remaining(), bench.digest()
-    assert bench.one(done.change(again=True)).outcome == outcome
+    assert bench.one(done.change(resent=True)).outcome == outcome
     assert bench.one(done).outcome == DUPLICATE
     assert bench.remaining() == remaining and bench.digest() == before
 

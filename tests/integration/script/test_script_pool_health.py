@@ -6,7 +6,7 @@ import packing
 import pytest
 from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CIRCUIT, CLOSE_POOL, DENIED, DUPLICATE, GRANTED, INPUT, IS_CLOSED, LATE,
                      NEVER, OPEN_POOL, OUTPUT, PAUSED, PEEK, RENEW, REPORT, REQUESTS, ROLLING, SETTLED, SHOW_POOL, TOKENS,
-                     Breaker, Bucket, Limit, News, Op)
+                     Breaker, Bucket, Limit, Feedback, Op)
 from test_script_cases import DAY, MIDNIGHT, MINUTE, Bench, daily, tokens
 
 ALWAYS = Breaker(0.5, at_least=4, window=8000, cool=1000)
@@ -16,19 +16,19 @@ class Pool(Bench):
     """A pool alone."""
 
     def pool(self, *limits, breaker=Breaker()):
-        self.buckets["p"] = Bucket("{b}p", limits, books=True, breaker=breaker)
+        self.buckets["p"] = Bucket("{b}p", limits, ledger=True, breaker=breaker)
         return self
 
-    def tell(self, acquired, kind=REPORT, again=False, member=0, **news):
-        return self.one(self.op(kind, nonce=acquired.nonce, slice=acquired.slice, news=News(**news), again=again,
+    def tell(self, acquired, kind=REPORT, resent=False, member=0, **feedback):
+        return self.one(self.op(kind, nonce=acquired.nonce, slice=acquired.slice, feedback=Feedback(**feedback), resent=resent,
                                 member=member)).outcome
 
-    def call(self, ms=0, cost=1, **news):
+    def call(self, ms=0, cost=1, **feedback):
         """A call that takes so long; what it used is its estimate."""
         o, a = self.acquire(tokens=cost)
         assert a.outcome == GRANTED, a
         self.at += ms
-        self.tell(o, **news)
+        self.tell(o, **feedback)
         return o
 
     def asked(self, **more):
@@ -36,7 +36,7 @@ class Pool(Bench):
         return self.acquire(**more)[1]
 
     def show(self, kind=SHOW_POOL, reason=None):
-        return self.one(Op(kind, ["p"], news=News(reason=reason) if reason else None))
+        return self.one(Op(kind, ["p"], feedback=Feedback(reason=reason) if reason else None))
 
     def key(self):
         return self.client.get("{b}p:k")
@@ -90,7 +90,7 @@ def test_the_longest_pause_counts_and_a_repeated_report_extends_nothing(pool):
     assert pool.show().wait == 5000
     pool.at += 3000
     assert pool.tell(a, pause=5000) == DUPLICATE
-    assert pool.tell(a, pause=5000, again=True) == SETTLED  # resent by the server: the same answer, and nothing else
+    assert pool.tell(a, pause=5000, resent=True) == SETTLED  # resent by the server: the same answer, and nothing else
     assert pool.show().wait == 2000
     pool.at += 70_000
     assert pool.tell(c, pause=500) == LATE
@@ -229,7 +229,7 @@ def test_the_probe_is_one_and_its_success_closes(pool):
     assert (a.outcome, a.granted, a.limit) == (GRANTED, 1, CIRCUIT)
     assert b.outcome == c.outcome == DENIED and b.limit == CIRCUIT and b.wait == ends + 2000 and ends >= 8000
     assert pool.show().wait == ends
-    assert pool.one(ops[0].change(again=True)).granted == 1  # sent again: still one
+    assert pool.one(ops[0].change(resent=True)).granted == 1  # sent again: still one
     assert pool.tell(ops[0]) == SETTLED
     assert pool.asked().outcome == GRANTED
     assert pool.show().state == "open" and pool.key() is None
@@ -384,7 +384,7 @@ def test_one_discovery_counts_once(pool):
 
 def test_headers_find_their_limit(clean_store):
     pool = Pool(clean_store).pool(Limit(REQUESTS, ROLLING, 60, MINUTE), Limit(REQUESTS, ROLLING, 1000, DAY), tokens(ROLLING, 10_000))
-    for news, remaining in ((seen(REQUESTS, 50, per=MINUTE), [50, 999, 10_000]), (seen(REQUESTS, 500, per=DAY), [49, 500, 10_000]),
+    for feedback, remaining in ((seen(REQUESTS, 50, per=MINUTE), [50, 999, 10_000]), (seen(REQUESTS, 500, per=DAY), [49, 500, 10_000]),
                             (seen(REQUESTS, 400, limit=1000), [48, 400, 10_000]), (seen(REQUESTS, 5, per=1000), [47, 399, 10_000]),
                             (seen(OUTPUT, 0), [46, 398, 10_000]),
                             (seen(REQUESTS, 5), [45, 397, 10_000]),  # it may be of either
@@ -396,8 +396,8 @@ def test_headers_find_their_limit(clean_store):
                             (seen(REQUESTS, 30, per=MINUTE, limit=120), [30, 393, 10_000]),
                             (seen(TOKENS, 8990), [29, 392, 8990]), (seen(TOKENS, 5, limit=99), [28, 391, 8990])):
         o, _ = pool.acquire(requests=1)
-        pool.tell(o, **news)
-        assert pool.remaining("p") == remaining, news
+        pool.tell(o, **feedback)
+        assert pool.remaining("p") == remaining, feedback
         pool.at += 500
 
 
@@ -428,7 +428,7 @@ def test_output_that_is_counted_at_the_end(clean_store):
     running = [pool.acquire(output_tokens=1000)[0] for _ in range(3)]
     o, _ = pool.acquire(output_tokens=500)
     report = pool.after(o, REPORT, output_tokens=200)
-    report.news = News(**seen(OUTPUT, 7300))
+    report.feedback = Feedback(**seen(OUTPUT, 7300))
     pool.one(report)  # others: 2700 - 200
     assert pool.remaining("p") == [10_000 - 200 - 2500 - 3000]
     for o in running:
@@ -439,8 +439,8 @@ def test_output_that_is_counted_at_the_end(clean_store):
 def test_books_balance_whatever_headers_say(pool):
     for i in range(5):
         pool.call(cost=10, **seen(TOKENS, 5000 - 100 * i))
-    books = packing.unpack_books(pool.client.get("{b}p"))
-    assert books["granted"][TOKENS] == books["reported"][TOKENS] == books["spent"][TOKENS] == 50
+    ledger = packing.unpack_ledger(pool.client.get("{b}p"))
+    assert ledger["granted"][TOKENS] == ledger["reported"][TOKENS] == ledger["spent"][TOKENS] == 50
 
 
 class Provider:
@@ -482,7 +482,7 @@ class Crowd:
         self.calls += 1
         if remaining is None:
             self.refused += 1
-            self.settle(o, 0, News(pause=1000))
+            self.settle(o, 0, Feedback(pause=1000))
         else:
             self.events.append((at + self.random.randint(1000, 10_000), o, remaining))
 
@@ -492,11 +492,11 @@ class Crowd:
         if self.at_end:
             remaining = self.amount - self.provider.used(self.pool.at)
         self.served += actual if self.provider.settles else o.cost[TOKENS]
-        self.settle(o, actual, News(**seen(TOKENS, remaining)) if self.headers else None)
+        self.settle(o, actual, Feedback(**seen(TOKENS, remaining)) if self.headers else None)
 
-    def settle(self, o, actual, news):
+    def settle(self, o, actual, feedback):
         report = self.pool.after(o, REPORT, tokens=actual)
-        report.news = news
+        report.feedback = feedback
         assert self.pool.one(report).outcome == SETTLED
 
     def turn(self, ms):
@@ -622,10 +622,10 @@ def test_the_rest_of_a_group_costs_what_its_first_part_cost(clean_store):
     pool = Pool(clean_store).pool(Limit(OUTPUT, BUCKET, 2500))
     group, a = learning(pool, 1000, n=3)
     assert a.granted == 2  # nothing is known: all of it is charged
-    pool.buckets["p"] = Bucket("{b}p", [Limit(OUTPUT, BUCKET, 10**6)], books=True, breaker=Breaker())
+    pool.buckets["p"] = Bucket("{b}p", [Limit(OUTPUT, BUCKET, 10**6)], ledger=True, breaker=Breaker())
     for _ in range(20):
         teach(pool, 1000, 1)
-    assert pool.one(group.change(again=True)).granted == 3
+    assert pool.one(group.change(resent=True)).granted == 3
     used = 10**6 - pool.remaining("p")[0]
     for member in range(3):
         assert pool.one(pool.after(group, REPORT, output_tokens=0, member=member)).outcome == SETTLED

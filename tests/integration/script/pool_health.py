@@ -1,6 +1,6 @@
 """What a pool knows, by the rules of lua/README.md: pauses, closing, and the circuit breaker with every report it counts.
 
-`Knowledge` keeps all that happened and derives the rest: the script keeps four counters, this keeps the reports themselves.
+`Health` keeps all that happened and derives the rest: the script keeps four counters, this keeps the reports themselves.
 """
 
 from packing import CANCEL, CIRCUIT, IS_CLOSED, NEVER, PAUSED
@@ -10,7 +10,7 @@ LONGEST_CLOSING = 32 * LONGEST_PAUSE
 SLOWEST = 8
 
 
-class Knowledge:
+class Health:
     def __init__(self, breaker):
         self.breaker, self.paused, self.reason, self.reports = breaker, 0, None, []
         self.reopens = False  # closed only for as long as it is paused
@@ -108,12 +108,12 @@ class Knowledge:
             self.open(now, self.breaker.cool)
 
     def report(self, o, name, now):
-        news = o.news
-        self.count(name, o.kind == CANCEL, bool(news and news.failed), now)
-        if news and news.pause:
-            self.paused = max(self.paused, now + min(news.pause, LONGEST_CLOSING if news.reason else LONGEST_PAUSE))
-        if news and news.reason and (self.reason is None or self.reopens and not news.pause):
-            self.reason, self.reopens = news.reason, news.pause > 0
+        feedback = o.feedback
+        self.count(name, o.kind == CANCEL, bool(feedback and feedback.failed), now)
+        if feedback and feedback.pause:
+            self.paused = max(self.paused, now + min(feedback.pause, LONGEST_CLOSING if feedback.reason else LONGEST_PAUSE))
+        if feedback and feedback.reason and (self.reason is None or self.reopens and not feedback.pause):
+            self.reason, self.reopens = feedback.reason, feedback.pause > 0
 
     def operate(self, reason):
         """None: open it."""

@@ -7,7 +7,7 @@ import pytest
 from packing import (ACQUIRE, BUCKET, DENIED, GRANTED, INPUT, LATE, LEARNED_INPUT, LEARNED_OUTPUT, NEVER, OUTPUT, REPORT, ROLLING,
                      SETTLED, TOKENS, Bucket, Limit)
 from test_script_cases import DAY
-from test_script_knowledge import Pool
+from test_script_pool_health import Pool
 
 ESTIMATES = "{b}e"
 WIDE = (Limit(INPUT, BUCKET, 10**13), Limit(TOKENS, BUCKET, 10**13), Limit(OUTPUT, BUCKET, 10**13))
@@ -118,9 +118,9 @@ def test_a_denial_goes_by_what_would_be_charged(clean_store):
     waiting, a = ask(pool, 900_000)
     assert a.outcome == DENIED and a.wait > 0
     pool.at += a.wait - 1
-    assert pool.one(waiting.change(again=True)).outcome == DENIED
+    assert pool.one(waiting.change(resent=True)).outcome == DENIED
     pool.at += 1
-    assert pool.one(waiting.change(again=True)).outcome == GRANTED
+    assert pool.one(waiting.change(resent=True)).outcome == GRANTED
 
 
 @pytest.mark.parametrize("n_input, limits", (
@@ -134,7 +134,7 @@ def test_a_guess_never_makes_a_call_impossible(clean_store, n_input, limits):
     """Five thousand could never fit; what was stated can, and only its report can tell whether it is so much."""
     pool = Pool(clean_store).pool(Limit(INPUT, BUCKET, 10**9))
     teach(pool, 1000, 5000)
-    pool.buckets["p"] = Bucket("{b}p2", limits, books=True, breaker=packing.Breaker())
+    pool.buckets["p"] = Bucket("{b}p2", limits, ledger=True, breaker=packing.Breaker())
     taken = charged(pool, 1000, 100)[0]
     assert taken == (n_input if limits[0].unit == INPUT else n_input + 100)
     _, a = ask(pool, 1000, 100)
@@ -191,9 +191,9 @@ def test_the_rest_of_a_group_costs_what_its_first_part_cost(clean_store):
     pool = Pool(clean_store).pool(Limit(INPUT, BUCKET, 2500))
     group, a = ask(pool, 1000, n=3)
     assert a.granted == 2
-    pool.buckets["p"] = Bucket("{b}p", [Limit(INPUT, BUCKET, 10**6)], books=True, breaker=packing.Breaker())
+    pool.buckets["p"] = Bucket("{b}p", [Limit(INPUT, BUCKET, 10**6)], ledger=True, breaker=packing.Breaker())
     teach(pool, 1000, 1)
-    assert pool.one(group.change(again=True)).granted == 3
+    assert pool.one(group.change(resent=True)).granted == 3
     used = 10**6 - pool.remaining("p")[0]
     for member in range(3):
         assert tell(pool, group, member=member, input_tokens=0).outcome == SETTLED
