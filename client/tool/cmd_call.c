@@ -5,7 +5,7 @@
  * The exit status tells apart what a script does next: ask less or later (1), see to its own side (2), come back (3), or
  * change the request or the account (4).
  */
-#include "profile/json_text.h"
+#include "profile/jtext.h"
 #include "tool/extra.h"
 #include "tool/json_out.h"
 #include "tool/options.h"
@@ -106,7 +106,7 @@ static char *ask_for_stream(char *text, size_t *len)
 {
     char *changed = NULL;
     size_t n = 0;
-    if (json_text_set(text, *len, "stream", "true", true, &changed, &n) <= 0)
+    if (jtext_set(text, *len, "stream", "true", true, &changed, &n) <= 0)
         return text;
     free(text);
     *len = n;

@@ -18,14 +18,14 @@ static void check_words(const struct profile *profile, json_object *body)
     enum { ROOM = 300 };
     char words[ROOM];
     memset(words, 'x', sizeof(words));
-    profile_error_words(profile, body, words, sizeof(words));
+    profile_error_text(profile, body, words, sizeof(words));
     size_t n = strnlen(words, sizeof(words));
     CHECK(n < sizeof(words));
     for (size_t i = 0; i < n; i++)
         CHECK((unsigned char)words[i] >= 0x20 && words[i] != 0x7f);
     for (size_t cap = 1; cap < 12; cap++) {
         char *few = malloc(cap);
-        profile_error_words(profile, body, few, cap);
+        profile_error_text(profile, body, few, cap);
         CHECK(strlen(few) == (n < cap ? n : cap - 1));
         CHECK(memcmp(few, words, strlen(few)) == 0);
         free(few);

@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_one(profile, &headers[i], now_ms, &back);
     if (all_differ(headers, n)) {
         CHECK(forth.waits == back.waits && forth.retry_after_ms == back.retry_after_ms);
-        CHECK(forth.n_seen == back.n_seen);
+        CHECK(forth.n_limits == back.n_limits);
     }
     return 0;
 }

@@ -36,7 +36,7 @@ static void use_profile(const struct profile *profile)
     profile_event_text(profile, "", body);
     profile_classify(profile, 429, body);
     fuzz_classify_event(profile, "", body);
-    profile_error_words(profile, body, words, sizeof(words));
+    profile_error_text(profile, body, words, sizeof(words));
     profile_read_header(profile, "retry-after", "20", 0, &hints);
     profile_read_header(profile, "x-ratelimit-remaining-tokens", "20", 0, &hints);
     profile_read_error(profile, body, 0, &hints);

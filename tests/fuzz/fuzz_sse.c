@@ -40,7 +40,7 @@ static int on_event(void *arg, const char *name, const char *data, size_t n)
         mix(outcome, text, strlen(text));
     profile_read_event(outcome->profile, name, data, event, &outcome->usage);
     fuzz_classify_event(outcome->profile, name, event);
-    profile_error_words(outcome->profile, event, words, sizeof(words));
+    profile_error_text(outcome->profile, event, words, sizeof(words));
     profile_read_error(outcome->profile, event, 0, &hints);
     fuzz_check_hints(&hints);
     fuzz_check_usage(outcome->profile, &outcome->usage);

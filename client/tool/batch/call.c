@@ -18,7 +18,7 @@
  */
 #include "tool/batch/run.h"
 
-#include "profile/json_text.h"
+#include "profile/jtext.h"
 #include "call/retry.h"
 #include "tool/batch/check.h"
 #include "tool/batch/result.h"
@@ -65,13 +65,13 @@ static bool make_body(const struct batch_run *run, struct batch_call *call,
     char *made = NULL;
     size_t made_n = 0;
     const char *member = batch_form_body(request->format);
-    if (member && !json_text_find(line, n, member, &at, &n))
+    if (member && !jtext_find(line, n, member, &at, &n))
         return false;
     call->body = strndup(line + at, n);
     call->body_bytes = n;
     if (!call->body)
         return false;
-    int changed = whole ? json_text_set(call->body, n, "stream", "false", true, &made, &made_n) : 0;
+    int changed = whole ? jtext_set(call->body, n, "stream", "false", true, &made, &made_n) : 0;
     if (!take_over(changed, &call->body, &call->body_bytes, made, made_n))
         return false;
     changed =
@@ -372,8 +372,8 @@ static bool try_again(struct batch_run *run, struct batch_call *call,
     struct retry_case c = {
         .outcome = (int)answer->outcome,
         .tries = call->tries,
-        .told = answer->hints.waits,
-        .told_ms = answer->hints.retry_after_ms,
+        .wait_named = answer->hints.waits,
+        .named_ms = answer->hints.retry_after_ms,
         .should_retry = answer->hints.should_retry,
         .left_ms = INT64_MAX / 4,
         .random = erand48(run->random),
@@ -510,8 +510,8 @@ static void settle_or_owe(struct batch_run *run, struct batch_call *call,
     if (settlement.report.exhausted)
         call->owed.report.retry_after_ms = 0; /* it was how long the pool is to be closed */
     call->owed.report.exhausted = NULL;
-    call->owed.report.seen = NULL;
-    call->owed.report.n_seen = 0;
+    call->owed.report.limits = NULL;
+    call->owed.report.n_limits = 0;
     call->again = again;
     call->state = CALL_OWING;
     run->owing++;
