@@ -26,14 +26,14 @@ struct acquire {
     bool dry_run;
 };
 
-static int answer(const struct tool *tool, const struct acquire *a,
+static int answer(const struct session *session, const struct acquire *a,
                   const struct ration_grant *grant)
 {
-    if (tool->json)
+    if (session->json)
         json_out_grant(grant);
     if (!grant->granted)
-        return tool->json ? EXIT_DENIED : tool_denied(grant);
-    if (!tool->json)
+        return session->json ? EXIT_DENIED : session_denied(grant);
+    if (!session->json)
         puts(a->dry_run ? "would be granted" : grant->id);
     if (grant->mode[0] && strcmp(grant->mode, RATION_MODE_EXACT) != 0)
         fprintf(stderr, "ration: granted in mode %s: the store did not decide this one\n",
@@ -41,7 +41,7 @@ static int answer(const struct tool *tool, const struct acquire *a,
     return EXIT_GRANTED;
 }
 
-static int run(struct tool *tool, const struct acquire *a)
+static int run(struct session *session, const struct acquire *a)
 {
     struct ration_acquire_options options;
     struct ration_grant grant;
@@ -52,15 +52,15 @@ static int run(struct tool *tool, const struct acquire *a)
     options.wait_ms = (uint32_t)a->wait_ms;
     options.id = a->id;
     options.dry_run = a->dry_run;
-    if (tool_open(tool, NULL, &r) != EXIT_GRANTED)
+    if (session_open(session, NULL, &r) != EXIT_GRANTED)
         return EXIT_WRONG;
     int err = ration_acquire(r, a->pool, a->tenant, &a->estimate, &options, &grant);
-    int code = err < 0 ? tool_fail(tool, r, err) : answer(tool, a, &grant);
+    int code = err < 0 ? session_fail(session, r, err) : answer(session, a, &grant);
     ration_close(r);
     return code;
 }
 
-int cmd_acquire(int argc, char **argv, struct tool *tool)
+int cmd_acquire(int argc, char **argv, struct session *session)
 {
     struct acquire a = {.priority = -1};
     const struct option_row rows[] = {
@@ -85,7 +85,7 @@ int cmd_acquire(int argc, char **argv, struct tool *tool)
                                       .rows = rows,
                                       .n = sizeof(rows) / sizeof(rows[0]),
                                       .max_others = 2};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
     if (!a.pool && at < argc)
@@ -96,7 +96,8 @@ int cmd_acquire(int argc, char **argv, struct tool *tool)
         fprintf(stderr, "ration: '%s' is one argument too many\n", argv[at]);
         return EXIT_WRONG;
     }
-    if (!tool_wants("acquire", "a pool", a.pool) || !tool_wants("acquire", "a tenant", a.tenant))
+    if (!session_wants("acquire", "a pool", a.pool) ||
+        !session_wants("acquire", "a tenant", a.tenant))
         return EXIT_WRONG;
-    return run(tool, &a);
+    return run(session, &a);
 }

@@ -70,7 +70,7 @@ static void print_json(const struct ration_audit_row *rows, size_t n)
     json_out_print(o);
 }
 
-int cmd_audit(int argc, char **argv, struct tool *tool)
+int cmd_audit(int argc, char **argv, struct session *session)
 {
     const struct command_line line = {
         .name = "audit",
@@ -82,19 +82,19 @@ int cmd_audit(int argc, char **argv, struct tool *tool)
                  "once more from the reservations themselves.",
         .exits = "0 balanced, 1 not balanced, 2 an error",
         .max_others = 1};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
     ration *r = NULL;
-    if (tool_open(tool, NULL, &r) != EXIT_GRANTED)
+    if (session_open(session, NULL, &r) != EXIT_GRANTED)
         return EXIT_WRONG;
     struct ration_audit_row *rows = NULL;
     size_t n = 0;
     int err = ration_audit(r, at < argc ? argv[at] : NULL, &rows, &n);
     int code = EXIT_WRONG;
     if (err < 0)
-        tool_fail(tool, r, err);
-    else if (tool->json)
+        session_fail(session, r, err);
+    else if (session->json)
         print_json(rows, n);
     else
         print_table(rows, n);

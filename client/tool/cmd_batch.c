@@ -25,8 +25,9 @@
 
 static bool check_options(const struct batch_options *o)
 {
-    if (!tool_wants("batch", "--output", o->output_file) ||
-        !tool_wants("batch", "--pool", o->pool) || !tool_wants("batch", "--tenant", o->tenant))
+    if (!session_wants("batch", "--output", o->output_file) ||
+        !session_wants("batch", "--pool", o->pool) ||
+        !session_wants("batch", "--tenant", o->tenant))
         return false;
     if (strcmp(o->output_file, "-") == 0) {
         fprintf(stderr,
@@ -103,11 +104,11 @@ static bool server_answers(const struct batch_options *o, ration **r)
 {
     struct ration_limit_row *rows = NULL;
     size_t n = 0;
-    if (tool_open(o->tool, NULL, r) != EXIT_GRANTED)
+    if (session_open(o->session, NULL, r) != EXIT_GRANTED)
         return false;
     int err = ration_peek(*r, o->pool, o->tenant, &rows, &n);
     if (err < 0)
-        tool_fail(o->tool, *r, err);
+        session_fail(o->session, *r, err);
     ration_rows_free(rows);
     if (err < 0) {
         ration_close(*r);
@@ -227,7 +228,7 @@ static const char exits[] =
     "or the provider or the servers stopped it, 3 stopped by a signal. After 2 and 3 the same "
     "command goes on.";
 
-int cmd_batch(int argc, char **argv, struct tool *tool)
+int cmd_batch(int argc, char **argv, struct session *session)
 {
     static struct batch_options o = {.in_flight = 16,
                                      .priority = -1,
@@ -238,7 +239,7 @@ int cmd_batch(int argc, char **argv, struct tool *tool)
                                      .retry_max_ms = 60000,
                                      .grace_s = 30,
                                      .patience_s = 300};
-    o.tool = tool;
+    o.session = session;
     const struct option_row rows[] = {
         {"output", OPTION_STRING, &o.output_file, 0, 0, "FILE", "the results; required"},
         {"pool", OPTION_STRING, &o.pool, 0, 0, "POOL", "whose limits; required"},
@@ -291,10 +292,10 @@ int cmd_batch(int argc, char **argv, struct tool *tool)
                                       .rows = rows,
                                       .n = sizeof(rows) / sizeof(rows[0]),
                                       .max_others = 1};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
-    if (!tool_wants("batch", "an INPUT", at < argc ? argv[at] : NULL) || !check_options(&o))
+    if (!session_wants("batch", "an INPUT", at < argc ? argv[at] : NULL) || !check_options(&o))
         return EXIT_WRONG;
     o.input_file = argv[at];
     signal(SIGXFSZ, SIG_IGN); /* a write past the limit is then an error like any other */

@@ -55,11 +55,11 @@ static bool server_answers(const struct bench_options *o)
         bench_tenant_name(0, name, sizeof(name));
         tenant = name;
     }
-    if (tool_open(o->tool, NULL, &r) != EXIT_GRANTED)
+    if (session_open(o->session, NULL, &r) != EXIT_GRANTED)
         return false;
     int err = ration_peek(r, o->pool, tenant, &rows, &n);
     if (err < 0)
-        tool_fail(o->tool, r, err);
+        session_fail(o->session, r, err);
     ration_rows_free(rows);
     ration_close(r);
     return err == RATION_OK;
@@ -78,9 +78,9 @@ static int run(const struct bench_options *options)
     return code;
 }
 
-int cmd_bench(int argc, char **argv, struct tool *tool)
+int cmd_bench(int argc, char **argv, struct session *session)
 {
-    struct bench_options o = {.tool = tool,
+    struct bench_options o = {.session = session,
                               .pool = "openai/gpt-4o",
                               .tenant = "acme",
                               .tenants = 1,
@@ -134,7 +134,7 @@ int cmd_bench(int argc, char **argv, struct tool *tool)
                                       .exits = "0 well (denials are), 2 an error",
                                       .rows = rows,
                                       .n = sizeof(rows) / sizeof(rows[0])};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
     if (o.used < 0)

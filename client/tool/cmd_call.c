@@ -217,10 +217,10 @@ static int fail_upstream(const ration *r, const struct ration_response *answer)
                                                                                     : EXIT_PROVIDER;
 }
 
-static int conclude(struct tool *tool, const struct call *c, const ration *r, int err,
+static int conclude(struct session *session, const struct call *c, const ration *r, int err,
                     const struct ration_response *answer)
 {
-    if (tool->json)
+    if (session->json)
         print_json(r, err, answer);
     else if (err == RATION_OK)
         print_answer(c, answer);
@@ -236,8 +236,8 @@ static int conclude(struct tool *tool, const struct call *c, const ration *r, in
     if (err == RATION_OK)
         return EXIT_GRANTED;
     if (err == RATION_EDENIED)
-        return tool_denied(&answer->grant);
-    return err == RATION_EUPSTREAM ? fail_upstream(r, answer) : tool_fail(tool, r, err);
+        return session_denied(&answer->grant);
+    return err == RATION_EUPSTREAM ? fail_upstream(r, answer) : session_fail(session, r, err);
 }
 
 /* ---- The command ---- */
@@ -291,7 +291,7 @@ static bool read_inputs(const struct call *c, struct ration_call_options *option
     return true;
 }
 
-static int run(struct tool *tool, struct call *c)
+static int run(struct session *session, struct call *c)
 {
     struct ration_call_options options;
     struct ration_response answer = {.http_status = 0};
@@ -303,15 +303,15 @@ static int run(struct tool *tool, struct call *c)
         free(query);
         return EXIT_WRONG;
     }
-    c->json = tool->json;
+    c->json = session->json;
     if (c->stream) {
         options.stream = on_event;
         options.stream_arg = c;
     }
-    int code = tool_open(tool, NULL, &r);
+    int code = session_open(session, NULL, &r);
     if (code == EXIT_GRANTED) {
         int err = ration_call(r, c->pool, c->tenant, &options, &answer);
-        code = conclude(tool, c, r, err, &answer);
+        code = conclude(session, c, r, err, &answer);
     }
     ration_response_free(&answer);
     ration_close(r);
@@ -320,7 +320,7 @@ static int run(struct tool *tool, struct call *c)
     return code;
 }
 
-int cmd_call(int argc, char **argv, struct tool *tool)
+int cmd_call(int argc, char **argv, struct session *session)
 {
     struct call c = {.priority = -1,
                      .body_file = "-",
@@ -390,10 +390,10 @@ int cmd_call(int argc, char **argv, struct tool *tool)
                  "4 the provider refused: another try would not help",
         .rows = rows,
         .n = sizeof(rows) / sizeof(rows[0])};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
-    if (!tool_wants("call", "--pool", c.pool) || !tool_wants("call", "--tenant", c.tenant))
+    if (!session_wants("call", "--pool", c.pool) || !session_wants("call", "--tenant", c.tenant))
         return EXIT_WRONG;
-    return run(tool, &c);
+    return run(session, &c);
 }

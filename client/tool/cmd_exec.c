@@ -55,7 +55,7 @@ static void wait_ms(int64_t ms)
 }
 
 /* Asks until it is granted, the wait no longer fits, or something goes wrong. Gives an exit code. */
-static int acquire(const struct tool *tool, ration *r, const struct exec *e,
+static int acquire(const struct session *session, ration *r, const struct exec *e,
                    struct ration_grant *grant)
 {
     struct ration_acquire_options options;
@@ -66,12 +66,12 @@ static int acquire(const struct tool *tool, ration *r, const struct exec *e,
     for (;;) {
         int err = ration_acquire(r, e->pool, e->tenant, &e->estimate, &options, grant);
         if (err < 0)
-            return tool_fail(tool, r, err);
+            return session_fail(session, r, err);
         if (grant->granted)
             return EXIT_GRANTED;
         int64_t wait = grant->retry_after_ms > 0 ? grant->retry_after_ms : 1;
         if (grant->retry_after_ms == RATION_RETRY_NEVER || now_ms() + wait > give_up_ms)
-            return tool_denied(grant);
+            return session_denied(grant);
         wait_ms(wait);
     }
 }
@@ -153,13 +153,13 @@ static int attend(ration *r, const struct exec *e, const char *id, const sigset_
     }
 }
 
-static int run(struct tool *tool, struct exec *e)
+static int run(struct session *session, struct exec *e)
 {
     ration *r = NULL;
     struct ration_grant grant;
-    if (tool_open(tool, NULL, &r) != EXIT_GRANTED)
+    if (session_open(session, NULL, &r) != EXIT_GRANTED)
         return EXIT_WRONG;
-    int code = acquire(tool, r, e, &grant);
+    int code = acquire(session, r, e, &grant);
     if (code != EXIT_GRANTED) {
         ration_close(r);
         return code;
@@ -186,7 +186,7 @@ static int run(struct tool *tool, struct exec *e)
     return code;
 }
 
-int cmd_exec(int argc, char **argv, struct tool *tool)
+int cmd_exec(int argc, char **argv, struct session *session)
 {
     struct exec e = {.priority = -1, .ttl_ms = DEFAULT_TTL_MS};
     const struct option_row rows[] = {
@@ -217,12 +217,12 @@ int cmd_exec(int argc, char **argv, struct tool *tool)
         .n = sizeof(rows) / sizeof(rows[0]),
         .in_order = true,
         .max_others = -1};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
-    if (!tool_wants("exec", "--pool", e.pool) || !tool_wants("exec", "--tenant", e.tenant) ||
-        !tool_wants("exec", "a command after --", at < argc ? argv[at] : NULL))
+    if (!session_wants("exec", "--pool", e.pool) || !session_wants("exec", "--tenant", e.tenant) ||
+        !session_wants("exec", "a command after --", at < argc ? argv[at] : NULL))
         return EXIT_WRONG;
     e.argv = argv + at;
-    return run(tool, &e);
+    return run(session, &e);
 }

@@ -57,7 +57,7 @@ static void print_json(const struct ration_limit_row *rows, size_t n)
     json_out_print(list);
 }
 
-int cmd_peek(int argc, char **argv, struct tool *tool)
+int cmd_peek(int argc, char **argv, struct session *session)
 {
     const char *pool = NULL;
     const char *tenant = NULL;
@@ -74,7 +74,7 @@ int cmd_peek(int argc, char **argv, struct tool *tool)
         .rows = options,
         .n = sizeof(options) / sizeof(options[0]),
         .max_others = 2};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
     if (!pool && at < argc)
@@ -82,16 +82,16 @@ int cmd_peek(int argc, char **argv, struct tool *tool)
     if (!tenant && at < argc)
         tenant = argv[at];
     ration *r = NULL;
-    if (!tool_wants("peek", "a pool", pool) || !tool_wants("peek", "a tenant", tenant) ||
-        tool_open(tool, NULL, &r) != EXIT_GRANTED)
+    if (!session_wants("peek", "a pool", pool) || !session_wants("peek", "a tenant", tenant) ||
+        session_open(session, NULL, &r) != EXIT_GRANTED)
         return EXIT_WRONG;
     struct ration_limit_row *rows = NULL;
     size_t n = 0;
     int err = ration_peek(r, pool, tenant, &rows, &n);
     int code = EXIT_GRANTED;
     if (err < 0)
-        code = tool_fail(tool, r, err);
-    else if (tool->json)
+        code = session_fail(session, r, err);
+    else if (session->json)
         print_json(rows, n);
     else
         print_table(rows, n);

@@ -16,7 +16,7 @@ static bool is_answer(int err)
            err == RATION_ENOPERM;
 }
 
-int cmd_ping(int argc, char **argv, struct tool *tool)
+int cmd_ping(int argc, char **argv, struct session *session)
 {
     int64_t timeout_ms = PING_TIMEOUT_MS;
     const struct option_row options[] = {
@@ -29,18 +29,18 @@ int cmd_ping(int argc, char **argv, struct tool *tool)
         .exits = "0 a server answers, 2 none does",
         .rows = options,
         .n = sizeof(options) / sizeof(options[0])};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
-    tool->timeout_ms = timeout_ms;
+    session->timeout_ms = timeout_ms;
     ration *r = NULL;
-    if (tool_open(tool, NULL, &r) != EXIT_GRANTED)
+    if (session_open(session, NULL, &r) != EXIT_GRANTED)
         return EXIT_WRONG;
     struct ration_limit_row *rows = NULL;
     size_t n = 0;
     int err = ration_peek(r, "ping", "ping", &rows, &n);
-    int code = is_answer(err) ? EXIT_GRANTED : tool_fail(tool, r, err);
-    if (code == EXIT_GRANTED && tool->json)
+    int code = is_answer(err) ? EXIT_GRANTED : session_fail(session, r, err);
+    if (code == EXIT_GRANTED && session->json)
         json_out_settled("ok");
     else if (code == EXIT_GRANTED)
         puts("ok");

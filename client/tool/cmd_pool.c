@@ -64,7 +64,7 @@ static void print_text(const char *pool, const struct ration_pool_state *state)
     puts("");
 }
 
-int cmd_pool(int argc, char **argv, struct tool *tool)
+int cmd_pool(int argc, char **argv, struct session *session)
 {
     const struct command_line line = {
         .name = "pool",
@@ -79,7 +79,7 @@ int cmd_pool(int argc, char **argv, struct tool *tool)
                  "'open' opens it again, and forgets pauses and failures.",
         .exits = "0 it is open (after 'close': it is closed), 1 it is not, 2 an error",
         .max_others = 3};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
     enum ration_pool_action action = RATION_POOL_SHOW;
@@ -91,18 +91,18 @@ int cmd_pool(int argc, char **argv, struct tool *tool)
     const char *pool = argv[at + 1];
     const char *reason = argc - at > 2 ? argv[at + 2] : NULL;
     ration *r = NULL;
-    if (tool_open(tool, NULL, &r) != EXIT_GRANTED)
+    if (session_open(session, NULL, &r) != EXIT_GRANTED)
         return EXIT_WRONG;
     struct ration_pool_state state;
     int err = ration_pool(r, pool, action, reason, &state);
     int code = EXIT_WRONG;
     if (err < 0) {
-        tool_fail(tool, r, err);
+        session_fail(session, r, err);
     } else {
         bool closed = strcmp(state.state, RATION_POOL_CLOSED) == 0;
         bool open = strcmp(state.state, RATION_POOL_OPEN) == 0;
         code = (action == RATION_POOL_DO_CLOSE ? closed : open) ? EXIT_GRANTED : EXIT_DENIED;
-        (tool->json ? print_json : print_text)(pool, &state);
+        (session->json ? print_json : print_text)(pool, &state);
     }
     ration_close(r);
     return code;

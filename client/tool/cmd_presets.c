@@ -209,7 +209,7 @@ static int show_presets(const char *prefix, bool json)
     return code;
 }
 
-int cmd_presets(int argc, char **argv, struct tool *tool)
+int cmd_presets(int argc, char **argv, struct session *session)
 {
     bool of_profiles = false;
     const char *project = NULL;
@@ -240,7 +240,7 @@ int cmd_presets(int argc, char **argv, struct tool *tool)
         .rows = options,
         .n = sizeof(options) / sizeof(options[0]),
         .max_others = 1};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
     const char *prefix = at < argc ? argv[at] : NULL;
@@ -249,6 +249,6 @@ int cmd_presets(int argc, char **argv, struct tool *tool)
         return EXIT_WRONG;
     }
     if (project)
-        return presets_openai(tool, url, project);
-    return of_profiles ? show_profiles(prefix, tool->json) : show_presets(prefix, tool->json);
+        return presets_openai(session, url, project);
+    return of_profiles ? show_profiles(prefix, session->json) : show_presets(prefix, session->json);
 }

@@ -220,11 +220,11 @@ static bool server_answers(const struct replay *replay)
     ration *r = NULL;
     struct ration_limit_row *rows = NULL;
     size_t n = 0;
-    if (tool_open(replay->tool, NULL, &r) != EXIT_GRANTED)
+    if (session_open(replay->session, NULL, &r) != EXIT_GRANTED)
         return false;
     int err = ration_peek(r, replay->pool, replay->tenants[0].name, &rows, &n);
     if (err < 0)
-        tool_fail(replay->tool, r, err);
+        session_fail(replay->session, r, err);
     ration_rows_free(rows);
     ration_close(r);
     return err == RATION_OK;
@@ -278,7 +278,7 @@ static int run(struct replay *replay)
 
 static bool check(struct replay *replay)
 {
-    if (!tool_wants("replay", "--trace", replay->trace_file))
+    if (!session_wants("replay", "--trace", replay->trace_file))
         return false;
     if (replay->key_variable && !getenv(replay->key_variable)) {
         fprintf(stderr, "ration: --key-variable %s: the environment has no such variable\n",
@@ -303,7 +303,7 @@ static const char about[] =
     "The trace is CSV: TIMESTAMP,ContextTokens,GeneratedTokens. Hosts begin at different --server\n"
     "addresses and move on when one goes away. Ctrl-C stops early and still prints the tables.";
 
-int cmd_replay(int argc, char **argv, struct tool *tool)
+int cmd_replay(int argc, char **argv, struct session *session)
 {
     static struct replay replay = {.url = "http://127.0.0.1:8080",
                                    .pool = "openai/gpt-4o",
@@ -313,7 +313,7 @@ int cmd_replay(int argc, char **argv, struct tool *tool)
                                    .output_cap = 1000000,
                                    .call_timeout_ms = 30000,
                                    .speed = 1};
-    replay.tool = tool;
+    replay.session = session;
     const struct option_row rows[] = {
         {"trace", OPTION_STRING, &replay.trace_file, 0, 0, "FILE", "the traffic; required"},
         {"url", OPTION_STRING, &replay.url, 0, 0, "URL",
@@ -351,7 +351,7 @@ int cmd_replay(int argc, char **argv, struct tool *tool)
                                           "0 no error and no 429, 1 there were 429s, 2 an error",
                                       .rows = rows,
                                       .n = sizeof(rows) / sizeof(rows[0])};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
     int code = EXIT_WRONG;

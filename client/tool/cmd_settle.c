@@ -4,19 +4,19 @@
 
 #include <stdio.h>
 
-static int say_settled(const struct tool *tool, const ration *r, int err,
+static int say_settled(const struct session *session, const ration *r, int err,
                        enum ration_settled settled)
 {
     if (err < 0)
-        return tool_fail(tool, r, err);
-    if (tool->json)
+        return session_fail(session, r, err);
+    if (session->json)
         json_out_settled(settled_word(settled));
     else
         puts(settled_word(settled));
     return EXIT_GRANTED;
 }
 
-int cmd_report(int argc, char **argv, struct tool *tool)
+int cmd_report(int argc, char **argv, struct session *session)
 {
     struct ration_amounts used = {0};
     int64_t status = 0;
@@ -41,44 +41,44 @@ int cmd_report(int argc, char **argv, struct tool *tool)
                                       .rows = rows,
                                       .n = sizeof(rows) / sizeof(rows[0]),
                                       .max_others = 1};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
     ration *r = NULL;
-    if (!tool_wants("report", "the reservation's id", at < argc ? argv[at] : NULL) ||
-        tool_open(tool, NULL, &r) != EXIT_GRANTED)
+    if (!session_wants("report", "the reservation's id", at < argc ? argv[at] : NULL) ||
+        session_open(session, NULL, &r) != EXIT_GRANTED)
         return EXIT_WRONG;
     const struct ration_report_options options = {
         .http_status = (int)status, .retry_after_ms = retry_after_ms, .partial = partial};
     enum ration_settled settled = RATION_SETTLED;
     int err = ration_report(r, argv[at], &used, &options, &settled);
-    int code = say_settled(tool, r, err, settled);
+    int code = say_settled(session, r, err, settled);
     ration_close(r);
     return code;
 }
 
-int cmd_cancel(int argc, char **argv, struct tool *tool)
+int cmd_cancel(int argc, char **argv, struct session *session)
 {
     const struct command_line line = {
         .name = "cancel",
         .synopsis = "ID",
         .about = "Gives a reservation back whole: the call was never sent.",
         .max_others = 1};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
     ration *r = NULL;
-    if (!tool_wants("cancel", "the reservation's id", at < argc ? argv[at] : NULL) ||
-        tool_open(tool, NULL, &r) != EXIT_GRANTED)
+    if (!session_wants("cancel", "the reservation's id", at < argc ? argv[at] : NULL) ||
+        session_open(session, NULL, &r) != EXIT_GRANTED)
         return EXIT_WRONG;
     enum ration_settled settled = RATION_SETTLED;
     int err = ration_cancel(r, argv[at], &settled);
-    int code = say_settled(tool, r, err, settled);
+    int code = say_settled(session, r, err, settled);
     ration_close(r);
     return code;
 }
 
-int cmd_renew(int argc, char **argv, struct tool *tool)
+int cmd_renew(int argc, char **argv, struct session *session)
 {
     struct ration_amounts more = {0};
     int64_t ttl_ms = 0;
@@ -96,24 +96,24 @@ int cmd_renew(int argc, char **argv, struct tool *tool)
                                       .rows = rows,
                                       .n = sizeof(rows) / sizeof(rows[0]),
                                       .max_others = 1};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
     ration *r = NULL;
-    if (!tool_wants("renew", "the reservation's id", at < argc ? argv[at] : NULL) ||
-        tool_open(tool, NULL, &r) != EXIT_GRANTED)
+    if (!session_wants("renew", "the reservation's id", at < argc ? argv[at] : NULL) ||
+        session_open(session, NULL, &r) != EXIT_GRANTED)
         return EXIT_WRONG;
     struct ration_grant grant;
     int err = ration_renew(r, argv[at], (uint32_t)ttl_ms, &more, &grant);
     int code = EXIT_GRANTED;
     if (err < 0)
-        code = tool_fail(tool, r, err);
-    else if (tool->json)
+        code = session_fail(session, r, err);
+    else if (session->json)
         json_out_grant(&grant);
     else if (grant.granted)
         puts("renewed");
     if (err == 0 && !grant.granted)
-        code = tool->json ? EXIT_DENIED : tool_denied(&grant);
+        code = session->json ? EXIT_DENIED : session_denied(&grant);
     ration_close(r);
     return code;
 }

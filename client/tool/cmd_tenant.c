@@ -43,7 +43,7 @@ static void print_json(const struct ration_forgiven_row *rows, size_t n)
     json_out_print(list);
 }
 
-int cmd_tenant(int argc, char **argv, struct tool *tool)
+int cmd_tenant(int argc, char **argv, struct session *session)
 {
     const struct command_line line = {
         .name = "tenant",
@@ -56,7 +56,7 @@ int cmd_tenant(int argc, char **argv, struct tool *tool)
                  "remains below zero.",
         .exits = "0 done, or there was no debt; 2 an error",
         .max_others = 2};
-    int at = options_parse(&line, tool, argc, argv);
+    int at = options_parse(&line, session, argc, argv);
     if (at < 0)
         return options_exit(at);
     if (argc - at < 2 || strcmp(argv[at], "forgive") != 0) {
@@ -66,15 +66,15 @@ int cmd_tenant(int argc, char **argv, struct tool *tool)
     }
     const char *tenant = argv[at + 1];
     ration *r = NULL;
-    if (tool_open(tool, NULL, &r) != EXIT_GRANTED)
+    if (session_open(session, NULL, &r) != EXIT_GRANTED)
         return EXIT_WRONG;
     struct ration_forgiven_row *rows = NULL;
     size_t n = 0;
     int err = ration_forgive(r, tenant, &rows, &n);
     int code = EXIT_GRANTED;
     if (err < 0)
-        code = tool_fail(tool, r, err);
-    else if (tool->json)
+        code = session_fail(session, r, err);
+    else if (session->json)
         print_json(rows, n);
     else
         print_table(tenant, rows, n);

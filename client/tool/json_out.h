@@ -2,7 +2,7 @@
 #ifndef RATION_TOOL_JSON_OUT_H
 #define RATION_TOOL_JSON_OUT_H
 
-#include "tool/tool.h"
+#include "tool/session.h"
 
 #include <json-c/json.h>
 

@@ -8,7 +8,7 @@
 
 static const struct {
     const char *name;
-    int (*run)(int argc, char **argv, struct tool *tool);
+    int (*run)(int argc, char **argv, struct session *session);
     const char *summary;
 } commands[] = {
     {"acquire", cmd_acquire, "ask for one call: reserve its estimate"},
@@ -47,7 +47,7 @@ static void describe(char *out, size_t size)
 
 int main(int argc, char **argv)
 {
-    struct tool tool = {.timeout_ms = TOOL_TIMEOUT_MS};
+    struct session session = {.timeout_ms = TOOL_TIMEOUT_MS};
     char about[2048];
     describe(about, sizeof(about));
     const struct command_line line = {
@@ -57,7 +57,7 @@ int main(int argc, char **argv)
         .in_order = true,
         .max_others = -1,
     };
-    int at = options_parse(&line, &tool, argc, argv);
+    int at = options_parse(&line, &session, argc, argv);
     if (at < 0)
         return options_exit(at);
     if (at == argc) {
@@ -66,7 +66,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < N_COMMANDS; i++) {
         if (strcmp(commands[i].name, argv[at]) == 0)
-            return commands[i].run(argc - at, argv + at, &tool);
+            return commands[i].run(argc - at, argv + at, &session);
     }
     fprintf(stderr, "ration: there is no command '%s'; there are:", argv[at]);
     for (size_t i = 0; i < N_COMMANDS; i++)

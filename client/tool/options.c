@@ -205,16 +205,16 @@ static int complain(const struct command_line *line, char **argv, int what, int 
     return OPTIONS_BAD;
 }
 
-int options_parse(const struct command_line *line, struct tool *tool, int argc, char **argv)
+int options_parse(const struct command_line *line, struct session *session, int argc, char **argv)
 {
     const struct option_row common[] = {
-        {"server", OPTION_STRING, &tool->servers, 0, 0, "ADDR[,ADDR]",
+        {"server", OPTION_STRING, &session->servers, 0, 0, "ADDR[,ADDR]",
          "host:port or unix:/path; default RATION_SERVERS, else 127.0.0.1:7420"},
-        {"timeout", OPTION_INTEGER, &tool->timeout_ms, 1, 600000, "MS",
+        {"timeout", OPTION_INTEGER, &session->timeout_ms, 1, 600000, "MS",
          "deadline of a request; default 5000"},
-        {"secret-file", OPTION_STRING, &tool->secret_file, 0, 0, "FILE",
+        {"secret-file", OPTION_STRING, &session->secret_file, 0, 0, "FILE",
          "the credential is its first line"},
-        {"json", OPTION_FLAG, &tool->json, 0, 0, NULL, "JSON on stdout, for programs"},
+        {"json", OPTION_FLAG, &session->json, 0, 0, NULL, "JSON on stdout, for programs"},
     };
     const size_t n_common = sizeof(common) / sizeof(common[0]);
     struct option longs[MAX_ROWS + 8] = {0};

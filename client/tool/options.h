@@ -1,11 +1,11 @@
 /*
  * Command lines, one table row an option: parsing, checking ranges and --help all come from the row. The options of
- * struct tool are added to every table. Values borrow from argv.
+ * struct session are added to every table. Values borrow from argv.
  */
 #ifndef RATION_TOOL_OPTIONS_H
 #define RATION_TOOL_OPTIONS_H
 
-#include "tool/tool.h"
+#include "tool/session.h"
 
 #include <stddef.h>
 
@@ -51,7 +51,7 @@ struct command_line {
  * --help, or OPTIONS_BAD after saying what is wrong. */
 #define OPTIONS_DONE (-1)
 #define OPTIONS_BAD  (-2)
-int options_parse(const struct command_line *line, struct tool *tool, int argc, char **argv);
+int options_parse(const struct command_line *line, struct session *session, int argc, char **argv);
 
 /* The exit code for a negative result. */
 int options_exit(int parsed);

@@ -30,7 +30,7 @@
 #define SAID_BYTES       256 /* of what a server says of itself in an error */
 
 struct reader {
-    const struct tool *tool;
+    const struct session *session;
     const char *project;
     char *base;    /* without a slash at its end */
     char *escaped; /* the project, as a part of a path */
@@ -99,7 +99,7 @@ static bool set_up(struct reader *reader, const char *url, const char *key)
            curl_easy_setopt(easy, CURLOPT_HTTPHEADER, reader->headers) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)reader->tool->timeout_ms) ==
+           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)reader->session->timeout_ms) ==
                CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, reader) == CURLE_OK;
@@ -387,7 +387,7 @@ static void print_pools(const struct reader *reader)
 {
     json_object *document = json_object_new_object();
     json_object_object_add(document, "pools", json_object_get(reader->pools));
-    if (reader->tool->json) {
+    if (reader->session->json) {
         json_out_print(document);
         return;
     }
@@ -397,9 +397,9 @@ static void print_pools(const struct reader *reader)
     json_object_put(document);
 }
 
-int presets_openai(const struct tool *tool, const char *url, const char *project)
+int presets_openai(const struct session *session, const char *url, const char *project)
 {
-    struct reader reader = {.tool = tool, .project = project};
+    struct reader reader = {.session = session, .project = project};
     const char *key = getenv(PRESETS_OPENAI_KEY);
     const char *problem = key_problem(key);
     if (problem) {

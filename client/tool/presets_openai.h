@@ -2,7 +2,7 @@
 #ifndef RATION_TOOL_PRESETS_OPENAI_H
 #define RATION_TOOL_PRESETS_OPENAI_H
 
-#include "tool/tool.h"
+#include "tool/session.h"
 
 #define PRESETS_OPENAI_URL "https://api.openai.com"
 #define PRESETS_OPENAI_KEY "OPENAI_ADMIN_KEY"
@@ -11,6 +11,6 @@
  * Reads all limits of the project and prints a configuration with a pool for each model. `url` is what stands before
  * /v1/organization. Prints nothing unless everything was read. Gives an exit code, after saying why where it failed.
  */
-int presets_openai(const struct tool *tool, const char *url, const char *project);
+int presets_openai(const struct session *session, const char *url, const char *project);
 
 #endif

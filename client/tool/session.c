@@ -1,5 +1,5 @@
 /* Opening a handle for a subcommand, and saying in words that help why something did not work. */
-#include "tool/tool.h"
+#include "tool/session.h"
 
 #include "tool/table.h"
 
@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *tool_servers(const struct tool *tool)
+const char *session_servers(const struct session *session)
 {
-    if (tool->servers)
-        return tool->servers;
+    if (session->servers)
+        return session->servers;
     const char *servers = getenv("RATION_SERVERS");
     return servers && servers[0] ? servers : "127.0.0.1:7420";
 }
@@ -37,24 +37,24 @@ static int read_secret(const char *path, char *out, size_t size)
     return EXIT_GRANTED;
 }
 
-int tool_secret(const struct tool *tool, char *out, size_t size)
+int session_secret(const struct session *session, char *out, size_t size)
 {
-    if (tool->secret_file)
-        return read_secret(tool->secret_file, out, size);
+    if (session->secret_file)
+        return read_secret(session->secret_file, out, size);
     const char *secret = getenv("RATION_SECRET");
     snprintf(out, size, "%s", secret ? secret : "");
     return EXIT_GRANTED;
 }
 
-int tool_open(const struct tool *tool, const char *servers, ration **out)
+int session_open(const struct session *session, const char *servers, ration **out)
 {
     struct ration_options options;
     char secret[RATION_MAX_SECRET_BYTES + 2];
     ration_options_init(&options);
-    options.servers = servers ? servers : tool_servers(tool);
-    options.timeout_ms = (uint32_t)tool->timeout_ms;
-    if (tool->secret_file) {
-        if (read_secret(tool->secret_file, secret, sizeof(secret)) != EXIT_GRANTED)
+    options.servers = servers ? servers : session_servers(session);
+    options.timeout_ms = (uint32_t)session->timeout_ms;
+    if (session->secret_file) {
+        if (read_secret(session->secret_file, secret, sizeof(secret)) != EXIT_GRANTED)
             return EXIT_WRONG;
         options.secret = secret;
     }
@@ -94,12 +94,12 @@ static const char *remedy(int err)
     }
 }
 
-int tool_fail(const struct tool *tool, const ration *r, int err)
+int session_fail(const struct session *session, const ration *r, int err)
 {
     const char *message = ration_errmsg(r);
     if (err == RATION_ECONNECT)
         fprintf(stderr, "ration: no server could be reached at %s\nration: %s\n",
-                tool_servers(tool), message);
+                session_servers(session), message);
     else
         fprintf(stderr, "ration: %s\n", message[0] ? message : ration_strerror(err));
     const char *what_to_do = remedy(err);
@@ -108,7 +108,7 @@ int tool_fail(const struct tool *tool, const ration *r, int err)
     return EXIT_WRONG;
 }
 
-int tool_denied(const struct ration_grant *grant)
+int session_denied(const struct ration_grant *grant)
 {
     char wait[32];
     if (grant->retry_after_ms == RATION_RETRY_NEVER) {
@@ -122,7 +122,7 @@ int tool_denied(const struct ration_grant *grant)
     return EXIT_DENIED;
 }
 
-bool tool_wants(const char *command, const char *what, const char *value)
+bool session_wants(const char *command, const char *what, const char *value)
 {
     if (value)
         return true;

@@ -22,7 +22,7 @@
 #define RATION_TOOL_BATCH_H
 
 #include "tool/options.h"
-#include "tool/tool.h"
+#include "tool/session.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,7 +58,7 @@ const char *batch_class_text(enum batch_class which);
 
 /* The command line. Strings borrow from argv. */
 struct batch_options {
-    const struct tool *tool;
+    const struct session *session;
     const char *input_file; /* "-": stdin */
     const char *output_file;
     const char *pool;

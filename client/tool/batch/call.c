@@ -255,7 +255,7 @@ static void on_silence(struct batch_run *run, int err, int64_t now_ms)
     if (run->stop == BATCH_GOING && (!may_pass(err) || (double)(now_ms - run->silent_since_ms) >
                                                            run->options->patience_s * 1000)) {
         batch_progress_pause(&run->progress);
-        tool_fail(run->options->tool, run->r, err);
+        session_fail(run->options->session, run->r, err);
         batch_run_stop(run, BATCH_SERVER);
         return;
     }

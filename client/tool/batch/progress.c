@@ -241,7 +241,7 @@ static void print_json(const struct batch_progress *p, const char *stopped, int6
 void batch_summary(const struct batch_progress *p, const char *stopped, int64_t now_ms)
 {
     int64_t elapsed_ms = now_ms - p->begun_ms;
-    if (p->options->tool->json) {
+    if (p->options->session->json) {
         print_json(p, stopped, elapsed_ms);
         return;
     }

@@ -19,7 +19,7 @@
 #define RATION_TOOL_BENCH_H
 
 #include "tool/bench/hist.h"
-#include "tool/tool.h"
+#include "tool/session.h"
 
 #include <stddef.h>
 
@@ -27,7 +27,7 @@
 #define BENCH_MAX_IN_FLIGHT   1000000 /* connections times pipeline */
 
 struct bench_options {
-    const struct tool *tool;
+    const struct session *session;
     const char *pool;
     const char *tenant;
     const char *json_file;

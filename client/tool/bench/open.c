@@ -148,7 +148,7 @@ static bool find_unix(const struct addr *addr, int64_t timeout_ms, struct target
 static bool open_group(struct bench_run *run, const struct target *targets, size_t n_targets,
                        size_t first, size_t end)
 {
-    int64_t timeout_ms = run->options->tool->timeout_ms;
+    int64_t timeout_ms = run->options->session->timeout_ms;
     for (size_t i = first; i < end; i++) {
         run->conns[i].fd = start_socket(&targets[i % n_targets], timeout_ms);
         if (run->conns[i].fd < 0) {
@@ -174,11 +174,11 @@ bool bench_open(struct bench_run *run)
 {
     struct addr_list servers = {.n = 0};
     struct target targets[ADDR_MAX] = {0};
-    int64_t timeout_ms = run->options->tool->timeout_ms;
+    int64_t timeout_ms = run->options->session->timeout_ms;
     if (!raise_limit(run->options))
         return false;
-    if (addr_list_parse(tool_servers(run->options->tool), &servers) < 0 || servers.n == 0)
-        return say_failed(tool_servers(run->options->tool), "this is no list of servers");
+    if (addr_list_parse(session_servers(run->options->session), &servers) < 0 || servers.n == 0)
+        return say_failed(session_servers(run->options->session), "this is no list of servers");
     for (size_t i = 0; i < servers.n; i++) {
         const struct addr *addr = &servers.at[i];
         if (!(addr->port == 0 ? find_unix(addr, timeout_ms, &targets[i])

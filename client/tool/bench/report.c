@@ -169,7 +169,7 @@ static void print_trouble(const struct bench_options *o, const struct bench_resu
     if (r->given_up > 0)
         fprintf(stderr,
                 "ration: %" PRIu64 " requests had no answer %" PRId64 " ms after the end%s\n",
-                r->given_up, o->tool->timeout_ms,
+                r->given_up, o->session->timeout_ms,
                 o->rate > 0 ? ": is --rate more than the server can do?" : "");
 }
 
@@ -194,7 +194,7 @@ static void put_count(json_object *o, const struct bench_count *count)
 static json_object *options_json(const struct bench_options *o)
 {
     json_object *out = json_object_new_object();
-    json_put_string(out, "server", tool_servers(o->tool));
+    json_put_string(out, "server", session_servers(o->session));
     json_put_string(out, "pool", o->pool);
     json_put_integer(out, "tenants", o->tenants);
     if (o->tenants == 1)

@@ -208,7 +208,7 @@ static void give_up(struct bench_run *run, int64_t now_us)
  * reserves, has it from answer to answer. */
 static int64_t patience_us(const struct bench_run *run)
 {
-    int64_t timeout_us = run->options->tool->timeout_ms * 1000;
+    int64_t timeout_us = run->options->session->timeout_ms * 1000;
     if (run->phase != BENCH_RESERVE && run->end_us != INT64_MAX)
         return run->end_us + timeout_us;
     return run->in_flight > 0 ? run->moved_us + timeout_us : INT64_MAX;

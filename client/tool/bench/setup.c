@@ -94,7 +94,7 @@ static bool authenticate(struct bench_run *run)
 {
     const char *user = getenv("RATION_TENANT");
     char secret[RATION_MAX_SECRET_BYTES + 1];
-    if (tool_secret(run->options->tool, secret, sizeof(secret)) != EXIT_GRANTED)
+    if (session_secret(run->options->session, secret, sizeof(secret)) != EXIT_GRANTED)
         return false;
     if (user && (!user[0] || strcmp(user, "default") == 0))
         user = NULL;

@@ -29,7 +29,7 @@ struct replay_caller *replay_caller_new(const struct replay *replay, const char 
         caller->alone = alone_new(replay, number);
         ready = caller->alone != NULL;
     } else {
-        ready = tool_open(replay->tool, servers, &caller->r) == EXIT_GRANTED;
+        ready = session_open(replay->session, servers, &caller->r) == EXIT_GRANTED;
     }
     if (ready)
         return caller;

@@ -225,7 +225,7 @@ static void init_host(struct host *host, const struct replay *replay, size_t ind
     host->replay = replay;
     host->index = index;
     host->next = index;
-    rotate_servers(tool_servers(replay->tool), index, host->servers, sizeof(host->servers));
+    rotate_servers(session_servers(replay->session), index, host->servers, sizeof(host->servers));
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

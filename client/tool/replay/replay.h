@@ -15,7 +15,7 @@
 #ifndef RATION_TOOL_REPLAY_H
 #define RATION_TOOL_REPLAY_H
 
-#include "tool/tool.h"
+#include "tool/session.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -47,7 +47,7 @@ struct replay_tenant {
 
 /* Everything that the hosts need to know; read-only once they run. */
 struct replay {
-    const struct tool *tool;
+    const struct session *session;
     const char *trace_file;
     const char *url;
     const char *pool;
