@@ -1,4 +1,4 @@
-/* `ration audit`: the books of the pools, and whether they balance. */
+/* `ration audit`: the ledger of the pools, and whether it balances. */
 #include "tool/json_out.h"
 #include "tool/options.h"
 #include "tool/table.h"
@@ -70,37 +70,31 @@ static void print_json(const struct ration_audit_row *rows, size_t n)
     json_out_print(o);
 }
 
-int cmd_audit(int argc, char **argv, struct session *session)
+static const char *pool;
+
+static int run(struct session *session)
 {
-    const struct command_line line = {
-        .name = "audit",
-        .synopsis = "[POOL] [options]",
-        .about = "Shows the books of one pool, or of all: for each unit what was granted as "
-                 "estimates, and what\n"
-                 "became of it; 'used' is what the reports said was really used, 'scanned' is "
-                 "outstanding, counted\n"
-                 "once more from the reservations themselves.",
-        .exits = "0 balanced, 1 not balanced, 2 an error",
-        .max_others = 1};
-    int at = options_parse(&line, session, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    ration *r = NULL;
-    if (session_open(session, NULL, &r) != EXIT_GRANTED)
-        return EXIT_WRONG;
     struct ration_audit_row *rows = NULL;
     size_t n = 0;
-    int err = ration_audit(r, at < argc ? argv[at] : NULL, &rows, &n);
-    int code = EXIT_WRONG;
+    int err = ration_audit(session->r, pool, &rows, &n);
     if (err < 0)
-        session_fail(session, r, err);
-    else if (session->json)
-        print_json(rows, n);
-    else
-        print_table(rows, n);
-    if (err == 0)
-        code = all_balanced(rows, n) ? EXIT_GRANTED : EXIT_DENIED;
+        return session_fail(session, err);
+    (session->json ? print_json : print_table)(rows, n);
+    int code = all_balanced(rows, n) ? EXIT_GRANTED : EXIT_DENIED;
     ration_audit_free(rows);
-    ration_close(r);
     return code;
 }
+
+const struct command command_audit = {
+    .name = "audit",
+    .summary = "check that granted = reported + outstanding + expired + cancelled",
+    .synopsis = "[POOL] [options]",
+    .about = "Shows the ledger of one pool, or of all: for each unit what was granted as "
+             "estimates, and what became of "
+             "it. 'used' is what the reports said was really used; 'scanned' is outstanding, "
+             "counted once more from the "
+             "reservations themselves.",
+    .exits = "0 balanced, 1 not balanced, 2 an error",
+    .arguments = {{&pool, NULL}},
+    .run = run,
+};

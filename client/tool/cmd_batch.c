@@ -23,21 +23,6 @@
 
 /* ---- Before anything is sent ---- */
 
-static bool check_options(const struct batch_options *o)
-{
-    if (!session_wants("batch", "--output", o->output_file) ||
-        !session_wants("batch", "--pool", o->pool) ||
-        !session_wants("batch", "--tenant", o->tenant))
-        return false;
-    if (strcmp(o->output_file, "-") == 0) {
-        fprintf(stderr,
-                "ration: --output takes a file: what is done is kept beside it, so that the "
-                "batch can be resumed\n");
-        return false;
-    }
-    return true;
-}
-
 /* What the provider wants of every request: the user's headers and parameters, and a key. A missing key is said here, and
  * not by the provider when something has been asked for. */
 static bool find_credentials(struct batch_options *o, const struct profile *profile,
@@ -99,24 +84,6 @@ static bool make_retry(const struct batch_options *o, struct ration_retry *retry
     return wrong == NULL;
 }
 
-/* A server that does not answer now, or does not know the pool, is better found before anything is begun. */
-static bool server_answers(const struct batch_options *o, ration **r)
-{
-    struct ration_limit_row *rows = NULL;
-    size_t n = 0;
-    if (session_open(o->session, NULL, r) != EXIT_GRANTED)
-        return false;
-    int err = ration_peek(*r, o->pool, o->tenant, &rows, &n);
-    if (err < 0)
-        session_fail(o->session, *r, err);
-    ration_rows_free(rows);
-    if (err < 0) {
-        ration_close(*r);
-        *r = NULL;
-    }
-    return err == RATION_OK;
-}
-
 /* ---- The end ---- */
 
 static const char *stop_word(enum batch_stop stop)
@@ -166,9 +133,13 @@ static int run_batch(const struct batch_options *o, const struct profile *profil
                      struct batch_journal *journal)
 {
     static struct batch_run run;
-    run = (struct batch_run){
-        .options = o, .profile = profile, .key = *key, .input = input, .journal = journal};
-    if (!make_retry(o, &run.retry) || !server_answers(o, &run.r))
+    run = (struct batch_run){.options = o,
+                             .profile = profile,
+                             .key = *key,
+                             .r = o->session->r,
+                             .input = input,
+                             .journal = journal};
+    if (!make_retry(o, &run.retry) || !session_probe(o->session, o->pool, o->tenant))
         return EXIT_WRONG;
     if (journal->found > 0 && !o->quiet)
         fprintf(stderr, "ration: %zu of %zu are done already, by %s\n", journal->found, journal->n,
@@ -195,118 +166,118 @@ static int run_with_profile(const struct batch_options *o, const struct profiles
     return code;
 }
 
-static const char about[] =
-    "Sends a file of requests to a provider, as many at a time as --in-flight says and the limits "
-    "allow, and\n"
-    "writes their results in the same order. INPUT has one JSON object a line; - is stdin. It is "
-    "checked as a\n"
-    "whole before anything is sent.\n\n"
-    "  INPUT                                     OUTPUT\n"
-    "  {\"custom_id\", \"method\", \"url\", \"body\"}    {\"id\", \"custom_id\", \"response\": {"
-    "\"status_code\", \"request_id\", \"body\"},\n"
-    "                                             \"error\"}\n"
-    "  {\"custom_id\", \"params\"} (Anthropic)       {\"custom_id\", \"result\": {\"type\": "
-    "\"succeeded\", \"message\"}}\n"
-    "                                            or {\"type\": \"errored\", \"error\"}\n"
-    "  {\"key\", \"request\"} (Gemini)               {\"key\", \"response\"} or {\"key\", "
-    "\"error\"}\n"
-    "  a plain body                              {\"line\", \"status_code\", \"body\", "
-    "\"error\"}\n\n"
-    "\"error\" is null, or not there, only where the answer itself shows that it is one: a 400, or "
-    "a "
-    "200 without an\n"
-    "answer, keeps what came and has an error beside it. A \"url\" must be the one that the "
-    "provider's profile calls.\n\n"
-    "What is done is kept in OUTPUT.journal as it comes, and OUTPUT is written when all is. If the "
-    "program is\n"
-    "stopped, or killed, the same command goes on from there and calls again only what was in "
-    "flight.\n"
-    "Ctrl-C lets what is in flight end. --retry-failed calls again whatever was not answered.";
+static struct batch_options args = {.in_flight = 16,
+                                    .priority = -1,
+                                    .call_timeout_ms = 600000,
+                                    .ttl_ms = RATION_DEFAULT_TTL_MS,
+                                    .tries = 5,
+                                    .retry_min_ms = 1000,
+                                    .retry_max_ms = 60000,
+                                    .grace_s = 30,
+                                    .patience_s = 300};
 
-static const char exits[] =
-    "0 every request was answered, 1 some failed (OUTPUT says which), 2 an error,\n"
-    "or the provider or the servers stopped it, 3 stopped by a signal. After 2 and 3 the same "
-    "command goes on.";
-
-int cmd_batch(int argc, char **argv, struct session *session)
+static int run(struct session *session)
 {
-    static struct batch_options o = {.in_flight = 16,
-                                     .priority = -1,
-                                     .call_timeout_ms = 600000,
-                                     .ttl_ms = RATION_DEFAULT_TTL_MS,
-                                     .tries = 5,
-                                     .retry_min_ms = 1000,
-                                     .retry_max_ms = 60000,
-                                     .grace_s = 30,
-                                     .patience_s = 300};
-    o.session = session;
-    const struct option_row rows[] = {
-        {"output", OPTION_STRING, &o.output_file, 0, 0, "FILE", "the results; required"},
-        {"pool", OPTION_STRING, &o.pool, 0, 0, "POOL", "whose limits; required"},
-        {"tenant", OPTION_STRING, &o.tenant, 0, 0, "TENANT", "who asks; required"},
-        {"provider", OPTION_STRING, &o.provider, 0, 0, "NAME",
-         "its profile; default openai, 'ration presets --profiles' shows them"},
-        {"profiles", OPTION_STRING, &o.profiles_file, 0, 0, "FILE",
-         "profiles of your own; default: RATION_PROFILES"},
-        {"url", OPTION_STRING, &o.url, 0, 0, "URL",
-         "the provider's base URL; default: the profile's"},
-        {"header", OPTION_LIST, &o.headers, 0, 0, "'NAME: VALUE'",
-         "one to send too, or instead of the profile's; may be repeated"},
-        {"query", OPTION_LIST, &o.parameters, 0, 0, "NAME=VALUE",
-         "a parameter of the URL; may be repeated"},
-        {"model", OPTION_STRING, &o.model, 0, 0, "MODEL",
-         "where the URL names it; default: the body's"},
-        {"key-variable", OPTION_STRING, &o.key_variable, 0, 0, "NAME",
-         "environment variable with the key; default: the profile's"},
-        {"in-flight", OPTION_INTEGER, &o.in_flight, 1, BATCH_MAX_IN_FLIGHT, "N",
-         "calls at a time; default 16"},
-        {"priority", OPTION_INTEGER, &o.priority, 0, RATION_PRIORITIES - 1, "N",
-         "0 real time - 2 background; default: the tier's"},
-        {"learned", OPTION_FLAG, &o.learned, 0, 0, NULL,
-         "charge what such prompts and answers usually take"},
-        {"call-timeout", OPTION_INTEGER, &o.call_timeout_ms, 1, 3600000, "MS",
-         "of one try; default 600000"},
-        {"ttl", OPTION_INTEGER, &o.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
-         "of a reservation, renewed at half; default 60000"},
-        {"tries", OPTION_INTEGER, &o.tries, 1, 100, "N", "of one request; default 5"},
-        {"retry-min", OPTION_INTEGER, &o.retry_min_ms, 1, 3600000, "MS",
-         "first wait where the provider names none; default 1000"},
-        {"retry-max", OPTION_INTEGER, &o.retry_max_ms, 1, 3600000, "MS",
-         "longest such wait; default 60000"},
-        {"grace", OPTION_DECIMAL, &o.grace_s, 0, 3600, "SECONDS",
-         "for what is in flight when stopped; default 30"},
-        {"patience", OPTION_DECIMAL, &o.patience_s, 0, 86400, "SECONDS",
-         "how long servers may be away, or a pool closed; default 300"},
-        {"retry-failed", OPTION_FLAG, &o.retry_failed, 0, 0, NULL,
-         "try again what failed in an earlier run"},
-        {"overwrite", OPTION_FLAG, &o.overwrite, 0, 0, NULL, "replace an OUTPUT that is complete"},
-        {"rate-log", OPTION_STRING, &o.rate_log_file, 0, 0, "FILE",
-         "append each wait: JSON lines of who, why, how long"},
-        {"quiet", OPTION_FLAG, &o.quiet, 0, 0, NULL, "no progress"},
-    };
-    const struct command_line line = {.name = "batch",
-                                      .synopsis = "INPUT --output FILE --pool POOL --tenant TENANT "
-                                                  "[options]",
-                                      .about = about,
-                                      .exits = exits,
-                                      .rows = rows,
-                                      .n = sizeof(rows) / sizeof(rows[0]),
-                                      .max_others = 1};
-    int at = options_parse(&line, session, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    if (!session_wants("batch", "an INPUT", at < argc ? argv[at] : NULL) || !check_options(&o))
-        return EXIT_WRONG;
-    o.input_file = argv[at];
-    signal(SIGXFSZ, SIG_IGN); /* a write past the limit is then an error like any other */
     struct profiles *profiles = NULL;
     const struct profile *profile = NULL;
     struct profile_key key = {.key = NULL};
     int code = EXIT_WRONG;
-    if (find_profile(&o, &profiles, &profile) && find_credentials(&o, profile, &key))
-        code = run_with_profile(&o, profiles, profile, &key);
+    args.session = session;
+    if (strcmp(args.output_file, "-") == 0) {
+        fprintf(stderr, "ration: --output takes a file: what is done is kept beside it, so that "
+                        "the batch can be "
+                        "resumed\n");
+        return EXIT_WRONG;
+    }
+    signal(SIGXFSZ, SIG_IGN); /* a write past the limit is then an error like any other */
+    if (find_profile(&args, &profiles, &profile) && find_credentials(&args, profile, &key))
+        code = run_with_profile(&args, profiles, profile, &key);
     profile_key_free(&key);
-    free(o.query);
+    free(args.query);
     profiles_close(profiles);
     return code;
 }
+
+static const struct option_row options[] = {
+    {"output", OPTION_STRING, &args.output_file, 0, 0, "FILE", "the results; required"},
+    {"pool", OPTION_STRING, &args.pool, 0, 0, "POOL", "whose limits; required"},
+    {"tenant", OPTION_STRING, &args.tenant, 0, 0, "TENANT", "who asks; required"},
+    {"provider", OPTION_STRING, &args.provider, 0, 0, "NAME",
+     "its profile; default openai, 'ration presets --profiles' shows them"},
+    {"profiles", OPTION_STRING, &args.profiles_file, 0, 0, "FILE",
+     "profiles of your own; default: RATION_PROFILES"},
+    {"url", OPTION_STRING, &args.url, 0, 0, "URL",
+     "the provider's base URL; default: the profile's"},
+    {"header", OPTION_LIST, &args.headers, 0, 0, "'NAME: VALUE'",
+     "one to send too, or instead of the profile's; may be repeated"},
+    {"query", OPTION_LIST, &args.parameters, 0, 0, "NAME=VALUE",
+     "a parameter of the URL; may be repeated"},
+    {"model", OPTION_STRING, &args.model, 0, 0, "MODEL",
+     "if the URL names it; default: the body's"},
+    {"key-variable", OPTION_STRING, &args.key_variable, 0, 0, "NAME",
+     "environment variable with the key; default: the profile's"},
+    {"in-flight", OPTION_INTEGER, &args.in_flight, 1, BATCH_MAX_IN_FLIGHT, "N",
+     "calls at a time; default 16"},
+    OPTION_PRIORITY(&args.priority),
+    {"learned", OPTION_FLAG, &args.learned, 0, 0, NULL,
+     "charge what such prompts and answers usually take"},
+    {"call-timeout", OPTION_INTEGER, &args.call_timeout_ms, 1, 3600000, "MS",
+     "of one try; default 600000"},
+    {"ttl", OPTION_INTEGER, &args.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
+     "of a reservation, renewed at half; default 60000"},
+    {"tries", OPTION_INTEGER, &args.tries, 1, 100, "N", "of one request; default 5"},
+    {"retry-min", OPTION_INTEGER, &args.retry_min_ms, 1, 3600000, "MS",
+     "first wait if the provider names none; default 1000"},
+    {"retry-max", OPTION_INTEGER, &args.retry_max_ms, 1, 3600000, "MS",
+     "longest such wait; default 60000"},
+    {"grace", OPTION_DECIMAL, &args.grace_s, 0, 3600, "SECONDS",
+     "for what is in flight when stopped; default 30"},
+    {"patience", OPTION_DECIMAL, &args.patience_s, 0, 86400, "SECONDS",
+     "how long servers may be away, or a pool closed; default 300"},
+    {"retry-failed", OPTION_FLAG, &args.retry_failed, 0, 0, NULL,
+     "try again what failed in an earlier run"},
+    {"overwrite", OPTION_FLAG, &args.overwrite, 0, 0, NULL, "replace an OUTPUT that is complete"},
+    {"rate-log", OPTION_STRING, &args.rate_log_file, 0, 0, "FILE",
+     "append each wait: JSON lines of who, why, how long"},
+    {"quiet", OPTION_FLAG, &args.quiet, 0, 0, NULL, "no progress"},
+    {0}};
+
+const struct command command_batch = {
+    .name = "batch",
+    .summary = "send a file of requests, within the limits, and go on after a crash",
+    .synopsis = "INPUT --output FILE --pool POOL --tenant TENANT [options]",
+    .about =
+        "Sends a file of requests to a provider, as many at a time as --in-flight says and the "
+        "limits allow, and writes "
+        "their results in the same order. INPUT has one JSON object a line; - is stdin. It is "
+        "checked as a whole before "
+        "anything is sent.\n\n"
+        "  INPUT                         OUTPUT\n"
+        "  {\"custom_id\", \"method\",       {\"id\", \"custom_id\", \"response\": "
+        "{\"status_code\",\n"
+        "   \"url\", \"body\"} (OpenAI)       \"request_id\", \"body\"}, \"error\"}\n"
+        "  {\"custom_id\", \"params\"}       {\"custom_id\", \"result\": {\"type\": "
+        "\"succeeded\",\n"
+        "   (Anthropic)                   \"message\"}} or {\"type\": \"errored\", \"error\"}\n"
+        "  {\"key\", \"request\"} (Gemini)   {\"key\", \"response\"} or {\"key\", \"error\"}\n"
+        "  a plain body                  {\"line\", \"status_code\", \"body\", \"error\"}\n\n"
+        "\"error\" is null, or not there, only if the answer itself shows that it is one: a 400, "
+        "or a 200 without an "
+        "answer, keeps what came and has an error beside it. A \"url\" must be the one that the "
+        "provider's profile "
+        "calls.\n\n"
+        "What is done is kept in OUTPUT.journal as it comes, and OUTPUT is written when all is. If "
+        "the program is "
+        "stopped, or killed, the same command goes on from there and calls again only what was in "
+        "flight. Ctrl-C lets "
+        "what is in flight end. --retry-failed calls again whatever was not answered.",
+    .exits = "0 every request was answered, 1 some failed (OUTPUT says which), 2 an error, or the "
+             "provider or the "
+             "servers stopped it, 3 stopped by a signal. After 2 and 3 the same command goes on.",
+    .options = options,
+    .arguments = {{&args.input_file, "an INPUT"},
+                  {&args.output_file, "--output"},
+                  {&args.pool, "--pool"},
+                  {&args.tenant, "--tenant"}},
+    .run = run,
+};

@@ -20,7 +20,7 @@
 #define EXIT_REFUSED   4
 #define MAX_BODY_BYTES (64u << 20)
 
-struct call {
+static struct call {
     const char *pool;
     const char *tenant;
     const char *provider;
@@ -45,8 +45,9 @@ struct call {
     bool fail_fast;
     bool learned;
     bool stream;
-    bool json; /* of the tool */
-};
+    bool json; /* of the session */
+} args = {
+    .priority = -1, .body_file = "-", .tries = 5, .backoff_min_ms = 1000, .backoff_max_ms = 60000};
 
 /* ---- The body ---- */
 
@@ -217,9 +218,10 @@ static int fail_upstream(const ration *r, const struct ration_response *answer)
                                                                                     : EXIT_PROVIDER;
 }
 
-static int conclude(struct session *session, const struct call *c, const ration *r, int err,
+static int conclude(const struct session *session, const struct call *c, int err,
                     const struct ration_response *answer)
 {
+    const ration *r = session->r;
     if (session->json)
         print_json(r, err, answer);
     else if (err == RATION_OK)
@@ -237,33 +239,33 @@ static int conclude(struct session *session, const struct call *c, const ration 
         return EXIT_GRANTED;
     if (err == RATION_EDENIED)
         return session_denied(&answer->grant);
-    return err == RATION_EUPSTREAM ? fail_upstream(r, answer) : session_fail(session, r, err);
+    return err == RATION_EUPSTREAM ? fail_upstream(r, answer) : session_fail(session, err);
 }
 
 /* ---- The command ---- */
 
-static void set_options(const struct call *c, struct ration_call_options *o)
+static void set_options(const struct call *c, struct ration_call_options *to)
 {
-    ration_call_options_init(o);
-    o->provider = c->provider;
-    o->url = c->url;
-    o->model = c->model;
-    o->profiles = c->profiles;
-    o->estimate = c->estimate;
-    o->acquire.priority = (int32_t)c->priority;
-    o->acquire.ttl_ms = (uint32_t)c->ttl_ms;
-    o->acquire.wait_ms = (uint32_t)c->wait_ms;
-    o->acquire.learned = c->learned;
-    o->timeout_ms = (uint32_t)c->call_timeout_ms;
-    o->idle_timeout_ms = (uint32_t)c->idle_timeout_ms;
-    o->headers = c->headers.at;
-    o->n_headers = c->headers.n;
-    o->max_wait_ms = (uint32_t)(c->wait_max_s * 1000);
-    o->fail_fast = c->fail_fast;
-    o->retry.tries = (uint32_t)c->tries;
-    o->retry.min_ms = (uint32_t)c->backoff_min_ms;
-    o->retry.max_ms = (uint32_t)c->backoff_max_ms;
-    o->retry.deadline_ms = (uint32_t)(c->deadline_s * 1000);
+    ration_call_options_init(to);
+    to->provider = c->provider;
+    to->url = c->url;
+    to->model = c->model;
+    to->profiles = c->profiles;
+    to->estimate = c->estimate;
+    to->acquire.priority = (int32_t)c->priority;
+    to->acquire.ttl_ms = (uint32_t)c->ttl_ms;
+    to->acquire.wait_ms = (uint32_t)c->wait_ms;
+    to->acquire.learned = c->learned;
+    to->timeout_ms = (uint32_t)c->call_timeout_ms;
+    to->idle_timeout_ms = (uint32_t)c->idle_timeout_ms;
+    to->headers = c->headers.at;
+    to->n_headers = c->headers.n;
+    to->max_wait_ms = (uint32_t)(c->wait_max_s * 1000);
+    to->fail_fast = c->fail_fast;
+    to->retry.tries = (uint32_t)c->tries;
+    to->retry.min_ms = (uint32_t)c->backoff_min_ms;
+    to->retry.max_ms = (uint32_t)c->backoff_max_ms;
+    to->retry.deadline_ms = (uint32_t)(c->deadline_s * 1000);
 }
 
 /* Gives what `options` will borrow. False after saying what is wrong. */
@@ -291,109 +293,90 @@ static bool read_inputs(const struct call *c, struct ration_call_options *option
     return true;
 }
 
-static int run(struct session *session, struct call *c)
+static int run(struct session *session)
 {
     struct ration_call_options options;
     struct ration_response answer = {.http_status = 0};
-    ration *r = NULL;
     char *body = NULL;
     char *query = NULL;
-    set_options(c, &options);
-    if (!read_inputs(c, &options, &body, &query)) {
-        free(query);
-        return EXIT_WRONG;
-    }
-    c->json = session->json;
-    if (c->stream) {
+    int code = EXIT_WRONG;
+    args.json = session->json;
+    set_options(&args, &options);
+    if (args.stream)
         options.stream = on_event;
-        options.stream_arg = c;
-    }
-    int code = session_open(session, NULL, &r);
-    if (code == EXIT_GRANTED) {
-        int err = ration_call(r, c->pool, c->tenant, &options, &answer);
-        code = conclude(session, c, r, err, &answer);
+    options.stream_arg = &args;
+    if (read_inputs(&args, &options, &body, &query)) {
+        int err = ration_call(session->r, args.pool, args.tenant, &options, &answer);
+        code = conclude(session, &args, err, &answer);
     }
     ration_response_free(&answer);
-    ration_close(r);
     free(body);
     free(query);
     return code;
 }
 
-int cmd_call(int argc, char **argv, struct session *session)
-{
-    struct call c = {.priority = -1,
-                     .body_file = "-",
-                     .tries = 5,
-                     .backoff_min_ms = 1000,
-                     .backoff_max_ms = 60000};
-    const struct option_row rows[] = {
-        {"pool", OPTION_STRING, &c.pool, 0, 0, "POOL", "the pool, as openai/gpt-4o"},
-        {"tenant", OPTION_STRING, &c.tenant, 0, 0, "TENANT", "who is asking"},
-        {"provider", OPTION_STRING, &c.provider, 0, 0, "NAME",
-         "openai (default), anthropic, gemini, ...; 'ration presets' lists them"},
-        {"body", OPTION_STRING, &c.body_file, 0, 0, "FILE",
-         "the request as JSON; - is stdin (default)"},
-        {"stream", OPTION_FLAG, &c.stream, 0, 0, NULL, "ask for a stream, print text as it comes"},
-        {"url", OPTION_STRING, &c.url, 0, 0, "URL",
-         "base URL, with as much of the path and the query as other clients want there;\n"
-         "                           default: the provider's own"},
-        {"header", OPTION_LIST, &c.headers, 0, 0, "'NAME: VALUE'",
-         "a header to send too, or in place of the provider's own; may be repeated"},
-        {"query", OPTION_LIST, &c.query, 0, 0, "NAME=VALUE",
-         "a parameter of the URL, as text: it is encoded here; may be repeated"},
-        {"model", OPTION_STRING, &c.model, 0, 0, "MODEL",
-         "where the URL names it; default: the body's"},
-        {"profiles", OPTION_STRING, &c.profiles, 0, 0, "FILE", "provider profiles of your own"},
-        {"key-variable", OPTION_STRING, &c.key_variable, 0, 0, "NAME",
-         "the key is in this variable of the environment; default: as the provider's profile\n"
-         "                           says (OPENAI_API_KEY, ...); servers of your own may need "
-         "none"},
-        OPTION_UNITS(&c.estimate),
-        {"learned", OPTION_FLAG, &c.learned, 0, 0, NULL,
-         "charge what calls like this have used of their estimated input and most output"},
-        {"priority", OPTION_INTEGER, &c.priority, 0, RATION_PRIORITIES - 1, "0-2",
-         "0 real time, 1 standard, 2 background; default: the tier's"},
-        {"ttl", OPTION_INTEGER, &c.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
-         "life of the reservation, which is renewed meanwhile; default: a minute"},
-        {"wait", OPTION_INTEGER, &c.wait_ms, 0, RATION_MAX_WAIT_MS, "MS",
-         "how long the server may park the request"},
-        {"wait-max", OPTION_DECIMAL, &c.wait_max_s, 0, 86400, "SECONDS",
-         "sit out a denial for up to so long"},
-        {"call-timeout", OPTION_INTEGER, &c.call_timeout_ms, 0, 3600000, "MS",
-         "of each try; default (or 0): 120000, and for a stream none"},
-        {"idle-timeout", OPTION_INTEGER, &c.idle_timeout_ms, 1000, 3600000, "MS",
-         "how long a stream may be silent; default 120000"},
-        {"tries", OPTION_INTEGER, &c.tries, 1, 100, "N", "tries in all; default 5, 1: no retry"},
-        {"backoff-min", OPTION_INTEGER, &c.backoff_min_ms, 1, 3600000, "MS",
-         "the first wait, where the provider names none; default 1000"},
-        {"backoff-max", OPTION_INTEGER, &c.backoff_max_ms, 1, 3600000, "MS",
-         "the longest such wait; default 60000"},
-        {"deadline", OPTION_DECIMAL, &c.deadline_s, 0, 86400, "SECONDS",
-         "of tries and waits together; default: the time-out (or 120 s), --wait-max and five\n"
-         "                           minutes, which do not end a stream that runs"},
-        {"fail-fast", OPTION_FLAG, &c.fail_fast, 0, 0, NULL,
-         "sit nothing out: say at once when to come back"},
-    };
-    const struct command_line line = {
-        .name = "call",
-        .synopsis = "--pool POOL --tenant TENANT [--body FILE] [options]",
-        .about =
-            "Calls a provider under Ration: asks for the call's share of the quota, sends the "
-            "request, retries what can\n"
-            "be retried, reports what was used, and prints the answer.\n\n"
-            "  echo '{\"model\":\"gpt-4o\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\","
-            "\"content\":\"Hi\"}]}' |\n"
-            "      ration call --pool openai/gpt-4o --tenant acme --stream",
-        .exits = "0 answered, 1 denied by a limit and not sent, 2 an error on this side,\n"
-                 "3 the provider failed or could not be reached: come back later,\n"
-                 "4 the provider refused: another try would not help",
-        .rows = rows,
-        .n = sizeof(rows) / sizeof(rows[0])};
-    int at = options_parse(&line, session, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    if (!session_wants("call", "--pool", c.pool) || !session_wants("call", "--tenant", c.tenant))
-        return EXIT_WRONG;
-    return run(session, &c);
-}
+static const struct option_row options[] = {
+    OPTION_WHO(&args.pool, &args.tenant),
+    {"provider", OPTION_STRING, &args.provider, 0, 0, "NAME",
+     "openai (default), anthropic, gemini, ...; 'ration presets --profiles' lists them"},
+    {"body", OPTION_STRING, &args.body_file, 0, 0, "FILE",
+     "the request as JSON; - is stdin (default)"},
+    {"stream", OPTION_FLAG, &args.stream, 0, 0, NULL, "ask for a stream, print text as it comes"},
+    {"url", OPTION_STRING, &args.url, 0, 0, "URL",
+     "base URL, with as much of the path and the query as other clients want there; default: the "
+     "provider's own"},
+    {"header", OPTION_LIST, &args.headers, 0, 0, "'NAME: VALUE'",
+     "a header to send too, or instead of the provider's own; may be repeated"},
+    {"query", OPTION_LIST, &args.query, 0, 0, "NAME=VALUE",
+     "a parameter of the URL, as text: it is encoded here; may be repeated"},
+    {"model", OPTION_STRING, &args.model, 0, 0, "MODEL",
+     "if the URL names it; default: the body's"},
+    {"profiles", OPTION_STRING, &args.profiles, 0, 0, "FILE", "provider profiles of your own"},
+    {"key-variable", OPTION_STRING, &args.key_variable, 0, 0, "NAME",
+     "the environment variable that holds the key; default: as the provider's profile says "
+     "(OPENAI_API_KEY, ...); "
+     "servers of your own may need none"},
+    OPTION_UNITS(&args.estimate),
+    {"learned", OPTION_FLAG, &args.learned, 0, 0, NULL,
+     "charge the share of estimated input and most output that calls like this have used"},
+    OPTION_PRIORITY(&args.priority),
+    {"ttl", OPTION_INTEGER, &args.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
+     "life of the reservation, which is renewed meanwhile; default: a minute"},
+    {"wait", OPTION_INTEGER, &args.wait_ms, 0, RATION_MAX_WAIT_MS, "MS",
+     "how long the server may park the request"},
+    {"wait-max", OPTION_DECIMAL, &args.wait_max_s, 0, 86400, "SECONDS",
+     "sit out denials for up to this long"},
+    {"call-timeout", OPTION_INTEGER, &args.call_timeout_ms, 0, 3600000, "MS",
+     "of each try; default (or 0): 120000, and none for a stream"},
+    {"idle-timeout", OPTION_INTEGER, &args.idle_timeout_ms, 1000, 3600000, "MS",
+     "how long a stream may be silent; default 120000"},
+    {"tries", OPTION_INTEGER, &args.tries, 1, 100, "N", "tries in all; default 5, 1: no retry"},
+    {"backoff-min", OPTION_INTEGER, &args.backoff_min_ms, 1, 3600000, "MS",
+     "the first wait, if the provider names none; default 1000"},
+    {"backoff-max", OPTION_INTEGER, &args.backoff_max_ms, 1, 3600000, "MS",
+     "the longest such wait; default 60000"},
+    {"deadline", OPTION_DECIMAL, &args.deadline_s, 0, 86400, "SECONDS",
+     "of tries and waits together; default: the time-out (or 120 s), --wait-max and five minutes, "
+     "none of which ends a "
+     "stream that runs"},
+    {"fail-fast", OPTION_FLAG, &args.fail_fast, 0, 0, NULL,
+     "sit nothing out: say at once when to come back"},
+    {0}};
+
+const struct command command_call = {
+    .name = "call",
+    .summary = "call a provider: ask, send, retry, report, print the answer",
+    .synopsis = "--pool POOL --tenant TENANT [--body FILE] [options]",
+    .about = "Calls a provider under Ration: asks for the call's share of the quota, sends the "
+             "request, retries what can "
+             "be retried, reports what was used, and prints the answer.\n\n"
+             "  echo '{\"model\": \"gpt-4o\", \"max_tokens\": 100,\n"
+             "         \"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}' |\n"
+             "      ration call --pool openai/gpt-4o --tenant acme --stream",
+    .exits = "0 answered, 1 denied by a limit and not sent, 2 an error on this side, 3 the "
+             "provider failed or could not be "
+             "reached: come back later, 4 the provider refused: another try would not help",
+    .options = options,
+    .arguments = {{&args.pool, "--pool"}, {&args.tenant, "--tenant"}},
+    .run = run,
+};

@@ -57,45 +57,33 @@ static void print_json(const struct ration_limit_row *rows, size_t n)
     json_out_print(list);
 }
 
-int cmd_peek(int argc, char **argv, struct session *session)
+static struct {
+    const char *pool;
+    const char *tenant;
+} args;
+
+static int run(struct session *session)
 {
-    const char *pool = NULL;
-    const char *tenant = NULL;
-    const struct option_row options[] = {
-        {"pool", OPTION_STRING, &pool, 0, 0, "POOL", "the pool, as openai/gpt-4o"},
-        {"tenant", OPTION_STRING, &tenant, 0, 0, "TENANT", "who would be asking"},
-    };
-    const struct command_line line = {
-        .name = "peek",
-        .synopsis = "POOL TENANT [options]",
-        .about = "Shows every limit that a call of TENANT to POOL meets, and what remains of it. "
-                 "Changes nothing.\n"
-                 "A remaining amount below zero is debt: calls used more than they had estimated.",
-        .rows = options,
-        .n = sizeof(options) / sizeof(options[0]),
-        .max_others = 2};
-    int at = options_parse(&line, session, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    if (!pool && at < argc)
-        pool = argv[at++];
-    if (!tenant && at < argc)
-        tenant = argv[at];
-    ration *r = NULL;
-    if (!session_wants("peek", "a pool", pool) || !session_wants("peek", "a tenant", tenant) ||
-        session_open(session, NULL, &r) != EXIT_GRANTED)
-        return EXIT_WRONG;
     struct ration_limit_row *rows = NULL;
     size_t n = 0;
-    int err = ration_peek(r, pool, tenant, &rows, &n);
-    int code = EXIT_GRANTED;
+    int err = ration_peek(session->r, args.pool, args.tenant, &rows, &n);
     if (err < 0)
-        code = session_fail(session, r, err);
-    else if (session->json)
-        print_json(rows, n);
-    else
-        print_table(rows, n);
+        return session_fail(session, err);
+    (session->json ? print_json : print_table)(rows, n);
     ration_rows_free(rows);
-    ration_close(r);
-    return code;
+    return EXIT_GRANTED;
 }
+
+static const struct option_row options[] = {OPTION_WHO(&args.pool, &args.tenant), {0}};
+
+const struct command command_peek = {
+    .name = "peek",
+    .summary = "show every limit that a tenant's call to a pool meets",
+    .synopsis = "POOL TENANT [options]",
+    .about = "Shows every limit that a call of TENANT to POOL meets, and what remains of it. "
+             "Changes nothing. A remaining "
+             "amount below zero is debt: calls used more than they had estimated.",
+    .options = options,
+    .arguments = {{&args.pool, "a pool"}, {&args.tenant, "a tenant"}},
+    .run = run,
+};

@@ -64,46 +64,43 @@ static void print_text(const char *pool, const struct ration_pool_state *state)
     puts("");
 }
 
-int cmd_pool(int argc, char **argv, struct session *session)
+static struct {
+    const char *action;
+    const char *pool;
+    const char *reason;
+} args;
+
+static int run(struct session *session)
 {
-    const struct command_line line = {
-        .name = "pool",
-        .synopsis = "show|open|close POOL [REASON] [options]",
-        .about = "Shows what every host knows of a pool: open; paused, because the provider said "
-                 "when to come back;\n"
-                 "circuit or probing, because too many calls failed; or closed, because no wait "
-                 "will help or an\n"
-                 "operator said so: until 'open', or until the date that the provider named. "
-                 "'close' closes it for everybody, and its calls are denied with "
-                 "the REASON (one word);\n"
-                 "'open' opens it again, and forgets pauses and failures.",
-        .exits = "0 it is open (after 'close': it is closed), 1 it is not, 2 an error",
-        .max_others = 3};
-    int at = options_parse(&line, session, argc, argv);
-    if (at < 0)
-        return options_exit(at);
     enum ration_pool_action action = RATION_POOL_SHOW;
-    if (argc - at < 2 || !find_action(argv[at], &action)) {
-        fprintf(stderr, "ration pool: say show, open or close, and the name of a pool; 'ration "
-                        "pool --help' says more\n");
-        return EXIT_WRONG;
-    }
-    const char *pool = argv[at + 1];
-    const char *reason = argc - at > 2 ? argv[at + 2] : NULL;
-    ration *r = NULL;
-    if (session_open(session, NULL, &r) != EXIT_GRANTED)
-        return EXIT_WRONG;
     struct ration_pool_state state;
-    int err = ration_pool(r, pool, action, reason, &state);
-    int code = EXIT_WRONG;
-    if (err < 0) {
-        session_fail(session, r, err);
-    } else {
-        bool closed = strcmp(state.state, RATION_POOL_CLOSED) == 0;
-        bool open = strcmp(state.state, RATION_POOL_OPEN) == 0;
-        code = (action == RATION_POOL_DO_CLOSE ? closed : open) ? EXIT_GRANTED : EXIT_DENIED;
-        (session->json ? print_json : print_text)(pool, &state);
+    if (!find_action(args.action, &action)) {
+        fprintf(stderr, "ration: pool takes show, open or close, not '%s'\n", args.action);
+        return EXIT_WRONG;
     }
-    ration_close(r);
-    return code;
+    int err = ration_pool(session->r, args.pool, action, args.reason, &state);
+    if (err < 0)
+        return session_fail(session, err);
+    (session->json ? print_json : print_text)(args.pool, &state);
+    const char *wanted = action == RATION_POOL_DO_CLOSE ? RATION_POOL_CLOSED : RATION_POOL_OPEN;
+    return strcmp(state.state, wanted) == 0 ? EXIT_GRANTED : EXIT_DENIED;
 }
+
+const struct command command_pool = {
+    .name = "pool",
+    .summary = "show the health of a pool; close it, or open it again",
+    .synopsis = "show|open|close POOL [REASON] [options]",
+    .about = "Shows what every host knows of a pool: open; paused, because the provider said when "
+             "to come back; circuit or "
+             "probing, because too many calls failed; or closed, because no wait will help or an "
+             "operator said so: until "
+             "'open', or until the date that the provider named.\n\n"
+             "'close' closes it for everybody, and its calls are denied with the REASON (one "
+             "word); 'open' opens it again, "
+             "and forgets pauses and failures.",
+    .exits = "0 it is open (after 'close': it is closed), 1 it is not, 2 an error",
+    .arguments = {{&args.action, "show, open or close"},
+                  {&args.pool, "the name of a pool"},
+                  {&args.reason, NULL}},
+    .run = run,
+};

@@ -209,46 +209,52 @@ static int show_presets(const char *prefix, bool json)
     return code;
 }
 
-int cmd_presets(int argc, char **argv, struct session *session)
+static struct {
+    const char *prefix;
+    const char *project;
+    const char *url;
+    bool profiles;
+} args = {.url = PRESETS_OPENAI_URL};
+
+static int run(struct session *session)
 {
-    bool of_profiles = false;
-    const char *project = NULL;
-    const char *url = PRESETS_OPENAI_URL;
-    const struct option_row options[] = {
-        {"profiles", OPTION_FLAG, &of_profiles, 0, 0, NULL,
-         "the provider profiles, by which APIs are called"},
-        {"from-openai", OPTION_STRING, &project, 0, 0, "PROJECT",
-         "the limits of a project of yours, as pools; key: " PRESETS_OPENAI_KEY},
-        {"url", OPTION_STRING, &url, 0, 0, "URL", "of --from-openai; default " PRESETS_OPENAI_URL},
-    };
-    const struct command_line line = {
-        .name = "presets",
-        .synopsis = "[PREFIX] [options]\n       ration presets --from-openai PROJECT [options]",
-        .about =
-            "Lists the limits of providers, as published, with their source and the day they were "
-            "last checked\n(those whose name begins with PREFIX). Asks no server.\n\n"
-            "A pool of rationd's configuration names one:\n"
-            "  \"pools\": {\"openai/gpt-4o\": {\"preset\": \"openai/gpt-4o/tier1\"}}\n"
-            "Accounts differ: what the provider shows for yours goes into the pool's own "
-            "\"limits\".\n\n"
-            "--from-openai reads what OpenAI allows a project (its id begins with proj_) and "
-            "prints "
-            "a configuration\nwith a pool for each of its models, for rationd --check and "
-            "--config. "
-            "It wants an administrator's key\nof the organization in " PRESETS_OPENAI_KEY ".",
-        .exits = "0 listed, 2 an error, or nothing of that name",
-        .rows = options,
-        .n = sizeof(options) / sizeof(options[0]),
-        .max_others = 1};
-    int at = options_parse(&line, session, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    const char *prefix = at < argc ? argv[at] : NULL;
-    if (project && (prefix || of_profiles)) {
+    if (args.project && (args.prefix || args.profiles)) {
         fprintf(stderr, "ration: --from-openai goes neither with a PREFIX nor with --profiles\n");
         return EXIT_WRONG;
     }
-    if (project)
-        return presets_openai(session, url, project);
-    return of_profiles ? show_profiles(prefix, session->json) : show_presets(prefix, session->json);
+    if (args.project)
+        return presets_openai(session, args.url, args.project);
+    return args.profiles ? show_profiles(args.prefix, session->json)
+                         : show_presets(args.prefix, session->json);
 }
+
+static const struct option_row options[] = {
+    {"profiles", OPTION_FLAG, &args.profiles, 0, 0, NULL,
+     "the provider profiles, by which APIs are called"},
+    {"from-openai", OPTION_STRING, &args.project, 0, 0, "PROJECT",
+     "the limits of a project of yours, as pools; key: " PRESETS_OPENAI_KEY},
+    {"url", OPTION_STRING, &args.url, 0, 0, "URL", "of --from-openai; default " PRESETS_OPENAI_URL},
+    {0}};
+
+const struct command command_presets = {
+    .name = "presets",
+    .summary = "list the limits of providers, with their sources",
+    .synopsis = "[PREFIX] [options]\n       ration presets --from-openai PROJECT [options]",
+    .about = "Lists the limits of providers, as published, with their source and the day they were "
+             "last checked (those "
+             "whose name begins with PREFIX). Asks no server.\n\n"
+             "A pool of rationd's configuration names one:\n"
+             "  \"pools\": {\"openai/gpt-4o\": {\"preset\": \"openai/gpt-4o/tier1\"}}\n"
+             "Accounts differ: what the provider shows for yours goes into the pool's own "
+             "\"limits\".\n\n"
+             "--from-openai reads what OpenAI allows a project (its id begins with proj_) and "
+             "prints a configuration with "
+             "a pool for each of its models, for rationd --check and --config. It wants an "
+             "administrator's key of the "
+             "organization in " PRESETS_OPENAI_KEY ".",
+    .exits = "0 listed, 2 an error, or nothing has that name",
+    .options = options,
+    .arguments = {{&args.prefix, NULL}},
+    .no_server = true,
+    .run = run,
+};

@@ -214,22 +214,6 @@ static int verdict(const struct replay *replay, const struct replay_snapshot *to
     return status_429 > 0 || seen ? EXIT_DENIED : EXIT_GRANTED;
 }
 
-/* A server that does not answer now would make every call an error: better said once, and before. */
-static bool server_answers(const struct replay *replay)
-{
-    ration *r = NULL;
-    struct ration_limit_row *rows = NULL;
-    size_t n = 0;
-    if (session_open(replay->session, NULL, &r) != EXIT_GRANTED)
-        return false;
-    int err = ration_peek(r, replay->pool, replay->tenants[0].name, &rows, &n);
-    if (err < 0)
-        session_fail(replay->session, r, err);
-    ration_rows_free(rows);
-    ration_close(r);
-    return err == RATION_OK;
-}
-
 static int64_t wall_ms(void)
 {
     struct timespec now;
@@ -237,7 +221,7 @@ static int64_t wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int run(struct replay *replay)
+static int replay_all(struct replay *replay)
 {
     static struct parent parent;
     struct replay_upstream before;
@@ -278,8 +262,6 @@ static int run(struct replay *replay)
 
 static bool check(struct replay *replay)
 {
-    if (!session_wants("replay", "--trace", replay->trace_file))
-        return false;
     if (replay->key_variable && !getenv(replay->key_variable)) {
         fprintf(stderr, "ration: --key-variable %s: the environment has no such variable\n",
                 replay->key_variable);
@@ -294,71 +276,73 @@ static bool check(struct replay *replay)
     return true;
 }
 
-static const char about[] =
-    "Replays recorded traffic against an OpenAI-compatible provider: each request of the trace "
-    "asks Ration\n"
-    "first, is sent when it is granted, and reports what it used. Several processes stand for "
-    "hosts that\n"
-    "share the one quota. Ends with what each tier met, and what the provider saw.\n\n"
-    "The trace is CSV: TIMESTAMP,ContextTokens,GeneratedTokens. Hosts begin at different --server\n"
-    "addresses and move on when one goes away. Ctrl-C stops early and still prints the tables.";
+static struct replay args = {.url = "http://127.0.0.1:8080",
+                             .pool = "openai/gpt-4o",
+                             .tenants_text = "acme:pro,globex:enterprise,initech:free",
+                             .hosts = 4,
+                             .threads = 16,
+                             .output_cap = 1000000,
+                             .call_timeout_ms = 30000,
+                             .speed = 1};
 
-int cmd_replay(int argc, char **argv, struct session *session)
+static int run(struct session *session)
 {
-    static struct replay replay = {.url = "http://127.0.0.1:8080",
-                                   .pool = "openai/gpt-4o",
-                                   .tenants_text = "acme:pro,globex:enterprise,initech:free",
-                                   .hosts = 4,
-                                   .threads = 16,
-                                   .output_cap = 1000000,
-                                   .call_timeout_ms = 30000,
-                                   .speed = 1};
-    replay.session = session;
-    const struct option_row rows[] = {
-        {"trace", OPTION_STRING, &replay.trace_file, 0, 0, "FILE", "the traffic; required"},
-        {"url", OPTION_STRING, &replay.url, 0, 0, "URL",
-         "the provider; default http://127.0.0.1:8080"},
-        {"pool", OPTION_STRING, &replay.pool, 0, 0, "POOL", "default openai/gpt-4o"},
-        {"tenants", OPTION_STRING, &replay.tenants_text, 0, 0, "NAME:LABEL,...",
-         "who asks; labels group the table. Default acme:pro,globex:enterprise,initech:free"},
-        {"hosts", OPTION_INTEGER, &replay.hosts, 1, REPLAY_MAX_HOSTS, "N", "processes; default 4"},
-        {"threads", OPTION_INTEGER, &replay.threads, 1, REPLAY_MAX_THREADS, "N",
-         "of each host; default 16"},
-        {"speed", OPTION_DECIMAL, &replay.speed, 0, 100000, "FACTOR",
-         "compress the trace's time; default 1"},
-        {"duration", OPTION_DECIMAL, &replay.duration_s, 0, 86400, "SECONDS",
-         "stop after so long; default: its end"},
-        {"output-cap", OPTION_INTEGER, &replay.output_cap, 1, 10000000, "N",
-         "cut longer answers to so many tokens"},
-        {"wait-max", OPTION_DECIMAL, &replay.wait_max_s, 0, 3600, "SECONDS",
-         "sit out a denial for up to so long"},
-        {"call-timeout", OPTION_INTEGER, &replay.call_timeout_ms, 1, 3600000, "MS",
-         "of a call; default 30000"},
-        {"warm-up", OPTION_DECIMAL, &replay.warm_up_s, 0, 86400, "SECONDS",
-         "run the trace's begin at another speed for so long"},
-        {"warm-up-speed", OPTION_DECIMAL, &replay.warm_up_speed, 0, 100000, "FACTOR",
-         "that speed; default --speed"},
-        {"without-ration", OPTION_FLAG, &replay.without_ration, 0, 0, NULL,
-         "to compare: ask nobody, retry a 429 by exponential backoff with jitter"},
-        {"key-variable", OPTION_STRING, &replay.key_variable, 0, 0, "NAME",
-         "environment variable with the provider's key; default: a made-up key"},
-        {"json", OPTION_STRING, &replay.json_file, 0, 0, "FILE", "also write the result as JSON"},
-    };
-    const struct command_line line = {.name = "replay",
-                                      .synopsis = "--trace FILE [options]",
-                                      .about = about,
-                                      .exits =
-                                          "0 no error and no 429, 1 there were 429s, 2 an error",
-                                      .rows = rows,
-                                      .n = sizeof(rows) / sizeof(rows[0])};
-    int at = options_parse(&line, session, argc, argv);
-    if (at < 0)
-        return options_exit(at);
     int code = EXIT_WRONG;
-    if (check(&replay) && replay_read_tenants(&replay) &&
-        replay_read_trace(replay.trace_file, &replay.trace) &&
-        (replay.without_ration || server_answers(&replay)))
-        code = run(&replay);
-    free(replay.trace.rows);
+    args.session = session;
+    bool ready = check(&args) && replay_read_tenants(&args) &&
+                 replay_read_trace(args.trace_file, &args.trace) &&
+                 (args.without_ration || session_probe(session, args.pool, args.tenants[0].name));
+    session_close(session); /* the hosts have handles of their own */
+    if (ready)
+        code = replay_all(&args);
+    free(args.trace.rows);
     return code;
 }
+
+static const struct option_row options[] = {
+    {"trace", OPTION_STRING, &args.trace_file, 0, 0, "FILE", "the traffic; required"},
+    {"url", OPTION_STRING, &args.url, 0, 0, "URL", "the provider; default http://127.0.0.1:8080"},
+    {"pool", OPTION_STRING, &args.pool, 0, 0, "POOL", "default openai/gpt-4o"},
+    {"tenants", OPTION_STRING, &args.tenants_text, 0, 0, "NAME:LABEL,...",
+     "who asks; labels group the table; default acme:pro,globex:enterprise,initech:free"},
+    {"hosts", OPTION_INTEGER, &args.hosts, 1, REPLAY_MAX_HOSTS, "N", "processes; default 4"},
+    {"threads", OPTION_INTEGER, &args.threads, 1, REPLAY_MAX_THREADS, "N",
+     "of each host; default 16"},
+    {"speed", OPTION_DECIMAL, &args.speed, 0, 100000, "FACTOR",
+     "compress the trace's time; default 1"},
+    {"duration", OPTION_DECIMAL, &args.duration_s, 0, 86400, "SECONDS",
+     "stop after this long; default: its end"},
+    {"output-cap", OPTION_INTEGER, &args.output_cap, 1, 10000000, "N",
+     "cut longer answers to this many tokens"},
+    {"wait-max", OPTION_DECIMAL, &args.wait_max_s, 0, 3600, "SECONDS",
+     "sit out denials for up to this long"},
+    {"call-timeout", OPTION_INTEGER, &args.call_timeout_ms, 1, 3600000, "MS",
+     "of a call; default 30000"},
+    {"warm-up", OPTION_DECIMAL, &args.warm_up_s, 0, 86400, "SECONDS",
+     "begin at another speed, for this long"},
+    {"warm-up-speed", OPTION_DECIMAL, &args.warm_up_speed, 0, 100000, "FACTOR",
+     "that speed; default --speed"},
+    {"without-ration", OPTION_FLAG, &args.without_ration, 0, 0, NULL,
+     "to compare: ask nobody, retry a 429 by exponential backoff with jitter"},
+    {"key-variable", OPTION_STRING, &args.key_variable, 0, 0, "NAME",
+     "environment variable with the provider's key; default: a made-up key"},
+    {"json", OPTION_STRING, &args.json_file, 0, 0, "FILE", "also write the result as JSON"},
+    {0}};
+
+const struct command command_replay = {
+    .name = "replay",
+    .summary = "replay recorded traffic against a provider through Ration",
+    .synopsis = "--trace FILE [options]",
+    .about = "Replays recorded traffic against an OpenAI-compatible provider: each request of the "
+             "trace asks Ration first, "
+             "is sent when it is granted, and reports what it used. Several processes stand for "
+             "hosts that share the one "
+             "quota. Ends with what each tier met, and what the provider saw.\n\n"
+             "The trace is CSV: TIMESTAMP,ContextTokens,GeneratedTokens. Hosts begin at different "
+             "--server addresses and "
+             "move on when one goes away. Ctrl-C stops early and still prints the tables.",
+    .exits = "0 no error and no 429, 1 there were 429s, 2 an error",
+    .options = options,
+    .arguments = {{&args.trace_file, "--trace"}},
+    .run = run,
+};

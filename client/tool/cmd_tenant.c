@@ -43,42 +43,41 @@ static void print_json(const struct ration_forgiven_row *rows, size_t n)
     json_out_print(list);
 }
 
-int cmd_tenant(int argc, char **argv, struct session *session)
+static struct {
+    const char *action;
+    const char *tenant;
+} args;
+
+static int run(struct session *session)
 {
-    const struct command_line line = {
-        .name = "tenant",
-        .synopsis = "forgive TENANT [options]",
-        .about = "Takes away a tenant's debt, which comes from calls that used more than they had "
-                 "estimated, or from a\n"
-                 "provider that counted wrongly: each limit of the tenant that is below zero is "
-                 "brought up to zero, and\n"
-                 "nothing more is given. Says how much it was. 'ration peek' shows debt as what "
-                 "remains below zero.",
-        .exits = "0 done, or there was no debt; 2 an error",
-        .max_others = 2};
-    int at = options_parse(&line, session, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    if (argc - at < 2 || strcmp(argv[at], "forgive") != 0) {
-        fprintf(stderr, "ration tenant: say forgive and the name of a tenant; 'ration tenant "
-                        "--help' says more\n");
-        return EXIT_WRONG;
-    }
-    const char *tenant = argv[at + 1];
-    ration *r = NULL;
-    if (session_open(session, NULL, &r) != EXIT_GRANTED)
-        return EXIT_WRONG;
     struct ration_forgiven_row *rows = NULL;
     size_t n = 0;
-    int err = ration_forgive(r, tenant, &rows, &n);
-    int code = EXIT_GRANTED;
+    if (strcmp(args.action, "forgive") != 0) {
+        fprintf(stderr, "ration: tenant takes forgive, not '%s'\n", args.action);
+        return EXIT_WRONG;
+    }
+    int err = ration_forgive(session->r, args.tenant, &rows, &n);
     if (err < 0)
-        code = session_fail(session, r, err);
-    else if (session->json)
+        return session_fail(session, err);
+    if (session->json)
         print_json(rows, n);
     else
-        print_table(tenant, rows, n);
+        print_table(args.tenant, rows, n);
     ration_forgiven_free(rows);
-    ration_close(r);
-    return code;
+    return EXIT_GRANTED;
 }
+
+const struct command command_tenant = {
+    .name = "tenant",
+    .summary = "take away a tenant's debt",
+    .synopsis = "forgive TENANT [options]",
+    .about = "Takes away a tenant's debt, which comes from calls that used more than they had "
+             "estimated, or from a "
+             "provider that counted wrongly: each limit of the tenant that is below zero is "
+             "brought up to zero, and "
+             "nothing more is given. Says how much it was. 'ration peek' shows debt as a remaining "
+             "amount below zero.",
+    .exits = "0 done, or there was no debt; 2 an error",
+    .arguments = {{&args.action, "forgive"}, {&args.tenant, "the name of a tenant"}},
+    .run = run,
+};

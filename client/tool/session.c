@@ -1,4 +1,4 @@
-/* Opening a handle for a subcommand, and saying in words that help why something did not work. */
+/* Opening the handle of a command, and saying what went wrong in words that help. */
 #include "tool/session.h"
 
 #include "tool/table.h"
@@ -62,13 +62,19 @@ int session_open(const struct session *session, const char *servers, ration **ou
     explicit_bzero(secret, sizeof(secret));
     if (err == RATION_EINVALID)
         fprintf(stderr,
-                "ration: '%s' is no list of servers, or RATION_TENANT or RATION_SECRET is not fit "
-                "to be sent; "
-                "a server is host, host:port, [ipv6]:port or unix:/path\n",
+                "ration: '%s' is not a list of servers, or RATION_TENANT or RATION_SECRET cannot "
+                "be sent; a server is "
+                "host, host:port, [ipv6]:port or unix:/path\n",
                 options.servers);
     else if (err < 0)
         fprintf(stderr, "ration: %s\n", ration_strerror(err));
     return err < 0 ? EXIT_WRONG : EXIT_GRANTED;
+}
+
+void session_close(struct session *session)
+{
+    ration_close(session->r);
+    session->r = NULL;
 }
 
 static const char *remedy(int err)
@@ -85,7 +91,7 @@ static const char *remedy(int err)
     case RATION_ENOSUCH:
         return "was it settled long ago, or granted by another server's store?";
     case RATION_EPROTOCOL:
-        return "is it a rationd that listens there?";
+        return "is the server there a rationd?";
     case RATION_EUNAVAILABLE:
     case RATION_EBUSY:
         return "try again in a moment; the server's log says more";
@@ -94,9 +100,9 @@ static const char *remedy(int err)
     }
 }
 
-int session_fail(const struct session *session, const ration *r, int err)
+int session_fail(const struct session *session, int err)
 {
-    const char *message = ration_errmsg(r);
+    const char *message = ration_errmsg(session->r);
     if (err == RATION_ECONNECT)
         fprintf(stderr, "ration: no server could be reached at %s\nration: %s\n",
                 session_servers(session), message);
@@ -106,6 +112,17 @@ int session_fail(const struct session *session, const ration *r, int err)
     if (what_to_do)
         fprintf(stderr, "ration: %s\n", what_to_do);
     return EXIT_WRONG;
+}
+
+bool session_probe(const struct session *session, const char *pool, const char *tenant)
+{
+    struct ration_limit_row *rows = NULL;
+    size_t n = 0;
+    int err = ration_peek(session->r, pool, tenant, &rows, &n);
+    if (err < 0)
+        session_fail(session, err);
+    ration_rows_free(rows);
+    return err == RATION_OK;
 }
 
 int session_denied(const struct ration_grant *grant)
@@ -120,12 +137,4 @@ int session_denied(const struct ration_grant *grant)
         fprintf(stderr, "ration: denied by %s: come back in %s\n", grant->limited_by, wait);
     }
     return EXIT_DENIED;
-}
-
-bool session_wants(const char *command, const char *what, const char *value)
-{
-    if (value)
-        return true;
-    fprintf(stderr, "ration: %s needs %s; see 'ration %s --help'\n", command, what, command);
-    return false;
 }

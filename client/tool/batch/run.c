@@ -306,5 +306,4 @@ void batch_run_close(struct batch_run *run)
     if (run->signal_fd > 0)
         close(run->signal_fd);
     batch_progress_close(&run->progress);
-    ration_close(run->r);
 }

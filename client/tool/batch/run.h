@@ -68,7 +68,7 @@ struct batch_run {
     struct batch_counts counts;
     const struct profile *profile;
     struct profile_key key; /* of the provider */
-    ration *r;
+    ration *r;              /* the session's */
     CURLM *multi;
     struct id_maker ids;
     struct ration_retry retry;
