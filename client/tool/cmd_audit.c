@@ -1,9 +1,40 @@
 /* `ration audit`: the ledger of the pools, and whether it balances. */
 #include "tool/json_out.h"
 #include "tool/options.h"
+#include "tool/rows.h"
 #include "tool/table.h"
 
 #include <stdio.h>
+
+#define ROW(member) offsetof(struct ration_audit_row, member)
+
+static void show_scanned(const void *row, char *out, size_t size)
+{
+    const struct ration_audit_row *ledger = row;
+    if (ledger->scanned < 0)
+        snprintf(out, size, "moved");
+    else
+        format_count(ledger->scanned, out, size);
+}
+
+static void show_balanced(const void *row, char *out, size_t size)
+{
+    const struct ration_audit_row *ledger = row;
+    snprintf(out, size, "%s", ledger->balanced == 1 ? "balanced" : "NOT BALANCED");
+}
+
+static const struct column columns[] = {
+    {"pool", "pool", COLUMN_TEXT, ROW(pool), 0, NULL},
+    {"unit", "unit", COLUMN_TEXT, ROW(unit), 0, NULL},
+    {">granted", "granted", COLUMN_COUNT, ROW(granted), 0, NULL},
+    {">reported", "reported", COLUMN_COUNT, ROW(reported), 0, NULL},
+    {">outstanding", "outstanding", COLUMN_COUNT, ROW(outstanding), 0, NULL},
+    {">expired", "expired", COLUMN_COUNT, ROW(expired), 0, NULL},
+    {">cancelled", "cancelled", COLUMN_COUNT, ROW(cancelled), 0, NULL},
+    {">used", "used", COLUMN_COUNT, ROW(used), 0, NULL},
+    {">scanned", "scanned", COLUMN_COUNT, ROW(scanned), 0, show_scanned},
+    {"", "balanced", COLUMN_YES, ROW(balanced), 0, show_balanced},
+    {0}};
 
 static bool all_balanced(const struct ration_audit_row *rows, size_t n)
 {
@@ -13,61 +44,25 @@ static bool all_balanced(const struct ration_audit_row *rows, size_t n)
     return balanced;
 }
 
-static void print_table(const struct ration_audit_row *rows, size_t n)
+static void print_json(const struct ration_audit_row *rows, size_t n)
 {
-    static const char *const heads[] = {"pool",         "unit",     ">granted",   ">reported",
-                                        ">outstanding", ">expired", ">cancelled", ">used",
-                                        ">scanned",     "",         NULL};
-    struct table *table = table_new(heads);
-    for (size_t i = 0; i < n; i++) {
-        const struct ration_audit_row *row = &rows[i];
-        table_text(table, row->pool);
-        table_text(table, row->unit);
-        table_count(table, row->granted);
-        table_count(table, row->reported);
-        table_count(table, row->outstanding);
-        table_count(table, row->expired);
-        table_count(table, row->cancelled);
-        table_count(table, row->used);
-        if (row->scanned < 0)
-            table_text(table, "moved");
-        else
-            table_count(table, row->scanned);
-        table_text(table, row->balanced == 1 ? "balanced" : "NOT BALANCED");
-    }
-    table_print(table, stdout, "");
-    table_free(table);
+    json_object *o = json_object_new_object();
+    json_put_bool(o, "balanced", all_balanced(rows, n));
+    json_object_object_add(o, "rows", rows_json(columns, rows, n, sizeof(*rows)));
+    json_out_print(o);
+}
+
+static void print_text(const struct ration_audit_row *rows, size_t n)
+{
+    rows_print(columns, rows, n, sizeof(*rows), "");
     if (n == 0)
         puts("balanced: nothing has been granted yet");
     else if (all_balanced(rows, n))
         puts("\nbalanced: all that was granted is reported, outstanding, expired or cancelled");
     else
         puts("\nNOT balanced: what was granted is not the sum of reported, outstanding, expired "
-             "and cancelled,\n"
-             "or the reservations that are there do not add up to outstanding");
-}
-
-static void print_json(const struct ration_audit_row *rows, size_t n)
-{
-    json_object *o = json_object_new_object();
-    json_object *list = json_object_new_array();
-    for (size_t i = 0; i < n; i++) {
-        json_object *row = json_object_new_object();
-        json_put_string(row, "pool", rows[i].pool);
-        json_put_string(row, "unit", rows[i].unit);
-        json_put_integer(row, "granted", rows[i].granted);
-        json_put_integer(row, "reported", rows[i].reported);
-        json_put_integer(row, "outstanding", rows[i].outstanding);
-        json_put_integer(row, "expired", rows[i].expired);
-        json_put_integer(row, "cancelled", rows[i].cancelled);
-        json_put_integer(row, "used", rows[i].used);
-        json_put_integer(row, "scanned", rows[i].scanned);
-        json_put_bool(row, "balanced", rows[i].balanced == 1);
-        json_object_array_add(list, row);
-    }
-    json_put_bool(o, "balanced", all_balanced(rows, n));
-    json_object_object_add(o, "rows", list);
-    json_out_print(o);
+             "and\n"
+             "cancelled, or the reservations themselves do not add up to outstanding");
 }
 
 static const char *pool;
@@ -79,7 +74,7 @@ static int run(struct session *session)
     int err = ration_audit(session->r, pool, &rows, &n);
     if (err < 0)
         return session_fail(session, err);
-    (session->json ? print_json : print_table)(rows, n);
+    (session->json ? print_json : print_text)(rows, n);
     int code = all_balanced(rows, n) ? EXIT_GRANTED : EXIT_DENIED;
     ration_audit_free(rows);
     return code;

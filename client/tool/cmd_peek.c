@@ -1,61 +1,38 @@
 /* `ration peek`: every limit that a call would meet, as a table with a bar, or as JSON. */
 #include "tool/json_out.h"
 #include "tool/options.h"
+#include "tool/rows.h"
 #include "tool/table.h"
 
 #include <stdio.h>
-#include <string.h>
 
-static void put_amount(struct table *table, const char *unit, int64_t n)
+#define ROW(member) offsetof(struct ration_limit_row, member)
+
+static void show_used(const void *row, char *out, size_t size)
 {
-    char text[32];
-    if (strcmp(unit, "usd") == 0)
-        format_dollars(n, text, sizeof(text));
+    const struct ration_limit_row *limit = row;
+    format_bar(limit->limit - limit->remaining, limit->limit, out, size);
+}
+
+static void show_reset(const void *row, char *out, size_t size)
+{
+    const struct ration_limit_row *limit = row;
+    if (limit->reset_ms > 0)
+        format_duration(limit->reset_ms, out, size);
     else
-        format_count(n, text, sizeof(text));
-    table_text(table, text);
+        snprintf(out, size, "-");
 }
 
-static void print_table(const struct ration_limit_row *rows, size_t n)
-{
-    static const char *const heads[] = {"scope", "limit on",       ">remaining", ">of",
-                                        "used",  ">full again in", NULL};
-    struct table *table = table_new(heads);
-    for (size_t i = 0; i < n; i++) {
-        const struct ration_limit_row *row = &rows[i];
-        char text[64];
-        table_text(table, row->scope);
-        snprintf(text, sizeof(text), "%s%s%s", row->unit, row->per[0] ? " a " : "", row->per);
-        table_text(table, text);
-        put_amount(table, row->unit, row->remaining);
-        put_amount(table, row->unit, row->limit);
-        format_bar(row->limit - row->remaining, row->limit, text, sizeof(text));
-        table_text(table, text);
-        if (row->reset_ms > 0)
-            format_duration(row->reset_ms, text, sizeof(text));
-        table_text(table, row->reset_ms > 0 ? text : "-");
-    }
-    table_print(table, stdout, "");
-    table_free(table);
-    if (n == 0)
-        puts("no limit applies: every call is granted");
-}
-
-static void print_json(const struct ration_limit_row *rows, size_t n)
-{
-    json_object *list = json_object_new_array();
-    for (size_t i = 0; i < n; i++) {
-        json_object *o = json_object_new_object();
-        json_put_string(o, "scope", rows[i].scope);
-        json_put_string(o, "unit", rows[i].unit);
-        json_put_string(o, "per", rows[i].per);
-        json_put_integer(o, "limit", rows[i].limit);
-        json_put_integer(o, "remaining", rows[i].remaining);
-        json_put_integer(o, "reset_ms", rows[i].reset_ms);
-        json_object_array_add(list, o);
-    }
-    json_out_print(list);
-}
+static const struct column columns[] = {
+    {"scope", "scope", COLUMN_TEXT, ROW(scope), 0, NULL},
+    {"limit on", "unit", COLUMN_LIMIT, ROW(unit), ROW(per), NULL},
+    {NULL, "per", COLUMN_TEXT, ROW(per), 0, NULL},
+    {NULL, "limit", COLUMN_COUNT, ROW(limit), 0, NULL},
+    {">remaining", "remaining", COLUMN_AMOUNT, ROW(remaining), ROW(unit), NULL},
+    {">of", NULL, COLUMN_AMOUNT, ROW(limit), ROW(unit), NULL},
+    {"used", NULL, COLUMN_COUNT, 0, 0, show_used},
+    {">full again in", "reset_ms", COLUMN_COUNT, ROW(reset_ms), 0, show_reset},
+    {0}};
 
 static struct {
     const char *pool;
@@ -69,7 +46,12 @@ static int run(struct session *session)
     int err = ration_peek(session->r, args.pool, args.tenant, &rows, &n);
     if (err < 0)
         return session_fail(session, err);
-    (session->json ? print_json : print_table)(rows, n);
+    if (session->json)
+        json_out_print(rows_json(columns, rows, n, sizeof(*rows)));
+    else
+        rows_print(columns, rows, n, sizeof(*rows), "");
+    if (!session->json && n == 0)
+        puts("no limit applies: every call is granted");
     ration_rows_free(rows);
     return EXIT_GRANTED;
 }

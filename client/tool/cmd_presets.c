@@ -63,12 +63,8 @@ static void put_limit(struct table *table, json_object *limit)
     const char *per = text_of(limit, "per");
     const char *zone = text_of(limit, "time_zone");
     json_object_object_get_ex(limit, "amount", &amount);
-    if (strcmp(text_of(limit, "unit"), "usd") == 0) {
-        format_dollars(json_object_get_int64(amount), text, sizeof(text));
-        table_text(table, text);
-    } else {
-        table_count(table, json_object_get_int64(amount));
-    }
+    format_amount(text_of(limit, "unit"), json_object_get_int64(amount), text, sizeof(text));
+    table_text(table, text);
     snprintf(text, sizeof(text), "%s %s %s%s%s%s%s", text_of(limit, "unit"),
              per[0] >= '0' && per[0] <= '9' ? "per" : "a", per,
              strcmp(text_of(limit, "counted"), "end") == 0 ? ", counted at the end" : "",

@@ -92,15 +92,8 @@ static void add_snapshot(const struct parent *p, struct replay_snapshot *total)
     *total = (struct replay_snapshot){.done = 1};
     for (size_t i = 0; i < p->n; i++) {
         const struct replay_snapshot *s = &p->hosts[i].last;
-        for (size_t g = 0; g < p->replay->n_groups; g++) {
-            total->group[g].arrivals += s->group[g].arrivals;
-            total->group[g].granted += s->group[g].granted;
-            total->group[g].denied += s->group[g].denied;
-            total->group[g].errors += s->group[g].errors;
-            total->group[g].tries += s->group[g].tries;
-            total->group[g].status_429 += s->group[g].status_429;
-            total->group[g].tokens += s->group[g].tokens;
-        }
+        for (size_t g = 0; g < p->replay->n_groups; g++)
+            replay_count_add(&total->group[g], &s->group[g]);
         total->late_ms = s->late_ms > total->late_ms ? s->late_ms : total->late_ms;
         if (s->most_late_ms > total->most_late_ms)
             total->most_late_ms = s->most_late_ms;
@@ -115,17 +108,9 @@ static void add_snapshot(const struct parent *p, struct replay_snapshot *total)
 static void print_progress(struct parent *p, int64_t now_ms)
 {
     struct replay_snapshot total;
-    struct replay_count sum = {0};
     char numbers[5][32];
     add_snapshot(p, &total);
-    for (size_t g = 0; g < p->replay->n_groups; g++) {
-        sum.arrivals += total.group[g].arrivals;
-        sum.granted += total.group[g].granted;
-        sum.denied += total.group[g].denied;
-        sum.errors += total.group[g].errors;
-        sum.status_429 += total.group[g].status_429;
-        sum.tokens += total.group[g].tokens;
-    }
+    struct replay_count sum = replay_sum(p->replay, &total);
     int64_t span_ms = now_ms - p->last_line_ms;
     uint64_t rate = span_ms > 0 ? (sum.tokens - p->last_tokens) * 1000 / (uint64_t)span_ms : 0;
     int64_t elapsed_ms = now_ms - p->replay->start_ms;
@@ -202,16 +187,11 @@ static int verdict(const struct replay *replay, const struct replay_snapshot *to
                    const struct replay_upstream *before, const struct replay_upstream *after,
                    bool written)
 {
-    uint64_t errors = 0;
-    uint64_t status_429 = 0;
-    for (size_t g = 0; g < replay->n_groups; g++) {
-        errors += total->group[g].errors;
-        status_429 += total->group[g].status_429;
-    }
-    if (!total->done || errors > 0 || !written)
+    struct replay_count sum = replay_sum(replay, total);
+    if (!total->done || sum.errors > 0 || !written)
         return EXIT_WRONG;
     bool seen = after->known && after->status_429 != before->status_429;
-    return status_429 > 0 || seen ? EXIT_DENIED : EXIT_GRANTED;
+    return sum.status_429 > 0 || seen ? EXIT_DENIED : EXIT_GRANTED;
 }
 
 static int64_t wall_ms(void)

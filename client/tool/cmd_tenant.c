@@ -1,47 +1,19 @@
 /* `ration tenant`: what an operator does for a tenant. */
 #include "tool/json_out.h"
 #include "tool/options.h"
-#include "tool/table.h"
+#include "tool/rows.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static void print_table(const char *tenant, const struct ration_forgiven_row *rows, size_t n)
-{
-    static const char *const heads[] = {"scope", "limit on", ">forgiven", NULL};
-    struct table *table = table_new(heads);
-    for (size_t i = 0; i < n; i++) {
-        char text[64];
-        table_text(table, rows[i].scope);
-        snprintf(text, sizeof(text), "%s%s%s", rows[i].unit, rows[i].per[0] ? " a " : "",
-                 rows[i].per);
-        table_text(table, text);
-        if (strcmp(rows[i].unit, "usd") == 0)
-            format_dollars(rows[i].forgiven, text, sizeof(text));
-        else
-            format_count(rows[i].forgiven, text, sizeof(text));
-        table_text(table, text);
-    }
-    if (n > 0)
-        table_print(table, stdout, "");
-    else
-        printf("%s has no debt\n", tenant);
-    table_free(table);
-}
+#define ROW(member) offsetof(struct ration_forgiven_row, member)
 
-static void print_json(const struct ration_forgiven_row *rows, size_t n)
-{
-    json_object *list = json_object_new_array();
-    for (size_t i = 0; i < n; i++) {
-        json_object *o = json_object_new_object();
-        json_put_string(o, "scope", rows[i].scope);
-        json_put_string(o, "unit", rows[i].unit);
-        json_put_string(o, "per", rows[i].per);
-        json_put_integer(o, "forgiven", rows[i].forgiven);
-        json_object_array_add(list, o);
-    }
-    json_out_print(list);
-}
+static const struct column columns[] = {
+    {"scope", "scope", COLUMN_TEXT, ROW(scope), 0, NULL},
+    {"limit on", "unit", COLUMN_LIMIT, ROW(unit), ROW(per), NULL},
+    {NULL, "per", COLUMN_TEXT, ROW(per), 0, NULL},
+    {">forgiven", "forgiven", COLUMN_AMOUNT, ROW(forgiven), ROW(unit), NULL},
+    {0}};
 
 static struct {
     const char *action;
@@ -60,9 +32,11 @@ static int run(struct session *session)
     if (err < 0)
         return session_fail(session, err);
     if (session->json)
-        print_json(rows, n);
+        json_out_print(rows_json(columns, rows, n, sizeof(*rows)));
+    else if (n > 0)
+        rows_print(columns, rows, n, sizeof(*rows), "");
     else
-        print_table(args.tenant, rows, n);
+        printf("%s has no debt\n", args.tenant);
     ration_forgiven_free(rows);
     return EXIT_GRANTED;
 }

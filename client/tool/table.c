@@ -121,7 +121,7 @@ void format_count(int64_t n, char *out, size_t size)
     out[k] = '\0';
 }
 
-void format_dollars(int64_t millionths, char *out, size_t size)
+static void format_dollars(int64_t millionths, char *out, size_t size)
 {
     int64_t magnitude = millionths < 0 ? -millionths : millionths;
     char whole[32];
@@ -131,6 +131,14 @@ void format_dollars(int64_t millionths, char *out, size_t size)
     for (size_t i = 5; i > 1 && decimals[i] == '0'; i--)
         decimals[i] = '\0';
     snprintf(out, size, "%s$%s.%s", millionths < 0 ? "-" : "", whole, decimals);
+}
+
+void format_amount(const char *unit, int64_t n, char *out, size_t size)
+{
+    if (strcmp(unit, "usd") == 0)
+        format_dollars(n, out, size);
+    else
+        format_count(n, out, size);
 }
 
 void format_bar(int64_t used, int64_t limit, char *out, size_t size)

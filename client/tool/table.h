@@ -20,9 +20,11 @@ void table_text(struct table *table, const char *text);
 void table_count(struct table *table, int64_t n); /* 1,234,567 */
 void table_print(const struct table *table, FILE *to, const char *indent);
 
-/* "1,234,567"; "$12.50" from millionths; "[#####.....]  50 %"; "350 ms", "12.3 s", "4 min 10 s", "never" */
+/* "1,234,567"; that, or "$12.50" from millionths if the unit is usd */
 void format_count(int64_t n, char *out, size_t size);
-void format_dollars(int64_t millionths, char *out, size_t size);
+void format_amount(const char *unit, int64_t n, char *out, size_t size);
+
+/* "[#####.....]  50 %"; "350 ms", "12.3 s", "4 min 10 s", "never" */
 void format_bar(int64_t used, int64_t limit, char *out, size_t size);
 void format_duration(int64_t ms, char *out, size_t size);
 

@@ -328,8 +328,8 @@ void batch_call_ask(struct batch_run *run, struct batch_call *call)
             id_make(&run->ids, batch_now_ms(), run->options->pool, run->options->tenant, call->id);
     options.id = call->id;
     if (err == 0)
-        err = ration_acquire(run->r, run->options->pool, run->options->tenant,
-                             &call->estimate, &options, &grant);
+        err = ration_acquire(run->r, run->options->pool, run->options->tenant, &call->estimate,
+                             &options, &grant);
     int64_t now_ms = batch_now_ms();
     run->asked_ms = now_ms;
     if (err < 0) {
@@ -557,8 +557,7 @@ void batch_call_abort(struct batch_run *run, struct batch_call *call)
 void batch_call_renew(struct batch_run *run, struct batch_call *call)
 {
     struct ration_grant grant;
-    int err = ration_renew(run->r, call->id, (uint32_t)run->options->ttl_ms, NULL,
-                           &grant);
+    int err = ration_renew(run->r, call->id, (uint32_t)run->options->ttl_ms, NULL, &grant);
     int64_t now_ms = batch_now_ms();
     if (err < 0)
         run->counts.server_errors++;

@@ -8,6 +8,7 @@
 #include "tool/batch/progress.h"
 
 #include "tool/json_out.h"
+#include "tool/rows.h"
 #include "tool/table.h"
 
 #include <errno.h>
@@ -161,20 +162,37 @@ void batch_progress_log(struct batch_progress *p, const char *who, const char *w
 
 /* ---- The summary ---- */
 
+/* How requests of one class ended. */
+struct class_row {
+    const char *text;
+    uint64_t requests;
+    uint64_t tries;
+    uint64_t retries;
+};
+
+static const struct column columns[] = {
+    {"outcome", NULL, COLUMN_WORD, offsetof(struct class_row, text), 0, NULL},
+    {">requests", "requests", COLUMN_COUNT, offsetof(struct class_row, requests), 0, NULL},
+    {">tries", "tries", COLUMN_COUNT, offsetof(struct class_row, tries), 0, NULL},
+    {">tried again", "tried_again", COLUMN_COUNT, offsetof(struct class_row, retries), 0, NULL},
+    {0}};
+
+static struct class_row row_of(const struct batch_progress *p, int class)
+{
+    return (struct class_row){batch_class_text((enum batch_class) class),
+                              p->journal->of_class[class], p->counts->tries_of[class],
+                              p->counts->retries_of[class]};
+}
+
 static void print_classes(const struct batch_progress *p)
 {
-    static const char *const heads[] = {"outcome", ">requests", ">tries", ">tried again", NULL};
-    struct table *table = table_new(heads);
+    struct class_row rows[BATCH_CLASS_COUNT];
+    size_t n = 0;
     for (int i = 0; i < BATCH_CLASS_COUNT; i++) {
-        if (p->journal->of_class[i] == 0 && p->counts->tries_of[i] == 0 && i != BATCH_ANSWERED)
-            continue;
-        table_text(table, batch_class_text((enum batch_class)i));
-        table_count(table, (int64_t)p->journal->of_class[i]);
-        table_count(table, (int64_t)p->counts->tries_of[i]);
-        table_count(table, (int64_t)p->counts->retries_of[i]);
+        rows[n] = row_of(p, i);
+        n += i == BATCH_ANSWERED || rows[n].requests > 0 || rows[n].tries > 0;
     }
-    table_print(table, stdout, "");
-    table_free(table);
+    rows_print(columns, rows, n, sizeof(rows[0]), "");
 }
 
 static void print_totals(const struct batch_progress *p, int64_t elapsed_ms)
@@ -207,11 +225,9 @@ static json_object *classes_json(const struct batch_progress *p)
 {
     json_object *classes = json_object_new_object();
     for (int i = 0; i < BATCH_CLASS_COUNT; i++) {
-        json_object *o = json_object_new_object();
-        json_put_integer(o, "requests", (int64_t)p->journal->of_class[i]);
-        json_put_integer(o, "tries", (int64_t)p->counts->tries_of[i]);
-        json_put_integer(o, "tried_again", (int64_t)p->counts->retries_of[i]);
-        json_object_object_add(classes, batch_class_word((enum batch_class)i), o);
+        struct class_row row = row_of(p, i);
+        json_object_object_add(classes, batch_class_word((enum batch_class)i),
+                               row_json(columns, &row));
     }
     return classes;
 }

@@ -96,6 +96,12 @@ struct replay_snapshot {
 };
 _Static_assert(sizeof(struct replay_snapshot) <= 4096, "a snapshot must fit into PIPE_BUF");
 
+/* Adds what another host, or another group, counted. */
+void replay_count_add(struct replay_count *sum, const struct replay_count *more);
+
+/* Over all groups. */
+struct replay_count replay_sum(const struct replay *replay, const struct replay_snapshot *total);
+
 /* What a provider counted in one second since 1970. */
 struct replay_second {
     int64_t second;

@@ -8,6 +8,7 @@
 #include "tool/replay/replay.h"
 
 #include "tool/json_out.h"
+#include "tool/rows.h"
 #include "tool/table.h"
 
 #include <errno.h>
@@ -134,51 +135,58 @@ static double share_used(const struct replay_upstream *before, const struct repl
     return (double)(after->tokens - before->tokens) / ((double)after->tpm * (double)windows);
 }
 
-/* ---- For people ---- */
+/* ---- Counts ---- */
 
-static void put_row(struct table *table, const char *label, const struct replay_count *c)
+void replay_count_add(struct replay_count *sum, const struct replay_count *more)
 {
-    table_text(table, label);
-    table_count(table, (int64_t)c->arrivals);
-    table_count(table, (int64_t)c->granted);
-    table_count(table, (int64_t)c->denied);
-    table_count(table, (int64_t)c->errors);
-    table_count(table, (int64_t)c->tokens);
+    sum->arrivals += more->arrivals;
+    sum->granted += more->granted;
+    sum->denied += more->denied;
+    sum->errors += more->errors;
+    sum->tries += more->tries;
+    sum->status_429 += more->status_429;
+    sum->tokens += more->tokens;
 }
 
-static void add(struct replay_count *sum, const struct replay_count *c)
-{
-    sum->arrivals += c->arrivals;
-    sum->granted += c->granted;
-    sum->denied += c->denied;
-    sum->errors += c->errors;
-    sum->tries += c->tries;
-    sum->status_429 += c->status_429;
-    sum->tokens += c->tokens;
-}
-
-static struct replay_count sum_of(const struct replay *replay, const struct replay_snapshot *total)
+struct replay_count replay_sum(const struct replay *replay, const struct replay_snapshot *total)
 {
     struct replay_count sum = {0};
-    for (size_t i = 0; i < replay->n_groups; i++)
-        add(&sum, &total->group[i]);
+    for (size_t g = 0; g < replay->n_groups; g++)
+        replay_count_add(&sum, &total->group[g]);
     return sum;
 }
 
+/* ---- For people ---- */
+
+/* One tier as the callers met it. */
+struct tier_row {
+    const char *label;
+    struct replay_count count;
+};
+
+#define ROW(member) offsetof(struct tier_row, count.member)
+
+static const struct column columns[] = {
+    {"tier", NULL, COLUMN_WORD, offsetof(struct tier_row, label), 0, NULL},
+    {">arrivals", "arrivals", COLUMN_COUNT, ROW(arrivals), 0, NULL},
+    {">granted", "granted", COLUMN_COUNT, ROW(granted), 0, NULL},
+    {">denied", "denied", COLUMN_COUNT, ROW(denied), 0, NULL},
+    {">errors", "errors", COLUMN_COUNT, ROW(errors), 0, NULL},
+    {NULL, "tries", COLUMN_COUNT, ROW(tries), 0, NULL},
+    {NULL, "status_429", COLUMN_COUNT, ROW(status_429), 0, NULL},
+    {">tokens", "tokens", COLUMN_COUNT, ROW(tokens), 0, NULL},
+    {0}};
+
 static void print_tiers(const struct replay *replay, const struct replay_snapshot *total)
 {
-    static const char *const heads[] = {"tier",    ">arrivals", ">granted", ">denied",
-                                        ">errors", ">tokens",   NULL};
-    struct table *table = table_new(heads);
+    struct tier_row rows[REPLAY_MAX_GROUPS + 1];
     for (size_t i = 0; i < replay->n_groups; i++)
-        put_row(table, replay->labels[i], &total->group[i]);
-    struct replay_count sum = sum_of(replay, total);
-    put_row(table, "all", &sum);
-    printf(replay->without_ration
-               ? "\nWhat the callers met (denied: refused until their patience was over)\n\n"
-               : "\nWhat the callers met (denied: told when to come back; nothing was sent)\n\n");
-    table_print(table, stdout, "  ");
-    table_free(table);
+        rows[i] = (struct tier_row){replay->labels[i], total->group[i]};
+    rows[replay->n_groups] = (struct tier_row){"all", replay_sum(replay, total)};
+    printf("\nWhat the callers met (denied: %s)\n\n",
+           replay->without_ration ? "refused until their patience was over"
+                                  : "given a time to come back; nothing was sent");
+    rows_print(columns, rows, replay->n_groups + 1, sizeof(rows[0]), "  ");
 }
 
 static void put_peak(struct table *table, const char *what, int64_t most, int64_t limit)
@@ -240,17 +248,10 @@ static void print_upstream(const struct replay_upstream *before,
 
 /* ---- For programs ---- */
 
-static json_object *count_json(const struct replay_count *c)
+static json_object *count_json(const struct replay_count *count)
 {
-    json_object *o = json_object_new_object();
-    json_put_integer(o, "arrivals", (int64_t)c->arrivals);
-    json_put_integer(o, "granted", (int64_t)c->granted);
-    json_put_integer(o, "denied", (int64_t)c->denied);
-    json_put_integer(o, "errors", (int64_t)c->errors);
-    json_put_integer(o, "tries", (int64_t)c->tries);
-    json_put_integer(o, "status_429", (int64_t)c->status_429);
-    json_put_integer(o, "tokens", (int64_t)c->tokens);
-    return o;
+    struct tier_row row = {NULL, *count};
+    return row_json(columns, &row);
 }
 
 static json_object *upstream_json(const struct replay_upstream *before,
@@ -285,7 +286,7 @@ static json_object *replay_json(const struct replay *replay, const struct replay
     json_object *tiers = json_object_new_object();
     for (size_t i = 0; i < replay->n_groups; i++)
         json_object_object_add(tiers, replay->labels[i], count_json(&total->group[i]));
-    struct replay_count sum = sum_of(replay, total);
+    struct replay_count sum = replay_sum(replay, total);
     json_put_integer(o, "elapsed_ms", elapsed_ms);
     json_put_integer(o, "start_ms", replay->start_ms);
     json_put_integer(o, "late_ms", (int64_t)total->most_late_ms);
