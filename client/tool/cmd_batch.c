@@ -13,6 +13,7 @@
 #include "tool/options.h"
 
 #include "call/retry.h"
+#include "clock.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -105,7 +106,7 @@ static int conclude(struct batch_run *run, struct batch_journal *journal)
     bool all = journal->done == journal->n;
     bool rendered = all && batch_journal_render(journal);
     size_t failed = journal->done - journal->of_class[BATCH_ANSWERED];
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     batch_progress_close(&run->progress);
     batch_summary(&run->progress, stop_word(run->stop), now_ms);
     fflush(stdout);

@@ -10,6 +10,8 @@
 #include "tool/replay/replay.h"
 #include "tool/table.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -163,7 +165,7 @@ static void watch(struct parent *p)
         if (open == 0)
             break;
         fds[p->n] = (struct pollfd){.fd = p->signal_fd, .events = POLLIN};
-        int64_t now_ms = replay_now_ms();
+        int64_t now_ms = clock_ms();
         if (now_ms >= p->next_line_ms)
             print_progress(p, now_ms);
         int64_t left = p->next_line_ms - now_ms;
@@ -176,7 +178,7 @@ static void watch(struct parent *p)
         if (fds[p->n].revents)
             take_signal(p);
     }
-    print_progress(p, replay_now_ms());
+    print_progress(p, clock_ms());
     if (isatty(STDERR_FILENO))
         fputc('\n', stderr);
 }
@@ -213,7 +215,7 @@ static int replay_all(struct replay *replay)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    replay->start_ms = replay_now_ms() + START_IN_MS;
+    replay->start_ms = clock_ms() + START_IN_MS;
     replay->start_wall_ms = wall_ms() + START_IN_MS;
     parent.replay = replay;
     parent.last_line_ms = replay->start_ms;
@@ -230,7 +232,7 @@ static int replay_all(struct replay *replay)
         waitpid(parent.hosts[i].pid, NULL, 0);
     if (parent.signal_fd >= 0)
         close(parent.signal_fd);
-    int64_t elapsed_ms = replay_now_ms() - replay->start_ms;
+    int64_t elapsed_ms = clock_ms() - replay->start_ms;
     add_snapshot(&parent, &total);
     replay_ask_upstream(replay->url, &after);
     bool written = replay_report(replay, &total, &before, &after, elapsed_ms);

@@ -1,8 +1,7 @@
-/* What all parts of `ration batch` share: the words for how requests end, a hash, a clock. */
+/* What all parts of `ration batch` share: the words for how requests end, a hash. */
 #include "tool/batch/batch.h"
 
 #include <string.h>
-#include <time.h>
 
 static const char *const class_words[] = {
 #define BATCH_CLASS_WORD(upper, word, text) word,
@@ -66,11 +65,4 @@ bool batch_json_is_exact(const char *text, size_t n)
             return false;
     }
     return true;
-}
-
-int64_t batch_now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }

@@ -96,7 +96,4 @@ uint64_t batch_hash(uint64_t hash, const void *data, size_t n);
  * end with their point, and control characters within strings. */
 bool batch_json_is_exact(const char *text, size_t n);
 
-/* Milliseconds of the monotonic clock. */
-int64_t batch_now_ms(void);
-
 #endif

@@ -24,6 +24,8 @@
 #include "tool/batch/result.h"
 #include "tool/table.h"
 
+#include "clock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -324,13 +326,12 @@ void batch_call_ask(struct batch_run *run, struct batch_call *call)
     options.learned = run->options->learned;
     int err = 0;
     if (!call->id[0])
-        err =
-            id_make(&run->ids, batch_now_ms(), run->options->pool, run->options->tenant, call->id);
+        err = id_make(&run->ids, clock_ms(), run->options->pool, run->options->tenant, call->id);
     options.id = call->id;
     if (err == 0)
         err = ration_acquire(run->r, run->options->pool, run->options->tenant, &call->estimate,
                              &options, &grant);
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     run->asked_ms = now_ms;
     if (err < 0) {
         on_silence(run, err, now_ms);
@@ -463,11 +464,11 @@ static bool is_silent(const struct batch_run *run, int64_t now_ms)
 static bool settle(struct batch_run *run, struct batch_call *call,
                    const struct settlement *settlement)
 {
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     if (is_silent(run, now_ms))
         return false;
     int err = settlement_send(run->r, call->id, settlement, NULL);
-    now_ms = batch_now_ms();
+    now_ms = clock_ms();
     if (may_pass(err)) {
         on_silence(run, err, now_ms);
         return false;
@@ -539,7 +540,7 @@ void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode cod
         if (answer.outcome == PROFILE_ANSWERED)
             keep_result(run, call, &answer, request_id);
         else if (!stops_all(run, &answer)) {
-            again = try_again(run, call, &answer, batch_now_ms());
+            again = try_again(run, call, &answer, clock_ms());
             if (!again)
                 keep_result(run, call, &answer, request_id);
         }
@@ -558,7 +559,7 @@ void batch_call_renew(struct batch_run *run, struct batch_call *call)
 {
     struct ration_grant grant;
     int err = ration_renew(run->r, call->id, (uint32_t)run->options->ttl_ms, NULL, &grant);
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     if (err < 0)
         run->counts.server_errors++;
     /* One that is gone cannot be renewed; where no answer came, another try comes before its end. */

@@ -11,6 +11,8 @@
  */
 #include "tool/batch/input.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -299,7 +301,7 @@ static bool grow(struct reading *r)
 
 static void tell(struct reading *r)
 {
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     if (r->quiet || now_ms < r->tell_ms)
         return;
     fprintf(stderr, "ration: checking %s: %zu requests, %" PRId64 " MiB\n", r->input->name,
@@ -405,7 +407,7 @@ bool batch_input_open(struct batch_input *input, const char *name, bool quiet, b
                       void *arg)
 {
     struct reading r = {.input = input, .check = check, .arg = arg, .quiet = quiet};
-    r.tell_ms = batch_now_ms() + TELL_MS;
+    r.tell_ms = clock_ms() + TELL_MS;
     *input = (struct batch_input){.fd = -1, .name = name};
     if (!open_file(input))
         return false;

@@ -11,6 +11,8 @@
 #include "tool/rows.h"
 #include "tool/table.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -26,7 +28,7 @@ bool batch_progress_open(struct batch_progress *p, const struct batch_options *o
     *p = (struct batch_progress){
         .options = options, .journal = journal, .counts = counts, .held_by = ""};
     p->tty = isatty(STDERR_FILENO);
-    p->begun_ms = batch_now_ms();
+    p->begun_ms = clock_ms();
     p->next_ms = options->quiet ? INT64_MAX : p->begun_ms + (p->tty ? 0 : LOG_LINE_MS);
     p->samples[p->n_samples++] = (struct batch_sample){p->begun_ms, journal->done, journal->tokens};
     if (!options->rate_log_file)
@@ -107,7 +109,7 @@ void batch_progress_pause(struct batch_progress *p)
 void batch_progress_close(struct batch_progress *p)
 {
     if (p->next_ms != INT64_MAX) {
-        print_line(p, batch_now_ms());
+        print_line(p, clock_ms());
         if (p->tty)
             fputc('\n', stderr);
     }

@@ -9,6 +9,8 @@
  */
 #include "tool/batch/run.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -23,11 +25,6 @@
 #define START_MS        10 /* calls are started at a time */
 #define SYNC_MS         50 /* the journal goes to the disk no more often */
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* ---- Calls ---- */
 
 void batch_run_release(struct batch_run *run, struct batch_call *call)
@@ -41,7 +38,7 @@ void batch_run_release(struct batch_run *run, struct batch_call *call)
 
 void batch_run_stop(struct batch_run *run, enum batch_stop why)
 {
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     if (run->stop == BATCH_GOING) {
         run->stop = why;
         run->stop_by_ms = now_ms + (int64_t)(run->options->grace_s * 1000);
@@ -102,9 +99,9 @@ static struct batch_call *next_call(struct batch_run *run, int64_t now_ms)
  */
 static bool start_calls(struct batch_run *run)
 {
-    int64_t until_ms = batch_now_ms() + START_MS;
+    int64_t until_ms = clock_ms() + START_MS;
     while (run->stop == BATCH_GOING && run->in_flight < (size_t)run->options->in_flight) {
-        int64_t now_ms = batch_now_ms();
+        int64_t now_ms = clock_ms();
         if (run->hold_until_ms > now_ms)
             return false;
         run->hold_until_ms = 0;
@@ -112,7 +109,7 @@ static bool start_calls(struct batch_run *run)
         if (!call)
             return false;
         batch_call_ask(run, call);
-        if (batch_now_ms() >= until_ms)
+        if (clock_ms() >= until_ms)
             return true;
     }
     return false;
@@ -138,7 +135,7 @@ static int64_t tend_calls(struct batch_run *run)
     int64_t next_ms = INT64_MAX;
     for (size_t i = 0; i < run->n_calls; i++) {
         struct batch_call *call = &run->calls[i];
-        int64_t now_ms = batch_now_ms();
+        int64_t now_ms = clock_ms();
         if (call->state == CALL_SENT && run->stop != BATCH_GOING && now_ms >= run->stop_by_ms)
             batch_call_abort(run, call);
         if (call->state == CALL_SENT && now_ms >= call->renew_ms)
@@ -151,7 +148,7 @@ static int64_t tend_calls(struct batch_run *run)
         if (call->state == CALL_PARKED && call->due_ms > now_ms && call->due_ms < next_ms)
             next_ms = call->due_ms;
     }
-    return run->owing > 0 ? earlier(next_ms, run->hold_until_ms) : next_ms;
+    return run->owing > 0 ? clock_earlier(next_ms, run->hold_until_ms) : next_ms;
 }
 
 /* ---- The loop ---- */
@@ -168,7 +165,7 @@ static void take_signal(struct batch_run *run)
                 "off)\n",
                 run->in_flight, run->options->grace_s);
     if (run->stop != BATCH_GOING)
-        run->stop_by_ms = batch_now_ms();
+        run->stop_by_ms = clock_ms();
     batch_run_stop(run, BATCH_SIGNAL);
 }
 
@@ -182,20 +179,20 @@ static bool is_over(const struct batch_run *run)
 /* Gives when the journal must be synced next. */
 static int64_t sync_journal(struct batch_run *run)
 {
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     if (!run->journal->dirty)
         return INT64_MAX;
     if (now_ms < run->synced_ms + SYNC_MS)
         return run->synced_ms + SYNC_MS;
     if (!batch_journal_sync(run->journal))
         batch_run_stop(run, BATCH_TROUBLE);
-    run->synced_ms = batch_now_ms();
+    run->synced_ms = clock_ms();
     return INT64_MAX;
 }
 
 static int64_t show_progress(struct batch_run *run)
 {
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     if (now_ms >= run->progress.next_ms) {
         run->progress.in_flight = run->in_flight;
         run->progress.parked = run->parked;
@@ -210,10 +207,10 @@ static void wait_for_something(struct batch_run *run, int64_t until_ms)
 {
     struct curl_waitfd signals = {.fd = run->signal_fd, .events = CURL_WAIT_POLLIN};
     if (run->stop != BATCH_GOING)
-        until_ms = earlier(until_ms, run->stop_by_ms);
+        until_ms = clock_earlier(until_ms, run->stop_by_ms);
     else if (run->in_flight < (size_t)run->options->in_flight)
-        until_ms = run->hold_until_ms > 0 ? earlier(until_ms, run->hold_until_ms) : until_ms;
-    int64_t left_ms = until_ms - batch_now_ms();
+        until_ms = run->hold_until_ms > 0 ? clock_earlier(until_ms, run->hold_until_ms) : until_ms;
+    int64_t left_ms = until_ms - clock_ms();
     int timeout_ms = left_ms < 0 ? 0 : left_ms > 60000 ? 60000 : (int)left_ms;
     curl_multi_poll(run->multi, &signals, 1, timeout_ms, NULL);
     if (signals.revents)
@@ -228,8 +225,8 @@ static void loop(struct batch_run *run)
         take_ended(run);
         bool more = start_calls(run);
         int64_t until_ms = tend_calls(run);
-        until_ms = earlier(until_ms, sync_journal(run));
-        until_ms = earlier(until_ms, show_progress(run));
+        until_ms = clock_earlier(until_ms, sync_journal(run));
+        until_ms = clock_earlier(until_ms, show_progress(run));
         if (!is_over(run))
             wait_for_something(run, more ? 0 : until_ms);
     }

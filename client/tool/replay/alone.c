@@ -9,11 +9,11 @@
  */
 #include "tool/replay/replay.h"
 
-#include <errno.h>
+#include "clock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <curl/curl.h>
 #include <json-c/json.h>
@@ -136,17 +136,9 @@ static int64_t next_wait_ms(struct alone *alone, unsigned tries)
     return 1 + (int64_t)(erand48(alone->seed) * (double)most);
 }
 
-static void wait_until(int64_t at_ms)
-{
-    struct timespec ts = {.tv_sec = (time_t)(at_ms / 1000),
-                          .tv_nsec = (long)(at_ms % 1000) * 1000000};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR) {
-    }
-}
-
 void alone_call(struct alone *alone, const char *body, struct replay_outcome *out)
 {
-    int64_t give_up_ms = replay_now_ms() + (int64_t)(alone->replay->wait_max_s * 1000);
+    int64_t give_up_ms = clock_ms() + (int64_t)(alone->replay->wait_max_s * 1000);
     for (unsigned tries = 1;; tries++) {
         long status = send_once(alone, body, out);
         out->tries++;
@@ -163,11 +155,11 @@ void alone_call(struct alone *alone, const char *body, struct replay_outcome *ou
                          status);
             return;
         }
-        int64_t next_ms = replay_now_ms() + next_wait_ms(alone, tries);
+        int64_t next_ms = clock_ms() + next_wait_ms(alone, tries);
         if (next_ms > give_up_ms) {
             out->how = REPLAY_GIVEN_UP;
             return;
         }
-        wait_until(next_ms);
+        clock_wait_until(next_ms);
     }
 }

@@ -10,6 +10,8 @@
  */
 #include "tool/replay/replay.h"
 
+#include "clock.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,13 +40,6 @@ struct thread {
     size_t number; /* in its host */
     pthread_t id;
 };
-
-int64_t replay_now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* "a,b,c" from its n-th entry on: "b,c,a". A list that does not fit stays as it is. */
 static void rotate_servers(const char *servers, size_t n, char *out, size_t size)
@@ -81,7 +76,7 @@ static bool is_over(const struct host *host)
         return true;
     int64_t end_ms = replay->start_ms + (int64_t)(replay->duration_s * 1000);
     return replay->duration_s > 0 &&
-           (replay_due_ms(replay, host->next) >= end_ms || replay_now_ms() >= end_ms);
+           (replay_due_ms(replay, host->next) >= end_ms || clock_ms() >= end_ms);
 }
 
 /* Takes the next request when its time has come. False: there is none any more. */
@@ -90,7 +85,7 @@ static bool take_request(struct host *host, size_t *n)
     pthread_mutex_lock(&host->mutex);
     while (!is_over(host)) {
         int64_t due = replay_due_ms(host->replay, host->next);
-        int64_t now = replay_now_ms();
+        int64_t now = clock_ms();
         if (now >= due) {
             *n = host->next;
             host->next += (size_t)host->replay->hosts;
@@ -247,9 +242,9 @@ _Noreturn void replay_host_main(const struct replay *replay, size_t index, int p
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     init_host(&host, replay, index);
     start_threads(&host, threads, &started);
-    int64_t next_ms = replay_now_ms() + SNAPSHOT_MS;
+    int64_t next_ms = clock_ms() + SNAPSHOT_MS;
     while (is_running(&host)) {
-        int64_t left = next_ms - replay_now_ms();
+        int64_t left = next_ms - clock_ms();
         if (left <= 0) {
             if (!send_snapshot(&host, pipe_fd, false))
                 stop_host(&host);

@@ -165,8 +165,6 @@ struct alone *alone_new(const struct replay *replay, size_t number);
 void alone_free(struct alone *alone);
 void alone_call(struct alone *alone, const char *body, struct replay_outcome *out);
 
-int64_t replay_now_ms(void);
-
 /* When the n-th request of the trace is to be made, in ms of the monotonic clock. */
 int64_t replay_due_ms(const struct replay *replay, size_t n);
 
