@@ -9,7 +9,7 @@
 #include "tool/batch/input.h"
 #include "tool/batch/journal.h"
 #include "tool/batch/run.h"
-#include "tool/extra.h"
+#include "tool/provider.h"
 #include "tool/options.h"
 
 #include "call/retry.h"
@@ -31,14 +31,14 @@ static bool find_credentials(struct batch_options *o, const struct profile *prof
 {
     char why[PROFILE_WHY_BYTES] = "";
     bool failed = false;
-    const char *stated = o->key_variable ? extra_key(o->key_variable) : NULL;
+    const char *stated = o->key_variable ? provider_key(o->key_variable) : NULL;
     if (o->key_variable && !stated)
         return false;
     if (profile_check_headers(o->headers.at, o->headers.n, why) < 0) {
         fprintf(stderr, "ration: --header: %s\n", why);
         return false;
     }
-    o->query = extra_query(&o->parameters, &failed);
+    o->query = provider_query(&o->parameters, &failed);
     struct profile_caller caller = {.key = stated,
                                     .key_name = o->key_variable,
                                     .base = o->url,

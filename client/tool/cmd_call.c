@@ -5,8 +5,9 @@
  * The exit status tells apart what a script does next: ask less or later (1), see to its own side (2), come back (3), or
  * change the request or the account (4).
  */
+#include "grow.h"
 #include "profile/json_text.h"
-#include "tool/extra.h"
+#include "tool/provider.h"
 #include "tool/json_out.h"
 #include "tool/options.h"
 #include "tool/table.h"
@@ -51,54 +52,41 @@ static struct call {
 
 /* ---- The body ---- */
 
-static char *read_all(FILE *file, size_t *len)
+/* All of the file up to MAX_BODY_BYTES; NULL: it has more, or it is empty or cannot be read. */
+static char *read_all(FILE *file, struct grow *body)
 {
-    size_t capacity = 65536;
-    char *text = malloc(capacity);
-    *len = 0;
-    while (text && *len <= MAX_BODY_BYTES) {
-        size_t n = fread(text + *len, 1, capacity - *len - 1, file);
-        *len += n;
-        if (n == 0) {
-            text[*len] = '\0';
-            return text;
-        }
-        if (capacity - *len > 1)
-            continue;
-        capacity *= 2;
-        char *grown = realloc(text, capacity);
-        if (!grown)
-            break;
-        text = grown;
+    char part[65536];
+    size_t n = 0;
+    while ((n = fread(part, 1, sizeof(part), file)) > 0) {
+        if (grow_add(body, part, n) < 0)
+            return NULL;
     }
-    free(text);
-    return NULL;
+    return body->bytes;
 }
 
 /* NULL after saying why. */
 static char *read_body(const char *path, size_t *n)
 {
     bool is_stdin = strcmp(path, "-") == 0;
-    size_t len = 0;
+    struct grow body;
     FILE *file = is_stdin ? stdin : fopen(path, "re");
     if (!file) {
         fprintf(stderr, "ration: --body %s: %s\n", path, strerror(errno));
         return NULL;
     }
-    char *text = read_all(file, &len);
-    bool failed = ferror(file);
+    grow_init(&body, MAX_BODY_BYTES);
+    bool whole = read_all(file, &body) && feof(file);
+    const char *why = ferror(file)  ? "it cannot be read"
+                      : !feof(file) ? "it is larger than 64 MiB"
+                                    : "it is empty; a request is a JSON object";
     if (!is_stdin)
         fclose(file);
-    if (!text || failed || len == 0) {
-        fprintf(stderr, "ration: --body %s: %s\n", path,
-                failed  ? "it cannot be read"
-                : !text ? "it is larger than 64 MiB"
-                        : "it is empty; a request is a JSON object");
-        free(text);
-        return NULL;
+    if (!whole) {
+        fprintf(stderr, "ration: --body %s: %s\n", path, why);
+        grow_close(&body);
     }
-    *n = len;
-    return text;
+    *n = body.n;
+    return body.bytes;
 }
 
 /* Asks for a stream in the body, where it does not yet, leaving the rest of its text as it is. Gives a new text for `text`, or
@@ -275,11 +263,11 @@ static bool read_inputs(const struct call *c, struct ration_call_options *option
     bool failed = false;
     size_t len = 0;
     if (c->key_variable) {
-        options->api_key = extra_key(c->key_variable);
+        options->api_key = provider_key(c->key_variable);
         if (!options->api_key)
             return false;
     }
-    *query = extra_query(&c->query, &failed);
+    *query = provider_query(&c->query, &failed);
     if (failed)
         return false;
     *body = read_body(c->body_file, &len);

@@ -7,6 +7,7 @@
  * had counted until then stays, and the exit status is 2.
  */
 #include "tool/options.h"
+#include "tool/provider.h"
 #include "tool/replay/replay.h"
 #include "tool/table.h"
 
@@ -244,11 +245,9 @@ static int replay_all(struct replay *replay)
 
 static bool check(struct replay *replay)
 {
-    if (replay->key_variable && !getenv(replay->key_variable)) {
-        fprintf(stderr, "ration: --key-variable %s: the environment has no such variable\n",
-                replay->key_variable);
+    replay->key = replay->key_variable ? provider_key(replay->key_variable) : "replayed-traffic";
+    if (!replay->key)
         return false;
-    }
     if (replay->speed <= 0 || replay->warm_up_speed < 0) {
         fprintf(stderr, "ration: --speed and --warm-up-speed must be above 0\n");
         return false;

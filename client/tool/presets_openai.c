@@ -12,6 +12,9 @@
 #include "tool/presets_openai.h"
 
 #include "tool/json_out.h"
+#include "tool/provider.h"
+
+#include "grow.h"
 
 #include <ration/protocol.h>
 
@@ -36,8 +39,7 @@ struct reader {
     char *escaped; /* the project, as a part of a path */
     struct curl_slist *headers;
     CURL *easy;
-    char *answer; /* of the last page; room for a NUL */
-    size_t len;
+    struct grow answer; /* of the last page */
     json_object *pools; /* by name */
 };
 
@@ -57,36 +59,18 @@ static const char *key_problem(const char *key)
     return NULL;
 }
 
-static size_t on_bytes(char *data, size_t size, size_t n, void *arg)
-{
-    struct reader *reader = arg;
-    size_t more = size * n;
-    if (more > MAX_ANSWER_BYTES - reader->len)
-        return 0;
-    char *grown = realloc(reader->answer, reader->len + more + 1);
-    if (!grown)
-        return 0;
-    reader->answer = grown;
-    memcpy(reader->answer + reader->len, data, more);
-    reader->len += more;
-    reader->answer[reader->len] = '\0';
-    return more;
-}
-
 /* Other clients' base URLs end with /v1, and those of people with a slash. */
 static char *base_of(const char *url)
 {
-    char *base = strdup(url);
-    size_t len = base ? strlen(base) : 0;
-    while (len > 0 && base[len - 1] == '/')
-        base[--len] = '\0';
-    if (len > 3 && strcmp(base + len - 3, "/v1") == 0)
-        base[len - 3] = '\0';
-    return base;
+    size_t n = provider_base_bytes(url);
+    if (n > 3 && strncmp(url + n - 3, "/v1", 3) == 0)
+        n -= 3;
+    return strndup(url, n);
 }
 
 static bool set_up(struct reader *reader, const char *url, const char *key)
 {
+    grow_init(&reader->answer, MAX_ANSWER_BYTES);
     reader->base = base_of(url);
     reader->easy = curl_easy_init();
     reader->pools = json_object_new_object();
@@ -101,14 +85,14 @@ static bool set_up(struct reader *reader, const char *url, const char *key)
            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)reader->session->timeout_ms) ==
                CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, reader) == CURLE_OK;
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, provider_on_bytes) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, &reader->answer) == CURLE_OK;
 }
 
 static void tear_down(struct reader *reader)
 {
     json_object_put(reader->pools);
-    free(reader->answer);
+    grow_close(&reader->answer);
     curl_slist_free_all(reader->headers);
     curl_free(reader->escaped);
     curl_easy_cleanup(reader->easy);
@@ -168,7 +152,7 @@ static void explain_status(const struct reader *reader, long status, json_object
 static json_object *fetch(struct reader *reader, const char *url)
 {
     long status = 0;
-    reader->len = 0;
+    reader->answer.n = 0;
     CURLcode code = curl_easy_setopt(reader->easy, CURLOPT_URL, url);
     if (code == CURLE_OK)
         code = curl_easy_perform(reader->easy);
@@ -179,7 +163,7 @@ static json_object *fetch(struct reader *reader, const char *url)
         return NULL;
     }
     curl_easy_getinfo(reader->easy, CURLINFO_RESPONSE_CODE, &status);
-    json_object *body = parsed(reader->answer, reader->len);
+    json_object *body = parsed(reader->answer.bytes, reader->answer.n);
     json_object *data = NULL;
     if (status != 200) {
         explain_status(reader, status, body);

@@ -12,6 +12,7 @@
 #include "tool/batch/input.h"
 
 #include "clock.h"
+#include "grow.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,8 +37,7 @@ struct reading {
     struct batch_input *input;
     batch_check_fn check;
     void *arg;
-    char *buf;
-    size_t room;
+    struct grow buf; /* what has been read and not taken */
     size_t lines_room;
     struct id_hash *ids;
     json_tokener *tokener;
@@ -272,31 +272,19 @@ static void take_line(struct reading *r, const char *text, size_t bytes, int64_t
 /* ---- All lines ---- */
 
 /* Takes the whole lines out of the buffer and moves the rest to its start. */
-static size_t take_lines(struct reading *r, size_t len, int64_t offset)
+static void take_lines(struct reading *r, int64_t offset)
 {
+    struct grow *buf = &r->buf;
     size_t at = 0;
     char *end;
     while (!r->out_of_memory && r->input->n < BATCH_MAX_REQUESTS &&
-           (end = memchr(r->buf + at, '\n', len - at))) {
-        size_t bytes = (size_t)(end - r->buf) - at;
-        take_line(r, r->buf + at, bytes, offset + (int64_t)at);
+           (end = memchr(buf->bytes + at, '\n', buf->n - at))) {
+        size_t bytes = (size_t)(end - buf->bytes) - at;
+        take_line(r, buf->bytes + at, bytes, offset + (int64_t)at);
         at += bytes + 1;
     }
-    memmove(r->buf, r->buf + at, len - at);
-    return at;
-}
-
-static bool grow(struct reading *r)
-{
-    size_t room = r->room ? r->room * 2 : (size_t)READ_BYTES * 2;
-    char *buf = realloc(r->buf, room);
-    if (!buf) {
-        r->out_of_memory = true;
-        return false;
-    }
-    r->buf = buf;
-    r->room = room;
-    return true;
+    memmove(buf->bytes, buf->bytes + at, buf->n - at);
+    buf->n -= at;
 }
 
 static void tell(struct reading *r)
@@ -313,33 +301,34 @@ static void tell(struct reading *r)
 static bool read_lines(struct reading *r)
 {
     struct batch_input *input = r->input;
-    size_t len = 0;
+    struct grow *buf = &r->buf;
     input->hash = BATCH_HASH_START;
     for (;;) {
-        if (len > BATCH_MAX_LINE_BYTES) {
+        if (buf->n > BATCH_MAX_LINE_BYTES) {
             complain(r, r->number + 1, "it is longer than 64 MiB; the rest is not read");
             return true;
         }
-        if (r->room - len < READ_BYTES && !grow(r))
+        r->out_of_memory = grow_reserve(buf, READ_BYTES) < 0;
+        if (r->out_of_memory)
             return false;
-        ssize_t n = pread(input->fd, r->buf + len, READ_BYTES, input->bytes);
+        ssize_t n = pread(input->fd, buf->bytes + buf->n, READ_BYTES, input->bytes);
         if (n < 0) {
             fprintf(stderr, "ration: %s: %s\n", input->name, strerror(errno));
             return false;
         }
         if (n == 0)
             break;
-        input->hash = batch_hash(input->hash, r->buf + len, (size_t)n);
-        int64_t offset = input->bytes - (int64_t)len; /* of the buffer's start */
+        input->hash = batch_hash(input->hash, buf->bytes + buf->n, (size_t)n);
+        int64_t offset = input->bytes - (int64_t)buf->n; /* of the buffer's start */
         input->bytes += n;
-        len += (size_t)n;
-        len -= take_lines(r, len, offset);
+        buf->n += (size_t)n;
+        take_lines(r, offset);
         tell(r);
         if (r->out_of_memory || input->n == BATCH_MAX_REQUESTS)
             break;
     }
-    if (len > 0 && !r->out_of_memory && input->n < BATCH_MAX_REQUESTS)
-        take_line(r, r->buf, len, input->bytes - (int64_t)len);
+    if (buf->n > 0 && !r->out_of_memory && input->n < BATCH_MAX_REQUESTS)
+        take_line(r, buf->bytes, buf->n, input->bytes - (int64_t)buf->n);
     if (input->n == BATCH_MAX_REQUESTS)
         complain(r, r->number, "there are ten million requests or more; split the file");
     return !r->out_of_memory;
@@ -407,6 +396,7 @@ bool batch_input_open(struct batch_input *input, const char *name, bool quiet, b
                       void *arg)
 {
     struct reading r = {.input = input, .check = check, .arg = arg, .quiet = quiet};
+    grow_init(&r.buf, BATCH_MAX_LINE_BYTES + 2 * READ_BYTES);
     r.tell_ms = clock_ms() + TELL_MS;
     *input = (struct batch_input){.fd = -1, .name = name};
     if (!open_file(input))
@@ -419,7 +409,7 @@ bool batch_input_open(struct batch_input *input, const char *name, bool quiet, b
     bool ok = verdict(&r, whole);
     json_tokener_free(r.tokener);
     free(r.ids);
-    free(r.buf);
+    grow_close(&r.buf);
     if (!ok)
         batch_input_close(input);
     return ok;

@@ -4,6 +4,7 @@
  */
 #include "tool/batch/result.h"
 
+#include "grow.h"
 #include "profile/json_text.h"
 
 #include <inttypes.h>
@@ -12,33 +13,19 @@
 #include <string.h>
 
 #define HEAD_BYTES 128 /* what stands before the texts of others */
+#define MAX_RESULT_BYTES                                                                           \
+    (UINT32_MAX / 2) /* an answer has its own bound; an entry of the journal keeps 32 bits */
 
 /* ---- Text that grows ---- */
 
 struct text {
-    char *data;
-    size_t len;
-    size_t room;
+    struct grow grow;
     bool failed;
 };
 
 static void put(struct text *t, const char *data, size_t n)
 {
-    if (t->failed)
-        return;
-    if (t->room - t->len <= n) {
-        size_t room = t->len + n + 1 + t->len / 2;
-        char *grown = realloc(t->data, room);
-        if (!grown) {
-            t->failed = true;
-            return;
-        }
-        t->data = grown;
-        t->room = room;
-    }
-    memcpy(t->data + t->len, data, n);
-    t->len += n;
-    t->data[t->len] = '\0';
+    t->failed |= grow_add(&t->grow, data, n) < 0;
 }
 
 static void put_text(struct text *t, const char *s)
@@ -133,12 +120,12 @@ static json_object *parse(const char *body, size_t bytes)
 /* JSON on one line. */
 static void put_json(struct text *t, const char *json, size_t bytes)
 {
-    size_t at = t->len;
+    size_t at = t->grow.n;
     put(t, json, bytes);
     /* Between values a line end is white space; within a string JSON does not allow one. */
-    for (; !t->failed && at < t->len; at++) {
-        if (t->data[at] == '\n' || t->data[at] == '\r')
-            t->data[at] = ' ';
+    for (; at < t->grow.n; at++) {
+        if (t->grow.bytes[at] == '\n' || t->grow.bytes[at] == '\r')
+            t->grow.bytes[at] = ' ';
     }
 }
 
@@ -301,7 +288,8 @@ static void put_gemini(struct text *t, const char *key, const struct batch_outco
 char *batch_result_line(const struct batch_input *input, size_t i, const char *custom_id,
                         const struct batch_outcome *outcome, size_t *bytes)
 {
-    struct text t = {0};
+    struct text t = {.failed = false};
+    grow_init(&t.grow, MAX_RESULT_BYTES);
     switch (input->format) {
     case BATCH_PLAIN:
         put_plain(&t, input->lines[i].number, outcome);
@@ -316,10 +304,8 @@ char *batch_result_line(const struct batch_input *input, size_t i, const char *c
         put_gemini(&t, custom_id, outcome);
         break;
     }
-    if (t.failed) {
-        free(t.data);
-        return NULL;
-    }
-    *bytes = t.len;
-    return t.data;
+    if (t.failed)
+        grow_close(&t.grow);
+    *bytes = t.grow.n;
+    return t.grow.bytes;
 }

@@ -9,7 +9,10 @@
  */
 #include "tool/replay/replay.h"
 
+#include "tool/provider.h"
+
 #include "clock.h"
+#include "grow.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,21 +31,8 @@ struct alone {
     CURL *easy;
     struct curl_slist *headers;
     unsigned short seed[3]; /* of erand48() */
-    size_t len;
-    char answer[MAX_ANSWER_BYTES];
+    struct grow answer;
 };
-
-static size_t on_answer(char *data, size_t size, size_t n, void *arg)
-{
-    struct alone *alone = arg;
-    size_t len = size * n;
-    if (len >= sizeof(alone->answer) - alone->len)
-        return 0;
-    memcpy(alone->answer + alone->len, data, len);
-    alone->len += len;
-    alone->answer[alone->len] = '\0';
-    return len;
-}
 
 static bool add_header(struct alone *alone, const char *line)
 {
@@ -55,14 +45,11 @@ static bool add_header(struct alone *alone, const char *line)
 static bool set_up(struct alone *alone)
 {
     const struct replay *replay = alone->replay;
-    const char *key = replay->key_variable ? getenv(replay->key_variable) : "replayed-traffic";
     char url[MAX_URL_BYTES];
     char header[1024];
-    size_t len = strlen(replay->url);
-    while (len > 0 && replay->url[len - 1] == '/')
-        len--;
+    size_t len = provider_base_bytes(replay->url);
     int n = snprintf(url, sizeof(url), "%.*s/v1/chat/completions", (int)len, replay->url);
-    int m = snprintf(header, sizeof(header), "Authorization: Bearer %s", key);
+    int m = snprintf(header, sizeof(header), "Authorization: Bearer %s", replay->key);
     CURL *easy = alone->easy;
     return len < sizeof(url) && n < (int)sizeof(url) && m < (int)sizeof(header) &&
            add_header(alone, header) && add_header(alone, "Content-Type: application/json") &&
@@ -70,8 +57,8 @@ static bool set_up(struct alone *alone)
            curl_easy_setopt(easy, CURLOPT_HTTPHEADER, alone->headers) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)replay->call_timeout_ms) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, alone) == CURLE_OK;
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, provider_on_bytes) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, &alone->answer) == CURLE_OK;
 }
 
 struct alone *alone_new(const struct replay *replay, size_t number)
@@ -82,6 +69,7 @@ struct alone *alone_new(const struct replay *replay, size_t number)
     alone->replay = replay;
     alone->seed[0] = (unsigned short)number;
     alone->seed[1] = (unsigned short)(number >> 16);
+    grow_init(&alone->answer, MAX_ANSWER_BYTES);
     alone->easy = curl_easy_init();
     if (alone->easy && set_up(alone))
         return alone;
@@ -93,6 +81,7 @@ void alone_free(struct alone *alone)
 {
     if (!alone)
         return;
+    grow_close(&alone->answer);
     curl_easy_cleanup(alone->easy);
     curl_slist_free_all(alone->headers);
     free(alone);
@@ -100,7 +89,7 @@ void alone_free(struct alone *alone)
 
 static int64_t tokens_of(const struct alone *alone)
 {
-    json_object *answer = json_tokener_parse(alone->answer);
+    json_object *answer = alone->answer.n > 0 ? json_tokener_parse(alone->answer.bytes) : NULL;
     json_object *usage = NULL;
     json_object *total = NULL;
     int64_t tokens = 0;
@@ -115,8 +104,7 @@ static int64_t tokens_of(const struct alone *alone)
 static long send_once(struct alone *alone, const char *body, struct replay_outcome *out)
 {
     long status = 0;
-    alone->len = 0;
-    alone->answer[0] = '\0';
+    alone->answer.n = 0;
     curl_easy_setopt(alone->easy, CURLOPT_POSTFIELDS, body);
     CURLcode code = curl_easy_perform(alone->easy);
     if (code != CURLE_OK) {

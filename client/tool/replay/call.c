@@ -73,7 +73,7 @@ static void call_with_ration(struct replay_caller *caller, const struct trace_ro
     ration_call_options_init(&call);
     call.url = replay->url;
     call.body = body;
-    call.api_key = replay->key_variable ? getenv(replay->key_variable) : "replayed-traffic";
+    call.api_key = replay->key;
     call.estimate.input_tokens = row->input_tokens > 0 ? row->input_tokens : RATION_ZERO;
     call.estimate.output_tokens = max_tokens;
     call.timeout_ms = (uint32_t)replay->call_timeout_ms;

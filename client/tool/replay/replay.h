@@ -54,6 +54,7 @@ struct replay {
     const char *tenants_text;
     const char *json_file;
     const char *key_variable; /* NULL: a made-up key is sent, since providers want one */
+    const char *key;
     int64_t hosts;
     int64_t threads;
     int64_t output_cap;

@@ -8,8 +8,11 @@
 #include "tool/replay/replay.h"
 
 #include "tool/json_out.h"
+#include "tool/provider.h"
 #include "tool/rows.h"
 #include "tool/table.h"
+
+#include "grow.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,29 +25,10 @@
 #define MAX_REPORT_BYTES (4 << 20)
 #define REPORT_TIMEOUT   5000L
 
-struct page {
-    char text[MAX_REPORT_BYTES];
-    size_t len;
-};
-
-static size_t on_page(char *data, size_t size, size_t n, void *arg)
-{
-    struct page *page = arg;
-    size_t len = size * n;
-    if (len >= sizeof(page->text) - page->len)
-        return 0;
-    memcpy(page->text + page->len, data, len);
-    page->len += len;
-    page->text[page->len] = '\0';
-    return len;
-}
-
-static bool fetch(const char *url, struct page *page)
+static bool fetch(const char *url, struct grow *page)
 {
     char full[2048];
-    size_t len = strlen(url);
-    while (len > 0 && url[len - 1] == '/')
-        len--;
+    size_t len = provider_base_bytes(url);
     CURL *easy = len < sizeof(full) - 16 ? curl_easy_init() : NULL;
     if (!easy)
         return false;
@@ -53,7 +37,7 @@ static bool fetch(const char *url, struct page *page)
     bool ok = curl_easy_setopt(easy, CURLOPT_URL, full) == CURLE_OK &&
               curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
               curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, REPORT_TIMEOUT) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_page) == CURLE_OK &&
+              curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, provider_on_bytes) == CURLE_OK &&
               curl_easy_setopt(easy, CURLOPT_WRITEDATA, page) == CURLE_OK &&
               curl_easy_perform(easy) == CURLE_OK &&
               curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status == 200;
@@ -98,8 +82,9 @@ void replay_upstream_close(struct replay_upstream *upstream)
 void replay_ask_upstream(const char *url, struct replay_upstream *upstream)
 {
     *upstream = (struct replay_upstream){.known = false};
-    struct page *page = calloc(1, sizeof(*page));
-    json_object *o = page && fetch(url, page) ? json_tokener_parse(page->text) : NULL;
+    struct grow page;
+    grow_init(&page, MAX_REPORT_BYTES);
+    json_object *o = fetch(url, &page) && page.bytes ? json_tokener_parse(page.bytes) : NULL;
     if (json_object_is_type(o, json_type_object)) {
         *upstream = (struct replay_upstream){
             .requests = get_integer(o, "requests"),
@@ -117,7 +102,7 @@ void replay_ask_upstream(const char *url, struct replay_upstream *upstream)
         read_seconds(o, upstream);
     }
     json_object_put(o);
-    free(page);
+    grow_close(&page);
 }
 
 /*
