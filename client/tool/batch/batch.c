@@ -42,27 +42,3 @@ uint64_t batch_hash(uint64_t hash, const void *data, size_t n)
         hash = (hash ^ bytes[i]) * 0x100000001b3u;
     return hash;
 }
-
-/* A character between strings; `next` is what follows it, or itself at the end. */
-static bool is_plain(char c, char next)
-{
-    if (c == '.')
-        return next >= '0' && next <= '9';
-    return c && strchr("{}[]:, \t\r\n0123456789+-eEtrufalsn", c);
-}
-
-bool batch_json_is_exact(const char *text, size_t n)
-{
-    bool in_string = false;
-    for (size_t i = 0; i < n; i++) {
-        if (in_string && (unsigned char)text[i] < ' ')
-            return false;
-        if (in_string && text[i] == '\\')
-            i++;
-        else if (text[i] == '"')
-            in_string = !in_string;
-        else if (!in_string && !is_plain(text[i], text[i + 1 < n ? i + 1 : i]))
-            return false;
-    }
-    return true;
-}

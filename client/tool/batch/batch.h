@@ -31,7 +31,6 @@
 #define BATCH_MAX_IN_FLIGHT  1024
 #define BATCH_MAX_LINE_BYTES (64u << 20) /* of one request */
 #define BATCH_MAX_REQUESTS   10000000
-#define BATCH_MAX_JSON_DEPTH 1000
 #define BATCH_ERROR_BYTES    768
 
 /* How a request ended: as enum ration_outcome, and one more. The words are in the journal and in the summary. */
@@ -91,9 +90,5 @@ struct batch_options {
 /* FNV-1a over bytes, going on from `hash`: tells apart what was changed or torn by accident. It is no seal against malice. */
 #define BATCH_HASH_START 0xcbf29ce484222325u
 uint64_t batch_hash(uint64_t hash, const void *data, size_t n);
-
-/* Of text that json-c takes as JSON: whether everybody else does. It lets pass names in single quotes, NaN, numbers that
- * end with their point, and control characters within strings. */
-bool batch_json_is_exact(const char *text, size_t n);
 
 #endif

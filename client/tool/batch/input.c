@@ -11,16 +11,16 @@
  */
 #include "tool/batch/input.h"
 
+#include "tool/batch/json.h"
+#include "tool/batch/spool.h"
 #include "clock.h"
 #include "grow.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define READ_BYTES   (1u << 20)
@@ -49,82 +49,6 @@ struct reading {
     int64_t tell_ms; /* when to say how far it is */
 };
 
-/* ---- Opening ---- */
-
-static bool copy_all(int from, int to)
-{
-    char *buf = malloc(READ_BYTES);
-    ssize_t n = -1;
-    while (buf && (n = read(from, buf, READ_BYTES)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            break;
-        for (ssize_t at = 0; at < n;) {
-            ssize_t put = write(to, buf + at, (size_t)(n - at));
-            if (put < 0) {
-                free(buf);
-                return false;
-            }
-            at += put;
-        }
-    }
-    free(buf);
-    return n == 0;
-}
-
-/* What can be read only once goes to a file without a name. */
-static int spool(int fd)
-{
-    const char *folder = getenv("TMPDIR");
-    char path[4096];
-    int n = snprintf(path, sizeof(path), "%s/ration-batch-XXXXXX",
-                     folder && folder[0] ? folder : "/tmp");
-    if (n < 0 || (size_t)n >= sizeof(path)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    int spooled = mkostemp(path, O_CLOEXEC);
-    if (spooled < 0)
-        return -1;
-    unlink(path);
-    if (!copy_all(fd, spooled)) {
-        int kept = errno;
-        close(spooled);
-        errno = kept;
-        return -1;
-    }
-    return spooled;
-}
-
-static bool open_file(struct batch_input *input)
-{
-    bool from_stdin = strcmp(input->name, "-") == 0;
-    struct stat st;
-    if (from_stdin)
-        input->name = "stdin";
-    int fd = from_stdin ? STDIN_FILENO : open(input->name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        fprintf(stderr, "ration: %s: %s\n", input->name, strerror(errno));
-        if (fd > STDIN_FILENO)
-            close(fd);
-        return false;
-    }
-    if (S_ISREG(st.st_mode)) {
-        input->fd = fd;
-        return true;
-    }
-    input->fd = spool(fd);
-    if (input->fd < 0)
-        fprintf(stderr,
-                "ration: %s is no regular file, and a copy of it in TMPDIR cannot be made: %s; "
-                "save it to a file first\n",
-                input->name, strerror(errno));
-    if (!from_stdin)
-        close(fd);
-    return input->fd >= 0;
-}
-
 /* ---- One line ---- */
 
 static void complain(struct reading *r, uint32_t number, const char *what)
@@ -136,38 +60,11 @@ static void complain(struct reading *r, uint32_t number, const char *what)
 /* A JSON object and nothing after it; NULL and what is wrong. */
 static json_object *parse(json_tokener *tokener, const char *text, size_t bytes, const char **why)
 {
-    json_tokener_reset(tokener);
     size_t start = 0;
     while (start < bytes && (text[start] == ' ' || text[start] == '\t'))
         start++;
-    if (start == bytes || text[start] != '{') {
-        *why = "it is not a JSON object";
-        return NULL;
-    }
-    json_object *root = json_tokener_parse_ex(tokener, text, (int)bytes);
-    enum json_tokener_error error = json_tokener_get_error(tokener);
-    if (error == json_tokener_continue)
-        *why = "not valid JSON: it ends in the middle";
-    else if (error != json_tokener_success)
-        *why = json_tokener_error_desc(error);
-    else if (!json_object_is_type(root, json_type_object))
-        *why = "it is not a JSON object";
-    else if (!batch_json_is_exact(text, bytes))
-        *why = "not valid JSON: single quotes, a number without its end, or a control character "
-               "within a "
-               "string";
-    else
-        return root;
-    json_object_put(root);
-    return NULL;
-}
-
-static json_tokener *new_tokener(void)
-{
-    json_tokener *tokener = json_tokener_new_ex(BATCH_MAX_JSON_DEPTH);
-    if (tokener)
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-    return tokener;
+    *why = "it is not a JSON object";
+    return start < bytes && text[start] == '{' ? batch_json_parse(tokener, text, bytes, why) : NULL;
 }
 
 static bool streams(const struct batch_request *request)
@@ -399,15 +296,17 @@ bool batch_input_open(struct batch_input *input, const char *name, bool quiet, b
     grow_init(&r.buf, BATCH_MAX_LINE_BYTES + 2 * READ_BYTES);
     r.tell_ms = clock_ms() + TELL_MS;
     *input = (struct batch_input){.fd = -1, .name = name};
-    if (!open_file(input))
+    input->fd = batch_spool_open(&input->name);
+    if (input->fd < 0)
         return false;
-    r.tokener = new_tokener();
+    r.tokener = batch_json_tokener();
     r.out_of_memory = !r.tokener;
     bool whole = r.tokener && read_lines(&r);
     if (whole)
         find_duplicates(&r);
     bool ok = verdict(&r, whole);
-    json_tokener_free(r.tokener);
+    if (r.tokener)
+        json_tokener_free(r.tokener);
     free(r.ids);
     grow_close(&r.buf);
     if (!ok)
@@ -458,9 +357,10 @@ bool batch_input_read(const struct batch_input *input, size_t i, struct batch_re
     char *line = read_text(input, &input->lines[i]);
     if (!line)
         return false;
-    json_tokener *tokener = new_tokener();
+    json_tokener *tokener = batch_json_tokener();
     json_object *root = tokener ? parse(tokener, line, input->lines[i].bytes, &why) : NULL;
-    json_tokener_free(tokener);
+    if (tokener)
+        json_tokener_free(tokener);
     if (!root) {
         fprintf(stderr, "ration: %s line %" PRIu32 ": %s\n", input->name, input->lines[i].number,
                 why ? why : "out of memory");

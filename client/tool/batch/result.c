@@ -4,6 +4,8 @@
  */
 #include "tool/batch/result.h"
 
+#include "tool/batch/json.h"
+
 #include "grow.h"
 #include "profile/json_text.h"
 
@@ -101,17 +103,12 @@ static void put_string(struct text *t, const char *s, size_t n)
 /* The answer's value, to be put back; NULL: it is neither an object nor a list. */
 static json_object *parse(const char *body, size_t bytes)
 {
-    json_tokener *tokener = json_tokener_new_ex(BATCH_MAX_JSON_DEPTH);
-    if (!tokener)
-        return NULL;
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-    json_object *value = json_tokener_parse_ex(tokener, body, (int)bytes);
-    bool ok = json_tokener_get_error(tokener) == json_tokener_success &&
-              batch_json_is_exact(body, bytes) &&
-              (json_object_is_type(value, json_type_object) ||
-               json_object_is_type(value, json_type_array));
-    json_tokener_free(tokener);
-    if (ok)
+    const char *why = NULL;
+    json_tokener *tokener = batch_json_tokener();
+    json_object *value = tokener ? batch_json_parse(tokener, body, bytes, &why) : NULL;
+    if (tokener)
+        json_tokener_free(tokener);
+    if (json_object_is_type(value, json_type_object) || json_object_is_type(value, json_type_array))
         return value;
     json_object_put(value);
     return NULL;

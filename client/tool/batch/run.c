@@ -140,15 +140,15 @@ static int64_t tend_calls(struct batch_run *run)
             batch_call_abort(run, call);
         if (call->state == CALL_SENT && now_ms >= call->renew_ms)
             batch_call_renew(run, call);
-        if (call->state == CALL_OWING)
-            batch_call_settle_owed(run, call);
+        if (call->state == CALL_UNACKNOWLEDGED)
+            batch_call_settle_again(run, call);
         if (call->state == CALL_SENT && call->renew_ms < next_ms)
             next_ms = call->renew_ms;
         /* One whose wait is over waits for something else, a place or the end of a hold. */
         if (call->state == CALL_PARKED && call->due_ms > now_ms && call->due_ms < next_ms)
             next_ms = call->due_ms;
     }
-    return run->owing > 0 ? clock_earlier(next_ms, run->hold_until_ms) : next_ms;
+    return run->unacknowledged > 0 ? clock_earlier(next_ms, run->hold_until_ms) : next_ms;
 }
 
 /* ---- The loop ---- */
@@ -233,19 +233,20 @@ static void loop(struct batch_run *run)
 }
 
 /* What no server has been told yet gets one more chance; the first that fails is the last. */
-static void settle_what_is_owed(struct batch_run *run)
+static void settle_unacknowledged(struct batch_run *run)
 {
     run->silent_since_ms = 0;
-    for (size_t i = 0; run->owing > 0 && i < run->n_calls; i++) {
-        if (run->calls[i].state == CALL_OWING && !batch_call_settle_owed(run, &run->calls[i]))
+    for (size_t i = 0; run->unacknowledged > 0 && i < run->n_calls; i++) {
+        if (run->calls[i].state == CALL_UNACKNOWLEDGED &&
+            !batch_call_settle_again(run, &run->calls[i]))
             break;
     }
-    if (run->owing == 0)
+    if (run->unacknowledged == 0)
         return;
     batch_progress_pause(&run->progress);
     fprintf(stderr,
             "ration: no server could be told what %zu calls used; they are charged as estimated\n",
-            run->owing);
+            run->unacknowledged);
 }
 
 /* ---- The whole ---- */
@@ -288,7 +289,7 @@ bool batch_run(struct batch_run *run)
     /* Without a bound of its own the multi handle would keep a connection for each call that it has ever seen. */
     curl_multi_setopt(run->multi, CURLMOPT_MAXCONNECTS, (long)run->options->in_flight);
     loop(run);
-    settle_what_is_owed(run);
+    settle_unacknowledged(run);
     if (!batch_journal_sync(run->journal))
         batch_run_stop(run, BATCH_TROUBLE);
     return true;

@@ -24,7 +24,7 @@
 #include "tool/batch/journal.h"
 #include "tool/batch/progress.h"
 
-enum batch_call_state { CALL_IDLE, CALL_ASKING, CALL_SENT, CALL_PARKED, CALL_OWING };
+enum batch_call_state { CALL_IDLE, CALL_ASKING, CALL_SENT, CALL_PARKED, CALL_UNACKNOWLEDGED };
 
 struct batch_call {
     enum batch_call_state state;
@@ -33,8 +33,8 @@ struct batch_call {
     uint32_t tries;
     int64_t due_ms;               /* PARKED: when to ask again */
     int64_t renew_ms;             /* SENT: when to renew the reservation */
-    bool again;                   /* OWING: then PARKED */
-    struct settlement owed;       /* OWING: without what borrows from the answer */
+    bool retry;                   /* UNACKNOWLEDGED: then PARKED */
+    struct settlement settlement; /* UNACKNOWLEDGED: without what borrows from the answer */
     struct upstream *up;          /* made when first needed, kept */
     char id[RATION_MAX_ID_BYTES]; /* of the reservation; "": none was asked for */
     struct ration_amounts estimate;
@@ -79,7 +79,7 @@ struct batch_run {
     struct batch_call *asking; /* NULL: none */
     size_t in_flight;
     size_t parked;
-    size_t owing;
+    size_t unacknowledged;
     size_t next; /* the first request that has not begun */
 
     int64_t hold_until_ms; /* nobody asks before */
@@ -96,10 +96,7 @@ struct batch_run {
     int64_t synced_ms;
 };
 
-/* ---- batch_call.c: each gives false where the run cannot go on, and has said why by batch_run_stop() ---- */
-
-/* Reads the request, its body, its estimate. */
-bool batch_call_prepare(struct batch_run *run, struct batch_call *call);
+/* ---- call.c ---- */
 
 /* Asks for the call that is ASKING; sends it when it is granted. */
 void batch_call_ask(struct batch_run *run, struct batch_call *call);
@@ -111,12 +108,45 @@ void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode cod
 void batch_call_abort(struct batch_run *run, struct batch_call *call);
 
 /* Tells a server what one that is OWING used. False where it owes still. */
-bool batch_call_settle_owed(struct batch_run *run, struct batch_call *call);
+bool batch_call_settle_again(struct batch_run *run, struct batch_call *call);
 
 void batch_call_renew(struct batch_run *run, struct batch_call *call);
 void batch_call_free(struct batch_call *call);
 
-/* ---- batch_run.c ---- */
+/* ---- prepare.c ---- */
+
+/* Reads the request, its body, its estimate. False if the run cannot go on; batch_run_stop() has said why. */
+bool batch_call_prepare(struct batch_run *run, struct batch_call *call);
+void batch_call_forget_body(struct batch_call *call);
+
+/* Makes call->headers, the user's own and those that sign this try. False: out of memory. */
+bool batch_call_headers(const struct batch_run *run, struct batch_call *call, size_t *n);
+
+/* ---- queue.c ---- */
+
+/* Nobody asks for wait_ms. limit: a settlement may end it earlier. */
+void batch_queue_hold(struct batch_run *run, int64_t now_ms, int64_t wait_ms, const char *by,
+                      bool limit);
+
+/* Something was given back, so that a request that was denied may fit now. */
+void batch_queue_loosen(struct batch_run *run, int64_t now_ms);
+
+/* The pool is closed for good, or for longer than the user's patience: stops the run. */
+void batch_queue_on_closed(struct batch_run *run, const char *reason, int64_t wait_ms);
+
+/* "2026-12-01T00:00:00Z, in 3 d 4 h" */
+void batch_queue_moment(int64_t wait_ms, char *out, size_t size);
+
+/* An error of a call to the servers: holds the queue, more and more slowly, and stops the run when patience ends. */
+void batch_queue_on_silence(struct batch_run *run, int err, int64_t now_ms);
+
+/* Whether such an error may pass by itself. */
+bool batch_queue_may_pass(int err);
+
+/* While no server answers, each attempt would only block the loop until its deadline. */
+bool batch_queue_is_silent(const struct batch_run *run, int64_t now_ms);
+
+/* ---- run.c ---- */
 
 /* Makes no new calls from now on. The first reason stays. */
 void batch_run_stop(struct batch_run *run, enum batch_stop why);

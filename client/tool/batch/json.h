@@ -1,0 +1,15 @@
+/* JSON as everybody reads it: json-c alone accepts names in single quotes, NaN, numbers that end with their point, and
+ * control characters within strings. */
+#ifndef RATION_TOOL_BATCH_JSON_H
+#define RATION_TOOL_BATCH_JSON_H
+
+#include <json-c/json.h>
+
+/* May be used for many texts; NULL: out of memory. */
+json_tokener *batch_json_tokener(void);
+
+/* One value and nothing after it, to be put back; NULL and what is wrong. */
+json_object *batch_json_parse(json_tokener *tokener, const char *text, size_t bytes,
+                              const char **why);
+
+#endif
