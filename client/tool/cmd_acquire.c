@@ -4,6 +4,7 @@
  */
 #include "tool/json_out.h"
 #include "tool/options.h"
+#include "tool/say.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,8 +29,7 @@ static int answer(const struct session *session, const struct ration_grant *gran
     if (!session->json)
         puts(args.dry_run ? "would be granted" : grant->id);
     if (grant->mode[0] && strcmp(grant->mode, RATION_MODE_EXACT) != 0)
-        fprintf(stderr, "ration: granted in mode %s: the store did not decide this one\n",
-                grant->mode);
+        say("granted in mode %s: the store did not decide this one", grant->mode);
     return EXIT_GRANTED;
 }
 

@@ -11,6 +11,7 @@
 #include "tool/batch/run.h"
 #include "tool/provider.h"
 #include "tool/options.h"
+#include "tool/say.h"
 
 #include "call/retry.h"
 #include "clock.h"
@@ -34,10 +35,8 @@ static bool find_credentials(struct batch_options *o, const struct profile *prof
     const char *stated = o->key_variable ? provider_key(o->key_variable) : NULL;
     if (o->key_variable && !stated)
         return false;
-    if (profile_check_headers(o->headers.at, o->headers.n, why) < 0) {
-        fprintf(stderr, "ration: --header: %s\n", why);
-        return false;
-    }
+    if (profile_check_headers(o->headers.at, o->headers.n, why) < 0)
+        return say("--header: %s", why);
     o->query = provider_query(&o->parameters, &failed);
     struct profile_caller caller = {.key = stated,
                                     .key_name = o->key_variable,
@@ -48,7 +47,7 @@ static bool find_credentials(struct batch_options *o, const struct profile *prof
     if (!failed && profile_find_key(profile, &caller, key, why) == 0)
         return true;
     if (!failed)
-        fprintf(stderr, "ration: %s\n", why);
+        say("%s", why);
     return false;
 }
 
@@ -58,14 +57,12 @@ static bool find_profile(const struct batch_options *o, struct profiles **profil
     char why[PROFILE_WHY_BYTES] = "";
     const char *file = o->profiles_file ? o->profiles_file : getenv("RATION_PROFILES");
     int err = profiles_open(file && file[0] ? file : NULL, profiles, why);
-    if (err < 0) {
-        fprintf(stderr, "ration: %s\n", why[0] ? why : ration_strerror(err));
-        return false;
-    }
+    if (err < 0)
+        return say("%s", why[0] ? why : ration_strerror(err));
     *profile = profiles_find(*profiles, o->provider);
     if (!*profile)
-        fprintf(stderr, "ration: there is no provider profile '%s'; there are: %s\n", o->provider,
-                profiles_names(*profiles));
+        say("there is no provider profile '%s'; there are: %s", o->provider,
+            profiles_names(*profiles));
     return *profile != NULL;
 }
 
@@ -81,7 +78,7 @@ static bool make_retry(const struct batch_options *o, struct ration_retry *retry
         retry->unreached_ms = retry->max_ms;
     const char *wrong = retry_check(retry);
     if (wrong)
-        fprintf(stderr, "ration: --retry-min, --retry-max: %s\n", wrong);
+        say("--retry-min, --retry-max: %s", wrong);
     return wrong == NULL;
 }
 
@@ -111,17 +108,14 @@ static int conclude(struct batch_run *run, struct batch_journal *journal)
     batch_summary(&run->progress, stop_word(run->stop), now_ms);
     fflush(stdout);
     if (!all)
-        fprintf(stderr,
-                "ration: %zu of %zu are done and kept in %s; the same command goes on from there\n",
-                journal->done, journal->n, journal->path);
+        say("%zu of %zu are done and kept in %s; the same command goes on from there",
+            journal->done, journal->n, journal->path);
     else if (!rendered)
-        fprintf(stderr, "ration: all are done and kept in %s; the same command writes the output\n",
-                journal->path);
+        say("all are done and kept in %s; the same command writes the output", journal->path);
     else if (failed > 0)
-        fprintf(stderr,
-                "ration: %zu failed, see %s; the same command with --retry-failed tries them again "
-                "(%s is kept for that)\n",
-                failed, journal->output, journal->path);
+        say("%zu failed, see %s; the same command with --retry-failed tries them again (%s is kept "
+            "for that)",
+            failed, journal->output, journal->path);
     if (!all)
         return run->stop == BATCH_SIGNAL ? EXIT_STOPPED : EXIT_WRONG;
     if (!rendered)
@@ -143,8 +137,7 @@ static int run_batch(const struct batch_options *o, const struct profile *profil
     if (!make_retry(o, &run.retry) || !session_probe(o->session, o->pool, o->tenant))
         return EXIT_WRONG;
     if (journal->found > 0 && !o->quiet)
-        fprintf(stderr, "ration: %zu of %zu are done already, by %s\n", journal->found, journal->n,
-                journal->path);
+        say("%zu of %zu are done already, by %s", journal->found, journal->n, journal->path);
     int code = batch_run(&run) ? conclude(&run, journal) : EXIT_WRONG;
     batch_run_close(&run);
     return code;
@@ -185,9 +178,8 @@ static int run(struct session *session)
     int code = EXIT_WRONG;
     args.session = session;
     if (strcmp(args.output_file, "-") == 0) {
-        fprintf(stderr, "ration: --output takes a file: what is done is kept beside it, so that "
-                        "the batch can be "
-                        "resumed\n");
+        say("--output takes a file: what is done is kept beside it, so that the batch can be "
+            "resumed");
         return EXIT_WRONG;
     }
     signal(SIGXFSZ, SIG_IGN); /* a write past the limit is then an error like any other */

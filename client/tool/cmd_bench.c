@@ -2,6 +2,7 @@
 #include "tool/bench/bench.h"
 #include "tool/bench/wire.h"
 #include "tool/options.h"
+#include "tool/say.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,19 +20,12 @@ static struct bench_options args = {.pool = "openai/gpt-4o",
 
 static bool check(void)
 {
-    if (args.connections * args.pipeline > BENCH_MAX_IN_FLIGHT) {
-        fprintf(stderr, "ration: --connections times --pipeline may be at most %d\n",
-                BENCH_MAX_IN_FLIGHT);
-        return false;
-    }
-    if (args.poisson && args.rate <= 0) {
-        fprintf(stderr, "ration: --poisson needs --rate, the mean of its arrivals a second\n");
-        return false;
-    }
-    if (args.requests == 0 && args.duration_s <= 0) {
-        fprintf(stderr, "ration: --duration must be above 0, or --requests be given\n");
-        return false;
-    }
+    if (args.connections * args.pipeline > BENCH_MAX_IN_FLIGHT)
+        return say("--connections times --pipeline may be at most %d", BENCH_MAX_IN_FLIGHT);
+    if (args.poisson && args.rate <= 0)
+        return say("--poisson needs --rate, the mean of its arrivals a second");
+    if (args.requests == 0 && args.duration_s <= 0)
+        return say("--duration must be above 0, or --requests be given");
     return true;
 }
 
@@ -48,7 +42,7 @@ static int run(struct session *session)
     session_close(session);
     struct bench_result *result = calloc(1, sizeof(*result));
     if (!result)
-        fprintf(stderr, "ration: out of memory\n");
+        say("out of memory");
     else if (bench_run(&args, result) && bench_report(&args, result) &&
              result->measured.errors + result->unmeasured.errors + result->lost == 0)
         code = EXIT_GRANTED;

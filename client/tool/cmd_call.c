@@ -11,6 +11,7 @@
 #include "tool/json_out.h"
 #include "tool/options.h"
 #include "tool/table.h"
+#include "tool/say.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -71,7 +72,7 @@ static char *read_body(const char *path, size_t *n)
     struct grow body;
     FILE *file = is_stdin ? stdin : fopen(path, "re");
     if (!file) {
-        fprintf(stderr, "ration: --body %s: %s\n", path, strerror(errno));
+        say("--body %s: %s", path, strerror(errno));
         return NULL;
     }
     grow_init(&body, MAX_BODY_BYTES);
@@ -82,7 +83,7 @@ static char *read_body(const char *path, size_t *n)
     if (!is_stdin)
         fclose(file);
     if (!whole) {
-        fprintf(stderr, "ration: --body %s: %s\n", path, why);
+        say("--body %s: %s", path, why);
         grow_close(&body);
     }
     *n = body.n;
@@ -195,12 +196,12 @@ static void print_answer(const struct call *c, const struct ration_response *ans
 static int fail_upstream(const ration *r, const struct ration_response *answer)
 {
     char wait[32];
-    fprintf(stderr, "ration: %s\n", ration_errmsg(r));
+    say("%s", ration_errmsg(r));
     if (answer->outcome == RATION_EXHAUSTED)
-        fprintf(stderr, "ration: no wait will help; see to the account, then open the pool\n");
+        say("no wait will help; see to the account, then open the pool");
     else if (answer->retry_after_ms > 0) {
         format_duration(answer->retry_after_ms, wait, sizeof(wait));
-        fprintf(stderr, "ration: come back in %s\n", wait);
+        say("come back in %s", wait);
     }
     return answer->outcome == RATION_EXHAUSTED || answer->outcome == RATION_REFUSED ? EXIT_REFUSED
                                                                                     : EXIT_PROVIDER;
@@ -215,14 +216,13 @@ static int conclude(const struct session *session, const struct call *c, int err
     else if (err == RATION_OK)
         print_answer(c, answer);
     if (fflush(stdout) == EOF && err == RATION_OK) {
-        fprintf(stderr, "ration: the answer could not be written: %s\n", strerror(errno));
+        say("the answer could not be written: %s", strerror(errno));
         return EXIT_WRONG;
     }
     if (answer->usage_doubted)
-        fprintf(stderr,
-                "ration: the provider says that %lld tokens were used, which is more than can be; "
-                "charged are %lld\n",
-                (long long)answer->usage.total_tokens, (long long)answer->used.tokens);
+        say("the provider says that %lld tokens were used, which is more than can be; charged are "
+            "%lld",
+            (long long)answer->usage.total_tokens, (long long)answer->used.tokens);
     if (err == RATION_OK)
         return EXIT_GRANTED;
     if (err == RATION_EDENIED)

@@ -14,6 +14,7 @@
  * passed on, except those that the terminal has already sent to both.
  */
 #include "tool/options.h"
+#include "tool/say.h"
 
 #include "clock.h"
 
@@ -109,7 +110,7 @@ static void renew(ration *r, const char *id, bool *said)
     struct ration_grant grant;
     int err = ration_renew(r, id, (uint32_t)args.ttl_ms, NULL, &grant);
     if (err < 0 && !*said) {
-        fprintf(stderr, "ration: the reservation was not renewed: %s\n", ration_errmsg(r));
+        say("the reservation was not renewed: %s", ration_errmsg(r));
         *said = true;
     }
 }
@@ -145,7 +146,7 @@ static int run(struct session *session)
     ration *r = session->r;
     struct ration_grant grant;
     if (!args.argv[0]) {
-        fprintf(stderr, "ration: exec needs a command after --; see 'ration exec --help'\n");
+        say("exec needs a command after --; see 'ration exec --help'");
         return EXIT_WRONG;
     }
     int code = acquire(session, &grant);
@@ -158,7 +159,7 @@ static int run(struct session *session)
     int error = start(grant.id, &before, &pid);
     int err = 0;
     if (error) {
-        fprintf(stderr, "ration: %s: %s\n", args.argv[0], strerror(error));
+        say("%s: %s", args.argv[0], strerror(error));
         err = ration_cancel(r, grant.id, NULL);
         code = error == ENOENT ? 127 : 126;
     } else {
@@ -167,8 +168,7 @@ static int run(struct session *session)
         code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     }
     if (err < 0)
-        fprintf(stderr, "ration: the reservation was not settled and keeps its charge: %s\n",
-                ration_errmsg(r));
+        say("the reservation was not settled and keeps its charge: %s", ration_errmsg(r));
     return code;
 }
 

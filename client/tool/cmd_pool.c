@@ -2,6 +2,7 @@
 #include "tool/json_out.h"
 #include "tool/options.h"
 #include "tool/table.h"
+#include "tool/say.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -75,7 +76,7 @@ static int run(struct session *session)
     enum ration_pool_action action = RATION_POOL_SHOW;
     struct ration_pool_state state;
     if (!find_action(args.action, &action)) {
-        fprintf(stderr, "ration: pool takes show, open or close, not '%s'\n", args.action);
+        say("pool takes show, open or close, not '%s'", args.action);
         return EXIT_WRONG;
     }
     int err = ration_pool(session->r, args.pool, action, args.reason, &state);

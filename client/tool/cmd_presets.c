@@ -6,6 +6,7 @@
 #include "tool/options.h"
 #include "tool/presets_openai.h"
 #include "tool/table.h"
+#include "tool/say.h"
 
 #include "profile/profile.h"
 
@@ -166,9 +167,9 @@ static bool any_wanted(json_object *all, const char *prefix)
 static int show(json_object *all, bool of_profiles, const char *prefix, bool json)
 {
     if (!any_wanted(all, prefix)) {
-        fprintf(stderr, "ration: no %s begins with '%s'; 'ration presets%s' lists them all\n",
-                of_profiles ? "profile's name" : "preset's name", prefix,
-                of_profiles ? " --profiles" : "");
+        say("no %s begins with '%s'; 'ration presets%s' lists them all",
+            of_profiles ? "profile's name" : "preset's name", prefix,
+            of_profiles ? " --profiles" : "");
         return EXIT_WRONG;
     }
     if (json)
@@ -185,7 +186,7 @@ static int show_profiles(const char *prefix, bool json)
     struct profiles *profiles = NULL;
     char why[PROFILE_WHY_BYTES] = "";
     if (profiles_open(NULL, &profiles, why) < 0) {
-        fprintf(stderr, "ration: %s\n", why);
+        say("%s", why);
         return EXIT_WRONG;
     }
     int code = show(profiles_tree(profiles), true, prefix, json);
@@ -197,7 +198,7 @@ static int show_presets(const char *prefix, bool json)
 {
     json_object *presets = json_tokener_parse(ration_presets_json);
     if (!presets) {
-        fprintf(stderr, "ration: out of memory for the presets\n");
+        say("out of memory for the presets");
         return EXIT_WRONG;
     }
     int code = show(presets, false, prefix, json);
@@ -215,7 +216,7 @@ static struct {
 static int run(struct session *session)
 {
     if (args.project && (args.prefix || args.profiles)) {
-        fprintf(stderr, "ration: --from-openai goes neither with a PREFIX nor with --profiles\n");
+        say("--from-openai goes neither with a PREFIX nor with --profiles");
         return EXIT_WRONG;
     }
     if (args.project)

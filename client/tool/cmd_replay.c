@@ -10,6 +10,7 @@
 #include "tool/provider.h"
 #include "tool/replay/replay.h"
 #include "tool/table.h"
+#include "tool/say.h"
 
 #include "clock.h"
 
@@ -225,7 +226,7 @@ static int replay_all(struct replay *replay)
         started = start_host(&parent, &signals);
     parent.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (!started || parent.signal_fd < 0) {
-        fprintf(stderr, "ration: the hosts could not be started: %s\n", strerror(errno));
+        say("the hosts could not be started: %s", strerror(errno));
         signal_hosts(&parent, SIGKILL);
     }
     watch(&parent);
@@ -248,10 +249,8 @@ static bool check(struct replay *replay)
     replay->key = replay->key_variable ? provider_key(replay->key_variable) : "replayed-traffic";
     if (!replay->key)
         return false;
-    if (replay->speed <= 0 || replay->warm_up_speed < 0) {
-        fprintf(stderr, "ration: --speed and --warm-up-speed must be above 0\n");
-        return false;
-    }
+    if (replay->speed <= 0 || replay->warm_up_speed < 0)
+        return say("--speed and --warm-up-speed must be above 0");
     if (replay->warm_up_speed == 0)
         replay->warm_up_speed = replay->speed;
     return true;

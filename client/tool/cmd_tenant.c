@@ -2,6 +2,7 @@
 #include "tool/json_out.h"
 #include "tool/options.h"
 #include "tool/rows.h"
+#include "tool/say.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static int run(struct session *session)
     struct ration_forgiven_row *rows = NULL;
     size_t n = 0;
     if (strcmp(args.action, "forgive") != 0) {
-        fprintf(stderr, "ration: tenant takes forgive, not '%s'\n", args.action);
+        say("tenant takes forgive, not '%s'", args.action);
         return EXIT_WRONG;
     }
     int err = ration_forgive(session->r, args.tenant, &rows, &n);

@@ -1,5 +1,6 @@
 /* `ration`: the command-line tool. This file finds the command and runs it; each lives in its own cmd_*.c. */
 #include "tool/options.h"
+#include "tool/say.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +53,7 @@ int main(int argc, char **argv)
     if (!options_parse(&top, &session, argc, argv, &code))
         return code;
     if (!rest[0]) {
-        fprintf(stderr, "ration: which command? 'ration --help' lists them\n");
+        say("which command? 'ration --help' lists them");
         return EXIT_WRONG;
     }
     for (size_t i = 0; i < N_COMMANDS; i++) {

@@ -3,6 +3,7 @@
  * accepts. Nothing is guessed: "12x" is not a number and "" is not a name.
  */
 #include "tool/options.h"
+#include "tool/say.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -55,11 +56,9 @@ static bool read_dollars(const char *text, int64_t *out)
 static bool set_integer(const struct option_row *row, const char *text)
 {
     int64_t value = 0;
-    if (!read_integer(text, &value) || value < row->min || value > row->max) {
-        fprintf(stderr, "ration: --%s takes %" PRId64 " - %" PRId64 ", not '%s'\n", row->name,
-                row->min, row->max, text);
-        return false;
-    }
+    if (!read_integer(text, &value) || value < row->min || value > row->max)
+        return say("--%s takes %" PRId64 " - %" PRId64 ", not '%s'", row->name, row->min, row->max,
+                   text);
     *(int64_t *)row->to = value;
     return true;
 }
@@ -67,11 +66,9 @@ static bool set_integer(const struct option_row *row, const char *text)
 static bool set_amount(const struct option_row *row, const char *text)
 {
     int64_t value = 0;
-    if (!read_integer(text, &value) || value < 0 || value > RATION_MAX_COST) {
-        fprintf(stderr, "ration: --%s takes 0 - %" PRId64 ", not '%s'\n", row->name,
-                (int64_t)RATION_MAX_COST, text);
-        return false;
-    }
+    if (!read_integer(text, &value) || value < 0 || value > RATION_MAX_COST)
+        return say("--%s takes 0 - %" PRId64 ", not '%s'", row->name, (int64_t)RATION_MAX_COST,
+                   text);
     *(int64_t *)row->to = value == 0 ? RATION_ZERO : value;
     return true;
 }
@@ -79,12 +76,9 @@ static bool set_amount(const struct option_row *row, const char *text)
 static bool set_dollars(const struct option_row *row, const char *text)
 {
     int64_t value = 0;
-    if (!read_dollars(text, &value)) {
-        fprintf(stderr,
-                "ration: --%s takes dollars, 0 - 1000000 with at most 6 decimals, not '%s'\n",
-                row->name, text);
-        return false;
-    }
+    if (!read_dollars(text, &value))
+        return say("--%s takes dollars, 0 - 1000000 with at most 6 decimals, not '%s'", row->name,
+                   text);
     *(int64_t *)row->to = value == 0 ? RATION_ZERO : value;
     return true;
 }
@@ -93,12 +87,9 @@ static bool set_decimal(const struct option_row *row, const char *text)
 {
     char *end = NULL;
     double value = strtod(text, &end);
-    if (end == text || *end || !(value >= (double)row->min && value <= (double)row->max)) {
-        fprintf(stderr,
-                "ration: --%s takes %" PRId64 " - %" PRId64 ", decimals allowed, not '%s'\n",
-                row->name, row->min, row->max, text);
-        return false;
-    }
+    if (end == text || *end || !(value >= (double)row->min && value <= (double)row->max))
+        return say("--%s takes %" PRId64 " - %" PRId64 ", decimals allowed, not '%s'", row->name,
+                   row->min, row->max, text);
     *(double *)row->to = value;
     return true;
 }
@@ -106,11 +97,8 @@ static bool set_decimal(const struct option_row *row, const char *text)
 static bool add_to_list(const struct option_row *row, const char *text)
 {
     struct option_list *list = row->to;
-    if (list->n == OPTION_LIST_MAX) {
-        fprintf(stderr, "ration: --%s may be repeated %d times at most\n", row->name,
-                OPTION_LIST_MAX);
-        return false;
-    }
+    if (list->n == OPTION_LIST_MAX)
+        return say("--%s may be repeated %d times at most", row->name, OPTION_LIST_MAX);
     list->at[list->n++] = text;
     return true;
 }
@@ -122,10 +110,8 @@ static bool set_value(const struct option_row *row, const char *text)
         *(bool *)row->to = true;
         return true;
     case OPTION_STRING:
-        if (!text[0]) {
-            fprintf(stderr, "ration: --%s needs a value\n", row->name);
-            return false;
-        }
+        if (!text[0])
+            return say("--%s needs a value", row->name);
         *(const char **)row->to = text;
         return true;
     case OPTION_INTEGER:
@@ -253,11 +239,10 @@ static void complain(const struct command *command, char **argv, int what, int i
 {
     const char *space = command->name[0] ? " " : "";
     if (what == ':')
-        fprintf(stderr, "ration: %s needs a value\n", argv[index]);
+        say("%s needs a value", argv[index]);
     else
-        fprintf(stderr, "ration: 'ration%s%s' has no option '%s'\n", space, command->name,
-                argv[index]);
-    fprintf(stderr, "ration: 'ration%s%s --help' lists the options\n", space, command->name);
+        say("'ration%s%s' has no option '%s'", space, command->name, argv[index]);
+    say("'ration%s%s --help' lists the options", space, command->name);
 }
 
 /* What follows the options, and whether all is there that the command needs. */
@@ -271,15 +256,13 @@ static bool take_arguments(const struct command *command, char **argv)
             *argument[i].to = *argv++;
         if (*argument[i].to || !needed)
             continue;
-        fprintf(stderr, "ration: %s needs %s; see 'ration %s --help'\n", command->name, needed,
-                command->name);
-        return false;
+        return say("%s needs %s; see 'ration %s --help'", command->name, needed, command->name);
     }
     if (command->rest)
         *command->rest = argv;
     else if (*argv)
-        fprintf(stderr, "ration: unexpected argument '%s'; usage: ration %s %s\n", *argv,
-                command->name, command->synopsis);
+        say("unexpected argument '%s'; usage: ration %s %s", *argv, command->name,
+            command->synopsis);
     return command->rest || !*argv;
 }
 

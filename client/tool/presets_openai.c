@@ -13,6 +13,7 @@
 
 #include "tool/json_out.h"
 #include "tool/provider.h"
+#include "tool/say.h"
 
 #include "grow.h"
 
@@ -144,8 +145,8 @@ static void explain_status(const struct reader *reader, long status, json_object
         remedy = "\nis there such a project? Its id begins with proj_";
     else if (status == 429 || status >= 500)
         remedy = "\ntry again later";
-    fprintf(stderr, "ration: %s answered %ld for the limits of '%s'%s%s%s\n", reader->base, status,
-            reader->project, words[0] ? ": " : "", words, remedy);
+    say("%s answered %ld for the limits of '%s'%s%s%s", reader->base, status, reader->project,
+        words[0] ? ": " : "", words, remedy);
 }
 
 /* One page, to be given back by json_object_put(); NULL after saying why. */
@@ -157,9 +158,9 @@ static json_object *fetch(struct reader *reader, const char *url)
     if (code == CURLE_OK)
         code = curl_easy_perform(reader->easy);
     if (code != CURLE_OK) {
-        fprintf(stderr, "ration: %s: %s\n", reader->base,
-                code == CURLE_WRITE_ERROR ? "the answer is larger than a list of limits can be"
-                                          : curl_easy_strerror(code));
+        say("%s: %s", reader->base,
+            code == CURLE_WRITE_ERROR ? "the answer is larger than a list of limits can be"
+                                      : curl_easy_strerror(code));
         return NULL;
     }
     curl_easy_getinfo(reader->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -171,10 +172,9 @@ static json_object *fetch(struct reader *reader, const char *url)
                json_object_is_type(data, json_type_array)) {
         return body;
     } else {
-        fprintf(stderr,
-                "ration: %s answered with something that is no list of limits (there is no "
-                "\"data\" in it); is --url right?\n",
-                reader->base);
+        say("%s answered with something that is no list of limits (there is no \"data\" in it); is "
+            "--url right?",
+            reader->base);
     }
     json_object_put(body);
     return NULL;
@@ -244,20 +244,19 @@ static void read_model(struct reader *reader, const char *model, json_object *ro
         if (amount > 0)
             add_limit(limits, known[i].unit, known[i].per, amount);
         else if (amount < 0)
-            fprintf(stderr, "ration: %s: %s allows nothing; left out\n", model, known[i].key);
+            say("%s: %s allows nothing; left out", model, known[i].key);
     }
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
         int64_t amount = most_of(row, unknown[i]);
         if (amount > 0)
-            fprintf(stderr,
-                    "ration: %s: %s is %" PRId64 ", which rationd has no unit for; left out\n",
-                    model, unknown[i], amount);
+            say("%s: %s is %" PRId64 ", which rationd has no unit for; left out", model, unknown[i],
+                amount);
     }
     if (json_object_array_length(limits) > 0) {
         snprintf(name, sizeof(name), "openai/%s", model);
         add_pool(reader, name, limits);
     } else {
-        fprintf(stderr, "ration: %s: no limit that a pool can have; left out\n", model);
+        say("%s: no limit that a pool can have; left out", model);
         json_object_put(limits);
     }
     int64_t batch = most_of(row, "batch_1_day_max_input_tokens");
@@ -282,8 +281,7 @@ static void read_page(struct reader *reader, json_object *data)
         if (text[0] && len < (int)sizeof(name) && is_pool_name(name))
             read_model(reader, text, row);
         else
-            fprintf(stderr,
-                    "ration: a model of the list has a name that no pool can have; left out\n");
+            say("a model of the list has a name that no pool can have; left out");
     }
 }
 
@@ -329,7 +327,7 @@ static bool next_page(struct reader *reader, char **after)
     char *next = NULL;
     bool ok = page != NULL;
     if (!url)
-        fprintf(stderr, "ration: out of memory for a page of limits\n");
+        say("out of memory for a page of limits");
     json_object_object_get_ex(page, "data", &data);
     if (ok)
         read_page(reader, data);
@@ -337,10 +335,8 @@ static bool next_page(struct reader *reader, char **after)
         next = last_of(page, data);
         ok = next && !(*after && strcmp(next, *after) == 0);
         if (!ok)
-            fprintf(stderr,
-                    "ration: %s says that there are more limits, but not after which one the next "
-                    "page begins\n",
-                    reader->base);
+            say("%s says that there are more limits, but not after which one the next page begins",
+                reader->base);
     }
     free(*after);
     *after = next;
@@ -358,7 +354,7 @@ static bool read_pages(struct reader *reader)
         ok = next_page(reader, &after);
     while (ok && after && ++pages < MAX_PAGES);
     if (ok && after) {
-        fprintf(stderr, "ration: %s has more than %d pages of limits\n", reader->base, MAX_PAGES);
+        say("%s has more than %d pages of limits", reader->base, MAX_PAGES);
         ok = false;
     }
     free(after);
@@ -387,20 +383,19 @@ int presets_openai(const struct session *session, const char *url, const char *p
     const char *key = getenv(PRESETS_OPENAI_KEY);
     const char *problem = key_problem(key);
     if (problem) {
-        fprintf(stderr, "ration: %s %s\n", PRESETS_OPENAI_KEY, problem);
+        say("%s %s", PRESETS_OPENAI_KEY, problem);
         return EXIT_WRONG;
     }
     if (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0) {
-        fprintf(stderr, "ration: --url takes https://... or http://..., not '%s'\n", url);
+        say("--url takes https://... or http://..., not '%s'", url);
         return EXIT_WRONG;
     }
     bool ok = set_up(&reader, url, key);
     if (!ok)
-        fprintf(stderr, "ration: out of memory, or libcurl cannot be used\n");
+        say("out of memory, or libcurl cannot be used");
     ok = ok && read_pages(&reader);
     if (ok && json_object_object_length(reader.pools) == 0) {
-        fprintf(stderr, "ration: %s has no limits for '%s' that a pool can have\n", reader.base,
-                project);
+        say("%s has no limits for '%s' that a pool can have", reader.base, project);
         ok = false;
     }
     if (ok)

@@ -1,4 +1,5 @@
 #include "tool/provider.h"
+#include "tool/say.h"
 
 #include "grow.h"
 
@@ -21,8 +22,7 @@ char *provider_query(const struct option_list *list, bool *failed)
     for (size_t i = 0; i < list->n; i++) {
         *failed = !list->at[i][0] || list->at[i][0] == '=';
         if (*failed) {
-            fprintf(stderr, "ration: --query '%s' has no name; write it as name=value\n",
-                    list->at[i]);
+            say("--query '%s' has no name; write it as name=value", list->at[i]);
             return NULL;
         }
     }
@@ -38,7 +38,7 @@ char *provider_query(const struct option_list *list, bool *failed)
     }
     *failed = list->n > 0 && (!to || fclose(to) != 0);
     if (*failed)
-        fprintf(stderr, "ration: out of memory for --query\n");
+        say("out of memory for --query");
     return query;
 }
 
@@ -46,7 +46,7 @@ const char *provider_key(const char *variable)
 {
     const char *key = getenv(variable);
     if (!key || !key[0])
-        fprintf(stderr, "ration: %s is not set; put the provider's key into it\n", variable);
+        say("%s is not set; put the provider's key into it", variable);
     return key && key[0] ? key : NULL;
 }
 

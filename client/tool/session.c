@@ -2,6 +2,7 @@
 #include "tool/session.h"
 
 #include "tool/table.h"
+#include "tool/say.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ static int read_secret(const char *path, char *out, size_t size)
 {
     FILE *file = fopen(path, "re");
     if (!file) {
-        fprintf(stderr, "ration: --secret-file %s: %s\n", path, strerror(errno));
+        say("--secret-file %s: %s", path, strerror(errno));
         return EXIT_WRONG;
     }
     bool got = fgets(out, (int)size, file) != NULL;
@@ -30,8 +31,8 @@ static int read_secret(const char *path, char *out, size_t size)
     if (got)
         out[strcspn(out, "\r\n")] = '\0';
     if (!whole || !out[0]) {
-        fprintf(stderr, "ration: --secret-file %s: its first line must have 1 - %d bytes\n", path,
-                RATION_MAX_SECRET_BYTES);
+        say("--secret-file %s: its first line must have 1 - %d bytes", path,
+            RATION_MAX_SECRET_BYTES);
         return EXIT_WRONG;
     }
     return EXIT_GRANTED;
@@ -61,13 +62,11 @@ int session_open(const struct session *session, const char *servers, ration **ou
     int err = ration_open(&options, out);
     explicit_bzero(secret, sizeof(secret));
     if (err == RATION_EINVALID)
-        fprintf(stderr,
-                "ration: '%s' is not a list of servers, or RATION_TENANT or RATION_SECRET cannot "
-                "be sent; a server is "
-                "host, host:port, [ipv6]:port or unix:/path\n",
-                options.servers);
+        say("'%s' is not a list of servers, or RATION_TENANT or RATION_SECRET cannot be sent; a "
+            "server is host, host:port, [ipv6]:port or unix:/path",
+            options.servers);
     else if (err < 0)
-        fprintf(stderr, "ration: %s\n", ration_strerror(err));
+        say("%s", ration_strerror(err));
     return err < 0 ? EXIT_WRONG : EXIT_GRANTED;
 }
 
@@ -104,13 +103,12 @@ int session_fail(const struct session *session, int err)
 {
     const char *message = ration_errmsg(session->r);
     if (err == RATION_ECONNECT)
-        fprintf(stderr, "ration: no server could be reached at %s\nration: %s\n",
-                session_servers(session), message);
+        say("no server could be reached at %s\nration: %s", session_servers(session), message);
     else
-        fprintf(stderr, "ration: %s\n", message[0] ? message : ration_strerror(err));
+        say("%s", message[0] ? message : ration_strerror(err));
     const char *what_to_do = remedy(err);
     if (what_to_do)
-        fprintf(stderr, "ration: %s\n", what_to_do);
+        say("%s", what_to_do);
     return EXIT_WRONG;
 }
 
@@ -129,12 +127,11 @@ int session_denied(const struct ration_grant *grant)
 {
     char wait[32];
     if (grant->retry_after_ms == RATION_RETRY_NEVER) {
-        fprintf(stderr,
-                "ration: denied by %s: it is more than the limit can ever hold; ask for less\n",
-                grant->limited_by);
+        say("denied by %s: it is more than the limit can ever hold; ask for less",
+            grant->limited_by);
     } else {
         format_duration(grant->retry_after_ms, wait, sizeof(wait));
-        fprintf(stderr, "ration: denied by %s: come back in %s\n", grant->limited_by, wait);
+        say("denied by %s: come back in %s", grant->limited_by, wait);
     }
     return EXIT_DENIED;
 }

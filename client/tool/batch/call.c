@@ -21,6 +21,7 @@
 #include "call/retry.h"
 #include "tool/batch/result.h"
 #include "tool/table.h"
+#include "tool/say.h"
 
 #include "clock.h"
 
@@ -46,7 +47,7 @@ static void finish(struct batch_run *run, struct batch_call *call, const struct 
     size_t bytes = 0;
     char *json = batch_result_line(run->input, call->index, call->custom_id, outcome, &bytes);
     if (!json)
-        fprintf(stderr, "ration: out of memory for a result\n");
+        say("out of memory for a result");
     if (!json || !batch_journal_add(run->journal, done, json, bytes))
         batch_run_stop(run, BATCH_TROUBLE);
     free(json);
@@ -126,7 +127,7 @@ static bool send_call(struct batch_run *run, struct batch_call *call, int64_t no
     };
     if (!ready || !call->up || upstream_begin(call->up, &request) < 0 ||
         curl_multi_add_handle(run->multi, upstream_easy(call->up)) != CURLM_OK) {
-        fprintf(stderr, "ration: out of memory for a call\n");
+        say("out of memory for a call");
         ration_cancel(run->r, call->id, NULL);
         batch_run_stop(run, BATCH_TROUBLE);
         return false;
@@ -234,11 +235,11 @@ static bool stops_all(struct batch_run *run, const struct upstream_answer *answe
     }
     if (remedy && run->stop == BATCH_GOING) {
         batch_progress_pause(&run->progress);
-        fprintf(stderr, "ration: %s\nration: %s\n", answer->why, remedy);
+        say("%s\nration: %s", answer->why, remedy);
         if (answer->outcome == PROFILE_EXHAUSTED && answer->hints.waits) {
             char until[80];
             batch_queue_moment(answer->hints.retry_after_ms, until, sizeof(until));
-            fprintf(stderr, "ration: by itself that ends at %s\n", until);
+            say("by itself that ends at %s", until);
         }
     }
     if (remedy)
@@ -314,11 +315,10 @@ static void settle_or_keep(struct batch_run *run, struct batch_call *call,
     settlement_of(run->profile, answer, &call->estimate, &settlement);
     if (settlement.doubted) {
         batch_progress_pause(&run->progress);
-        fprintf(stderr,
-                "ration: %s line %u: the provider says that %lld tokens were used, which is more "
-                "than can be; charged are %lld\n",
-                run->input->name, line_of(run, call), (long long)answer->usage.total,
-                (long long)settlement.used.tokens);
+        say("%s line %u: the provider says that %lld tokens were used, which is more than can be; "
+            "charged are %lld",
+            run->input->name, line_of(run, call), (long long)answer->usage.total,
+            (long long)settlement.used.tokens);
     }
     if (settle(run, call, &settlement)) {
         leave(run, call, retry);
@@ -350,7 +350,7 @@ void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode cod
     run->counts.cached_tokens += answer.usage.cached;
     bool retry = false;
     if (answer.no_memory) {
-        fprintf(stderr, "ration: out of memory for an answer\n");
+        say("out of memory for an answer");
         batch_run_stop(run, BATCH_TROUBLE);
     } else if (!broken_off) {
         run->counts.tries_of[answer.outcome]++;

@@ -13,6 +13,7 @@
 
 #include "tool/batch/json.h"
 #include "tool/batch/spool.h"
+#include "tool/say.h"
 #include "clock.h"
 #include "grow.h"
 
@@ -54,7 +55,7 @@ struct reading {
 static void complain(struct reading *r, uint32_t number, const char *what)
 {
     if (r->problems++ < MAX_PROBLEMS)
-        fprintf(stderr, "ration: %s line %" PRIu32 ": %s\n", r->input->name, number, what);
+        say("%s line %" PRIu32 ": %s", r->input->name, number, what);
 }
 
 /* A JSON object and nothing after it; NULL and what is wrong. */
@@ -189,8 +190,8 @@ static void tell(struct reading *r)
     int64_t now_ms = clock_ms();
     if (r->quiet || now_ms < r->tell_ms)
         return;
-    fprintf(stderr, "ration: checking %s: %zu requests, %" PRId64 " MiB\n", r->input->name,
-            r->input->n, r->input->bytes >> 20);
+    say("checking %s: %zu requests, %" PRId64 " MiB", r->input->name, r->input->n,
+        r->input->bytes >> 20);
     r->tell_ms = now_ms + TELL_MS;
 }
 
@@ -209,10 +210,8 @@ static bool read_lines(struct reading *r)
         if (r->out_of_memory)
             return false;
         ssize_t n = pread(input->fd, buf->bytes + buf->n, READ_BYTES, input->bytes);
-        if (n < 0) {
-            fprintf(stderr, "ration: %s: %s\n", input->name, strerror(errno));
-            return false;
-        }
+        if (n < 0)
+            return say("%s: %s", input->name, strerror(errno));
         if (n == 0)
             break;
         input->hash = batch_hash(input->hash, buf->bytes + buf->n, (size_t)n);
@@ -275,17 +274,14 @@ static void find_duplicates(struct reading *r)
 
 static bool verdict(const struct reading *r, bool whole)
 {
-    if (r->out_of_memory) {
-        fprintf(stderr, "ration: %s: out of memory\n", r->input->name);
-        return false;
-    }
+    if (r->out_of_memory)
+        return say("%s: out of memory", r->input->name);
     if (r->problems > MAX_PROBLEMS)
-        fprintf(stderr, "ration: %s: %zu problems in all\n", r->input->name, r->problems);
+        say("%s: %zu problems in all", r->input->name, r->problems);
     if (r->problems > 0)
-        fprintf(stderr, "ration: nothing was sent\n");
+        say("nothing was sent");
     else if (whole && r->input->n == 0)
-        fprintf(stderr, "ration: %s has no requests; it takes one JSON object a line\n",
-                r->input->name);
+        say("%s has no requests; it takes one JSON object a line", r->input->name);
     return whole && r->problems == 0 && r->input->n > 0;
 }
 
@@ -329,7 +325,7 @@ static char *read_text(const struct batch_input *input, const struct batch_line 
 {
     char *text = malloc((size_t)line->bytes + 1);
     if (!text) {
-        fprintf(stderr, "ration: out of memory\n");
+        say("out of memory");
         return NULL;
     }
     size_t got = 0;
@@ -342,10 +338,9 @@ static char *read_text(const struct batch_input *input, const struct batch_line 
     text[got] = '\0';
     if (got == line->bytes && (uint32_t)batch_hash(BATCH_HASH_START, text, got) == line->hash)
         return text;
-    fprintf(stderr,
-            "ration: %s line %" PRIu32
-            " was changed while the batch ran; put the file back as it was and run again\n",
-            input->name, line->number);
+    say("%s line %" PRIu32
+        " was changed while the batch ran; put the file back as it was and run again",
+        input->name, line->number);
     free(text);
     return NULL;
 }
@@ -362,8 +357,8 @@ bool batch_input_read(const struct batch_input *input, size_t i, struct batch_re
     if (tokener)
         json_tokener_free(tokener);
     if (!root) {
-        fprintf(stderr, "ration: %s line %" PRIu32 ": %s\n", input->name, input->lines[i].number,
-                why ? why : "out of memory");
+        say("%s line %" PRIu32 ": %s", input->name, input->lines[i].number,
+            why ? why : "out of memory");
         free(line);
         return false;
     }

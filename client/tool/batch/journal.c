@@ -7,6 +7,7 @@
  *   - killed between giving the output its name and removing the journal: the journal is complete, the output is made again
  */
 #include "tool/batch/journal.h"
+#include "tool/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,9 +107,9 @@ static void make_head(const struct batch_input *input, char *head, size_t size)
 static bool fail(const char *path, const char *doing)
 {
     int error = errno;
-    fprintf(stderr, "ration: %s cannot be %s: %s\n", path, doing, strerror(error));
+    say("%s cannot be %s: %s", path, doing, strerror(error));
     if (error == ENOSPC || error == EDQUOT || error == EFBIG)
-        fprintf(stderr, "ration: make room; nothing that is done is lost\n");
+        say("make room; nothing that is done is lost");
     return false;
 }
 
@@ -176,16 +177,12 @@ static bool check_head(const struct batch_journal *journal, const struct batch_i
     if (bytes + 1 == strlen(want) && memcmp(line, want, bytes) == 0)
         return true;
     if (is_head(line, bytes))
-        fprintf(
-            stderr,
-            "ration: %s is about another input: %s was changed since. Give it the file of then, "
-            "or name another --output, or remove the journal to begin anew\n",
+        say("%s is about another input: %s was changed since. Give it the file of then, or name "
+            "another --output, or remove the journal to begin anew",
             journal->path, input->name);
     else
-        fprintf(stderr,
-                "ration: %s is no journal of 'ration batch'; move it away, or name another "
-                "--output\n",
-                journal->path);
+        say("%s is no journal of 'ration batch'; move it away, or name another --output",
+            journal->path);
     return false;
 }
 
@@ -213,8 +210,8 @@ static void take_lines(struct batch_journal *journal, FILE *file, char **line, s
     }
     damaged += got > 0;
     if (damaged > 0)
-        fprintf(stderr, "ration: %s has %zu damaged line%s; what they were about is done again\n",
-                journal->path, damaged, damaged == 1 ? "" : "s");
+        say("%s has %zu damaged line%s; what they were about is done again", journal->path, damaged,
+            damaged == 1 ? "" : "s");
 }
 
 /* What earlier runs have done. */
@@ -256,18 +253,13 @@ static bool open_locked(struct batch_journal *journal, bool overwrite)
 {
     struct stat st;
     bool has_output = stat(journal->output, &st) == 0;
-    if (has_output && !S_ISREG(st.st_mode)) {
-        fprintf(stderr, "ration: --output %s is no regular file\n", journal->output);
-        return false;
-    }
+    if (has_output && !S_ISREG(st.st_mode))
+        return say("--output %s is no regular file", journal->output);
     journal->fd = open(journal->path, O_RDWR | O_CLOEXEC);
-    if (journal->fd < 0 && errno == ENOENT && has_output && !overwrite) {
-        fprintf(stderr,
-                "ration: %s is there already, and complete; name another --output, or allow it by "
-                "--overwrite\n",
-                journal->output);
-        return false;
-    }
+    if (journal->fd < 0 && errno == ENOENT && has_output && !overwrite)
+        return say(
+            "%s is there already, and complete; name another --output, or allow it by --overwrite",
+            journal->output);
     if (journal->fd < 0 && errno == ENOENT)
         journal->fd = open(journal->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (journal->fd < 0)
@@ -275,14 +267,11 @@ static bool open_locked(struct batch_journal *journal, bool overwrite)
     if (flock(journal->fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK)
             return fail(journal->path, "locked");
-        fprintf(stderr, "ration: another 'ration batch' is writing %s\n", journal->output);
-        return false;
+        return say("another 'ration batch' is writing %s", journal->output);
     }
     /* Between our open() and the lock the other one may have ended, and removed what we hold. */
-    if (fstat(journal->fd, &st) < 0 || st.st_nlink == 0) {
-        fprintf(stderr, "ration: another 'ration batch' has just written %s\n", journal->output);
-        return false;
-    }
+    if (fstat(journal->fd, &st) < 0 || st.st_nlink == 0)
+        return say("another 'ration batch' has just written %s", journal->output);
     return true;
 }
 
@@ -296,7 +285,7 @@ bool batch_journal_open(struct batch_journal *journal, const char *output,
         journal->output && journal->entries && asprintf(&journal->path, "%s.journal", output) >= 0;
     if (!ok) {
         journal->path = NULL;
-        fprintf(stderr, "ration: out of memory\n");
+        say("out of memory");
     }
     ok = ok && open_locked(journal, overwrite) && load(journal, input, retry_failed);
     if (!ok)
@@ -311,10 +300,8 @@ bool batch_journal_add(struct batch_journal *journal, const struct batch_done *d
 {
     size_t room = HASH_CHARS + HEAD_BYTES + bytes + 2;
     char *line = malloc(room);
-    if (!line) {
-        fprintf(stderr, "ration: out of memory for a result\n");
-        return false;
-    }
+    if (!line)
+        return say("out of memory for a result");
     char *text = line + HASH_CHARS + 1;
     int head = snprintf(text, HEAD_BYTES, "%zu %s %" PRIu32 " %" PRId64 " %" PRId64 " ",
                         done->index, batch_class_word(done->class), done->tries, done->input_tokens,
@@ -381,10 +368,8 @@ static bool write_output(const struct batch_journal *journal, const char *path)
 bool batch_journal_render(struct batch_journal *journal)
 {
     char *path = NULL;
-    if (asprintf(&path, "%s.new", journal->output) < 0) {
-        fprintf(stderr, "ration: out of memory\n");
-        return false;
-    }
+    if (asprintf(&path, "%s.new", journal->output) < 0)
+        return say("out of memory");
     bool ok = write_output(journal, path);
     if (ok && rename(path, journal->output) < 0)
         ok = fail(journal->output, "written");

@@ -3,6 +3,7 @@
 
 #include "profile/json_text.h"
 #include "tool/batch/check.h"
+#include "tool/say.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,8 +76,8 @@ bool batch_call_prepare(struct batch_run *run, struct batch_call *call)
              (call->custom_id || !request.custom_id);
     }
     if (!ok) {
-        fprintf(stderr, "ration: %s line %u: %s\n", run->input->name,
-                run->input->lines[call->index].number, why[0] ? why : "out of memory");
+        say("%s line %u: %s", run->input->name, run->input->lines[call->index].number,
+            why[0] ? why : "out of memory");
         batch_run_stop(run, BATCH_TROUBLE);
         batch_call_forget_body(call);
     }

@@ -10,6 +10,7 @@
 #include "tool/json_out.h"
 #include "tool/rows.h"
 #include "tool/table.h"
+#include "tool/say.h"
 
 #include "clock.h"
 
@@ -35,7 +36,7 @@ bool batch_progress_open(struct batch_progress *p, const struct batch_options *o
         return true;
     p->log = fopen(options->rate_log_file, "ae");
     if (!p->log)
-        fprintf(stderr, "ration: --rate-log %s: %s\n", options->rate_log_file, strerror(errno));
+        say("--rate-log %s: %s", options->rate_log_file, strerror(errno));
     return p->log != NULL;
 }
 
@@ -115,7 +116,7 @@ void batch_progress_close(struct batch_progress *p)
     }
     p->next_ms = INT64_MAX;
     if (p->log && fclose(p->log) != 0)
-        fprintf(stderr, "ration: --rate-log %s: %s\n", p->options->rate_log_file, strerror(errno));
+        say("--rate-log %s: %s", p->options->rate_log_file, strerror(errno));
     p->log = NULL;
 }
 
@@ -154,8 +155,7 @@ void batch_progress_log(struct batch_progress *p, const char *who, const char *w
         json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     if (n < 0 || fflush(p->log) != 0) {
         batch_progress_pause(p);
-        fprintf(stderr, "ration: --rate-log %s: %s; it is written no more\n",
-                p->options->rate_log_file, strerror(errno));
+        say("--rate-log %s: %s; it is written no more", p->options->rate_log_file, strerror(errno));
         fclose(p->log);
         p->log = NULL;
     }

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "tool/table.h"
+#include "tool/say.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -50,15 +51,13 @@ void batch_queue_on_closed(struct batch_run *run, const char *reason, int64_t wa
     batch_progress_pause(&run->progress);
     if (wait_ms > 0) {
         batch_queue_moment(wait_ms, until, sizeof(until));
-        fprintf(stderr,
-                "ration: the pool %s is closed (%s) until %s; run the same command then, or, when "
-                "that is mended, after 'ration pool open %s'\n",
-                pool, reason, until, pool);
+        say("the pool %s is closed (%s) until %s; run the same command then, or, when that is "
+            "mended, after 'ration pool open %s'",
+            pool, reason, until, pool);
     } else {
-        fprintf(stderr,
-                "ration: the pool %s is closed (%s): no wait will help; when that is mended, "
-                "'ration pool open %s' opens it\n",
-                pool, reason, pool);
+        say("the pool %s is closed (%s): no wait will help; when that is mended, 'ration pool open "
+            "%s' opens it",
+            pool, reason, pool);
     }
     batch_run_stop(run, BATCH_NO_QUOTA);
 }

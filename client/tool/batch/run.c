@@ -8,13 +8,13 @@
  * flight is broken off.
  */
 #include "tool/batch/run.h"
+#include "tool/say.h"
 
 #include "clock.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -160,10 +160,8 @@ static void take_signal(struct batch_run *run)
         return;
     batch_progress_pause(&run->progress);
     if (run->stop == BATCH_GOING && run->in_flight > 0)
-        fprintf(stderr,
-                "ration: stopping; %zu calls in flight have %.0f s to end (once more breaks them "
-                "off)\n",
-                run->in_flight, run->options->grace_s);
+        say("stopping; %zu calls in flight have %.0f s to end (once more breaks them off)",
+            run->in_flight, run->options->grace_s);
     if (run->stop != BATCH_GOING)
         run->stop_by_ms = clock_ms();
     batch_run_stop(run, BATCH_SIGNAL);
@@ -244,9 +242,8 @@ static void settle_unacknowledged(struct batch_run *run)
     if (run->unacknowledged == 0)
         return;
     batch_progress_pause(&run->progress);
-    fprintf(stderr,
-            "ration: no server could be told what %zu calls used; they are charged as estimated\n",
-            run->unacknowledged);
+    say("no server could be told what %zu calls used; they are charged as estimated",
+        run->unacknowledged);
 }
 
 /* ---- The whole ---- */
@@ -282,10 +279,8 @@ bool batch_run(struct batch_run *run)
     run->multi = curl_multi_init();
     bool ok = run->multi && make_calls(run) && open_signals(run) && id_maker_init(&run->ids) == 0 &&
               getrandom(run->random, sizeof(run->random), 0) == (ssize_t)sizeof(run->random);
-    if (!ok) {
-        fprintf(stderr, "ration: the batch could not be set up: %s\n", strerror(errno));
-        return false;
-    }
+    if (!ok)
+        return say("the batch could not be set up: %s", strerror(errno));
     /* Without a bound of its own the multi handle would keep a connection for each call that it has ever seen. */
     curl_multi_setopt(run->multi, CURLMOPT_MAXCONNECTS, (long)run->options->in_flight);
     loop(run);

@@ -1,4 +1,5 @@
 #include "tool/batch/spool.h"
+#include "tool/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +66,7 @@ int batch_spool_open(const char **name)
         *name = "stdin";
     int fd = from_stdin ? STDIN_FILENO : open(*name, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0) {
-        fprintf(stderr, "ration: %s: %s\n", *name, strerror(errno));
+        say("%s: %s", *name, strerror(errno));
         if (fd > STDIN_FILENO)
             close(fd);
         return -1;
@@ -74,10 +75,8 @@ int batch_spool_open(const char **name)
         return fd;
     int copy = spool(fd);
     if (copy < 0)
-        fprintf(stderr,
-                "ration: %s is not a regular file and cannot be copied to TMPDIR: %s; save it to a "
-                "file first\n",
-                *name, strerror(errno));
+        say("%s is not a regular file and cannot be copied to TMPDIR: %s; save it to a file first",
+            *name, strerror(errno));
     if (!from_stdin)
         close(fd);
     return copy;

@@ -6,6 +6,7 @@
  * How it fails: a server that cannot be reached, or fewer file descriptors than needed, ends the run before it begins.
  */
 #include "tool/bench/run.h"
+#include "tool/say.h"
 
 #include "wire/addr.h"
 #include "clock.h"
@@ -35,11 +36,9 @@ struct target {
 
 static bool say_failed(const char *server, const char *why)
 {
-    fprintf(stderr,
-            "ration: %s: %s\nration: is a server running there? 'rationd' starts one; --server "
-            "names another\n",
-            server, why);
-    return false;
+    return say(
+        "%s: %s\nration: is a server running there? 'rationd' starts one; --server names another",
+        server, why);
 }
 
 static bool raise_limit(const struct bench_options *options)
@@ -48,13 +47,10 @@ static bool raise_limit(const struct bench_options *options)
     rlim_t wanted = (rlim_t)(options->connections + options->idle + OTHER_FDS);
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
         return true;
-    if (limit.rlim_max < wanted) {
-        fprintf(stderr,
-                "ration: so many connections need %" PRIu64 " open files and this process may have "
-                "%" PRIu64 "; raise it with 'ulimit -Hn'\n",
-                (uint64_t)wanted, (uint64_t)limit.rlim_max);
-        return false;
-    }
+    if (limit.rlim_max < wanted)
+        return say("so many connections need %" PRIu64
+                   " open files and this process may have %" PRIu64 "; raise it with 'ulimit -Hn'",
+                   (uint64_t)wanted, (uint64_t)limit.rlim_max);
     limit.rlim_cur = wanted;
     return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
@@ -151,10 +147,8 @@ static bool open_group(struct bench_run *run, const struct target *targets, size
     int64_t timeout_ms = run->options->session->timeout_ms;
     for (size_t i = first; i < end; i++) {
         run->conns[i].fd = start_socket(&targets[i % n_targets], timeout_ms);
-        if (run->conns[i].fd < 0) {
-            fprintf(stderr, "ration: connection %zu: %s\n", i + 1, strerror(errno));
-            return false;
-        }
+        if (run->conns[i].fd < 0)
+            return say("connection %zu: %s", i + 1, strerror(errno));
     }
     int64_t deadline_ms = clock_ms() + timeout_ms;
     for (size_t i = first; i < end; i++) {
@@ -162,10 +156,8 @@ static bool open_group(struct bench_run *run, const struct target *targets, size
         int error = await_socket(run->conns[i].fd, deadline_ms);
         if (error == 0 && epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, run->conns[i].fd, &event) < 0)
             error = errno;
-        if (error != 0) {
-            fprintf(stderr, "ration: connection %zu: %s\n", i + 1, strerror(error));
-            return false;
-        }
+        if (error != 0)
+            return say("connection %zu: %s", i + 1, strerror(error));
     }
     return true;
 }

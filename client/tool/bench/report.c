@@ -2,6 +2,7 @@
 #include "tool/bench/run.h"
 #include "tool/json_out.h"
 #include "tool/table.h"
+#include "tool/say.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -160,17 +161,14 @@ static void print_setting(const struct bench_options *o)
 static void print_trouble(const struct bench_options *o, const struct bench_result *r)
 {
     if (r->interrupted)
-        fprintf(stderr, "ration: interrupted; the numbers are those up to then\n");
+        say("interrupted; the numbers are those up to then");
     if (r->error[0])
-        fprintf(stderr, "ration: the first error: %s\n", r->error);
+        say("the first error: %s", r->error);
     if (r->lost > 0)
-        fprintf(stderr, "ration: %" PRIu64 " connections ended; the server's log says why\n",
-                r->lost);
+        say("%" PRIu64 " connections ended; the server's log says why", r->lost);
     if (r->given_up > 0)
-        fprintf(stderr,
-                "ration: %" PRIu64 " requests had no answer %" PRId64 " ms after the end%s\n",
-                r->given_up, o->session->timeout_ms,
-                o->rate > 0 ? ": is --rate more than the server can do?" : "");
+        say("%" PRIu64 " requests had no answer %" PRId64 " ms after the end%s", r->given_up,
+            o->session->timeout_ms, o->rate > 0 ? ": is --rate more than the server can do?" : "");
 }
 
 /* ---- For programs ---- */
@@ -254,7 +252,7 @@ static bool write_json(const struct bench_options *o, const struct bench_result 
     if (file)
         ok = fclose(file) == 0 && ok;
     if (!ok)
-        fprintf(stderr, "ration: --json %s: %s\n", o->json_file, strerror(errno));
+        say("--json %s: %s", o->json_file, strerror(errno));
     json_object_put(out);
     return ok;
 }

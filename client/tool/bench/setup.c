@@ -3,12 +3,12 @@
  * not touched (the buffers of idle connections) costs nothing.
  */
 #include "tool/bench/run.h"
+#include "tool/say.h"
 
 #include "clock.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -110,10 +110,8 @@ static bool authenticate(struct bench_run *run)
 bool bench_run(const struct bench_options *options, struct bench_result *result)
 {
     struct bench_run *run = calloc(1, sizeof(*run));
-    if (!run) {
-        fprintf(stderr, "ration: out of memory\n");
-        return false;
-    }
+    if (!run)
+        return say("out of memory");
     run->options = options;
     run->result = result;
     run->epoll_fd = run->timer_fd = run->signal_fd = -1;
@@ -126,10 +124,9 @@ bool bench_run(const struct bench_options *options, struct bench_result *result)
               bench_forms_init(&run->reserve_forms, options->pool, tenant, options->tokens, 0,
                                reserve_ttl_ms(options));
     if (!ok)
-        fprintf(stderr, "ration: --pool and --tenant take names of 1 - %d bytes\n",
-                RATION_MAX_POOL_BYTES);
+        say("--pool and --tenant take names of 1 - %d bytes", RATION_MAX_POOL_BYTES);
     else if (!make_connections(run) || !open_loop_fds(run))
-        fprintf(stderr, "ration: %s\n", strerror(errno));
+        say("%s", strerror(errno));
     else if (bench_open(run) && authenticate(run)) {
         bench_run_loop(run);
         close_run(run);

@@ -11,6 +11,7 @@
 #include "tool/provider.h"
 #include "tool/rows.h"
 #include "tool/table.h"
+#include "tool/say.h"
 
 #include "grow.h"
 
@@ -288,7 +289,7 @@ static bool write_json(const char *path, json_object *o)
     int failed =
         json_object_to_file_ext(path, o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
     if (failed)
-        fprintf(stderr, "ration: --json %s: %s\n", path, strerror(errno));
+        say("--json %s: %s", path, strerror(errno));
     return !failed;
 }
 
