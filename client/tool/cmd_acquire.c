@@ -1,6 +1,6 @@
 /*
- * `ration acquire`: asks for one call. stdout gets the id and nothing else, so that a script can keep it; why a call was
- * denied goes to stderr.
+ * `ration acquire`: asks for one call. stdout gets the id and nothing else, so that a script can
+ * keep it; why a call was denied goes to stderr.
  */
 #include "tool/json_out.h"
 #include "tool/options.h"

@@ -1,8 +1,8 @@
 /*
  * `ration batch`: requests from a file, their results into another.
  *
- * Nothing is sent before all of this is well: the options, the provider's profile, every line of the input, the journal and
- * its folder, and a server that answers for that pool and tenant.
+ * Nothing is sent before all of this is well: the options, the provider's profile, every line of
+ * the input, the journal and its folder, and a server that answers for that pool and tenant.
  */
 #include "tool/batch/batch.h"
 
@@ -25,8 +25,8 @@
 
 /* ---- Before anything is sent ---- */
 
-/* What the provider wants of every request: the user's headers and parameters, and a key. A missing key is said here, and
- * not by the provider when something has been asked for. */
+/* What the provider wants of every request: the user's headers and parameters, and a key. A missing
+ * key is said here, and not by the provider when something has been asked for. */
 static bool find_credentials(struct batch_options *o, const struct profile *profile,
                              struct profile_key *key)
 {

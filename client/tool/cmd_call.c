@@ -1,9 +1,10 @@
 /*
- * `ration call`: ration_call() from the shell. stdout gets the answer and nothing else: its body, or with --stream its text
- * as it arrives, or with --json what came of it for programs. Whatever went wrong goes to stderr, with when to come back.
+ * `ration call`: ration_call() from the shell. stdout gets the answer and nothing else: its body,
+ * or with --stream its text as it arrives, or with --json what came of it for programs. Whatever
+ * went wrong goes to stderr, with when to come back.
  *
- * The exit status tells apart what a script does next: ask less or later (1), see to its own side (2), come back (3), or
- * change the request or the account (4).
+ * The exit status tells apart what a script does next: ask less or later (1), see to its own side
+ * (2), come back (3), or change the request or the account (4).
  */
 #include "grow.h"
 #include "profile/json_text.h"
@@ -90,8 +91,9 @@ static char *read_body(const char *path, size_t *n)
     return body.bytes;
 }
 
-/* Asks for a stream in the body, where it does not yet, leaving the rest of its text as it is. Gives a new text for `text`, or
- * `text` where it is no object: the library says what is wrong with it. */
+/* Asks for a stream in the body, where it does not yet, leaving the rest of its text as it is.
+ * Gives a new text for `text`, or `text` where it is no object: the library says what is wrong with
+ * it. */
 static char *ask_for_stream(char *text, size_t *len)
 {
     char *changed = NULL;

@@ -1,17 +1,20 @@
 /*
  * `ration exec`: acquire, run a command, report.
  *
- * Normal path: the reservation is granted, the command runs with RATION_ID in its environment, the reservation is renewed
- * at each third of its life, and when the command ends the call is reported as estimated. A command that knows better
- * reports itself (`ration report $RATION_ID --tokens N`); ours then is a duplicate and changes nothing.
+ * Normal path: the reservation is granted, the command runs with RATION_ID in its environment, the
+ * reservation is renewed at each third of its life, and when the command ends the call is reported
+ * as estimated. A command that knows better reports itself (`ration report $RATION_ID --tokens N`);
+ * ours then is a duplicate and changes nothing.
  *
  * How it fails:
  *   - denied: the command is not run; with --wait-max the wait is sat out as long as it fits
- *   - the command cannot be started: the reservation is cancelled, and the exit status is the shell's, 127 or 126
- *   - the command ends by itself or by a signal, however badly: reported, since it may well have called the provider
+ *   - the command cannot be started: the reservation is cancelled, and the exit status is the
+ *     shell's, 127 or 126
+ *   - the command ends by itself or by a signal, however badly: reported, since it may well have
+ *     called the provider
  *   - this process is killed: the reservation expires with its charge
- * Signals are taken one at a time with sigtimedwait(), so there is no handler and no race: those meant for the command are
- * passed on, except those that the terminal has already sent to both.
+ * Signals are taken one at a time with sigtimedwait(), so there is no handler and no race: those
+ * meant for the command are passed on, except those that the terminal has already sent to both.
  */
 #include "tool/options.h"
 #include "tool/say.h"

@@ -1,6 +1,7 @@
 /*
- * `ration ping`: whether a server answers, for health checks. The library has no call that does nothing, so this looks at
- * a pool and a tenant that need not exist: a rationd answers PEEK in any case.
+ * `ration ping`: whether a server answers, for health checks. The library has no call that does
+ * nothing, so this looks at a pool and a tenant that need not exist: a rationd answers PEEK in any
+ * case.
  */
 #include "tool/json_out.h"
 #include "tool/options.h"

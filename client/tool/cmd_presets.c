@@ -1,6 +1,7 @@
 /*
- * `ration presets`: the limits of providers that pools can name, and the profiles by which their APIs are called; both are data
- * that was embedded when Ration was built, so no server is asked. --from-openai asks OpenAI instead (presets_openai.c).
+ * `ration presets`: the limits of providers that pools can name, and the profiles by which their
+ * APIs are called; both are data that was embedded when Ration was built, so no server is asked.
+ * --from-openai asks OpenAI instead (presets_openai.c).
  */
 #include "tool/json_out.h"
 #include "tool/options.h"
@@ -82,7 +83,8 @@ static void put_checked(struct table *table, json_object *preset)
     table_text(table, text);
 }
 
-/* Below the table, since a column of them would be wider than all others: "name, name: what is said of these". */
+/* Below the table, since a column of them would be wider than all others: "name, name: what is said
+ * of these". */
 static void print_notes(json_object *all, const char *prefix)
 {
     const char *open = ""; /* the note whose names are being listed */

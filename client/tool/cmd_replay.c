@@ -1,10 +1,10 @@
 /*
- * `ration replay`, the parent: reads the trace, sees that a server answers, forks the hosts, shows how it goes, and ends
- * with what came of it.
+ * `ration replay`, the parent: reads the trace, sees that a server answers, forks the hosts, shows
+ * how it goes, and ends with what came of it.
  *
- * How it ends early: SIGINT or SIGTERM is passed on to the hosts, which finish the calls in flight; the table is printed
- * as always. A second signal kills them. A host that dies in another way ends its pipe without a last snapshot: what it
- * had counted until then stays, and the exit status is 2.
+ * How it ends early: SIGINT or SIGTERM is passed on to the hosts, which finish the calls in flight;
+ * the table is printed as always. A second signal kills them. A host that dies in another way ends
+ * its pipe without a last snapshot: what it had counted until then stays, and the exit status is 2.
  */
 #include "tool/options.h"
 #include "tool/provider.h"

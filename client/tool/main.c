@@ -1,4 +1,5 @@
-/* `ration`: the command-line tool. This file finds the command and runs it; each lives in its own cmd_*.c. */
+/* `ration`: the command-line tool. This file finds the command and runs it; each lives in its own
+ * cmd_*.c. */
 #include "tool/options.h"
 #include "tool/say.h"
 

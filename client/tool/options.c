@@ -1,6 +1,6 @@
 /*
- * Turns rows into what getopt_long() wants, and what it finds into values. Every complaint names the option and what it
- * accepts. Nothing is guessed: "12x" is not a number and "" is not a name.
+ * Turns rows into what getopt_long() wants, and what it finds into values. Every complaint names
+ * the option and what it accepts. Nothing is guessed: "12x" is not a number and "" is not a name.
  */
 #include "tool/options.h"
 #include "tool/say.h"
@@ -133,8 +133,9 @@ static bool set_value(const struct option_row *row, const char *text)
 #define COLUMNS     80
 #define HELP_COLUMN 27 /* of an option's help */
 
-/* Prints words up to the end of the line, breaking it between them where the next would pass the last column. `at` is the
- * column where the first goes, `indent` that of the following lines. Gives what follows the line. */
+/* Prints words up to the end of the line, breaking it between them where the next would pass the
+ * last column. `at` is the column where the first goes, `indent` that of the following lines. Gives
+ * what follows the line. */
 static const char *print_wrapped(const char *text, size_t at, size_t indent)
 {
     size_t column = at;
@@ -266,8 +267,8 @@ static bool take_arguments(const struct command *command, char **argv)
     return command->rest || !*argv;
 }
 
-/* Gives the index of the first argument that is no option, all of which are moved to the end; 0 after --help and the
- * like, -1 after saying what is wrong. */
+/* Gives the index of the first argument that is no option, all of which are moved to the end; 0
+ * after --help and the like, -1 after saying what is wrong. */
 static int parse(const struct command *command, const struct known *known,
                  const struct option_row *common, int argc, char **argv)
 {

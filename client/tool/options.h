@@ -1,6 +1,7 @@
 /*
- * Commands and their options, as data: parsing, range checks, missing and unexpected arguments and --help all come from
- * here. The options of struct session are added to every command. Values borrow from argv.
+ * Commands and their options, as data: parsing, range checks, missing and unexpected arguments and
+ * --help all come from here. The options of struct session are added to every command. Values
+ * borrow from argv.
  */
 #ifndef RATION_TOOL_OPTIONS_H
 #define RATION_TOOL_OPTIONS_H
@@ -60,7 +61,8 @@ struct command {
     int (*run)(struct session *session); /* gives the exit code */
 };
 
-/* False if there is nothing to run: after --help, or after saying what is wrong. *code is the exit code then. */
+/* False if there is nothing to run: after --help, or after saying what is wrong. *code is the exit
+ * code then. */
 bool options_parse(const struct command *command, struct session *session, int argc, char **argv,
                    int *code);
 

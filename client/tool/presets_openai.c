@@ -1,13 +1,15 @@
 /*
- * A project's limits, read from OpenAI's administration API and printed as pools of rationd's configuration.
+ * A project's limits, read from OpenAI's administration API and printed as pools of rationd's
+ * configuration.
  *
  *     GET {url}/v1/organization/projects/{project}/rate_limits?limit=100[&after={last_id}]
  *     {"object": "list", "has_more": true, "last_id": "rl-...", "data": [
  *         {"id": "rl-...", "model": "gpt-4o", "max_requests_per_1_minute": 500, "max_tokens_per_1_minute": 30000, ...}]}
  *
- * Pages are read until there are no more, then everything is printed: half a list would be taken for a whole one. What the
- * answer says is from outside: names that cannot be a pool's and numbers that cannot be a limit's are left out and said so
- * on stderr. A model's limit for the Batch API is a pool of its own, since that API's tokens do not count against the minute.
+ * Pages are read until there are no more, then everything is printed: half a list would be taken
+ * for a whole one. What the answer says is from outside: names that cannot be a pool's and numbers
+ * that cannot be a limit's are left out and said so on stderr. A model's limit for the Batch API is
+ * a pool of its own, since that API's tokens do not count against the minute.
  */
 #include "tool/presets_openai.h"
 
@@ -182,7 +184,8 @@ static json_object *fetch(struct reader *reader, const char *url)
 
 /* ---- Reading ---- */
 
-/* The most, where it can be a limit; 0 where there is none; -1 where nothing is allowed or it makes no sense. */
+/* The most, where it can be a limit; 0 where there is none; -1 where nothing is allowed or it makes
+ * no sense. */
 static int64_t most_of(json_object *row, const char *key)
 {
     json_object *value = NULL;
@@ -300,7 +303,8 @@ static char *page_url(const struct reader *reader, const char *after)
     return len < 0 ? NULL : url;
 }
 
-/* The id that the next page begins after: last_id, else that of the last object. Copied; NULL where there is none. */
+/* The id that the next page begins after: last_id, else that of the last object. Copied; NULL where
+ * there is none. */
 static char *last_of(json_object *page, json_object *data)
 {
     json_object *id = NULL;
@@ -318,7 +322,8 @@ static bool has_more(json_object *page)
            json_object_is_type(more, json_type_boolean) && json_object_get_boolean(more);
 }
 
-/* Reads the page after `*after` and puts the next one's beginning there: NULL where this was the last. */
+/* Reads the page after `*after` and puts the next one's beginning there: NULL where this was the
+ * last. */
 static bool next_page(struct reader *reader, char **after)
 {
     char *url = page_url(reader, *after);

@@ -1,4 +1,5 @@
-/* Members are read by their offsets; numbers are copied out, since their signedness is the row's own business. */
+/* Members are read by their offsets; numbers are copied out, since their signedness is the row's
+ * own business. */
 #include "tool/rows.h"
 
 #include "tool/json_out.h"

@@ -1,6 +1,6 @@
 /*
- * Rows of results, described once for both readers: each column says how people see it in a table and under which key
- * programs find it in JSON.
+ * Rows of results, described once for both readers: each column says how people see it in a table
+ * and under which key programs find it in JSON.
  */
 #ifndef RATION_TOOL_ROWS_H
 #define RATION_TOOL_ROWS_H

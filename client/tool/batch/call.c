@@ -1,19 +1,23 @@
 /*
  * One request of a batch: asked for, sent, settled.
  *
- * Normal path: the request is prepared, a reservation is asked for under an id of our own, the exchange goes into the multi
- * handle, its result into the journal, and then what it used is reported. The journal comes first: a result in it is never
- * called for again, while a lost report only leaves the estimate charged.
+ * Normal path: the request is prepared, a reservation is asked for under an id of our own, the
+ * exchange goes into the multi handle, its result into the journal, and then what it used is
+ * reported. The journal comes first: a result in it is never called for again, while a lost report
+ * only leaves the estimate charged.
  *
  * How it fails:
  *   - denied by a limit: the queue is held until the time that the limit names
  *   - denied for ever, because it costs more than a limit can hold: that is its result
- *   - denied because an operator or an exhausted quota closed the pool: the run stops, unless the pool opens by itself
- *     within the user's patience
- *   - no server answers: asked again under the same id, more and more slowly, until the user's patience ends
+ *   - denied because an operator or an exhausted quota closed the pool: the run stops, unless the
+ *     pool opens by itself within the user's patience
+ *   - no server answers: asked again under the same id, more and more slowly, until the user's
+ *     patience ends
  *   - the provider fails: as struct ration_retry says; the last failure is the result
- *   - 401, or a quota that is used up: the run stops and these stay undone, because all others would meet the same
- *   - the report is not acknowledged: it is sent again once a server answers; until then the reservation keeps its charge
+ *   - 401, or a quota that is used up: the run stops and these stay undone, because all others
+ *     would meet the same
+ *   - the report is not acknowledged: it is sent again once a server answers; until then the
+ *     reservation keeps its charge
  *   - broken off by the user: settled as partial, and undone
  */
 #include "tool/batch/run.h"
@@ -97,7 +101,7 @@ static void on_denied(struct batch_run *run, struct batch_call *call,
         return;
     }
     run->counts.denials++;
-    /* A circuit is closed by a probe's report, be it ours or another host's, long before the time that is promised. */
+    /* A probe's report, from any host, closes a circuit long before the time that it names. */
     int64_t wait_ms = grant->retry_after_ms;
     if (ends_with(by, " circuit") && wait_ms > MAX_CIRCUIT_WAIT_MS)
         wait_ms = MAX_CIRCUIT_WAIT_MS;
@@ -190,7 +194,7 @@ static void read_request_id(CURL *easy, char *out, size_t size)
     }
 }
 
-/* True where it is parked for another try. */
+/* True if it is to be tried again. */
 static bool try_again(struct batch_run *run, struct batch_call *call,
                       const struct upstream_answer *answer, int64_t now_ms)
 {
@@ -221,17 +225,17 @@ static bool try_again(struct batch_run *run, struct batch_call *call,
     return true;
 }
 
-/* What all other requests would meet too, so that going on is of no use. */
+/* Whether all other requests would meet the same failure, so that going on is of no use. */
 static bool stops_all(struct batch_run *run, const struct upstream_answer *answer)
 {
     const char *remedy = NULL;
     enum batch_stop stop = BATCH_NO_QUOTA;
     if (answer->outcome == PROFILE_EXHAUSTED)
-        remedy = "no wait will help: raise the quota or the spend limit, and open the pool";
+        remedy = "no wait will help: raise the quota or the spend limit, then open the pool";
     if (answer->outcome == PROFILE_REFUSED &&
         (answer->status == 401 || answer->error_status == 401)) {
         stop = BATCH_UNAUTHORIZED;
-        remedy = "put the provider's key into the environment; --key-variable names the variable";
+        remedy = "put the provider's key into the environment; --key-variable says which variable";
     }
     if (remedy && run->stop == BATCH_GOING) {
         batch_progress_pause(&run->progress);
@@ -239,7 +243,7 @@ static bool stops_all(struct batch_run *run, const struct upstream_answer *answe
         if (answer->outcome == PROFILE_EXHAUSTED && answer->hints.waits) {
             char until[80];
             batch_queue_moment(answer->hints.retry_after_ms, until, sizeof(until));
-            say("by itself that ends at %s", until);
+            say("it ends by itself at %s", until);
         }
     }
     if (remedy)
@@ -268,7 +272,7 @@ static void keep_result(struct batch_run *run, struct batch_call *call,
     finish(run, call, &done, &outcome);
 }
 
-/* What came of it, once it is settled. */
+/* Where a settled call goes: to the idle ones, or to those that wait for another try. */
 static void leave(struct batch_run *run, struct batch_call *call, bool retry)
 {
     if (!retry) {
@@ -291,7 +295,7 @@ static bool settle(struct batch_run *run, struct batch_call *call,
         batch_queue_on_silence(run, err, now_ms);
         return false;
     }
-    /* What a server refuses it would refuse again: the reservation expires with its charge. */
+    /* A server would refuse it again: the reservation expires and keeps its charge. */
     if (err < 0)
         run->counts.server_errors++;
     run->silent_since_ms = 0;
@@ -315,8 +319,8 @@ static void settle_or_keep(struct batch_run *run, struct batch_call *call,
     settlement_of(run->profile, answer, &call->estimate, &settlement);
     if (settlement.doubted) {
         batch_progress_pause(&run->progress);
-        say("%s line %u: the provider says that %lld tokens were used, which is more than can be; "
-            "charged are %lld",
+        say("%s line %u: the provider says that %lld tokens were used, which is more than "
+            "possible; %lld are charged",
             run->input->name, line_of(run, call), (long long)answer->usage.total,
             (long long)settlement.used.tokens);
     }
@@ -326,7 +330,7 @@ static void settle_or_keep(struct batch_run *run, struct batch_call *call,
     }
     call->settlement = settlement;
     if (settlement.report.exhausted)
-        call->settlement.report.retry_after_ms = 0; /* it was how long the pool is to be closed */
+        call->settlement.report.retry_after_ms = 0; /* it said how long to close the pool */
     call->settlement.report.exhausted = NULL;
     call->settlement.report.seen = NULL;
     call->settlement.report.n_seen = 0;
@@ -379,7 +383,8 @@ void batch_call_renew(struct batch_run *run, struct batch_call *call)
     int64_t now_ms = clock_ms();
     if (err < 0)
         run->counts.server_errors++;
-    /* One that is gone cannot be renewed; where no answer came, another try comes before its end. */
+    /* A reservation that is gone cannot be renewed; after another error it is tried again before
+     * its end. */
     if (err == RATION_ENOSUCH)
         call->renew_ms = INT64_MAX;
     else

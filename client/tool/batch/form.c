@@ -1,4 +1,5 @@
-/* A form is known by its members' names. One that has only a body of a batch, without an id, is one that forgot the id. */
+/* A form is recognized by its members' names. An object with nothing but a batch's body is one that
+ * forgot its id. */
 #include "tool/batch/form.h"
 
 #include <string.h>
@@ -82,14 +83,14 @@ void batch_form_take_apart(enum batch_format format, json_object *root,
         request->url = get_string(root, "url");
 }
 
-/* What only OpenAI's form has. */
+/* Members that only OpenAI's form has. */
 static const char *check_sending(const struct batch_request *request)
 {
     const char *method = get_string(request->root, "method");
     if (has(request->root, "method") && (!method || strcmp(method, "POST") != 0))
         return "\"method\" must be \"POST\"";
     if (has(request->root, "url") && !request->url)
-        return "\"url\" must be a string such as \"/v1/chat/completions\"";
+        return "\"url\" must be a string like \"/v1/chat/completions\"";
     return NULL;
 }
 

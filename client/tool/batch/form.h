@@ -21,7 +21,7 @@ struct batch_request {
     json_object *root;
     json_object *body;
     const char *custom_id; /* Gemini's "key" too; NULL in a plain one */
-    const char *url;       /* NULL where it does not say */
+    const char *url;       /* NULL: none */
 };
 
 enum batch_format batch_form_of(json_object *root);
@@ -32,17 +32,18 @@ const char *batch_form_word(enum batch_format format);
 /* For messages: "in Anthropic's batch format", "a plain body". */
 const char *batch_form_text(enum batch_format format);
 
-/* The member that names a request; NULL: it is known by its line. */
+/* The member that identifies a request; NULL: its line number does. */
 const char *batch_form_id(enum batch_format format);
 
-/* The member that has the body that is sent; NULL: the whole is the body. */
+/* The member that holds the body to send; NULL: the whole is the body. */
 const char *batch_form_body(enum batch_format format);
 
-/* Finds the parts; those that are missing or of a wrong type are NULL. */
+/* Finds the parts; missing ones and those of a wrong type are NULL. */
 void batch_form_take_apart(enum batch_format format, json_object *root,
                            struct batch_request *request);
 
-/* What is wrong with it, besides what the provider's profile finds; NULL: nothing. */
+/* What is wrong with the form of a request; NULL: nothing. Its body is up to the provider's
+ * profile. */
 const char *batch_form_check(const struct batch_request *request);
 
 #endif

@@ -1,13 +1,13 @@
 /*
- * Lines come out of large reads; one that does not fit the buffer makes it grow, up to the longest line that is allowed, so
- * that a file without line ends is refused rather than read into memory. Each line is parsed, checked and forgotten: what
- * stays is its place.
+ * Lines are cut out of large reads. A line that does not fit the buffer makes it grow, up to the
+ * longest line that is allowed, so that a file without line ends is refused rather than read into
+ * memory. Each line is parsed, checked and forgotten; only its place stays.
  *
- * That no id is there twice is found by sorting hashes of them: equal hashes are compared as text, by reading the two
- * lines again.
+ * Duplicate ids are found by sorting their hashes; if two are equal, the lines are read again and
+ * their ids compared.
  *
- * How it fails: everything that is wrong is counted, the first of it is told line by line, and nothing is sent. A file that
- * cannot be opened or read, and memory that runs out, end it at once.
+ * How it fails: all problems are counted, the first ones are printed with their line, and nothing
+ * is sent. A file that cannot be opened or read, or memory that runs out, ends the check at once.
  */
 #include "tool/batch/input.h"
 
@@ -25,8 +25,8 @@
 #include <unistd.h>
 
 #define READ_BYTES   (1u << 20)
-#define MAX_PROBLEMS 10   /* told; the others are counted */
-#define TELL_MS      2000 /* a check that takes longer says so, and then so often */
+#define MAX_PROBLEMS 10   /* printed; the others are counted */
+#define TELL_MS      2000 /* a check that takes longer shows progress this often */
 
 struct id_hash {
     uint64_t hash;
@@ -44,10 +44,10 @@ struct reading {
     json_tokener *tokener;
     uint32_t number;
     size_t problems;
-    bool has_form; /* the first request has said it for all */
+    bool has_form; /* the first request has set it for all */
     bool out_of_memory;
     bool quiet;
-    int64_t tell_ms; /* when to say how far it is */
+    int64_t tell_ms; /* when to show progress */
 };
 
 /* ---- One line ---- */
@@ -75,7 +75,7 @@ static bool streams(const struct batch_request *request)
            json_object_get_boolean(value);
 }
 
-/* Gives the id too, which lives as long as `root`; NULL: it has none. */
+/* Gives the id too, which lives as long as `root`; NULL: none. */
 static bool check_request(struct reading *r, json_object *root, const char **id)
 {
     struct batch_input *input = r->input;
@@ -87,7 +87,7 @@ static bool check_request(struct reading *r, json_object *root, const char **id)
     r->has_form = true;
     if (format != input->format) {
         snprintf(why, sizeof(why),
-                 "this is %s, the first request is %s; a file has requests of one form",
+                 "this is %s, but the first request is %s; all requests of a file have one form",
                  batch_form_text(format), batch_form_text(input->format));
         complain(r, r->number, why);
         return false;
@@ -98,7 +98,7 @@ static bool check_request(struct reading *r, json_object *root, const char **id)
     if (wrong)
         complain(r, r->number, wrong);
     else if (streams(&request))
-        complain(r, r->number, "\"stream\" is set; a batch takes whole answers, leave it out");
+        complain(r, r->number, "\"stream\" is set; a batch takes whole answers, so leave it out");
     else if (!r->check(r->arg, &request, why))
         complain(r, r->number, why);
     else
@@ -203,7 +203,7 @@ static bool read_lines(struct reading *r)
     input->hash = BATCH_HASH_START;
     for (;;) {
         if (buf->n > BATCH_MAX_LINE_BYTES) {
-            complain(r, r->number + 1, "it is longer than 64 MiB; the rest is not read");
+            complain(r, r->number + 1, "longer than 64 MiB; the rest is not read");
             return true;
         }
         r->out_of_memory = grow_reserve(buf, READ_BYTES) < 0;

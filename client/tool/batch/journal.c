@@ -1,10 +1,14 @@
 /*
  * How it fails:
- *   - killed at any moment: at most the last line is torn. It has no line end or a hash that does not fit, and is cut off
- *   - power lost: what was not synced may be there in pieces. Each line stands for itself, so that those that are whole count
- *   - the disk is full: the piece that was written is cut off again, and the run ends with what is done so far
- *   - killed while the output is made: it is under another name, and is made again
- *   - killed between giving the output its name and removing the journal: the journal is complete, the output is made again
+ *   - killed at any moment: at most the last line is torn. It lacks its line end or its hash does
+ *     not fit, and it is cut off
+ *   - power lost: what was not synced may be there in pieces. Each line stands for itself, so whole
+ *     ones count
+ *   - the disk is full: the piece that was written is cut off again, and the run ends with what is
+ *     done so far
+ *   - killed while the output is made: it has another name until then, and is made again
+ *   - killed between renaming the output and removing the journal: the journal is complete, the
+ *     output is made again
  */
 #include "tool/batch/journal.h"
 #include "tool/say.h"
@@ -21,13 +25,13 @@
 #include <unistd.h>
 
 #define HASH_CHARS 16
-#define HEAD_BYTES 256 /* what stands before the JSON, at most */
+#define HEAD_BYTES 256 /* before the JSON, at most */
 #define FORMAT     "ration-batch-1"
 #define COPY_BYTES 65536
 
 /* ---- Lines ---- */
 
-/* Checks the hash; gives what follows it, or NULL. `line` is without its end. */
+/* Checks the hash of a line (without its end). Gives what follows the hash, or NULL. */
 static const char *open_line(const char *line, size_t bytes)
 {
     if (bytes <= HASH_CHARS + 1 || line[HASH_CHARS] != ' ')
@@ -48,13 +52,13 @@ static int find_class(const char *word)
     return -1;
 }
 
-/* What a call may have used. A file that was made or damaged elsewhere may say anything. */
+/* Whether a call may have used that many: a file from elsewhere may say anything. */
 static bool is_cost(int64_t tokens)
 {
     return tokens >= 0 && tokens <= RATION_MAX_COST;
 }
 
-/* "17 answered 1 210 95 {...": false where it is no result of this input. */
+/* "17 answered 1 210 95 {...": false if it is not a result of this input. */
 static bool read_done(const char *text, size_t n, struct batch_done *done, size_t *json_at)
 {
     char word[16] = "";
@@ -136,7 +140,7 @@ static bool append(struct batch_journal *journal, const char *data, size_t bytes
     return true;
 }
 
-/* So that the file's name is there after a loss of power. */
+/* Makes the file's name survive a loss of power. */
 static void sync_folder(const char *path)
 {
     char *copy = strdup(path);
@@ -162,7 +166,7 @@ static bool begin(struct batch_journal *journal, const struct batch_input *input
     return true;
 }
 
-/* The first line of some journal. */
+/* Whether it is the first line of some journal. */
 static bool is_head(const char *line, size_t bytes)
 {
     const char *text = open_line(line, bytes);
@@ -177,16 +181,16 @@ static bool check_head(const struct batch_journal *journal, const struct batch_i
     if (bytes + 1 == strlen(want) && memcmp(line, want, bytes) == 0)
         return true;
     if (is_head(line, bytes))
-        say("%s is about another input: %s was changed since. Give it the file of then, or name "
-            "another --output, or remove the journal to begin anew",
+        say("%s is about another input: %s has changed since. Use the file as it was, name another "
+            "--output, or remove the journal to begin anew",
             journal->path, input->name);
     else
-        say("%s is no journal of 'ration batch'; move it away, or name another --output",
+        say("%s is not a journal of 'ration batch'; move it away, or name another --output",
             journal->path);
     return false;
 }
 
-/* Reads every line after the first. Gives where the last whole one ends. */
+/* Reads every line after the first, and sets journal->end to where the last whole one ends. */
 static void take_lines(struct batch_journal *journal, FILE *file, char **line, size_t *room,
                        bool retry_failed)
 {
@@ -210,11 +214,11 @@ static void take_lines(struct batch_journal *journal, FILE *file, char **line, s
     }
     damaged += got > 0;
     if (damaged > 0)
-        say("%s has %zu damaged line%s; what they were about is done again", journal->path, damaged,
+        say("%s has %zu damaged line%s; those requests are done again", journal->path, damaged,
             damaged == 1 ? "" : "s");
 }
 
-/* What earlier runs have done. */
+/* Reads what earlier runs have done. */
 static bool load(struct batch_journal *journal, const struct batch_input *input, bool retry_failed)
 {
     char *line = NULL;
@@ -231,7 +235,7 @@ static bool load(struct batch_journal *journal, const struct batch_input *input,
     struct stat st = {0};
     bool whole = got > 0 && line[got - 1] == '\n';
     if (!whole || (is_head(line, (size_t)got - 1) && fstat(fd, &st) == 0 && st.st_size == got)) {
-        /* Killed before the first result, or even before the first line was whole: nothing was done. */
+        /* The run was killed before its first result, or even before the first line was whole. */
         ok = got <= HEAD_BYTES ? begin(journal, input)
                                : check_head(journal, input, line, (size_t)got);
     } else if (!check_head(journal, input, line, (size_t)got - 1)) {
@@ -254,12 +258,12 @@ static bool open_locked(struct batch_journal *journal, bool overwrite)
     struct stat st;
     bool has_output = stat(journal->output, &st) == 0;
     if (has_output && !S_ISREG(st.st_mode))
-        return say("--output %s is no regular file", journal->output);
+        return say("--output %s is not a regular file", journal->output);
     journal->fd = open(journal->path, O_RDWR | O_CLOEXEC);
     if (journal->fd < 0 && errno == ENOENT && has_output && !overwrite)
-        return say(
-            "%s is there already, and complete; name another --output, or allow it by --overwrite",
-            journal->output);
+        return say("%s exists and is complete; name another --output, or allow replacing it with "
+                   "--overwrite",
+                   journal->output);
     if (journal->fd < 0 && errno == ENOENT)
         journal->fd = open(journal->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (journal->fd < 0)
@@ -269,7 +273,7 @@ static bool open_locked(struct batch_journal *journal, bool overwrite)
             return fail(journal->path, "locked");
         return say("another 'ration batch' is writing %s", journal->output);
     }
-    /* Between our open() and the lock the other one may have ended, and removed what we hold. */
+    /* Between our open() and the lock another run may have ended and removed the file that we hold. */
     if (fstat(journal->fd, &st) < 0 || st.st_nlink == 0)
         return say("another 'ration batch' has just written %s", journal->output);
     return true;
@@ -325,7 +329,7 @@ bool batch_journal_add(struct batch_journal *journal, const struct batch_done *d
 bool batch_journal_sync(struct batch_journal *journal)
 {
     if (journal->dirty && fdatasync(journal->fd) < 0)
-        return fail(journal->path, "brought to the disk");
+        return fail(journal->path, "synced");
     journal->dirty = false;
     return true;
 }
@@ -383,7 +387,7 @@ bool batch_journal_render(struct batch_journal *journal)
 
 void batch_journal_close(struct batch_journal *journal, bool remove)
 {
-    /* One without a result would only refuse the input once that has been mended. */
+    /* A journal without a result would only refuse the input after it was corrected. */
     if ((remove || journal->bare) && journal->fd >= 0 && journal->path)
         unlink(journal->path);
     if (journal->fd >= 0)

@@ -21,7 +21,7 @@ static bool is_plain(char c, char next)
     return c && strchr("{}[]:, \t\r\n0123456789+-eEtrufalsn", c);
 }
 
-/* Of text that json-c accepts: whether everybody else does. */
+/* Whether text that json-c accepts is JSON to other readers too. */
 static bool is_exact(const char *text, size_t n)
 {
     bool in_string = false;

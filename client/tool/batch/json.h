@@ -1,5 +1,5 @@
-/* JSON as everybody reads it: json-c alone accepts names in single quotes, NaN, numbers that end with their point, and
- * control characters within strings. */
+/* Strict JSON. json-c even when strict accepts names in single quotes, NaN, numbers that end with
+ * their point, and control characters in strings; other readers do not. */
 #ifndef RATION_TOOL_BATCH_JSON_H
 #define RATION_TOOL_BATCH_JSON_H
 

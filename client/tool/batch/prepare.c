@@ -1,4 +1,5 @@
-/* What is sent for a request of the input: its body, cut out of its line, its estimate and its headers. */
+/* What is sent for a request of the input: its body, cut out of its line, its estimate and its
+ * headers. */
 #include "tool/batch/run.h"
 
 #include "profile/json_text.h"
@@ -19,7 +20,7 @@ void batch_call_forget_body(struct batch_call *call)
     call->custom_id = NULL;
 }
 
-/* Takes the place of `text` where something was changed in it. */
+/* Puts `made` in the place of `text` if anything was changed. */
 static bool take_over(int changed, char **text, size_t *n, char *made, size_t made_n)
 {
     if (changed > 0) {
@@ -30,7 +31,7 @@ static bool take_over(int changed, char **text, size_t *n, char *made, size_t ma
     return changed >= 0;
 }
 
-/* The bytes that are sent are the caller's own, cut out of the line, in which as little as can be is changed. */
+/* The bytes that are sent are the user's own, cut out of the line, with as few changes as possible. */
 static bool make_body(const struct batch_run *run, struct batch_call *call,
                       const struct batch_request *request, const char *line, bool whole)
 {
@@ -86,7 +87,7 @@ bool batch_call_prepare(struct batch_run *run, struct batch_call *call)
     return ok;
 }
 
-/* The user's own, and those that sign this try. */
+/* The user's own headers, and those that sign this try. */
 bool batch_call_headers(const struct batch_run *run, struct batch_call *call, size_t *n)
 {
     const struct option_list *own = &run->options->headers;

@@ -1,9 +1,10 @@
 /*
- * A terminal gets one line that is drawn anew, a log gets one every few seconds. The rate is that of the last lines, so that
- * it follows what happens now; the time that is left is what remains at that rate.
+ * A terminal gets one line that is redrawn, a log gets one every few seconds. The rate is that of
+ * the last lines, so that it follows what happens now; the time left is that of the remaining
+ * requests at that rate.
  *
- * The rate-limit log is written line by line and never waited for: if it cannot be written, that is said once, and the batch
- * goes on.
+ * The rate-limit log is written line by line. If it cannot be written, that is said once, and the
+ * batch goes on.
  */
 #include "tool/batch/progress.h"
 
@@ -155,7 +156,8 @@ void batch_progress_log(struct batch_progress *p, const char *who, const char *w
         json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     if (n < 0 || fflush(p->log) != 0) {
         batch_progress_pause(p);
-        say("--rate-log %s: %s; it is written no more", p->options->rate_log_file, strerror(errno));
+        say("--rate-log %s: %s; no more is written to it", p->options->rate_log_file,
+            strerror(errno));
         fclose(p->log);
         p->log = NULL;
     }
@@ -220,7 +222,7 @@ static void print_totals(const struct batch_progress *p, int64_t elapsed_ms)
     if (c->denials)
         printf("limits held the queue %" PRIu64 " times, for %s in all\n", c->denials, waited);
     if (c->server_errors)
-        printf("asking or telling the servers went wrong %" PRIu64 " times\n", c->server_errors);
+        printf("requests to the servers failed %" PRIu64 " times\n", c->server_errors);
 }
 
 static json_object *classes_json(const struct batch_progress *p)

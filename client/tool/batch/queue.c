@@ -1,4 +1,5 @@
-/* When the next request may ask: not while a limit or the provider holds the queue, nor while no server answers. */
+/* When the next request may ask: not while a limit or the provider holds the queue, nor while no
+ * server answers. */
 #include "tool/batch/run.h"
 
 #include "clock.h"
@@ -51,12 +52,12 @@ void batch_queue_on_closed(struct batch_run *run, const char *reason, int64_t wa
     batch_progress_pause(&run->progress);
     if (wait_ms > 0) {
         batch_queue_moment(wait_ms, until, sizeof(until));
-        say("the pool %s is closed (%s) until %s; run the same command then, or, when that is "
-            "mended, after 'ration pool open %s'",
+        say("the pool %s is closed (%s) until %s; run the same command then, or earlier, once the "
+            "cause is gone, after 'ration pool open %s'",
             pool, reason, until, pool);
     } else {
-        say("the pool %s is closed (%s): no wait will help; when that is mended, 'ration pool open "
-            "%s' opens it",
+        say("the pool %s is closed (%s): no wait will help; once the cause is gone, 'ration pool "
+            "open %s' opens it",
             pool, reason, pool);
     }
     batch_run_stop(run, BATCH_NO_QUOTA);

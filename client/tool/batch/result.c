@@ -1,6 +1,6 @@
 /*
- * Strings are escaped by json-c; the body is not made anew from parsed JSON, because a parser that keeps numbers in 64 bits
- * does not give back what it was given. It is parsed only to see that it is one JSON value.
+ * json-c escapes strings. The body is copied as text, not printed from parsed JSON: a parser that
+ * keeps numbers in 64 bits would change some. It is parsed only to see that it is one JSON value.
  */
 #include "tool/batch/result.h"
 
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD_BYTES 128 /* what stands before the texts of others */
+#define HEAD_BYTES 128 /* before texts that come from others */
 #define MAX_RESULT_BYTES                                                                           \
     (UINT32_MAX / 2) /* an answer has its own bound; an entry of the journal keeps 32 bits */
 
@@ -35,7 +35,7 @@ static void put_text(struct text *t, const char *s)
     put(t, s, strlen(s));
 }
 
-/* Length of the UTF-8 character at s, at most n bytes; 0: it is none. */
+/* Length of the UTF-8 character at s, at most n bytes; 0: not one. */
 static size_t character(const unsigned char *s, size_t n)
 {
     static const struct {
@@ -143,7 +143,7 @@ struct span {
     size_t bytes;
 };
 
-/* An error of the provider's own: an object whose "error" is an object. `alone`: it has nothing else. */
+/* The provider's own error: an object whose "error" is an object. `alone`: it has no other member. */
 static bool find_error(const struct batch_outcome *outcome, struct span *error, bool *alone)
 {
     json_object *value = outcome->body ? parse(outcome->body, outcome->body_bytes) : NULL;
@@ -198,7 +198,7 @@ static void put_plain(struct text *t, uint32_t line, const struct batch_outcome 
     put_text(t, "}");
 }
 
-/* The id is made of the input's hash and the place in it: the same in every run. */
+/* The id consists of the input's hash and the request's place: it is the same in every run. */
 static void put_openai(struct text *t, const struct batch_input *input, size_t i,
                        const char *custom_id, const struct batch_outcome *outcome)
 {
@@ -220,7 +220,8 @@ static void put_openai(struct text *t, const struct batch_input *input, size_t i
     put_text(t, "}");
 }
 
-/* What neither Anthropic's nor Gemini's form has a place for; `told`: their error says it all. */
+/* Members that Anthropic's and Gemini's forms do not have; `told`: the provider's error was copied
+ * whole. */
 static void put_rest(struct text *t, const struct batch_outcome *outcome, bool told)
 {
     put_member(t, ",\"outcome\":", batch_class_word(outcome->class));

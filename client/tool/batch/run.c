@@ -1,11 +1,11 @@
 /*
- * The loop: who may go is asked for and sent, what has ended is taken, what is due is renewed, the journal is synced, and then
- * all wait for the next thing to happen: curl's sockets, a signal, or the earliest of the times above. It never spins: each
- * wait ends with a time or an event.
+ * The loop: take what has ended, ask for and send what may go, renew what is due, sync the journal,
+ * then wait for the next thing to happen: curl's sockets, a signal, or the earliest of the times
+ * above. It never spins.
  *
- * How it ends early: the first SIGINT or SIGTERM lets what is in flight end within the grace, the second breaks it off. The
- * same goes for what makes going on useless. When the journal cannot be written, waiting for results is of no use: what is in
- * flight is broken off.
+ * How it ends early: the first SIGINT or SIGTERM lets what is in flight end within the grace, the
+ * second breaks it off. A failure that makes going on useless is like a first signal. If the
+ * journal cannot be written, results cannot be kept: what is in flight is broken off at once.
  */
 #include "tool/batch/run.h"
 #include "tool/say.h"
@@ -21,9 +21,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define PARKED_PER_CALL 4  /* calls that wait to be tried again, for each that may be in flight */
-#define START_MS        10 /* calls are started at a time */
-#define SYNC_MS         50 /* the journal goes to the disk no more often */
+#define PARKED_PER_CALL 4  /* calls waiting to be tried again, for each that may be in flight */
+#define START_MS        10 /* calls are started for this long at a time */
+#define SYNC_MS         50 /* between two syncs of the journal */
 
 /* ---- Calls ---- */
 
@@ -47,7 +47,7 @@ void batch_run_stop(struct batch_run *run, enum batch_stop why)
         run->stop_by_ms = now_ms;
 }
 
-/* The one that has waited longest for another try, if its wait is over. */
+/* The parked call that has been due for the longest time. */
 static struct batch_call *take_parked(struct batch_run *run, int64_t now_ms)
 {
     struct batch_call *first = NULL;
@@ -75,7 +75,7 @@ static struct batch_call *take_new(struct batch_run *run)
     return call;
 }
 
-/* Who asks next; NULL: nobody can. */
+/* The call that asks next; NULL: none can. */
 static struct batch_call *next_call(struct batch_run *run, int64_t now_ms)
 {
     if (run->asking)
@@ -94,8 +94,8 @@ static struct batch_call *next_call(struct batch_run *run, int64_t now_ms)
 }
 
 /*
- * Those that were granted are on their way only when curl has its turn again, and a limit of the provider counts them when
- * they arrive: so only for a moment. True where more may be to start.
+ * Granted calls leave only when curl has its turn, and the provider counts them when they arrive:
+ * so this goes on only for a moment. True if there may be more to start.
  */
 static bool start_calls(struct batch_run *run)
 {
@@ -129,7 +129,7 @@ static void take_ended(struct batch_run *run)
     }
 }
 
-/* What lives long, and what is to be broken off. Gives when to look again. */
+/* Renews, breaks off, and reports again. Gives when to look again. */
 static int64_t tend_calls(struct batch_run *run)
 {
     int64_t next_ms = INT64_MAX;
@@ -144,7 +144,7 @@ static int64_t tend_calls(struct batch_run *run)
             batch_call_settle_again(run, call);
         if (call->state == CALL_SENT && call->renew_ms < next_ms)
             next_ms = call->renew_ms;
-        /* One whose wait is over waits for something else, a place or the end of a hold. */
+        /* A parked call whose wait is over waits for a place or the end of a hold. */
         if (call->state == CALL_PARKED && call->due_ms > now_ms && call->due_ms < next_ms)
             next_ms = call->due_ms;
     }
@@ -160,7 +160,7 @@ static void take_signal(struct batch_run *run)
         return;
     batch_progress_pause(&run->progress);
     if (run->stop == BATCH_GOING && run->in_flight > 0)
-        say("stopping; %zu calls in flight have %.0f s to end (once more breaks them off)",
+        say("stopping; %zu calls in flight have %.0f s to end (a second signal breaks them off)",
             run->in_flight, run->options->grace_s);
     if (run->stop != BATCH_GOING)
         run->stop_by_ms = clock_ms();
@@ -230,7 +230,7 @@ static void loop(struct batch_run *run)
     }
 }
 
-/* What no server has been told yet gets one more chance; the first that fails is the last. */
+/* Sends unacknowledged reports once more, until one fails. */
 static void settle_unacknowledged(struct batch_run *run)
 {
     run->silent_since_ms = 0;
@@ -242,7 +242,7 @@ static void settle_unacknowledged(struct batch_run *run)
     if (run->unacknowledged == 0)
         return;
     batch_progress_pause(&run->progress);
-    say("no server could be told what %zu calls used; they are charged as estimated",
+    say("no server has acknowledged what %zu calls used; they are charged as estimated",
         run->unacknowledged);
 }
 
@@ -281,7 +281,7 @@ bool batch_run(struct batch_run *run)
               getrandom(run->random, sizeof(run->random), 0) == (ssize_t)sizeof(run->random);
     if (!ok)
         return say("the batch could not be set up: %s", strerror(errno));
-    /* Without a bound of its own the multi handle would keep a connection for each call that it has ever seen. */
+    /* By default the multi handle would keep a connection for every call it has ever seen. */
     curl_multi_setopt(run->multi, CURLMOPT_MAXCONNECTS, (long)run->options->in_flight);
     loop(run);
     settle_unacknowledged(run);

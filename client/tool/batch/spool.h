@@ -1,4 +1,5 @@
-/* A file that can be read more than once: a pipe is first copied to a file without a name in TMPDIR. */
+/* A file that can be read more than once: a pipe is first copied to a file without a name in
+ * TMPDIR. */
 #ifndef RATION_TOOL_BATCH_SPOOL_H
 #define RATION_TOOL_BATCH_SPOOL_H
 

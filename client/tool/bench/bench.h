@@ -1,6 +1,6 @@
 /*
- * `ration bench`: load for a rationd, and what came of it. One thread, one epoll, no allocation once it runs, since it
- * often shares a machine with what it measures.
+ * `ration bench`: load for a rationd, and what came of it. One thread, one epoll, no allocation
+ * once it runs, since it often shares a machine with what it measures.
  *
  *     cmd_bench.c      options, the check that a server answers, the end
  *     bench_setup.c    memory, credentials, the run from its beginning to its end
@@ -12,8 +12,9 @@
  *     bench_hist.c     the histogram of latencies
  *     bench_report.c   the progress line, the tables, the JSON file
  *
- * The phases: reserve (--reserve), warm-up, measure, drain. What a request counts as is decided when it begins: those that
- * began in the warm-up never count, those that began while measuring always do, however late their answer.
+ * The phases: reserve (--reserve), warm-up, measure, drain. What a request counts as is decided
+ * when it begins: those that began in the warm-up never count, those that began while measuring
+ * always do, however late their answer.
  */
 #ifndef RATION_TOOL_BENCH_H
 #define RATION_TOOL_BENCH_H
@@ -50,7 +51,8 @@ struct bench_options {
     bool quiet;
 };
 
-/* requests = granted + denied + errors, except that with --pairs a grant whose report failed is in both. */
+/* requests = granted + denied + errors, except that with --pairs a grant whose report failed is in
+ * both. */
 struct bench_count {
     uint64_t requests; /* such as came to an end; with --pairs, after the report */
     uint64_t granted;

@@ -1,12 +1,14 @@
 /*
- * One connection. Requests are written into `out` and go in one send() a turn; answers come in their order, so that a ring
- * of what is in flight says what each belongs to.
+ * One connection. Requests are written into `out` and go in one send() a turn; answers come in
+ * their order, so that a ring of what is in flight says what each belongs to.
  *
- * Normal path: one recv() into the run's scratch, behind the bytes that were left over; each whole reply ends an item or,
- * with --pairs, turns a grant into its report; then the room is used and everything new is sent at once.
+ * Normal path: one recv() into the run's scratch, behind the bytes that were left over; each whole
+ * reply ends an item or, with --pairs, turns a grant into its report; then the room is used and
+ * everything new is sent at once.
  *
- * How it fails: the server closes, resets, or sends what is no reply of a rationd. Then everything in flight is an error
- * and the connection is not opened again: a load generator that quietly reconnects would measure something else.
+ * How it fails: the server closes, resets, or sends what is no reply of a rationd. Then everything
+ * in flight is an error and the connection is not opened again: a load generator that quietly
+ * reconnects would measure something else.
  */
 #include "tool/bench/run.h"
 

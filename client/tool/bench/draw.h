@@ -1,6 +1,6 @@
 /*
- * Chance for `ration bench`: which tenant asks, and when a Poisson process has its next arrival. The same seed gives the
- * same run.
+ * Chance for `ration bench`: which tenant asks, and when a Poisson process has its next arrival.
+ * The same seed gives the same run.
  */
 #ifndef RATION_TOOL_BENCH_DRAW_H
 #define RATION_TOOL_BENCH_DRAW_H

@@ -1,6 +1,7 @@
 /*
- * A histogram of latencies in microseconds, of fixed size: every octave is cut into 128 buckets of the same width, so that
- * a value is known to 0.8 % from one microsecond to twelve days, and recording is an addition.
+ * A histogram of latencies in microseconds, of fixed size: every octave is cut into 128 buckets of
+ * the same width, so that a value is known to 0.8 % from one microsecond to twelve days, and
+ * recording is an addition.
  */
 #ifndef RATION_TOOL_BENCH_HIST_H
 #define RATION_TOOL_BENCH_HIST_H
@@ -25,7 +26,8 @@ struct bench_hist {
 /* Below 0, which a clock never gives, counts as 0. */
 void bench_hist_add(struct bench_hist *hist, int64_t us);
 
-/* The value that `percent` of what was recorded does not exceed, rounded up to the end of its bucket; 0 when empty. */
+/* The value that `percent` of what was recorded does not exceed, rounded up to the end of its
+ * bucket; 0 when empty. */
 uint64_t bench_hist_percentile(const struct bench_hist *hist, double percent);
 
 /* How many are at least `from` and less than `to`, in whole buckets by their beginning. */

@@ -1,9 +1,11 @@
 /*
- * Connecting. Each server is tried once, over all addresses of its name; the address that answered is then used by all
- * connections. They are opened in groups, each begun before the first of it is awaited, so that thousands need no more
- * than some round trips and the server's queue of new connections does not overflow.
+ * Connecting. Each server is tried once, over all addresses of its name; the address that answered
+ * is then used by all connections. They are opened in groups, each begun before the first of it is
+ * awaited, so that thousands need no more than some round trips and the server's queue of new
+ * connections does not overflow.
  *
- * How it fails: a server that cannot be reached, or fewer file descriptors than needed, ends the run before it begins.
+ * How it fails: a server that cannot be reached, or fewer file descriptors than needed, ends the
+ * run before it begins.
  */
 #include "tool/bench/run.h"
 #include "tool/say.h"
@@ -65,7 +67,8 @@ static int start_socket(const struct target *target, int64_t timeout_ms)
     if (fd < 0)
         return -1;
     if (local) {
-        /* A unix socket whose queue is full says EAGAIN at once and never more: it must be asked blocking. */
+        /* A unix socket whose queue is full says EAGAIN at once and never more: it must be asked
+         * blocking. */
         struct timeval limit = {.tv_sec = (time_t)(timeout_ms / 1000),
                                 .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));

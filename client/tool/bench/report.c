@@ -1,4 +1,5 @@
-/* What a run shows while it goes on, and what came of it: for people on stdout, for programs in a file. */
+/* What a run shows while it goes on, and what came of it: for people on stdout, for programs in a
+ * file. */
 #include "tool/bench/run.h"
 #include "tool/json_out.h"
 #include "tool/table.h"
@@ -114,7 +115,8 @@ static void print_percentiles(const struct bench_hist *hist)
     table_free(table);
 }
 
-/* Rows of equal ratio, so that the body and the tail are both seen; a row has at least one mark where it has any. */
+/* Rows of equal ratio, so that the body and the tail are both seen; a row has at least one mark
+ * where it has any. */
 static void print_picture(const struct bench_hist *hist)
 {
     double low = hist->min > 0 ? (double)hist->min : 1;

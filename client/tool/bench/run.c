@@ -1,14 +1,15 @@
 /*
- * The loop. In a closed loop each connection keeps `pipeline` requests in flight: an answer begins the next. In an open
- * loop (--rate) a schedule says when each request is due, whether or not earlier ones were answered. A request that is due
- * goes to the connection that has had room for the longest time; while none has room it stays in the schedule, and since
- * its latency counts from when it was due, the wait is part of it. So the queue needs no memory: it is the time between
+ * The loop. In a closed loop each connection keeps `pipeline` requests in flight: an answer begins
+ * the next. In an open loop (--rate) a schedule says when each request is due, whether or not
+ * earlier ones were answered. A request that is due goes to the connection that has had room for
+ * the longest time; while none has room it stays in the schedule, and since its latency counts from
+ * when it was due, the wait is part of it. So the queue needs no memory: it is the time between
  * due_us and now.
  *
- * How it ends: when the time or the number is reached and everything begun was answered. What is not answered within the
- * time-out after that is given up: it counts as an error, with the latency it had until then, those that were still queued
- * too. SIGINT ends the measuring early and prints as always; a second one gives up at once. When no connection is left,
- * the run ends.
+ * How it ends: when the time or the number is reached and everything begun was answered. What is
+ * not answered within the time-out after that is given up: it counts as an error, with the latency
+ * it had until then, those that were still queued too. SIGINT ends the measuring early and prints
+ * as always; a second one gives up at once. When no connection is left, the run ends.
  */
 #include "tool/bench/run.h"
 
@@ -204,8 +205,8 @@ static void give_up(struct bench_run *run, int64_t now_us)
     run->phase = BENCH_DONE;
 }
 
-/* When nothing more is hoped for. A run that ends by the clock has the time-out after that; one that ends by number, or
- * reserves, has it from answer to answer. */
+/* When nothing more is hoped for. A run that ends by the clock has the time-out after that; one
+ * that ends by number, or reserves, has it from answer to answer. */
 static int64_t patience_us(const struct bench_run *run)
 {
     int64_t timeout_us = run->options->session->timeout_ms * 1000;
@@ -250,7 +251,8 @@ static void on_signal(struct bench_run *run, int64_t now_us)
 
 /* ---- The loop ---- */
 
-/* An epoll time-out has whole milliseconds and the slack of the process on top; a timer has neither. */
+/* An epoll time-out has whole milliseconds and the slack of the process on top; a timer has
+ * neither. */
 static void set_timer(struct bench_run *run, int64_t at_us)
 {
     if (at_us == run->armed_us)

@@ -1,6 +1,6 @@
 /*
- * What a run is made of, before its loop and after it. All memory is taken here, at once: the loop takes none, and what is
- * not touched (the buffers of idle connections) costs nothing.
+ * What a run is made of, before its loop and after it. All memory is taken here, at once: the loop
+ * takes none, and what is not touched (the buffers of idle connections) costs nothing.
  */
 #include "tool/bench/run.h"
 #include "tool/say.h"

@@ -1,7 +1,7 @@
 /*
- * Scanning: a reply is one element, or a flat array of them (a decision in RESP2). One that is cut short is scanned anew
- * when more has arrived, which is cheap because a reply is short: BENCH_REPLY_BYTES is the bound, and whatever is longer,
- * nested, or not RESP ends the connection.
+ * Scanning: a reply is one element, or a flat array of them (a decision in RESP2). One that is cut
+ * short is scanned anew when more has arrived, which is cheap because a reply is short:
+ * BENCH_REPLY_BYTES is the bound, and whatever is longer, nested, or not RESP ends the connection.
  */
 #include "tool/bench/wire.h"
 

@@ -1,10 +1,11 @@
 /*
- * What `ration bench` sends and gets: requests written from parts that were formatted once, and replies scanned where they
- * were received.
+ * What `ration bench` sends and gets: requests written from parts that were formatted once, and
+ * replies scanned where they were received.
  *
- * The library's commands and replies are made for one call at a time, hiredis' redisReader for any reply: it makes an
- * object of every element, eleven allocations for one decision, which on a machine that is shared with the server would be
- * measured as if they were the server's. Here a reply is passed over once, and two things are picked out of it.
+ * The library's commands and replies are made for one call at a time, hiredis' redisReader for any
+ * reply: it makes an object of every element, eleven allocations for one decision, which on a
+ * machine that is shared with the server would be measured as if they were the server's. Here a
+ * reply is passed over once, and two things are picked out of it.
  */
 #ifndef RATION_TOOL_BENCH_WIRE_H
 #define RATION_TOOL_BENCH_WIRE_H
@@ -32,7 +33,8 @@ struct bench_forms {
     size_t n_used;
 };
 
-/* `tenant` NULL: names are made of numbers. ttl_ms 0: the server's. False: pool or tenant has no or too many bytes. */
+/* `tenant` NULL: names are made of numbers. ttl_ms 0: the server's. False: pool or tenant has no or
+ * too many bytes. */
 bool bench_forms_init(struct bench_forms *forms, const char *pool, const char *tenant,
                       int64_t tokens, int64_t used, int64_t ttl_ms);
 
@@ -61,7 +63,8 @@ struct bench_reply {
     size_t n_text;
 };
 
-/* The bytes of the reply that begins at `data`; 0: it is not there as a whole; -1: these bytes are no reply of a rationd. */
+/* The bytes of the reply that begins at `data`; 0: it is not there as a whole; -1: these bytes are
+ * no reply of a rationd. */
 int bench_scan_reply(const char *data, size_t n, struct bench_reply *out);
 
 #endif

@@ -1,11 +1,12 @@
 /*
- * A call as programs make it that have no Ration: send it, and when the provider answers 429 (or 5xx), wait and send it
- * again, each wait drawn at random from a span that doubles with every try ("full jitter"). It is what
- * `ration replay --without-ration` measures Ration against: backoff alone, so Retry-After is not read; connections are
- * kept, and the patience is that of the calls with Ration.
+ * A call as programs make it that have no Ration: send it, and when the provider answers 429 (or
+ * 5xx), wait and send it again, each wait drawn at random from a span that doubles with every try
+ * ("full jitter"). It is what `ration replay --without-ration` measures Ration against: backoff
+ * alone, so Retry-After is not read; connections are kept, and the patience is that of the calls
+ * with Ration.
  *
- * How it ends: answered, given up (the next try would begin after the patience is over), or an error that another try
- * does not help against.
+ * How it ends: answered, given up (the next try would begin after the patience is over), or an
+ * error that another try does not help against.
  */
 #include "tool/replay/replay.h"
 

@@ -1,6 +1,6 @@
 /*
- * One request of the trace becomes one call: by ration_call(), or without Ration by alone_call(). Both send the same body
- * and are counted in the same words, so that the two ways can be compared.
+ * One request of the trace becomes one call: by ration_call(), or without Ration by alone_call().
+ * Both send the same body and are counted in the same words, so that the two ways can be compared.
  */
 #include "tool/replay/replay.h"
 

@@ -1,12 +1,15 @@
 /*
- * One host of a replay: threads that take requests off the trace when they are due and make the calls.
+ * One host of a replay: threads that take requests off the trace when they are due and make the
+ * calls.
  *
- * Normal path: the threads share an index into the trace under one mutex; whoever holds it takes the next request of this
- * host, waits until its time has come, and calls. When all threads are busy, requests are taken up late rather than left
- * out, as a real host's queue would have it. The main thread of the process only writes snapshots and waits for signals.
+ * Normal path: the threads share an index into the trace under one mutex; whoever holds it takes
+ * the next request of this host, waits until its time has come, and calls. When all threads are
+ * busy, requests are taken up late rather than left out, as a real host's queue would have it. The
+ * main thread of the process only writes snapshots and waits for signals.
  *
- * How it ends: the trace or the duration is over, or a signal asked to stop: then no request is taken up any more, those
- * in flight are finished, and the last snapshot says done. When the parent dies, the host is told by the same signal.
+ * How it ends: the trace or the duration is over, or a signal asked to stop: then no request is
+ * taken up any more, those in flight are finished, and the last snapshot says done. When the parent
+ * dies, the host is told by the same signal.
  */
 #include "tool/replay/replay.h"
 

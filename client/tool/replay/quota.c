@@ -1,13 +1,16 @@
 /*
- * How much of the quota was used of what could have been: a trace with gaps cannot use one while nobody asks.
+ * How much of the quota was used of what could have been: a trace with gaps cannot use one while
+ * nobody asks.
  *
- * Known are what the trace brings in each second and what the provider says it counted in each. Every window of the limit is
- * walked through from its first second to its last: what could be taken in each is the smaller of what waits (it came up to
- * --wait-max before, and was not served yet) and what the quota has left of the window that ends there, which knows what was
- * really counted before the walk began. So who takes at once all that there is has used all of it, however the traffic comes.
+ * Known are what the trace brings in each second and what the provider says it counted in each.
+ * Every window of the limit is walked through from its first second to its last: what could be
+ * taken in each is the smaller of what waits (it came up to --wait-max before, and was not served
+ * yet) and what the quota has left of the window that ends there, which knows what was really
+ * counted before the walk began. So who takes at once all that there is has used all of it, however
+ * the traffic comes.
  *
- * The provider must be the strict one, on this host's clock, with a limit per whole seconds that counts when a call starts:
- * of one that counts at the end the trace does not tell when that is.
+ * The provider must be the strict one, on this host's clock, with a limit per whole seconds that
+ * counts when a call starts: of one that counts at the end the trace does not tell when that is.
  */
 #include "tool/replay/replay.h"
 
@@ -15,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one second can have counted at most, and a window can last: a report is from outside, and sums must not overflow. */
+/* What one second can have counted at most, and a window can last: a report is from outside, and
+ * sums must not overflow. */
 #define MAX_TOKENS   1000000000000
 #define MAX_WINDOW_S 604800
 #define MAX_STEPS    2e9 /* some seconds of walking; longer replays go without the figure */
@@ -63,7 +67,8 @@ static int64_t sum_of(const int64_t *series, size_t begin, size_t end)
     return sum;
 }
 
-/* What could have been counted in the window that begins here, after what was really counted before it. */
+/* What could have been counted in the window that begins here, after what was really counted before
+ * it. */
 static int64_t could_be_taken(const struct walk *w, size_t begin)
 {
     size_t oldest = begin > w->keep ? begin - w->keep : 0;
@@ -77,7 +82,8 @@ static int64_t could_be_taken(const struct walk *w, size_t begin)
         int64_t took = room > 0 ? take(w, w->trial, begin + i, room) : 0;
         total += took;
         in_window += took;
-        /* The second that leaves the window before the next one is one of before the walk: it ends before its own would. */
+        /* The second that leaves the window before the next one is one of before the walk: it ends
+         * before its own would. */
         size_t leaves = begin + i + 1;
         if (leaves >= w->window && leaves - w->window < begin)
             in_window -= w->served[leaves - w->window];

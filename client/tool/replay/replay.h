@@ -1,5 +1,6 @@
 /*
- * `ration replay`: recorded traffic, replayed against a provider by several processes that stand for hosts.
+ * `ration replay`: recorded traffic, replayed against a provider by several processes that stand
+ * for hosts.
  *
  *     cmd_replay.c      options, starting the hosts, progress, the end      (the parent)
  *     replay_host.c     threads that take requests when they are due, counters to the parent (each child)
@@ -9,8 +10,9 @@
  *     replay_report.c   what the provider saw, the tables, the JSON file
  *     replay_quota.c    how much of the quota was used of what the trace asked for
  *
- * Parent and hosts share memory only in that the hosts are forked after everything was read. Counters go through a pipe
- * per host, as whole snapshots, so that a snapshot that is lost is made good by the next.
+ * Parent and hosts share memory only in that the hosts are forked after everything was read.
+ * Counters go through a pipe per host, as whole snapshots, so that a snapshot that is lost is made
+ * good by the next.
  */
 #ifndef RATION_TOOL_REPLAY_H
 #define RATION_TOOL_REPLAY_H
@@ -151,7 +153,8 @@ struct replay_outcome {
     char why[160]; /* where it failed */
 };
 
-/* One thread's way to make calls; `number` tells the threads of all hosts apart. NULL after saying why. */
+/* One thread's way to make calls; `number` tells the threads of all hosts apart. NULL after saying
+ * why. */
 struct replay_caller;
 struct replay_caller *replay_caller_new(const struct replay *replay, const char *servers,
                                         size_t number);
@@ -184,7 +187,8 @@ struct replay_used {
 void replay_quota_used(const struct replay *replay, const struct replay_upstream *after,
                        int64_t elapsed_ms, struct replay_used *used);
 
-/* The tables on stdout, and the JSON file where one is wanted. False when that could not be written. */
+/* The tables on stdout, and the JSON file where one is wanted. False when that could not be
+ * written. */
 bool replay_report(const struct replay *replay, const struct replay_snapshot *total,
                    const struct replay_upstream *before, const struct replay_upstream *after,
                    int64_t elapsed_ms);

@@ -1,9 +1,10 @@
 /*
- * What came of a replay, as the hosts counted it and as the provider saw it: two independent counts, side by side.
+ * What came of a replay, as the hosts counted it and as the provider saw it: two independent
+ * counts, side by side.
  *
- * A provider without GET /report (any but the strict one) leaves its half of the table out. The provider may have been
- * running before: what it counts is shown as the difference; its peaks are over its whole life, and say so by being "in
- * any window".
+ * A provider without GET /report (any but the strict one) leaves its half of the table out. The
+ * provider may have been running before: what it counts is shown as the difference; its peaks are
+ * over its whole life, and say so by being "in any window".
  */
 #include "tool/replay/replay.h"
 
@@ -107,8 +108,9 @@ void replay_ask_upstream(const char *url, struct replay_upstream *upstream)
 }
 
 /*
- * How much of what the quota allowed was used. Of a rolling limit, a time of T can see one full amount at once and another
- * as each window ends: floor(T / window) + 1 of them. Below zero where the provider does not say enough.
+ * How much of what the quota allowed was used. Of a rolling limit, a time of T can see one full
+ * amount at once and another as each window ends: floor(T / window) + 1 of them. Below zero where
+ * the provider does not say enough.
  */
 static double share_used(const struct replay_upstream *before, const struct replay_upstream *after,
                          int64_t elapsed_ms)

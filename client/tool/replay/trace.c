@@ -1,6 +1,7 @@
 /*
- * Reads a trace: CSV with the header TIMESTAMP,ContextTokens,GeneratedTokens, one request a line, in the order of time.
- * A line that is not so is an error with its number: a replay of half a trace would be taken for a whole one.
+ * Reads a trace: CSV with the header TIMESTAMP,ContextTokens,GeneratedTokens, one request a line,
+ * in the order of time. A line that is not so is an error with its number: a replay of half a trace
+ * would be taken for a whole one.
  */
 #include "tool/replay/replay.h"
 #include "tool/say.h"
@@ -148,8 +149,8 @@ bool replay_read_tenants(struct replay *replay)
     }
 }
 
-/* Not n modulo the tenants: n modulo the hosts already says which host takes a request, and with as many hosts as tenants
- * each host would only ever see one. */
+/* Not n modulo the tenants: n modulo the hosts already says which host takes a request, and with as
+ * many hosts as tenants each host would only ever see one. */
 size_t replay_tenant_of(const struct replay *replay, size_t n)
 {
     uint64_t x = (uint64_t)n + 0x9e3779b97f4a7c15;
