@@ -1,8 +1,8 @@
 /*
  * `ration batch`: requests from a file, their results into another.
  *
- * Nothing is sent before all of this is well: the options, the provider's profile, every line of
- * the input, the journal and its folder, and a server that answers for that pool and tenant.
+ * Before anything is sent, all of this is checked: the options, the provider's profile, every line
+ * of the input, the journal and its folder, and that a server answers for that pool and tenant.
  */
 #include "tool/batch/batch.h"
 
@@ -25,8 +25,8 @@
 
 /* ---- Before anything is sent ---- */
 
-/* What the provider wants of every request: the user's headers and parameters, and a key. A missing
- * key is said here, and not by the provider when something has been asked for. */
+/* What every request carries: the user's headers and parameters, and the key. A missing key is
+ * found here, and not by the provider after quota was reserved. */
 static bool find_credentials(struct batch_options *o, const struct profile *profile,
                              struct profile_key *key)
 {
@@ -97,7 +97,7 @@ static const char *stop_word(enum batch_stop stop)
     return words[stop];
 }
 
-/* Makes the output where all is done; says how to go on where it is not. */
+/* Makes the output if all is done; says how to go on if not. */
 static int conclude(struct batch_run *run, struct batch_journal *journal)
 {
     bool all = journal->done == journal->n;
@@ -182,7 +182,7 @@ static int run(struct session *session)
             "resumed");
         return EXIT_WRONG;
     }
-    signal(SIGXFSZ, SIG_IGN); /* a write past the limit is then an error like any other */
+    signal(SIGXFSZ, SIG_IGN); /* a write past the file size limit is then an ordinary error */
     if (find_profile(&args, &profiles, &profile) && find_credentials(&args, profile, &key))
         code = run_with_profile(&args, profiles, profile, &key);
     profile_key_free(&key);

@@ -1,10 +1,10 @@
 /*
  * `ration call`: ration_call() from the shell. stdout gets the answer and nothing else: its body,
- * or with --stream its text as it arrives, or with --json what came of it for programs. Whatever
- * went wrong goes to stderr, with when to come back.
+ * with --stream its text as it arrives, with --json the whole result for programs. Errors go to
+ * stderr, with the time to come back.
  *
- * The exit status tells apart what a script does next: ask less or later (1), see to its own side
- * (2), come back (3), or change the request or the account (4).
+ * The exit status says what to do next: ask for less or later (1), fix this side (2), come back
+ * (3), or change the request or the account (4).
  */
 #include "grow.h"
 #include "profile/json_text.h"
@@ -54,7 +54,7 @@ static struct call {
 
 /* ---- The body ---- */
 
-/* All of the file up to MAX_BODY_BYTES; NULL: it has more, or it is empty or cannot be read. */
+/* All of the file; NULL: it is larger than MAX_BODY_BYTES, empty, or cannot be read. */
 static char *read_all(FILE *file, struct grow *body)
 {
     char part[65536];
@@ -91,9 +91,8 @@ static char *read_body(const char *path, size_t *n)
     return body.bytes;
 }
 
-/* Asks for a stream in the body, where it does not yet, leaving the rest of its text as it is.
- * Gives a new text for `text`, or `text` where it is no object: the library says what is wrong with
- * it. */
+/* Makes the body ask for a stream, leaving the rest of its text as it is. Gives a new text in the
+ * place of `text`, or `text` if it is not an object: the library will say what is wrong with it. */
 static char *ask_for_stream(char *text, size_t *len)
 {
     char *changed = NULL;
@@ -119,7 +118,7 @@ static int on_event(void *arg, const char *name, const char *data, size_t bytes,
     } else if (text) {
         fputs(text, stdout);
     }
-    return fflush(stdout) == EOF; /* nobody reads any more: no reason to pay for the rest */
+    return fflush(stdout) == EOF; /* nobody reads any more: do not pay for the rest */
 }
 
 static void put_amount(json_object *o, const char *name, int64_t n)
@@ -150,7 +149,7 @@ static json_object *usage_json(const struct ration_usage *usage)
     return o;
 }
 
-/* The body as JSON where it is some, else as text. */
+/* The body as JSON if it is that, else as text. */
 static json_object *body_json(const struct ration_response *answer)
 {
     if (!answer->body)
@@ -187,7 +186,7 @@ static void print_answer(const struct call *c, const struct ration_response *ans
 {
     bool wants_end = c->stream;
     if (answer->body &&
-        answer->body_bytes > 0) { /* also where it came whole although asked to stream */
+        answer->body_bytes > 0) { /* even if it came whole although a stream was asked for */
         fwrite(answer->body, 1, answer->body_bytes, stdout);
         wants_end = answer->body[answer->body_bytes - 1] != '\n';
     }
@@ -222,8 +221,8 @@ static int conclude(const struct session *session, const struct call *c, int err
         return EXIT_WRONG;
     }
     if (answer->usage_doubted)
-        say("the provider says that %lld tokens were used, which is more than can be; charged are "
-            "%lld",
+        say("the provider says that %lld tokens were used, which is more than possible; %lld are "
+            "charged",
             (long long)answer->usage.total_tokens, (long long)answer->used.tokens);
     if (err == RATION_OK)
         return EXIT_GRANTED;
@@ -258,7 +257,7 @@ static void set_options(const struct call *c, struct ration_call_options *to)
     to->retry.deadline_ms = (uint32_t)(c->deadline_s * 1000);
 }
 
-/* Gives what `options` will borrow. False after saying what is wrong. */
+/* Reads what `options` will borrow. False after saying what is wrong. */
 static bool read_inputs(const struct call *c, struct ration_call_options *options, char **body,
                         char **query)
 {

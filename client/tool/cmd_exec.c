@@ -2,19 +2,19 @@
  * `ration exec`: acquire, run a command, report.
  *
  * Normal path: the reservation is granted, the command runs with RATION_ID in its environment, the
- * reservation is renewed at each third of its life, and when the command ends the call is reported
- * as estimated. A command that knows better reports itself (`ration report $RATION_ID --tokens N`);
- * ours then is a duplicate and changes nothing.
+ * reservation is renewed every third of its life, and when the command ends the call is reported as
+ * estimated. A command that knows more reports itself (`ration report $RATION_ID --tokens N`); our
+ * report is then a duplicate and changes nothing.
  *
  * How it fails:
- *   - denied: the command is not run; with --wait-max the wait is sat out as long as it fits
+ *   - denied: the command is not run; --wait-max sits out waits that fit
  *   - the command cannot be started: the reservation is cancelled, and the exit status is the
  *     shell's, 127 or 126
- *   - the command ends by itself or by a signal, however badly: reported, since it may well have
- *     called the provider
+ *   - the command fails or is killed: reported all the same, since it may well have called the
+ *     provider
  *   - this process is killed: the reservation expires with its charge
- * Signals are taken one at a time with sigtimedwait(), so there is no handler and no race: those
- * meant for the command are passed on, except those that the terminal has already sent to both.
+ * Signals are taken one at a time with sigtimedwait(), so there is no handler and no race. They are
+ * passed on to the command, except those that the terminal has sent to both.
  */
 #include "tool/options.h"
 #include "tool/say.h"
@@ -45,7 +45,8 @@ static struct {
 static const int passed_on[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
                                 SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
 
-/* Asks until it is granted, the wait no longer fits, or something goes wrong. Gives an exit code. */
+/* Asks until it is granted, the wait no longer fits, or something goes wrong. Gives an exit
+ * code. */
 static int acquire(const struct session *session, struct ration_grant *grant)
 {
     struct ration_acquire_options options;
@@ -76,10 +77,10 @@ static void block_signals(sigset_t *ours, sigset_t *before)
     for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
         sigaddset(ours, passed_on[i]);
     sigprocmask(SIG_BLOCK, ours, before);
-    signal(SIGCHLD, SIG_DFL); /* a parent that ignored it would have left us without it for ever */
+    signal(SIGCHLD, SIG_DFL); /* if our parent ignored it, we would never get it */
 }
 
-/* Runs in the child. That exec failed is told through the pipe, which a successful exec closes. */
+/* Runs in the child. A failure to exec goes through the pipe, which a successful exec closes. */
 static void become(const char *id, const sigset_t *mask, int tell)
 {
     sigprocmask(SIG_SETMASK, mask, NULL);

@@ -1,4 +1,5 @@
-/* `ration pool`: what every host knows of a pool, and the operator's closing and opening of it. */
+/* `ration pool`: the health of a pool as every host knows it, and how an operator closes and opens
+ * it. */
 #include "tool/json_out.h"
 #include "tool/options.h"
 #include "tool/table.h"
@@ -34,7 +35,8 @@ static void print_json(const char *pool, const struct ration_pool_state *state)
     json_out_print(o);
 }
 
-/* The date by this machine's clock, to the nearest minute: for people, nothing is decided by it. */
+/* The date is by this machine's clock, to the nearest minute: it is for people and decides
+ * nothing. */
 static void print_until(int64_t ms)
 {
     char date[32];

@@ -83,8 +83,8 @@ static void put_checked(struct table *table, json_object *preset)
     table_text(table, text);
 }
 
-/* Below the table, since a column of them would be wider than all others: "name, name: what is said
- * of these". */
+/* They stand below the table, since their column would be the widest: "name, name: the note on
+ * these". */
 static void print_notes(json_object *all, const char *prefix)
 {
     const char *open = ""; /* the note whose names are being listed */
@@ -107,7 +107,7 @@ static void print_notes(json_object *all, const char *prefix)
                "your account counts.\n");
 }
 
-/* One row a limit; what is said of the whole preset stands in its first row. */
+/* One row a limit; the first has what applies to the whole preset. */
 static void print_presets(json_object *all, const char *prefix)
 {
     static const char *const heads[] = {"preset", ">limit", "of", "checked", "source", NULL};

@@ -1,10 +1,10 @@
 /*
- * `ration replay`, the parent: reads the trace, sees that a server answers, forks the hosts, shows
- * how it goes, and ends with what came of it.
+ * `ration replay`, the parent: reads the trace, checks that a server answers, forks the hosts,
+ * shows progress, and prints the results.
  *
  * How it ends early: SIGINT or SIGTERM is passed on to the hosts, which finish the calls in flight;
- * the table is printed as always. A second signal kills them. A host that dies in another way ends
- * its pipe without a last snapshot: what it had counted until then stays, and the exit status is 2.
+ * the tables are printed as always. A second signal kills them. A host that dies otherwise closes
+ * its pipe without a last snapshot: what it had counted stays, and the exit status is 2.
  */
 #include "tool/options.h"
 #include "tool/provider.h"
@@ -25,8 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TTY_LINE_MS 500  /* a terminal's line is drawn anew so often */
-#define LOG_LINE_MS 5000 /* a log gets a line so often */
+#define TTY_LINE_MS 500  /* a terminal's line is redrawn this often */
+#define LOG_LINE_MS 5000 /* a log gets a line this often */
 #define START_IN_MS 200  /* the hosts' threads start meanwhile */
 
 struct host_process {
@@ -40,7 +40,7 @@ struct parent {
     struct host_process hosts[REPLAY_MAX_HOSTS];
     size_t n;
     int signal_fd;
-    unsigned stops; /* signals that asked to stop */
+    unsigned stops; /* signals to stop */
     int64_t next_line_ms;
     uint64_t last_tokens; /* at the last line, for the rate */
     int64_t last_line_ms;
@@ -53,7 +53,7 @@ static bool start_host(struct parent *p, const sigset_t *signals)
     int fd[2];
     if (pipe2(fd, O_CLOEXEC) < 0)
         return false;
-    fflush(NULL); /* else the child would print what is still buffered once more */
+    fflush(NULL); /* else the child would print what is buffered once more */
     pid_t pid = fork();
     if (pid < 0) {
         close(fd[0]);
@@ -146,14 +146,14 @@ static void take_signal(struct parent *p)
     p->stops++;
     if (p->stops == 1) {
         fprintf(stderr,
-                "\nration: stopping; calls in flight are finished (once more to kill them)\n");
+                "\nration: stopping; calls in flight are finished (a second signal kills them)\n");
         signal_hosts(p, SIGTERM);
     } else {
         signal_hosts(p, SIGKILL);
     }
 }
 
-/* Until every host's pipe has ended. */
+/* Until every host has closed its pipe. */
 static void watch(struct parent *p)
 {
     for (;;) {

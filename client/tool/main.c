@@ -14,7 +14,7 @@ static const struct command *const commands[] = {
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-/* The list in --help comes from the table, like everything else that must not drift from it. */
+/* The list in --help comes from the table, so that it cannot drift from it. */
 static void describe(char *out, size_t size)
 {
     int n =

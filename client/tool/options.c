@@ -133,9 +133,9 @@ static bool set_value(const struct option_row *row, const char *text)
 #define COLUMNS     80
 #define HELP_COLUMN 27 /* of an option's help */
 
-/* Prints words up to the end of the line, breaking it between them where the next would pass the
- * last column. `at` is the column where the first goes, `indent` that of the following lines. Gives
- * what follows the line. */
+/* Prints a line of text, breaking it between words before it passes the last column. `at` is the
+ * column of its first word, `indent` that of the lines after a break. Gives what follows the
+ * line. */
 static const char *print_wrapped(const char *text, size_t at, size_t indent)
 {
     size_t column = at;
@@ -213,7 +213,7 @@ static void print_help(const struct command *command, const struct option_row *c
 
 /* ---- Parsing ---- */
 
-/* What getopt_long() wants, beside the rows that it stands for. */
+/* What getopt_long() wants, and the rows behind it. */
 struct known {
     struct option longs[MAX_ROWS + 1];
     const struct option_row *rows[MAX_ROWS];
@@ -246,7 +246,7 @@ static void complain(const struct command *command, char **argv, int what, int i
     say("'ration%s%s --help' lists the options", space, command->name);
 }
 
-/* What follows the options, and whether all is there that the command needs. */
+/* Takes the arguments that follow the options. False after saying what is missing or too many. */
 static bool take_arguments(const struct command *command, char **argv)
 {
     const size_t most = sizeof(command->arguments) / sizeof(command->arguments[0]);
@@ -267,8 +267,8 @@ static bool take_arguments(const struct command *command, char **argv)
     return command->rest || !*argv;
 }
 
-/* Gives the index of the first argument that is no option, all of which are moved to the end; 0
- * after --help and the like, -1 after saying what is wrong. */
+/* Gives the index of the first argument that is not an option (getopt moves them to the end); 0
+ * after --help and --version; -1 after saying what is wrong. */
 static int parse(const struct command *command, const struct known *known,
                  const struct option_row *common, int argc, char **argv)
 {

@@ -38,7 +38,7 @@ struct option_row {
     const char *help;
 };
 
-/* A value that a command takes besides its options, in this order, or that an option must give. */
+/* A value that a command takes besides its options, in this order, or that an option must set. */
 struct argument {
     const char **to;    /* if an option has set it, no positional argument does */
     const char *needed; /* "a pool"; "--pool": only by that option; NULL: may be left out */
@@ -48,14 +48,11 @@ struct command {
     const char *name;
     const char *summary;  /* in 'ration --help' */
     const char *synopsis; /* what follows the name */
-    const char *
-        about; /* --help, above the options: paragraphs, wrapped when printed; lines that begin with a
-                           * space stay as they are */
-    const char *exits; /* the exit status in words; NULL: as usual */
+    const char *about;    /* above the options: wrapped, except lines that begin with a space */
+    const char *exits;    /* the exit status in words; NULL: as usual */
     const struct option_row *options;
     struct argument arguments[4];
-    char ***
-        rest; /* NULL: none. Options end at the first other argument, and this gets all from there on */
+    char ***rest; /* gets all from the first other argument on; NULL: options may follow those */
     int64_t timeout_ms;                  /* default of --timeout; 0: SESSION_TIMEOUT_MS */
     bool no_server;                      /* runs without session->r */
     int (*run)(struct session *session); /* gives the exit code */

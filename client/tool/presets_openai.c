@@ -4,12 +4,12 @@
  *
  *     GET {url}/v1/organization/projects/{project}/rate_limits?limit=100[&after={last_id}]
  *     {"object": "list", "has_more": true, "last_id": "rl-...", "data": [
- *         {"id": "rl-...", "model": "gpt-4o", "max_requests_per_1_minute": 500, "max_tokens_per_1_minute": 30000, ...}]}
+ *         {"id": "rl-...", "model": "gpt-4o", "max_requests_per_1_minute": 500, ...}]}
  *
- * Pages are read until there are no more, then everything is printed: half a list would be taken
- * for a whole one. What the answer says is from outside: names that cannot be a pool's and numbers
- * that cannot be a limit's are left out and said so on stderr. A model's limit for the Batch API is
- * a pool of its own, since that API's tokens do not count against the minute.
+ * Everything is printed after the last page: half a list would be taken for a whole one. Answers
+ * come from outside: names that cannot be a pool's and numbers that cannot be a limit's are left
+ * out, with a word on stderr. A model's limit for the Batch API becomes a pool of its own, since
+ * that API's tokens do not count against the minute.
  */
 #include "tool/presets_openai.h"
 
@@ -33,7 +33,7 @@
 #define MAX_PAGES        1000
 #define MAX_KEY_BYTES    8192
 #define TIMEOUT_MS       30000L
-#define SAID_BYTES       256 /* of what a server says of itself in an error */
+#define SAID_BYTES       256 /* of a server's own words for an error */
 
 struct reader {
     const struct session *session;
@@ -48,7 +48,7 @@ struct reader {
 
 /* ---- Asking ---- */
 
-/* What is wrong with the key in words, or NULL. */
+/* What is wrong with the key, or NULL. */
 static const char *key_problem(const char *key)
 {
     size_t len = key ? strlen(key) : 0;
@@ -62,7 +62,7 @@ static const char *key_problem(const char *key)
     return NULL;
 }
 
-/* Other clients' base URLs end with /v1, and those of people with a slash. */
+/* Other clients' base URLs end with /v1, and people end theirs with a slash. */
 static char *base_of(const char *url)
 {
     size_t n = provider_base_bytes(url);
@@ -116,7 +116,7 @@ static json_object *parsed(const char *text, size_t len)
     return o;
 }
 
-/* What the body of an error says, fit for a terminal; "" where it says nothing that can be read. */
+/* The message in the body of an error, made fit for a terminal; "": none. */
 static void said(json_object *body, char out[SAID_BYTES])
 {
     json_object *error = NULL;
@@ -174,8 +174,7 @@ static json_object *fetch(struct reader *reader, const char *url)
                json_object_is_type(data, json_type_array)) {
         return body;
     } else {
-        say("%s answered with something that is no list of limits (there is no \"data\" in it); is "
-            "--url right?",
+        say("%s sent something other than a list of limits (it has no \"data\"); is --url right?",
             reader->base);
     }
     json_object_put(body);
@@ -184,8 +183,7 @@ static json_object *fetch(struct reader *reader, const char *url)
 
 /* ---- Reading ---- */
 
-/* The most, where it can be a limit; 0 where there is none; -1 where nothing is allowed or it makes
- * no sense. */
+/* The amount, if it can be a limit; 0: none; -1: it allows nothing or makes no sense. */
 static int64_t most_of(json_object *row, const char *key)
 {
     json_object *value = NULL;
@@ -217,7 +215,7 @@ static void add_pool(struct reader *reader, const char *name, json_object *limit
     json_object_object_add(reader->pools, name, pool);
 }
 
-/* As rationd wants it: printable and without what would have to be quoted somewhere. */
+/* As rationd requires: printable, and without characters that need quoting somewhere. */
 static bool is_pool_name(const char *name)
 {
     size_t len = strlen(name);
@@ -303,8 +301,8 @@ static char *page_url(const struct reader *reader, const char *after)
     return len < 0 ? NULL : url;
 }
 
-/* The id that the next page begins after: last_id, else that of the last object. Copied; NULL where
- * there is none. */
+/* The id after which the next page begins: last_id, else that of the last object. Copied; NULL:
+ * none. */
 static char *last_of(json_object *page, json_object *data)
 {
     json_object *id = NULL;
@@ -322,7 +320,7 @@ static bool has_more(json_object *page)
            json_object_is_type(more, json_type_boolean) && json_object_get_boolean(more);
 }
 
-/* Reads the page after `*after` and puts the next one's beginning there: NULL where this was the
+/* Reads the page after `*after` and sets *after to where the next one begins; NULL: this was the
  * last. */
 static bool next_page(struct reader *reader, char **after)
 {

@@ -10,8 +10,8 @@
 
 /*
  * Reads all limits of the project and prints a configuration with a pool for each model. `url` is
- * what stands before /v1/organization. Prints nothing unless everything was read. Gives an exit
- * code, after saying why where it failed.
+ * what precedes /v1/organization. Prints nothing unless everything was read. Gives an exit code,
+ * after saying why if it failed.
  */
 int presets_openai(const struct session *session, const char *url, const char *project);
 

@@ -17,7 +17,7 @@ const char *session_servers(const struct session *session)
     return servers && servers[0] ? servers : "127.0.0.1:7420";
 }
 
-/* The first line of the file, without its end. */
+/* Reads the first line of the file, without its end. */
 static int read_secret(const char *path, char *out, size_t size)
 {
     FILE *file = fopen(path, "re");

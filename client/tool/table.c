@@ -1,4 +1,4 @@
-/* Cells in rows, and the forms in which people read numbers. */
+/* Tables of cells, and numbers as people read them. */
 #include "tool/table.h"
 
 #include <inttypes.h>
@@ -161,7 +161,7 @@ void format_duration(int64_t ms, char *out, size_t size)
         snprintf(out, size, "never");
     else if (ms < 1000)
         snprintf(out, size, "%" PRId64 " ms", ms);
-    else if (ms < 60000) /* rounded up: whoever comes back too early is denied again */
+    else if (ms < 60000) /* rounded up: a caller that comes back too early is denied again */
         snprintf(out, size, "%" PRId64 ".%" PRId64 " s", (ms + 99) / 1000, (ms + 99) / 100 % 10);
     else if (ms < 3600000)
         snprintf(out, size, "%" PRId64 " min %" PRId64 " s", ms / 60000, ms % 60000 / 1000);

@@ -1,7 +1,6 @@
 /*
  * Tables for people: columns as wide as their widest cell, numbers to the right. Cells are copied.
- * Without memory a table is printed without the cells that did not fit: a readable table is not
- * worth an abort.
+ * If memory runs out, cells are left out: a table is not worth an abort.
  */
 #ifndef RATION_TOOL_TABLE_H
 #define RATION_TOOL_TABLE_H

@@ -1,17 +1,18 @@
 /*
  * `ration batch`: a file of requests in, their results in the same order out.
  *
- *     ../cmd_batch.c   options, and the order of things
- *     input.c          the file of requests: checked as a whole, an index of its lines, one line read again when needed
- *     form.c           the forms of a request: OpenAI's, Anthropic's and Gemini's batches, and plain bodies
- *     check.c          whether the provider is the one that a request was written for, and how it is sent
- *     journal.c        what is done: a line for each result, beside the output that is made from it
- *     result.c         a result as a line of JSON
- *     run.c            the loop: which request is next, signals, when to stop
- *     call.c           one request: asked for, sent, settled, tried again
- *     prepare.c        what is sent for it
- *     queue.c          when the next may ask
- *     progress.c       the progress line, the rate-limit log, the summary
+ *     ../cmd_batch.c  options, and the order of things
+ *     input.c         the file of requests: its check, an index of its lines, reading one again
+ *     spool.c         a file that can be read more than once
+ *     form.c          the forms of a request: OpenAI's, Anthropic's, Gemini's, plain bodies
+ *     check.c         whether a request fits the provider, and how it is sent
+ *     journal.c       what is done: a line for each result, beside the output that is made from it
+ *     result.c        a result as a line of JSON
+ *     run.c           the loop: which request is next, signals, when to stop
+ *     call.c          one request: asked for, sent, settled, tried again
+ *     prepare.c       what is sent for it
+ *     queue.c         when the next may ask
+ *     progress.c      the progress line, the rate-limit log, the summary
  *
  * A result is written to the journal as it comes, before its call is reported. Whatever kills the
  * program after that, the result is kept; the next run calls again only what was in flight. The
@@ -89,7 +90,8 @@ struct batch_options {
     bool quiet;
 };
 
-/* FNV-1a over bytes, going on from `hash`: detects accidental changes and torn lines, not malice. */
+/* FNV-1a over bytes, going on from `hash`: detects accidental changes and torn lines, not
+ * malice. */
 #define BATCH_HASH_START 0xcbf29ce484222325u
 uint64_t batch_hash(uint64_t hash, const void *data, size_t n);
 

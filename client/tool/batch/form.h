@@ -1,10 +1,10 @@
 /*
  * The forms of a request in a batch's input, each provider's own and the plain one:
  *
- *     {"custom_id": "a-1", "method": "POST", "url": "/v1/chat/completions", "body": {...}}     OpenAI's
- *     {"custom_id": "a-1", "params": {...}}                                                   Anthropic's
- *     {"key": "a-1", "request": {...}}                                                        Gemini's
- *     {"model": "gpt-4o", "messages": [...]}                                                  a plain body
+ *     OpenAI's     {"custom_id": "a-1", "method": "POST", "url": "/v1/responses", "body": {...}}
+ *     Anthropic's  {"custom_id": "a-1", "params": {...}}
+ *     Gemini's     {"key": "a-1", "request": {...}}
+ *     plain        {"model": "gpt-4o", "messages": [...]}
  */
 #ifndef RATION_TOOL_BATCH_FORM_H
 #define RATION_TOOL_BATCH_FORM_H

@@ -273,7 +273,8 @@ static bool open_locked(struct batch_journal *journal, bool overwrite)
             return fail(journal->path, "locked");
         return say("another 'ration batch' is writing %s", journal->output);
     }
-    /* Between our open() and the lock another run may have ended and removed the file that we hold. */
+    /* Between our open() and the lock another run may have ended and removed the file that we
+     * hold. */
     if (fstat(journal->fd, &st) < 0 || st.st_nlink == 0)
         return say("another 'ration batch' has just written %s", journal->output);
     return true;

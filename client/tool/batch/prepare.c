@@ -31,7 +31,8 @@ static bool take_over(int changed, char **text, size_t *n, char *made, size_t ma
     return changed >= 0;
 }
 
-/* The bytes that are sent are the user's own, cut out of the line, with as few changes as possible. */
+/* The bytes that are sent are the user's own, cut out of the line, with as few changes as
+ * possible. */
 static bool make_body(const struct batch_run *run, struct batch_call *call,
                       const struct batch_request *request, const char *line, bool whole)
 {

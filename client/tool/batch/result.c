@@ -143,7 +143,8 @@ struct span {
     size_t bytes;
 };
 
-/* The provider's own error: an object whose "error" is an object. `alone`: it has no other member. */
+/* The provider's own error: an object whose "error" is an object. `alone`: it has no other
+ * member. */
 static bool find_error(const struct batch_outcome *outcome, struct span *error, bool *alone)
 {
     json_object *value = outcome->body ? parse(outcome->body, outcome->body_bytes) : NULL;

@@ -10,13 +10,13 @@
  *
  * Anthropic's:
  *     {"custom_id": "a-1", "result": {"type": "succeeded", "message": {...}}}
- *     {"custom_id": "a-1", "result": {"type": "errored", "error": {"type": "error", "error": {...}}, "outcome": "refused",
- *      "status_code": 400, "body": null}}
+ *     {"custom_id": "a-1", "result": {"type": "errored", "error": {"type": "error", ...},
+ *      "outcome": "refused", "status_code": 400, "body": null}}
  *
  * Gemini's:
  *     {"key": "a-1", "response": {...}}
- *     {"key": "a-1", "error": {"code": 400, "message": "...", "status": "..."}, "outcome": "refused", "status_code": 400,
- *      "body": null}
+ *     {"key": "a-1", "error": {"code": 400, "message": "...", "status": "..."},
+ *      "outcome": "refused", "status_code": 400, "body": null}
  *
  * In these two "error" is the provider's own if its answer has one of that form, else it is made
  * from the outcome and a message; then "body" is what came, so that nothing is lost.

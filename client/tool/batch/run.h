@@ -6,7 +6,7 @@
  *
  *     IDLE > ASKING > SENT > IDLE                     answered, or failed for good: in the journal
  *                     SENT > PARKED > ASKING          to be tried again, when its wait is over
- *                     SENT > UNACKNOWLEDGED > either  its report is sent again once a server answers
+ *                     SENT > UNACKNOWLEDGED > either  its report is sent again later
  *
  * At most one is ASKING, since all have the same limits: a denied one holds the queue until it may
  * ask again, or until a settlement has given something back. PARKED ones keep neither their body
@@ -103,7 +103,8 @@ struct batch_run {
 /* Asks for the call that is ASKING; sends it when it is granted. */
 void batch_call_ask(struct batch_run *run, struct batch_call *call);
 
-/* Takes the result of an exchange that has ended: to the journal or to another try, and settles it. */
+/* Takes the result of an exchange that has ended: to the journal or to another try, and settles
+ * it. */
 void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode code);
 
 /* Breaks off one that is SENT. */

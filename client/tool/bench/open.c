@@ -1,8 +1,8 @@
 /*
- * Connecting. Each server is tried once, over all addresses of its name; the address that answered
- * is then used by all connections. They are opened in groups, each begun before the first of it is
- * awaited, so that thousands need no more than some round trips and the server's queue of new
- * connections does not overflow.
+ * Connecting. Each server is tried once, over all addresses of its name; all connections then use
+ * the address that answered. They are opened in groups, each begun as a whole before it is awaited,
+ * so that thousands take only some round trips and the server's queue of new connections does not
+ * overflow.
  *
  * How it fails: a server that cannot be reached, or fewer file descriptors than needed, ends the
  * run before it begins.
@@ -50,7 +50,7 @@ static bool raise_limit(const struct bench_options *options)
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
         return true;
     if (limit.rlim_max < wanted)
-        return say("so many connections need %" PRIu64
+        return say("this many connections need %" PRIu64
                    " open files and this process may have %" PRIu64 "; raise it with 'ulimit -Hn'",
                    (uint64_t)wanted, (uint64_t)limit.rlim_max);
     limit.rlim_cur = wanted;
@@ -67,8 +67,8 @@ static int start_socket(const struct target *target, int64_t timeout_ms)
     if (fd < 0)
         return -1;
     if (local) {
-        /* A unix socket whose queue is full says EAGAIN at once and never more: it must be asked
-         * blocking. */
+        /* A non-blocking connect to a unix socket whose queue is full fails with EAGAIN and is not
+         * retried, so it must block. */
         struct timeval limit = {.tv_sec = (time_t)(timeout_ms / 1000),
                                 .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
@@ -133,7 +133,7 @@ static bool find_unix(const struct addr *addr, int64_t timeout_ms, struct target
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
     size_t len = strlen(addr->host);
-    if (len >= sizeof(sun.sun_path)) /* the parser of the list saw to it */
+    if (len >= sizeof(sun.sun_path)) /* the parser of the list has checked that */
         return say_failed(addr->text, "the path is too long for a unix socket");
     memcpy(sun.sun_path, addr->host, len + 1);
     out->n = sizeof(sun);
@@ -173,7 +173,7 @@ bool bench_open(struct bench_run *run)
     if (!raise_limit(run->options))
         return false;
     if (addr_list_parse(session_servers(run->options->session), &servers) < 0 || servers.n == 0)
-        return say_failed(session_servers(run->options->session), "this is no list of servers");
+        return say_failed(session_servers(run->options->session), "this is not a list of servers");
     for (size_t i = 0; i < servers.n; i++) {
         const struct addr *addr = &servers.at[i];
         if (!(addr->port == 0 ? find_unix(addr, timeout_ms, &targets[i])

@@ -1,5 +1,4 @@
-/* What a run shows while it goes on, and what came of it: for people on stdout, for programs in a
- * file. */
+/* The progress line of a run, and its results: for people on stdout, for programs in a file. */
 #include "tool/bench/run.h"
 #include "tool/json_out.h"
 #include "tool/table.h"
@@ -49,8 +48,7 @@ static void print_load(const struct bench_run *run, int64_t now_us)
             numbers[1], numbers[2], ms_of(bench_hist_percentile(&r->hist, 99)));
     if (run->options->rate > 0 && run->phase != BENCH_DONE &&
         run->due_us + BEHIND_US < (double)now_us && run->due_us < (double)run->end_us)
-        fprintf(stderr, "  %.1f s behind: --rate is more than the server or the connections can do",
-                ((double)now_us - run->due_us) / 1e6);
+        fprintf(stderr, "  %.1f s behind: --rate too high?", ((double)now_us - run->due_us) / 1e6);
 }
 
 void bench_progress(const struct bench_run *run, int64_t now_us)
@@ -115,8 +113,8 @@ static void print_percentiles(const struct bench_hist *hist)
     table_free(table);
 }
 
-/* Rows of equal ratio, so that the body and the tail are both seen; a row has at least one mark
- * where it has any. */
+/* Rows of equal ratio, so that both body and tail can be seen; a row with any value has at least
+ * one mark. */
 static void print_picture(const struct bench_hist *hist)
 {
     double low = hist->min > 0 ? (double)hist->min : 1;

@@ -2,14 +2,14 @@
  * The loop. In a closed loop each connection keeps `pipeline` requests in flight: an answer begins
  * the next. In an open loop (--rate) a schedule says when each request is due, whether or not
  * earlier ones were answered. A request that is due goes to the connection that has had room for
- * the longest time; while none has room it stays in the schedule, and since its latency counts from
- * when it was due, the wait is part of it. So the queue needs no memory: it is the time between
- * due_us and now.
+ * the longest time; while none has room it stays in the schedule. Its latency counts from when it
+ * was due, so the wait is part of it, and the queue needs no memory: it is the time between due_us
+ * and now.
  *
- * How it ends: when the time or the number is reached and everything begun was answered. What is
- * not answered within the time-out after that is given up: it counts as an error, with the latency
- * it had until then, those that were still queued too. SIGINT ends the measuring early and prints
- * as always; a second one gives up at once. When no connection is left, the run ends.
+ * How it ends: the time or the number is reached and everything begun has been answered. What is
+ * not answered within the time-out after that is given up, as is what was still queued: errors,
+ * with the latency they had until then. SIGINT ends the measuring early and prints as always; a
+ * second one gives up at once. When no connection is left, the run ends.
  */
 #include "tool/bench/run.h"
 
@@ -31,7 +31,7 @@ static bool is_open_loop(const struct bench_run *run)
     return run->options->rate > 0 && run->phase != BENCH_RESERVE;
 }
 
-/* Has every request of the run been begun? `at_us` is when the next one would be. */
+/* Whether all requests of the run have begun. `at_us` is when the next one would. */
 static bool is_all_begun(const struct bench_run *run, double at_us)
 {
     uint64_t requests = (uint64_t)run->options->requests;
@@ -143,7 +143,7 @@ void bench_run_error(struct bench_run *run, const char *text, size_t n)
     to[n] = '\0';
 }
 
-/* Every connection with room gets to know of the new phase. */
+/* Fills the connections that have room, at the beginning of a phase. */
 static void offer_room(struct bench_run *run, int64_t now_us)
 {
     for (size_t i = 0; i < run->n_conns; i++) {
@@ -189,7 +189,7 @@ static void give_up(struct bench_run *run, int64_t now_us)
     struct bench_result *result = run->result;
     for (size_t i = 0; i < run->n_conns; i++)
         bench_conn_give_up(&run->conns[i], now_us);
-    /* Those that were due and never sent have waited for as long as anybody. */
+    /* Requests that were due and never sent have waited too. */
     for (; is_open_loop(run) && run->due_us <= (double)now_us && !is_all_begun(run, run->due_us);
          plan_next(run)) {
         if (run->due_us < (double)run->measure_from_us)
@@ -205,8 +205,8 @@ static void give_up(struct bench_run *run, int64_t now_us)
     run->phase = BENCH_DONE;
 }
 
-/* When nothing more is hoped for. A run that ends by the clock has the time-out after that; one
- * that ends by number, or reserves, has it from answer to answer. */
+/* When to give up. A run that ends by the clock has the time-out after its end; one that ends by
+ * number, or reserves, has it between answers. */
 static int64_t patience_us(const struct bench_run *run)
 {
     int64_t timeout_us = run->options->session->timeout_ms * 1000;
@@ -251,7 +251,7 @@ static void on_signal(struct bench_run *run, int64_t now_us)
 
 /* ---- The loop ---- */
 
-/* An epoll time-out has whole milliseconds and the slack of the process on top; a timer has
+/* An epoll time-out counts whole milliseconds, plus the slack of the process; a timer has
  * neither. */
 static void set_timer(struct bench_run *run, int64_t at_us)
 {
@@ -285,7 +285,7 @@ static void turn(struct bench_run *run)
     int n = epoll_wait(run->epoll_fd, events, EVENTS, -1);
     for (int i = 0; i < n && run->phase != BENCH_DONE; i++) {
         if (events[i].data.ptr == &run->timer_fd)
-            continue; /* edge-triggered: it need not be read */
+            continue; /* edge-triggered, so it need not be read */
         if (events[i].data.ptr == &run->signal_fd) {
             on_signal(run, clock_us());
             continue;

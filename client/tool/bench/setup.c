@@ -1,6 +1,6 @@
 /*
- * What a run is made of, before its loop and after it. All memory is taken here, at once: the loop
- * takes none, and what is not touched (the buffers of idle connections) costs nothing.
+ * What a run needs before its loop, and its end. All memory is allocated here, at once: the loop
+ * allocates none, and what is not touched (the buffers of idle connections) costs nothing.
  */
 #include "tool/bench/run.h"
 #include "tool/say.h"
@@ -81,7 +81,7 @@ static void close_run(struct bench_run *run)
     free(run);
 }
 
-/* Reservations of --reserve outlive the run: an hour where its length is not known. */
+/* Reservations of --reserve outlive the run: the longest life if its length is not known. */
 static int64_t reserve_ttl_ms(const struct bench_options *o)
 {
     double ttl_ms = (o->warmup_s + o->duration_s + 60) * 1000;

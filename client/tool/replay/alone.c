@@ -1,12 +1,11 @@
 /*
- * A call as programs make it that have no Ration: send it, and when the provider answers 429 (or
- * 5xx), wait and send it again, each wait drawn at random from a span that doubles with every try
- * ("full jitter"). It is what `ration replay --without-ration` measures Ration against: backoff
- * alone, so Retry-After is not read; connections are kept, and the patience is that of the calls
- * with Ration.
+ * A call as programs without Ration make it: send it, and if the provider answers 429 (or 5xx),
+ * wait and send it again, each wait drawn at random from a span that doubles with every try ("full
+ * jitter"). `ration replay --without-ration` measures Ration against this: backoff alone, so
+ * Retry-After is not read; connections are kept, and the patience is that of the calls with Ration.
  *
  * How it ends: answered, given up (the next try would begin after the patience is over), or an
- * error that another try does not help against.
+ * error that no retry helps.
  */
 #include "tool/replay/replay.h"
 
@@ -101,7 +100,7 @@ static int64_t tokens_of(const struct alone *alone)
     return tokens;
 }
 
-/* The status, 0 when there is none; `why` then says what happened. */
+/* The status; 0: none, and out->why says what happened. */
 static long send_once(struct alone *alone, const char *body, struct replay_outcome *out)
 {
     long status = 0;

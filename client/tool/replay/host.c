@@ -2,14 +2,14 @@
  * One host of a replay: threads that take requests off the trace when they are due and make the
  * calls.
  *
- * Normal path: the threads share an index into the trace under one mutex; whoever holds it takes
- * the next request of this host, waits until its time has come, and calls. When all threads are
- * busy, requests are taken up late rather than left out, as a real host's queue would have it. The
- * main thread of the process only writes snapshots and waits for signals.
+ * Normal path: the threads share an index into the trace under one mutex; one of them takes the
+ * next request of this host, waits until it is due, and calls. When all threads are busy, requests
+ * are taken up late rather than left out, as in a real host's queue. The main thread only writes
+ * snapshots and waits for signals.
  *
- * How it ends: the trace or the duration is over, or a signal asked to stop: then no request is
- * taken up any more, those in flight are finished, and the last snapshot says done. When the parent
- * dies, the host is told by the same signal.
+ * How it ends: the trace or the duration is over, or a signal asked to stop. Then no more requests
+ * are taken up, those in flight are finished, and the last snapshot says done. If the parent dies,
+ * the host gets the same signal.
  */
 #include "tool/replay/replay.h"
 
@@ -30,7 +30,7 @@ struct host {
     size_t index;
     char servers[2048];    /* rotated, so that hosts start at different ones */
     pthread_mutex_t mutex; /* over everything below */
-    pthread_cond_t turn;   /* somebody may take a request, or all must stop */
+    pthread_cond_t turn;   /* a thread may take a request, or all must stop */
     size_t next;           /* index into the trace */
     bool waiting;          /* a thread waits for the next request's time */
     bool stop;
@@ -82,7 +82,7 @@ static bool is_over(const struct host *host)
            (replay_due_ms(replay, host->next) >= end_ms || clock_ms() >= end_ms);
 }
 
-/* Takes the next request when its time has come. False: there is none any more. */
+/* Takes the next request when it is due. False: there are no more. */
 static bool take_request(struct host *host, size_t *n)
 {
     pthread_mutex_lock(&host->mutex);
@@ -163,7 +163,7 @@ static void *thread_main(void *arg)
     pthread_mutex_lock(&host->mutex);
     host->running--;
     pthread_mutex_unlock(&host->mutex);
-    kill(getpid(), SIGUSR1); /* wakes the main thread: this may have been the last */
+    kill(getpid(), SIGUSR1); /* wakes the main thread: this thread may have been the last */
     return NULL;
 }
 

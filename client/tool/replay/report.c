@@ -1,10 +1,10 @@
 /*
- * What came of a replay, as the hosts counted it and as the provider saw it: two independent
+ * The results of a replay, as the hosts counted them and as the provider saw them: two independent
  * counts, side by side.
  *
- * A provider without GET /report (any but the strict one) leaves its half of the table out. The
- * provider may have been running before: what it counts is shown as the difference; its peaks are
- * over its whole life, and say so by being "in any window".
+ * A provider without GET /report (any but the strict one) has no half of its own. It may have been
+ * running before: its counts are shown as differences, its peaks are those of its whole life ("in
+ * any window").
  */
 #include "tool/replay/replay.h"
 
@@ -108,9 +108,9 @@ void replay_ask_upstream(const char *url, struct replay_upstream *upstream)
 }
 
 /*
- * How much of what the quota allowed was used. Of a rolling limit, a time of T can see one full
- * amount at once and another as each window ends: floor(T / window) + 1 of them. Below zero where
- * the provider does not say enough.
+ * The share of the quota that was used. In a time T, a rolling limit allows one full amount at once
+ * and another as each window ends: floor(T / window) + 1 of them. Below zero if the provider does
+ * not say enough.
  */
 static double share_used(const struct replay_upstream *before, const struct replay_upstream *after,
                          int64_t elapsed_ms)
@@ -305,7 +305,7 @@ bool replay_report(const struct replay *replay, const struct replay_snapshot *to
     if (after->known)
         print_upstream(before, after, &used, elapsed_ms);
     else
-        printf("\nThe provider at %s has no /report: its own view is not known.\n", replay->url);
+        printf("\nThe provider at %s has no /report, so its own view is unknown.\n", replay->url);
     if (total->error[0])
         printf("\nThe first error: %s\n", total->error);
     fflush(stdout);

@@ -1,7 +1,7 @@
 /*
  * Reads a trace: CSV with the header TIMESTAMP,ContextTokens,GeneratedTokens, one request a line,
- * in the order of time. A line that is not so is an error with its number: a replay of half a trace
- * would be taken for a whole one.
+ * in the order of time. Any other line is an error, with its number: a replay of half a trace would
+ * be taken for a whole one.
  */
 #include "tool/replay/replay.h"
 #include "tool/say.h"
@@ -90,10 +90,10 @@ static bool read_rows(FILE *file, const char *path, struct trace *trace)
             row.at_us =
                 trace->rows[trace->n - 1].at_us; /* recorders write some lines a little late */
         if (!add_row(trace, &room, &row))
-            return say("%s: more rows than there is memory for", path);
+            return say("%s: too many rows for the memory", path);
     }
     if (trace->n == 0)
-        say("%s: there is no request in it", path);
+        say("%s: no requests in it", path);
     return trace->n > 0;
 }
 
@@ -149,8 +149,8 @@ bool replay_read_tenants(struct replay *replay)
     }
 }
 
-/* Not n modulo the tenants: n modulo the hosts already says which host takes a request, and with as
- * many hosts as tenants each host would only ever see one. */
+/* Not n modulo the tenants: n modulo the hosts decides which host takes a request, and with as many
+ * hosts as tenants each host would only ever see one. */
 size_t replay_tenant_of(const struct replay *replay, size_t n)
 {
     uint64_t x = (uint64_t)n + 0x9e3779b97f4a7c15;
