@@ -2,25 +2,21 @@
 #include "tool/json_out.h"
 #include "tool/options.h"
 #include "tool/rows.h"
-#include "tool/table.h"
 
 #include <stdio.h>
 
 #define ROW(member) offsetof(struct ration_audit_row, member)
 
-static void show_scanned(const void *row, char *out, size_t size)
+static struct shown show_scanned(const void *row)
 {
     const struct ration_audit_row *ledger = row;
-    if (ledger->scanned < 0)
-        snprintf(out, size, "moved");
-    else
-        format_count(ledger->scanned, out, size);
+    return ledger->scanned < 0 ? (struct shown){"moved"} : as_count(ledger->scanned);
 }
 
-static void show_balanced(const void *row, char *out, size_t size)
+static struct shown show_balanced(const void *row)
 {
     const struct ration_audit_row *ledger = row;
-    snprintf(out, size, "%s", ledger->balanced == 1 ? "balanced" : "NOT BALANCED");
+    return ledger->balanced == 1 ? (struct shown){"balanced"} : (struct shown){"NOT BALANCED"};
 }
 
 static const struct column columns[] = {

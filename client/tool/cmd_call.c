@@ -196,14 +196,11 @@ static void print_answer(const struct call *c, const struct ration_response *ans
 
 static int fail_upstream(const ration *r, const struct ration_response *answer)
 {
-    char wait[32];
     say("%s", ration_errmsg(r));
     if (answer->outcome == RATION_EXHAUSTED)
         say("no wait will help; see to the account, then open the pool");
-    else if (answer->retry_after_ms > 0) {
-        format_duration(answer->retry_after_ms, wait, sizeof(wait));
-        say("come back in %s", wait);
-    }
+    else if (answer->retry_after_ms > 0)
+        say("come back in %s", as_duration(answer->retry_after_ms).s);
     return answer->outcome == RATION_EXHAUSTED || answer->outcome == RATION_REFUSED ? EXIT_REFUSED
                                                                                     : EXIT_PROVIDER;
 }

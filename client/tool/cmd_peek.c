@@ -2,25 +2,21 @@
 #include "tool/json_out.h"
 #include "tool/options.h"
 #include "tool/rows.h"
-#include "tool/table.h"
 
 #include <stdio.h>
 
 #define ROW(member) offsetof(struct ration_limit_row, member)
 
-static void show_used(const void *row, char *out, size_t size)
+static struct shown show_used(const void *row)
 {
     const struct ration_limit_row *limit = row;
-    format_bar(limit->limit - limit->remaining, limit->limit, out, size);
+    return as_bar(limit->limit - limit->remaining, limit->limit);
 }
 
-static void show_reset(const void *row, char *out, size_t size)
+static struct shown show_reset(const void *row)
 {
     const struct ration_limit_row *limit = row;
-    if (limit->reset_ms > 0)
-        format_duration(limit->reset_ms, out, size);
-    else
-        snprintf(out, size, "-");
+    return limit->reset_ms > 0 ? as_duration(limit->reset_ms) : (struct shown){"-"};
 }
 
 static const struct column columns[] = {

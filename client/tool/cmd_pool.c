@@ -41,10 +41,8 @@ static void print_until(int64_t ms)
 {
     char date[32];
     struct tm tm;
-    char duration[64];
     time_t at = time(NULL) + (time_t)((ms + 30000) / 1000);
-    format_duration(ms, duration, sizeof(duration));
-    printf("; it opens by itself in %s", duration);
+    printf("; it opens by itself in %s", as_duration(ms).s);
     if (gmtime_r(&at, &tm) && strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", &tm) > 0)
         printf(" (%s)", date);
 }

@@ -58,29 +58,18 @@ static bool is_set(json_object *object, const char *key, bool otherwise)
                                                           : otherwise;
 }
 
-static void put_limit(struct table *table, json_object *limit)
+static void add_limit(struct table *table, json_object *limit)
 {
     json_object *amount = NULL;
-    char text[256];
     const char *per = text_of(limit, "per");
     const char *zone = text_of(limit, "time_zone");
     json_object_object_get_ex(limit, "amount", &amount);
-    format_amount(text_of(limit, "unit"), json_object_get_int64(amount), text, sizeof(text));
-    table_text(table, text);
-    snprintf(text, sizeof(text), "%s %s %s%s%s%s%s", text_of(limit, "unit"),
-             per[0] >= '0' && per[0] <= '9' ? "per" : "a", per,
-             strcmp(text_of(limit, "counted"), "end") == 0 ? ", counted at the end" : "",
-             is_set(limit, "settle", true) ? "" : ", never given back",
-             zone[0] ? " of the calendar, " : "", zone);
-    table_text(table, text);
-}
-
-static void put_checked(struct table *table, json_object *preset)
-{
-    char text[64];
-    snprintf(text, sizeof(text), "%s%s", text_of(preset, "checked"),
-             is_set(preset, "unverified", false) ? ", unverified" : "");
-    table_text(table, text);
+    table_add(table, "%s\t%s %s %s%s%s%s%s",
+              as_amount(text_of(limit, "unit"), json_object_get_int64(amount)).s,
+              text_of(limit, "unit"), per[0] >= '0' && per[0] <= '9' ? "per" : "a", per,
+              strcmp(text_of(limit, "counted"), "end") == 0 ? ", counted at the end" : "",
+              is_set(limit, "settle", true) ? "" : ", never given back",
+              zone[0] ? " of the calendar, " : "", zone);
 }
 
 /* They stand below the table, since their column would be the widest: "name, name: the note on
@@ -117,13 +106,14 @@ static void print_presets(json_object *all, const char *prefix)
         json_object *limits = NULL;
         json_object_object_get_ex(preset, "limits", &limits);
         for (size_t i = 0; is_wanted(name, prefix) && i < json_object_array_length(limits); i++) {
-            table_text(table, i == 0 ? name : "");
-            put_limit(table, json_object_array_get_idx(limits, i));
+            table_add(table, "%s", i == 0 ? name : "");
+            add_limit(table, json_object_array_get_idx(limits, i));
             if (i == 0)
-                put_checked(table, preset);
+                table_add(table, "%s%s\t%s", text_of(preset, "checked"),
+                          is_set(preset, "unverified", false) ? ", unverified" : "",
+                          text_of(preset, "source"));
             else
-                table_text(table, "");
-            table_text(table, i == 0 ? text_of(preset, "source") : "");
+                table_add(table, "\t");
         }
     }
     table_print(table, stdout, "");
@@ -138,18 +128,14 @@ static void print_profiles(json_object *all, const char *prefix)
     struct table *table = table_new(heads);
     json_object_object_foreach(all, name, profile)
     {
-        char text[512];
         json_object *key = NULL;
         const char *url = text_of(profile, "url");
         if (!is_wanted(name, prefix))
             continue;
         json_object_object_get_ex(profile, "key", &key);
-        snprintf(text, sizeof(text), "%s%s", url[0] ? url : "(your URL)", text_of(profile, "path"));
-        table_text(table, name);
-        table_text(table, text);
-        table_text(table, text_of(key, "variable"));
-        table_text(table, text_of(profile, "checked"));
-        table_text(table, text_of(profile, "source"));
+        table_add(table, "%s\t%s%s\t%s\t%s\t%s", name, url[0] ? url : "(your URL)",
+                  text_of(profile, "path"), text_of(key, "variable"), text_of(profile, "checked"),
+                  text_of(profile, "source"));
     }
     table_print(table, stdout, "");
     table_free(table);

@@ -25,9 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TTY_LINE_MS 500  /* a terminal's line is redrawn this often */
-#define LOG_LINE_MS 5000 /* a log gets a line this often */
-#define START_IN_MS 200  /* the hosts' threads start meanwhile */
+#define START_IN_MS 200 /* the hosts' threads start meanwhile */
 
 struct host_process {
     pid_t pid;
@@ -109,33 +107,29 @@ static void add_snapshot(const struct parent *p, struct replay_snapshot *total)
 
 /* ---- Progress ---- */
 
-static void print_progress(struct parent *p, int64_t now_ms)
+static void print_progress(struct parent *p, int64_t now_ms, bool last)
 {
     struct replay_snapshot total;
-    char numbers[5][32];
+    struct progress_line line = {.n = 0};
     add_snapshot(p, &total);
     struct replay_count sum = replay_sum(p->replay, &total);
     int64_t span_ms = now_ms - p->last_line_ms;
     uint64_t rate = span_ms > 0 ? (sum.tokens - p->last_tokens) * 1000 / (uint64_t)span_ms : 0;
     int64_t elapsed_ms = now_ms - p->replay->start_ms;
-    format_count((int64_t)sum.arrivals, numbers[0], sizeof(numbers[0]));
-    format_count((int64_t)sum.granted, numbers[1], sizeof(numbers[1]));
-    format_count((int64_t)sum.denied, numbers[2], sizeof(numbers[2]));
-    format_count((int64_t)sum.status_429, numbers[3], sizeof(numbers[3]));
-    format_count((int64_t)rate, numbers[4], sizeof(numbers[4]));
-    bool tty = isatty(STDERR_FILENO);
-    fprintf(stderr, "%s%5.1f s  arrivals %s  granted %s  denied %s  429s %s  %s tokens/s",
-            tty ? "\r\033[K" : "", (double)(elapsed_ms < 0 ? 0 : elapsed_ms) / 1000, numbers[0],
-            numbers[1], numbers[2], numbers[3], numbers[4]);
+    progress_add(&line, "%5.1f s  arrivals %s  granted %s  denied %s  429s %s  %s tokens/s",
+                 (double)(elapsed_ms < 0 ? 0 : elapsed_ms) / 1000,
+                 as_count((int64_t)sum.arrivals).s, as_count((int64_t)sum.granted).s,
+                 as_count((int64_t)sum.denied).s, as_count((int64_t)sum.status_429).s,
+                 as_count((int64_t)rate).s);
     if (sum.errors)
-        fprintf(stderr, "  errors %llu", (unsigned long long)sum.errors);
+        progress_add(&line, "  errors %llu", (unsigned long long)sum.errors);
     if (total.late_ms >= 1000)
-        fprintf(stderr, "  %.1f s behind the trace: more --threads", (double)total.late_ms / 1000);
-    if (!tty)
-        fputc('\n', stderr);
+        progress_add(&line, "  %.1f s behind the trace: more --threads",
+                     (double)total.late_ms / 1000);
+    progress_show(&line, last);
     p->last_tokens = sum.tokens;
     p->last_line_ms = now_ms;
-    p->next_line_ms = now_ms + (tty ? TTY_LINE_MS : LOG_LINE_MS);
+    p->next_line_ms = now_ms + progress_interval_ms();
 }
 
 static void take_signal(struct parent *p)
@@ -169,7 +163,7 @@ static void watch(struct parent *p)
         fds[p->n] = (struct pollfd){.fd = p->signal_fd, .events = POLLIN};
         int64_t now_ms = clock_ms();
         if (now_ms >= p->next_line_ms)
-            print_progress(p, now_ms);
+            print_progress(p, now_ms, false);
         int64_t left = p->next_line_ms - now_ms;
         if (poll(fds, p->n + 1, left > 0 ? (int)left : 0) <= 0)
             continue;
@@ -180,9 +174,7 @@ static void watch(struct parent *p)
         if (fds[p->n].revents)
             take_signal(p);
     }
-    print_progress(p, clock_ms());
-    if (isatty(STDERR_FILENO))
-        fputc('\n', stderr);
+    print_progress(p, clock_ms(), true);
 }
 
 /* ---- The whole ---- */

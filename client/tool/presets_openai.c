@@ -32,7 +32,7 @@
 #define MAX_ANSWER_BYTES (16 << 20)
 #define MAX_PAGES        1000
 #define MAX_KEY_BYTES    8192
-#define TIMEOUT_MS       30000L
+#define TIMEOUT_MS       30000
 #define SAID_BYTES       256 /* of a server's own words for an error */
 
 struct reader {
@@ -73,23 +73,17 @@ static char *base_of(const char *url)
 
 static bool set_up(struct reader *reader, const char *url, const char *key)
 {
-    grow_init(&reader->answer, MAX_ANSWER_BYTES);
-    reader->base = base_of(url);
-    reader->easy = curl_easy_init();
-    reader->pools = json_object_new_object();
-    reader->escaped = reader->easy ? curl_easy_escape(reader->easy, reader->project, 0) : NULL;
     char header[MAX_KEY_BYTES + 32];
     snprintf(header, sizeof(header), "Authorization: Bearer %s", key);
+    grow_init(&reader->answer, MAX_ANSWER_BYTES);
+    reader->base = base_of(url);
+    reader->pools = json_object_new_object();
     reader->headers = curl_slist_append(NULL, header);
-    CURL *easy = reader->easy;
+    reader->easy = provider_easy(reader->headers, TIMEOUT_MS, &reader->answer);
+    reader->escaped = reader->easy ? curl_easy_escape(reader->easy, reader->project, 0) : NULL;
     return reader->base && reader->escaped && reader->headers && reader->pools &&
-           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, reader->headers) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)reader->session->timeout_ms) ==
-               CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, provider_on_bytes) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, &reader->answer) == CURLE_OK;
+           curl_easy_setopt(reader->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                            (long)reader->session->timeout_ms) == CURLE_OK;
 }
 
 static void tear_down(struct reader *reader)
@@ -151,7 +145,7 @@ static void explain_status(const struct reader *reader, long status, json_object
         words[0] ? ": " : "", words, remedy);
 }
 
-/* One page, to be given back by json_object_put(); NULL after saying why. */
+/* One page, to be freed with json_object_put(); NULL after saying why. */
 static json_object *fetch(struct reader *reader, const char *url)
 {
     long status = 0;

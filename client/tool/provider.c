@@ -1,8 +1,6 @@
 #include "tool/provider.h"
 #include "tool/say.h"
 
-#include "grow.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +56,20 @@ size_t provider_base_bytes(const char *url)
     return n;
 }
 
-size_t provider_on_bytes(char *data, size_t size, size_t n, void *arg)
+static size_t on_bytes(char *data, size_t size, size_t n, void *answer)
 {
-    return grow_add(arg, data, size * n) == 0 ? size * n : 0;
+    return grow_add(answer, data, size * n) == 0 ? size * n : 0;
+}
+
+CURL *provider_easy(struct curl_slist *headers, int64_t timeout_ms, struct grow *answer)
+{
+    CURL *easy = curl_easy_init();
+    if (easy && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer) == CURLE_OK)
+        return easy;
+    curl_easy_cleanup(easy);
+    return NULL;
 }

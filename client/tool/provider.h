@@ -5,6 +5,10 @@
 
 #include "tool/options.h"
 
+#include "grow.h"
+
+#include <curl/curl.h>
+
 /* Joins --query "name=value" options to one query, encoding what a URL cannot have: the values are
  * text, not parts of a URL. A name alone is a parameter without a value. Gives it, to be freed;
  * NULL if there are none, or after saying what is wrong with *failed set. */
@@ -16,8 +20,8 @@ const char *provider_key(const char *variable);
 /* The length of a base URL without the slashes at its end. */
 size_t provider_base_bytes(const char *url);
 
-/* For libcurl: adds the bytes of an answer to the struct grow that `arg` is. More than it may hold
- * ends the exchange. */
-size_t provider_on_bytes(char *data, size_t size, size_t n, void *arg);
+/* A handle whose answers are added to `answer`; one that is larger than that may hold fails.
+ * Borrows the headers (may be NULL). NULL: out of memory, or libcurl cannot be used. */
+CURL *provider_easy(struct curl_slist *headers, int64_t timeout_ms, struct grow *answer);
 
 #endif

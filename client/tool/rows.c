@@ -3,13 +3,11 @@
 #include "tool/rows.h"
 
 #include "tool/json_out.h"
-#include "tool/table.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_COLUMNS 16
-#define CELL_BYTES  256
 
 static int64_t integer_at(const void *member)
 {
@@ -23,20 +21,20 @@ static const char *text_of(const struct column *column, const char *member)
     return column->kind == COLUMN_WORD ? *(const char *const *)(const void *)member : member;
 }
 
-static void show_cell(const struct column *column, const char *row, char *out)
+static void add_cell(struct table *table, const struct column *column, const char *row)
 {
     const char *member = row + column->offset;
+    const char *other = row + column->other;
     if (column->show)
-        column->show(row, out, CELL_BYTES);
+        table_add(table, "%s", column->show(row).s);
     else if (column->kind == COLUMN_COUNT)
-        format_count(integer_at(member), out, CELL_BYTES);
+        table_add(table, "%s", as_count(integer_at(member)).s);
     else if (column->kind == COLUMN_AMOUNT)
-        format_amount(row + column->other, integer_at(member), out, CELL_BYTES);
+        table_add(table, "%s", as_amount(other, integer_at(member)).s);
     else if (column->kind == COLUMN_LIMIT)
-        snprintf(out, CELL_BYTES, "%s%s%s", member, row[column->other] ? " a " : "",
-                 row + column->other);
-    else if (column->kind != COLUMN_YES)
-        snprintf(out, CELL_BYTES, "%s", text_of(column, member));
+        table_add(table, "%s%s%s", member, other[0] ? " a " : "", other);
+    else
+        table_add(table, "%s", text_of(column, member));
 }
 
 void rows_print(const struct column *columns, const void *rows, size_t n, size_t size,
@@ -51,11 +49,8 @@ void rows_print(const struct column *columns, const void *rows, size_t n, size_t
     struct table *table = table_new(heads);
     for (size_t i = 0; i < n; i++) {
         for (const struct column *c = columns; c->title || c->key; c++) {
-            char cell[CELL_BYTES] = "";
-            if (!c->title)
-                continue;
-            show_cell(c, (const char *)rows + i * size, cell);
-            table_text(table, cell);
+            if (c->title)
+                add_cell(table, c, (const char *)rows + i * size);
         }
     }
     table_print(table, stdout, indent);

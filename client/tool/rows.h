@@ -5,6 +5,8 @@
 #ifndef RATION_TOOL_ROWS_H
 #define RATION_TOOL_ROWS_H
 
+#include "tool/table.h"
+
 #include <stddef.h>
 
 #include <json-c/json.h>
@@ -23,9 +25,9 @@ struct column {
     const char *title; /* as in table.h; NULL: not in the table */
     const char *key;   /* NULL: not in JSON */
     enum column_kind kind;
-    size_t offset;                                         /* of the member in the row */
-    size_t other;                                          /* of a second one, if the kind has it */
-    void (*show)(const void *row, char *out, size_t size); /* NULL: as the kind says */
+    size_t offset;                         /* of the member in the row */
+    size_t other;                          /* of a second one, if the kind has it */
+    struct shown (*show)(const void *row); /* NULL: as the kind says */
 };
 
 /* Both read n rows of `size` bytes each. */

@@ -125,13 +125,11 @@ bool session_probe(const struct session *session, const char *pool, const char *
 
 int session_denied(const struct ration_grant *grant)
 {
-    char wait[32];
-    if (grant->retry_after_ms == RATION_RETRY_NEVER) {
+    if (grant->retry_after_ms == RATION_RETRY_NEVER)
         say("denied by %s: it is more than the limit can ever hold; ask for less",
             grant->limited_by);
-    } else {
-        format_duration(grant->retry_after_ms, wait, sizeof(wait));
-        say("denied by %s: come back in %s", grant->limited_by, wait);
-    }
+    else
+        say("denied by %s: come back in %s", grant->limited_by,
+            as_duration(grant->retry_after_ms).s);
     return EXIT_DENIED;
 }

@@ -3,13 +3,13 @@
 
 #include <string.h>
 
-static const char *const class_words[] = {
+const char *const batch_class_words[] = {
 #define BATCH_CLASS_WORD(upper, word, text) word,
     BATCH_CLASSES(BATCH_CLASS_WORD)
 #undef BATCH_CLASS_WORD
 };
 
-static const char *const class_texts[] = {
+const char *const batch_class_texts[] = {
 #define BATCH_CLASS_TEXT(upper, word, text) text,
     BATCH_CLASSES(BATCH_CLASS_TEXT)
 #undef BATCH_CLASS_TEXT
@@ -24,16 +24,6 @@ _Static_assert((int)BATCH_ANSWERED == (int)RATION_ANSWERED &&
                    (int)BATCH_UNREACHED == (int)RATION_UNREACHED &&
                    (int)BATCH_REFUSED == (int)RATION_REFUSED,
                "the classes are the library's outcomes");
-
-const char *batch_class_word(enum batch_class which)
-{
-    return class_words[which];
-}
-
-const char *batch_class_text(enum batch_class which)
-{
-    return class_texts[which];
-}
 
 uint64_t batch_hash(uint64_t hash, const void *data, size_t n)
 {

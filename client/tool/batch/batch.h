@@ -56,8 +56,8 @@ enum batch_class {
         BATCH_CLASS_COUNT
 };
 
-const char *batch_class_word(enum batch_class which);
-const char *batch_class_text(enum batch_class which);
+extern const char *const batch_class_words[BATCH_CLASS_COUNT];
+extern const char *const batch_class_texts[BATCH_CLASS_COUNT];
 
 /* The command line. Strings borrow from argv. */
 struct batch_options {

@@ -211,9 +211,8 @@ static bool try_again(struct batch_run *run, struct batch_call *call,
     retry_decide(&run->retry, &c, &plan);
     const char *words = answer->why;
     if (answer->outcome != PROFILE_REFUSED)
-        batch_progress_log(&run->progress, "provider",
-                           batch_class_word((enum batch_class)answer->outcome), line_of(run, call),
-                           answer->status, plan.wait_ms, words);
+        batch_progress_log(&run->progress, "provider", batch_class_words[answer->outcome],
+                           line_of(run, call), answer->status, plan.wait_ms, words);
     /* All of this host's calls meet the same limit. */
     if (answer->outcome == PROFILE_LIMITED && answer->hints.waits &&
         now_ms + answer->hints.retry_after_ms > run->hold_until_ms)

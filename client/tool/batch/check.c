@@ -168,7 +168,7 @@ static bool check_form(const struct batch_checker *checker, const struct batch_r
     snprintf(why, BATCH_ERROR_BYTES,
              "this is %s, but provider %s reads another form; %s (plain bodies are sent to any "
              "provider)",
-             batch_form_text(request->format), profile_name(checker->profile), names.text);
+             batch_forms[request->format].text, profile_name(checker->profile), names.text);
     return false;
 }
 

@@ -26,24 +26,21 @@ struct batch_request {
 
 enum batch_format batch_form_of(json_object *root);
 
-/* In a journal's first line. */
-const char *batch_form_word(enum batch_format format);
-
-/* For messages: "in Anthropic's batch format", "a plain body". */
-const char *batch_form_text(enum batch_format format);
-
-/* The member that identifies a request; NULL: its line number does. */
-const char *batch_form_id(enum batch_format format);
-
-/* The member that holds the body to send; NULL: the whole is the body. */
-const char *batch_form_body(enum batch_format format);
+/* Each format's own words. */
+struct batch_form {
+    const char *word; /* in a journal's first line */
+    const char *text; /* for messages: "in Anthropic's batch format", "a plain body" */
+    const char *id;   /* the member that identifies a request; NULL: its line number does */
+    const char *body; /* the member that holds the body to send; NULL: the whole is the body */
+};
+extern const struct batch_form batch_forms[];
 
 /* Finds the parts; missing ones and those of a wrong type are NULL. */
 void batch_form_take_apart(enum batch_format format, json_object *root,
                            struct batch_request *request);
 
-/* What is wrong with the form of a request; NULL: nothing. Its body is up to the provider's
- * profile. */
-const char *batch_form_check(const struct batch_request *request);
+/* Whether the form of a request is right; if not, `why` gets the reason. Its body is up to the
+ * provider's profile. */
+bool batch_form_check(const struct batch_request *request, char *why, size_t size);
 
 #endif

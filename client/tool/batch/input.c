@@ -88,15 +88,14 @@ static bool check_request(struct reading *r, json_object *root, const char **id)
     if (format != input->format) {
         snprintf(why, sizeof(why),
                  "this is %s, but the first request is %s; all requests of a file have one form",
-                 batch_form_text(format), batch_form_text(input->format));
+                 batch_forms[format].text, batch_forms[input->format].text);
         complain(r, r->number, why);
         return false;
     }
     batch_form_take_apart(format, root, &request);
     *id = request.custom_id;
-    const char *wrong = batch_form_check(&request);
-    if (wrong)
-        complain(r, r->number, wrong);
+    if (!batch_form_check(&request, why, sizeof(why)))
+        complain(r, r->number, why);
     else if (streams(&request))
         complain(r, r->number, "\"stream\" is set; a batch takes whole answers, so leave it out");
     else if (!r->check(r->arg, &request, why))
@@ -253,7 +252,7 @@ static void compare_pair(struct reading *r, size_t first, size_t second)
     else {
         char what[BATCH_ERROR_BYTES];
         snprintf(what, sizeof(what), "\"%s\" \"%.200s\" is that of line %" PRIu32 " too",
-                 batch_form_id(input->format), b.custom_id, input->lines[first].number);
+                 batch_forms[input->format].id, b.custom_id, input->lines[first].number);
         if (strcmp(a.custom_id, b.custom_id) == 0)
             complain(r, input->lines[second].number, what);
         json_object_put(b.root);

@@ -46,7 +46,7 @@ static const char *open_line(const char *line, size_t bytes)
 static int find_class(const char *word)
 {
     for (int i = 0; i < BATCH_CLASS_COUNT; i++) {
-        if (strcmp(batch_class_word((enum batch_class)i), word) == 0)
+        if (strcmp(batch_class_words[i], word) == 0)
             return i;
     }
     return -1;
@@ -103,7 +103,7 @@ static void make_head(const struct batch_input *input, char *head, size_t size)
     char text[HEAD_BYTES];
     snprintf(text, sizeof(text),
              FORMAT " input=%016" PRIx64 " bytes=%" PRId64 " requests=%zu form=%s", input->hash,
-             input->bytes, input->n, batch_form_word(input->format));
+             input->bytes, input->n, batch_forms[input->format].word);
     snprintf(head, size, "%016" PRIx64 " %s\n", batch_hash(BATCH_HASH_START, text, strlen(text)),
              text);
 }
@@ -309,8 +309,8 @@ bool batch_journal_add(struct batch_journal *journal, const struct batch_done *d
         return say("out of memory for a result");
     char *text = line + HASH_CHARS + 1;
     int head = snprintf(text, HEAD_BYTES, "%zu %s %" PRIu32 " %" PRId64 " %" PRId64 " ",
-                        done->index, batch_class_word(done->class), done->tries, done->input_tokens,
-                        done->output_tokens);
+                        done->index, batch_class_words[done->class], done->tries,
+                        done->input_tokens, done->output_tokens);
     memcpy(text + head, json, bytes);
     size_t len = (size_t)head + bytes;
     char hash[HASH_CHARS + 1];

@@ -8,7 +8,7 @@
 /* May be used for many texts; NULL: out of memory. */
 json_tokener *batch_json_tokener(void);
 
-/* One value and nothing after it, to be put back; NULL and what is wrong. */
+/* One value and nothing after it, to be freed with json_object_put(); NULL and what is wrong. */
 json_object *batch_json_parse(json_tokener *tokener, const char *text, size_t bytes,
                               const char **why);
 

@@ -40,7 +40,7 @@ static bool make_body(const struct batch_run *run, struct batch_call *call,
     size_t n = strlen(line);
     char *made = NULL;
     size_t made_n = 0;
-    const char *member = batch_form_body(request->format);
+    const char *member = batch_forms[request->format].body;
     if (member && !json_text_find(line, n, member, &at, &n))
         return false;
     call->body = strndup(line + at, n);

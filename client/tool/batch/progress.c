@@ -19,19 +19,14 @@
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-
-#define TTY_LINE_MS 250
-#define LOG_LINE_MS 5000
 
 bool batch_progress_open(struct batch_progress *p, const struct batch_options *options,
                          const struct batch_journal *journal, const struct batch_counts *counts)
 {
     *p = (struct batch_progress){
         .options = options, .journal = journal, .counts = counts, .held_by = ""};
-    p->tty = isatty(STDERR_FILENO);
     p->begun_ms = clock_ms();
-    p->next_ms = options->quiet ? INT64_MAX : p->begun_ms + (p->tty ? 0 : LOG_LINE_MS);
+    p->next_ms = options->quiet ? INT64_MAX : p->begun_ms + progress_interval_ms();
     p->samples[p->n_samples++] = (struct batch_sample){p->begun_ms, journal->done, journal->tokens};
     if (!options->rate_log_file)
         return true;
@@ -61,60 +56,50 @@ static struct rates rates_of(const struct batch_progress *p, int64_t now_ms)
     };
 }
 
-static void print_line(const struct batch_progress *p, int64_t now_ms)
+static void print_line(const struct batch_progress *p, int64_t now_ms, bool last)
 {
     const struct batch_journal *journal = p->journal;
     struct rates rates = rates_of(p, now_ms);
+    struct progress_line line = {.n = 0};
     size_t left = journal->n - journal->done;
-    char bar[40];
-    char done[32];
-    char all[32];
-    char tokens[32];
-    char time_left[32] = "?";
-    format_bar((int64_t)journal->done, (int64_t)journal->n, bar, sizeof(bar));
-    format_count((int64_t)journal->done, done, sizeof(done));
-    format_count((int64_t)journal->n, all, sizeof(all));
-    format_count((int64_t)rates.tokens_per_s, tokens, sizeof(tokens));
-    if (rates.per_s > 0)
-        format_duration((int64_t)((double)left / rates.per_s * 1000), time_left, sizeof(time_left));
-    fprintf(stderr, "%s%s  %s/%s  in flight %zu  %.1f/s  %s tokens/s  left %s",
-            p->tty ? "\r\033[K" : "", bar, done, all, p->in_flight, rates.per_s, tokens, time_left);
     size_t failed = journal->done - journal->of_class[BATCH_ANSWERED];
+    struct shown time_left = {"?"};
+    if (rates.per_s > 0)
+        time_left = as_duration((int64_t)((double)left / rates.per_s * 1000));
+    progress_add(&line, "%s  %s/%s  in flight %zu  %.1f/s  %s tokens/s  left %s",
+                 as_bar((int64_t)journal->done, (int64_t)journal->n).s,
+                 as_count((int64_t)journal->done).s, as_count((int64_t)journal->n).s, p->in_flight,
+                 rates.per_s, as_count((int64_t)rates.tokens_per_s).s, time_left.s);
     if (failed)
-        fprintf(stderr, "  failed %zu", failed);
+        progress_add(&line, "  failed %zu", failed);
     if (p->parked)
-        fprintf(stderr, "  to try again %zu", p->parked);
-    if (p->held_by[0] && p->held_until_ms > now_ms) {
-        format_duration(p->held_until_ms - now_ms, time_left, sizeof(time_left));
-        fprintf(stderr, "  held by %s for %s", p->held_by, time_left);
-    }
-    if (!p->tty)
-        fputc('\n', stderr);
+        progress_add(&line, "  to try again %zu", p->parked);
+    if (p->held_by[0] && p->held_until_ms > now_ms)
+        progress_add(&line, "  held by %s for %s", p->held_by,
+                     as_duration(p->held_until_ms - now_ms).s);
+    progress_show(&line, last);
 }
 
 void batch_progress_show(struct batch_progress *p, int64_t now_ms)
 {
     if (p->next_ms == INT64_MAX)
         return;
-    print_line(p, now_ms);
+    print_line(p, now_ms, false);
     p->samples[p->n_samples++ % BATCH_SAMPLES] =
         (struct batch_sample){now_ms, p->journal->done, p->journal->tokens};
-    p->next_ms = now_ms + (p->tty ? TTY_LINE_MS : LOG_LINE_MS);
+    p->next_ms = now_ms + progress_interval_ms();
 }
 
 void batch_progress_pause(struct batch_progress *p)
 {
-    if (p->tty && p->next_ms != INT64_MAX)
-        fputs("\r\033[K", stderr);
+    if (p->next_ms != INT64_MAX)
+        progress_clear();
 }
 
 void batch_progress_close(struct batch_progress *p)
 {
-    if (p->next_ms != INT64_MAX) {
-        print_line(p, clock_ms());
-        if (p->tty)
-            fputc('\n', stderr);
-    }
+    if (p->next_ms != INT64_MAX)
+        print_line(p, clock_ms(), true);
     p->next_ms = INT64_MAX;
     if (p->log && fclose(p->log) != 0)
         say("--rate-log %s: %s", p->options->rate_log_file, strerror(errno));
@@ -183,9 +168,8 @@ static const struct column columns[] = {
 
 static struct class_row row_of(const struct batch_progress *p, int class)
 {
-    return (struct class_row){batch_class_text((enum batch_class) class),
-                              p->journal->of_class[class], p->counts->tries_of[class],
-                              p->counts->retries_of[class]};
+    return (struct class_row){batch_class_texts[class], p->journal->of_class[class],
+                              p->counts->tries_of[class], p->counts->retries_of[class]};
 }
 
 static void print_classes(const struct batch_progress *p)
@@ -202,25 +186,17 @@ static void print_classes(const struct batch_progress *p)
 static void print_totals(const struct batch_progress *p, int64_t elapsed_ms)
 {
     const struct batch_counts *c = p->counts;
-    char took[32];
-    char in[32];
-    char out[32];
-    char waited[32];
-    format_duration(elapsed_ms, took, sizeof(took));
-    format_count(c->input_tokens, in, sizeof(in));
-    format_count(c->output_tokens, out, sizeof(out));
-    format_duration(c->waited_ms, waited, sizeof(waited));
     printf("\n%zu of %zu done", p->journal->done, p->journal->n);
     if (p->journal->found)
         printf(", %zu of them by earlier runs", p->journal->found);
-    printf("; this run took %s: %" PRIu64 " calls, %s tokens in, %s out", took, c->calls, in, out);
-    if (c->cached_tokens) {
-        format_count(c->cached_tokens, out, sizeof(out));
-        printf(" (%s of those in from a cache)", out);
-    }
+    printf("; this run took %s: %" PRIu64 " calls, %s tokens in, %s out", as_duration(elapsed_ms).s,
+           c->calls, as_count(c->input_tokens).s, as_count(c->output_tokens).s);
+    if (c->cached_tokens)
+        printf(" (%s of those in from a cache)", as_count(c->cached_tokens).s);
     putchar('\n');
     if (c->denials)
-        printf("limits held the queue %" PRIu64 " times, for %s in all\n", c->denials, waited);
+        printf("limits held the queue %" PRIu64 " times, for %s in all\n", c->denials,
+               as_duration(c->waited_ms).s);
     if (c->server_errors)
         printf("requests to the servers failed %" PRIu64 " times\n", c->server_errors);
 }
@@ -230,8 +206,7 @@ static json_object *classes_json(const struct batch_progress *p)
     json_object *classes = json_object_new_object();
     for (int i = 0; i < BATCH_CLASS_COUNT; i++) {
         struct class_row row = row_of(p, i);
-        json_object_object_add(classes, batch_class_word((enum batch_class)i),
-                               row_json(columns, &row));
+        json_object_object_add(classes, batch_class_words[i], row_json(columns, &row));
     }
     return classes;
 }

@@ -29,7 +29,6 @@ struct batch_progress {
     const struct batch_options *options;
     const struct batch_journal *journal;
     const struct batch_counts *counts;
-    bool tty;
     int64_t begun_ms;
     int64_t next_ms; /* INT64_MAX: none is wanted */
     FILE *log;       /* NULL: none is wanted */

@@ -35,13 +35,11 @@ void batch_queue_loosen(struct batch_run *run, int64_t now_ms)
 void batch_queue_moment(int64_t wait_ms, char *out, size_t size)
 {
     struct tm tm;
-    char left[32];
     char moment[32];
     time_t at = time(NULL) + (time_t)((wait_ms + 999) / 1000);
-    format_duration(wait_ms, left, sizeof(left));
     if (!gmtime_r(&at, &tm) || strftime(moment, sizeof(moment), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
         moment[0] = '\0';
-    snprintf(out, size, "%s, in %s", moment, left);
+    snprintf(out, size, "%s, in %s", moment, as_duration(wait_ms).s);
 }
 
 /* It stops even if another host's call has closed the pool. */

@@ -100,7 +100,8 @@ static void put_string(struct text *t, const char *s, size_t n)
 
 /* ---- The body ---- */
 
-/* The answer's value, to be put back; NULL: it is neither an object nor a list. */
+/* The answer's value, to be freed with json_object_put(); NULL: it is neither an object nor a
+ * list. */
 static json_object *parse(const char *body, size_t bytes)
 {
     const char *why = NULL;
@@ -181,7 +182,7 @@ static void put_error(struct text *t, const struct batch_outcome *outcome)
         put_text(t, "null");
         return;
     }
-    put_member(t, "{\"code\":", batch_class_word(outcome->class));
+    put_member(t, "{\"code\":", batch_class_words[outcome->class]);
     put_member(t, ",\"message\":", outcome->why);
     put_text(t, "}");
 }
@@ -221,14 +222,14 @@ static void put_openai(struct text *t, const struct batch_input *input, size_t i
     put_text(t, "}");
 }
 
-/* Members that Anthropic's and Gemini's forms do not have; `told`: the provider's error was copied
- * whole. */
-static void put_rest(struct text *t, const struct batch_outcome *outcome, bool told)
+/* Members that Anthropic's and Gemini's forms do not have; `copied`: the provider's error was
+ * copied whole. */
+static void put_rest(struct text *t, const struct batch_outcome *outcome, bool copied)
 {
-    put_member(t, ",\"outcome\":", batch_class_word(outcome->class));
+    put_member(t, ",\"outcome\":", batch_class_words[outcome->class]);
     put_number(t, ",\"status_code\":", outcome->status);
     put_text(t, ",\"body\":");
-    if (told)
+    if (copied)
         put_text(t, "null");
     else
         put_body(t, outcome);
@@ -246,17 +247,18 @@ static void put_anthropic(struct text *t, const char *custom_id,
         put_text(t, "}}");
         return;
     }
-    bool told = find_error(outcome, &error, &alone);
+    bool copied = find_error(outcome, &error, &alone);
     put_text(t, ",\"result\":{\"type\":\"errored\",\"error\":");
-    if (told) {
+    if (copied) {
         put_json(t, outcome->body, outcome->body_bytes);
     } else {
-        put_member(t, "{\"type\":\"error\",\"error\":{\"type\":", batch_class_word(outcome->class));
+        put_member(t,
+                   "{\"type\":\"error\",\"error\":{\"type\":", batch_class_words[outcome->class]);
         put_member(t, ",\"message\":", outcome->why);
         put_member(t, "},\"request_id\":", outcome->request_id);
         put_text(t, "}");
     }
-    put_rest(t, outcome, told);
+    put_rest(t, outcome, copied);
     put_text(t, "}}");
 }
 
@@ -277,7 +279,7 @@ static void put_gemini(struct text *t, const char *key, const struct batch_outco
     } else {
         put_number(t, "{\"code\":", outcome->status);
         put_member(t, ",\"message\":", outcome->why);
-        put_member(t, ",\"status\":", batch_class_word(outcome->class));
+        put_member(t, ",\"status\":", batch_class_words[outcome->class]);
         put_text(t, "}");
     }
     put_rest(t, outcome, alone);

@@ -13,6 +13,7 @@
  */
 #include "tool/bench/run.h"
 
+#include "tool/say.h"
 #include "clock.h"
 
 #include <math.h>
@@ -311,7 +312,7 @@ void bench_run_loop(struct bench_run *run)
             break;
         if (now_us >= run->next_line_us) {
             bench_progress(run, now_us);
-            run->next_line_us = now_us + (isatty(STDERR_FILENO) ? SECOND_US / 2 : 5 * SECOND_US);
+            run->next_line_us = now_us + progress_interval_ms() * 1000;
         }
         turn(run);
         now_us = clock_us();

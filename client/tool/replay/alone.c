@@ -12,13 +12,11 @@
 #include "tool/provider.h"
 
 #include "clock.h"
-#include "grow.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
 #include <json-c/json.h>
 
 #define BACKOFF_FIRST_MS 500
@@ -47,18 +45,14 @@ static bool set_up(struct alone *alone)
     const struct replay *replay = alone->replay;
     char url[MAX_URL_BYTES];
     char header[1024];
-    size_t len = provider_base_bytes(replay->url);
-    int n = snprintf(url, sizeof(url), "%.*s/v1/chat/completions", (int)len, replay->url);
+    int n = snprintf(url, sizeof(url), "%.*s/v1/chat/completions",
+                     (int)provider_base_bytes(replay->url), replay->url);
     int m = snprintf(header, sizeof(header), "Authorization: Bearer %s", replay->key);
-    CURL *easy = alone->easy;
-    return len < sizeof(url) && n < (int)sizeof(url) && m < (int)sizeof(header) &&
-           add_header(alone, header) && add_header(alone, "Content-Type: application/json") &&
-           curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, alone->headers) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)replay->call_timeout_ms) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, provider_on_bytes) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, &alone->answer) == CURLE_OK;
+    if (n >= (int)sizeof(url) || m >= (int)sizeof(header) || !add_header(alone, header) ||
+        !add_header(alone, "Content-Type: application/json"))
+        return false;
+    alone->easy = provider_easy(alone->headers, replay->call_timeout_ms, &alone->answer);
+    return alone->easy && curl_easy_setopt(alone->easy, CURLOPT_URL, url) == CURLE_OK;
 }
 
 struct alone *alone_new(const struct replay *replay, size_t number)
@@ -70,8 +64,7 @@ struct alone *alone_new(const struct replay *replay, size_t number)
     alone->seed[0] = (unsigned short)number;
     alone->seed[1] = (unsigned short)(number >> 16);
     grow_init(&alone->answer, MAX_ANSWER_BYTES);
-    alone->easy = curl_easy_init();
-    if (alone->easy && set_up(alone))
+    if (set_up(alone))
         return alone;
     alone_free(alone);
     return NULL;

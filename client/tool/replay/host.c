@@ -169,25 +169,22 @@ static void *thread_main(void *arg)
 
 /* ---- The process ---- */
 
-static void start_threads(struct host *host, struct thread *threads, size_t *started)
+/* Gives how many have started. */
+static size_t start_threads(struct host *host, struct thread *threads)
 {
-    *started = 0;
-    for (int64_t i = 0; i < host->replay->threads; i++) {
-        pthread_mutex_lock(&host->mutex);
-        host->running++;
-        pthread_mutex_unlock(&host->mutex);
-        struct thread *thread = &threads[*started];
-        *thread = (struct thread){.host = host, .number = *started};
-        if (pthread_create(&thread->id, NULL, thread_main, thread) == 0) {
-            (*started)++;
-            continue;
+    pthread_mutex_lock(&host->mutex); /* none ends before all are counted */
+    while (host->running < (size_t)host->replay->threads) {
+        struct thread *thread = &threads[host->running];
+        *thread = (struct thread){.host = host, .number = host->running};
+        if (pthread_create(&thread->id, NULL, thread_main, thread) != 0) {
+            note_error(host, "not all threads could be started; use fewer --threads");
+            break;
         }
-        pthread_mutex_lock(&host->mutex);
-        host->running--;
-        note_error(host, "not all threads could be started; use fewer --threads");
-        pthread_mutex_unlock(&host->mutex);
-        return;
+        host->running++;
     }
+    size_t started = host->running;
+    pthread_mutex_unlock(&host->mutex);
+    return started;
 }
 
 /* Writes a snapshot. False: the parent no longer reads. */
@@ -237,14 +234,13 @@ _Noreturn void replay_host_main(const struct replay *replay, size_t index, int p
 {
     static struct host host;
     static struct thread threads[REPLAY_MAX_THREADS];
-    size_t started = 0;
     sigset_t wake = *signals;
     sigaddset(&wake, SIGUSR1);
     sigprocmask(SIG_BLOCK, &wake, NULL);
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     init_host(&host, replay, index);
-    start_threads(&host, threads, &started);
+    size_t started = start_threads(&host, threads);
     int64_t next_ms = clock_ms() + SNAPSHOT_MS;
     while (is_running(&host)) {
         int64_t left = next_ms - clock_ms();

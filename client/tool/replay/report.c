@@ -14,33 +14,23 @@
 #include "tool/table.h"
 #include "tool/say.h"
 
-#include "grow.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
-
-#define MAX_REPORT_BYTES (4 << 20)
-#define REPORT_TIMEOUT   5000L
+#define MAX_REPORT_BYTES  (4 << 20)
+#define REPORT_TIMEOUT_MS 5000
 
 static bool fetch(const char *url, struct grow *page)
 {
     char full[2048];
-    size_t len = provider_base_bytes(url);
-    CURL *easy = len < sizeof(full) - 16 ? curl_easy_init() : NULL;
-    if (!easy)
-        return false;
-    snprintf(full, sizeof(full), "%.*s/report", (int)len, url);
     long status = 0;
-    bool ok = curl_easy_setopt(easy, CURLOPT_URL, full) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, REPORT_TIMEOUT) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, provider_on_bytes) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_WRITEDATA, page) == CURLE_OK &&
+    CURL *easy = provider_easy(NULL, REPORT_TIMEOUT_MS, page);
+    int n = snprintf(full, sizeof(full), "%.*s/report", (int)provider_base_bytes(url), url);
+    bool ok = easy && n < (int)sizeof(full) &&
+              curl_easy_setopt(easy, CURLOPT_URL, full) == CURLE_OK &&
               curl_easy_perform(easy) == CURLE_OK &&
               curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status == 200;
     curl_easy_cleanup(easy);
@@ -177,19 +167,13 @@ static void print_tiers(const struct replay *replay, const struct replay_snapsho
     rows_print(columns, rows, replay->n_groups + 1, sizeof(rows[0]), "  ");
 }
 
-static void put_peak(struct table *table, const char *what, int64_t most, int64_t limit)
+static void add_peak(struct table *table, const char *what, int64_t window_ms, int64_t most,
+                     int64_t limit)
 {
-    char text[96];
-    char a[32];
-    char b[32];
-    if (most < 0 || limit < 0)
-        return;
-    format_count(most, a, sizeof(a));
-    format_count(limit, b, sizeof(b));
-    snprintf(text, sizeof(text), "of %s allowed%s", b, most > limit ? ": TOO MANY" : "");
-    table_text(table, what);
-    table_text(table, a);
-    table_text(table, text);
+    if (most >= 0 && limit >= 0)
+        table_add(table, "most %s in any %" PRId64 " s\t%s\tof %s allowed%s", what,
+                  window_ms / 1000, as_count(most).s, as_count(limit).s,
+                  most > limit ? ": TOO MANY" : "");
 }
 
 static void print_upstream(const struct replay_upstream *before,
@@ -197,38 +181,24 @@ static void print_upstream(const struct replay_upstream *before,
                            int64_t elapsed_ms)
 {
     static const char *const heads[] = {"", ">", "", NULL};
-    char text[32];
     struct table *table = table_new(heads);
-    int64_t window_s = after->window_ms / 1000;
-    char tokens[64];
-    char requests[64];
-    snprintf(tokens, sizeof(tokens), "most tokens in any %" PRId64 " s", window_s);
-    snprintf(requests, sizeof(requests), "most requests in any %" PRId64 " s", window_s);
-    table_text(table, "requests");
-    table_count(table, after->requests - before->requests);
-    table_text(table, "");
-    table_text(table, "tokens used");
-    table_count(table, after->tokens - before->tokens);
-    table_text(table, "");
-    table_text(table, "429s (too many requests)");
-    table_count(table, after->status_429 - before->status_429);
-    table_text(table, after->status_429 == before->status_429 ? "none: the quota was kept"
-                                                              : "THE QUOTA WAS NOT KEPT");
-    put_peak(table, requests, after->max_requests_in_window, after->rpm);
-    put_peak(table, tokens, after->max_tokens_in_window, after->tpm);
-    if (used->known) {
-        snprintf(text, sizeof(text), "%.1f %%", used->of_could * 100);
-        table_text(table, "quota used");
-        table_text(table, text);
-        table_text(table, "of the smaller of the quota and what arrived, window by window");
-    }
+    int64_t status_429 = after->status_429 - before->status_429;
     double share = share_used(before, after, elapsed_ms);
-    if (share >= 0) {
-        snprintf(text, sizeof(text), "%.1f %%", share * 100);
-        table_text(table, "share of the quota used");
-        table_text(table, text);
-        table_text(table, "of the tokens that it allowed in this time");
-    }
+    table_add(table, "requests\t%s\t", as_count(after->requests - before->requests).s);
+    table_add(table, "tokens used\t%s\t", as_count(after->tokens - before->tokens).s);
+    table_add(table, "429s (too many requests)\t%s\t%s", as_count(status_429).s,
+              status_429 == 0 ? "none: the quota was kept" : "THE QUOTA WAS NOT KEPT");
+    add_peak(table, "requests", after->window_ms, after->max_requests_in_window, after->rpm);
+    add_peak(table, "tokens", after->window_ms, after->max_tokens_in_window, after->tpm);
+    if (used->known)
+        table_add(
+            table,
+            "quota used\t%.1f %%\tof the smaller of the quota and what arrived, window by window",
+            used->of_could * 100);
+    if (share >= 0)
+        table_add(table,
+                  "share of the quota used\t%.1f %%\tof the tokens that it allowed in this time",
+                  share * 100);
     printf("\nWhat the provider saw\n\n");
     table_print(table, stdout, "  ");
     table_free(table);
