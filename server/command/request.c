@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/batch.h"
 #include "command/command.h"
 #include "net/conn.h"
 #include "net/front_inner.h"

@@ -172,7 +172,7 @@ void conn_close(struct conn *c, const char *reason)
     c->fd = -1;
     cut_loose(c);
     TAILQ_REMOVE(&front->conns, c, link);
-    front->n_conns--;
+    front->worker->connections--;
     TAILQ_INSERT_TAIL(&front->closed, c, link);
     front_turn_end_wanted(front);
 }
@@ -262,7 +262,7 @@ struct conn *conn_new(struct front *front, int fd, const struct sockaddr *peer)
         return NULL;
     }
     TAILQ_INSERT_TAIL(&front->conns, c, link);
-    front->n_conns++;
+    front->worker->connections++;
     return c;
 }
 

@@ -13,7 +13,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +22,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "workers.h"
 #include "net/front_inner.h"
-#include "net/listen.h"
 #include "log.h"
 
 #define ACCEPTS_PER_TURN  64
@@ -57,7 +54,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *arg)
     }
     while ((c = TAILQ_FIRST(&front->closed)) != NULL)
         conn_free(c);
-    if (front->n_conns == 0 && front->on_empty != NULL) {
+    if (front->worker->connections == 0 && front->on_empty != NULL) {
         void (*on_empty)(void *) = front->on_empty;
         front->on_empty = NULL;
         on_empty(front->on_empty_arg);
@@ -94,7 +91,7 @@ static void refuse(struct front *front, int fd)
 static void take(struct front *front, int fd, const struct sockaddr *peer)
 {
     static const int on = 1;
-    if (crew_connections(front->worker) >= front->worker->config->max_connections) {
+    if (worker_connections(front->worker) >= front->worker->config->max_connections) {
         refuse(front, fd);
         return;
     }
@@ -130,7 +127,7 @@ static void pause_accepting(struct front *front)
     log_warn("cannot accept",
              "reason=\"%s\" connections=%zu remedy=\"raise the limit of open "
              "files (ulimit -n), or lower max_connections\"",
-             strerror(err), front->n_conns);
+             strerror(err), atomic_load(&front->worker->connections));
 }
 
 static void on_pause_over(evutil_socket_t fd, short what, void *arg)
@@ -162,37 +159,6 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Listening ------------------------------------------------------------------------------------------------ */
 
-/* The first worker's socket, or another descriptor of it. */
-static int path_of_all(const struct worker *worker, char *errmsg, size_t cap)
-{
-    if (worker->crew == NULL || crew_is_first(worker))
-        return listen_path(worker->config->listen.unix_path, errmsg, cap);
-    const struct front *first = worker->crew->workers[0]->front;
-    int fd = fcntl(first->listeners[first->n_listeners - 1].fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0)
-        snprintf(errmsg, cap, "the socket of listen.unix cannot be shared: %s", strerror(errno));
-    return fd;
-}
-
-/* The address first, then the path, where there is one. */
-static int make_listeners(struct front *front, char *errmsg, size_t cap)
-{
-    const struct worker *worker = front->worker;
-    int fd = listen_tcp(worker, errmsg, cap);
-    if (fd < 0)
-        return -1;
-    front->listeners[front->n_listeners++].fd = fd;
-    front->port = listen_port(fd);
-    if (worker->config->listen.unix_path == NULL)
-        return 0;
-    if ((fd = path_of_all(worker, errmsg, cap)) < 0)
-        return -1;
-    front->listeners[front->n_listeners++].fd = fd;
-    if (worker->crew == NULL || crew_is_first(worker))
-        front->own_path = worker->config->listen.unix_path;
-    return 0;
-}
-
 static int make_events(struct front *front)
 {
     struct event_base *base = front->worker->base;
@@ -211,36 +177,29 @@ static int make_events(struct front *front)
     return listen_again(front);
 }
 
-int front_new(struct worker *worker, struct front **out, char *errmsg, size_t errmsg_cap)
+struct front *front_new(struct worker *worker, const int sockets[], size_t n)
 {
     struct front *front = calloc(1, sizeof *front);
-    snprintf(errmsg, errmsg_cap, "out of memory");
-    if (front == NULL)
-        return -1;
+    if (front == NULL) {
+        while (n > 0)
+            close(sockets[--n]);
+        return NULL;
+    }
     front->worker = worker;
+    assert(n <= LISTEN_SOCKETS);
+    for (; front->n_listeners < n; front->n_listeners++)
+        front->listeners[front->n_listeners].fd = sockets[front->n_listeners];
     TAILQ_INIT(&front->conns);
     TAILQ_INIT(&front->closed);
     TAILQ_INIT(&front->dirty);
     TAILQ_INIT(&front->resume);
     buf_pool_init(&front->in_blocks, IN_BLOCK_BYTES, IN_BLOCKS_KEPT);
     buf_pool_init(&front->out_blocks, OUT_BLOCK_BYTES, OUT_BLOCKS_KEPT);
-    if (!answer_forms_init(&front->forms) || make_listeners(front, errmsg, errmsg_cap) != 0 ||
-        make_events(front) != 0) {
+    if (!answer_forms_init(&front->forms) || make_events(front) != 0) {
         front_free(front);
-        return -1;
+        return NULL;
     }
-    *out = front;
-    return 0;
-}
-
-uint16_t front_port(const struct front *front)
-{
-    return front->port;
-}
-
-size_t front_connections(const struct front *front)
-{
-    return front->n_conns;
+    return front;
 }
 
 static void free_event(struct event *event)
@@ -258,9 +217,6 @@ static void stop_listening(struct front *front)
         close(front->listeners[i].fd);
     }
     front->n_listeners = 0;
-    if (front->own_path != NULL)
-        unlink(front->own_path);
-    front->own_path = NULL;
 }
 
 void front_drain(struct front *front, void (*on_empty)(void *arg), void *arg)

@@ -18,6 +18,7 @@
 #include "net/buf.h"
 #include "net/conn.h"
 #include "net/front.h"
+#include "net/listen.h"
 #include "command/request.h"
 #include "worker.h"
 
@@ -38,18 +39,15 @@ struct front {
     struct front_listener {
         int fd;
         struct event *event;
-    } listeners[2];       /* the address and, where configured, the path */
-    size_t n_listeners;   /* 0: not listening any more */
-    const char *own_path; /* to be removed in the end; NULL: none, or another worker's. Borrowed */
-    uint16_t port;
-    struct event *pause_event; /* timer: accept again after EMFILE */
-    struct event *turn_event;  /* made active by hand: the end of this turn */
+    } listeners[LISTEN_SOCKETS]; /* the address and, where configured, the path */
+    size_t n_listeners;          /* 0: not listening any more */
+    struct event *pause_event;   /* timer: accept again after EMFILE */
+    struct event *turn_event;    /* made active by hand: the end of this turn */
     struct event
         *resume_event;      /* timer of 0 ms: the next turn, after a look at the other sockets */
     uint64_t complained_ms; /* when the last "cannot accept" was logged */
     uint64_t last_conn_id;
-    _Atomic size_t n_conns;  /* in `conns` */
-    struct conn_list conns;  /* every connection that is not closed */
+    struct conn_list conns;  /* every connection that is not closed: worker->connections */
     struct conn_list closed; /* closed, to be freed at the end of the turn */
     struct conn_list dirty;  /* have something to send at the end of the turn */
     struct conn_list resume; /* have unparsed bytes that wait for the next turn */

@@ -25,10 +25,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "config/config.h"
-#include "workers.h"
-#include "worker.h"
-
 #define BACKLOG    511
 #define LOCK_TRIES 1000
 
@@ -61,34 +57,33 @@ static int listen_shared(const struct addrinfo *address, bool first)
     return listen_at(address, true);
 }
 
-int listen_tcp(const struct worker *worker, char *errmsg, size_t cap)
+int listen_tcp(const struct config_listen *where, uint16_t port_number, bool shared, bool first,
+               char *errmsg, size_t size)
 {
-    const struct config_listen *where = &worker->config->listen;
-    bool shared = worker->crew != NULL && worker->crew->n > 1;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found;
     char port[8];
-    snprintf(port, sizeof port, "%u", crew_port(worker));
+    snprintf(port, sizeof port, "%u", port_number);
     int err = getaddrinfo(where->resp_host, port, &hints, &found);
     if (err != 0) {
-        snprintf(errmsg, cap, "listen.resp: cannot resolve the host '%s': %s", where->resp_host,
+        snprintf(errmsg, size, "listen.resp: cannot resolve the host '%s': %s", where->resp_host,
                  gai_strerror(err));
         return -1;
     }
     int fd = -1;
     for (struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next)
-        fd = shared ? listen_shared(a, crew_is_first(worker)) : listen_at(a, false);
+        fd = shared ? listen_shared(a, first) : listen_at(a, false);
     err = errno;
     freeaddrinfo(found);
     if (fd >= 0)
         return fd;
     if (err == EADDRINUSE)
-        snprintf(errmsg, cap,
+        snprintf(errmsg, size,
                  "address %s:%s is in use; stop the program that listens there, or set listen.resp "
                  "to another port (0 picks a free one)",
                  where->resp_host, port);
     else
-        snprintf(errmsg, cap,
+        snprintf(errmsg, size,
                  "cannot listen at %s:%s: %s; set listen.resp to an address of this host",
                  where->resp_host, port, strerror(err));
     return -1;
@@ -105,6 +100,14 @@ uint16_t listen_port(int fd)
     if (getsockname(fd, &address.any, &n) != 0)
         return 0;
     return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+}
+
+const char *listen_address(const struct config *config, uint16_t port,
+                           char to[LISTEN_ADDRESS_BYTES])
+{
+    const char *host = config->listen.resp_host;
+    snprintf(to, LISTEN_ADDRESS_BYTES, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
+    return to;
 }
 
 /* ---- A path --------------------------------------------------------------------------------------------------- */
@@ -157,7 +160,7 @@ static int bind_and_listen(int fd, const struct sockaddr_un *address)
     return result == 0 ? listen(fd, BACKLOG) : -1;
 }
 
-int listen_path(const char *path, char *errmsg, size_t cap)
+int listen_path(const char *path, char *errmsg, size_t size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, path, strlen(path)); /* the configuration sees to it that it fits */
@@ -172,12 +175,12 @@ int listen_path(const char *path, char *errmsg, size_t cap)
     if (fd >= 0)
         close(fd);
     if (err == EADDRINUSE)
-        snprintf(errmsg, cap,
+        snprintf(errmsg, size,
                  "%s is in use; stop the program that listens there, or set listen.unix to another "
                  "path",
                  path);
     else
-        snprintf(errmsg, cap,
+        snprintf(errmsg, size,
                  "cannot listen at %s: %s; set listen.unix to a path in a folder where this user "
                  "may write, or to null",
                  path, strerror(err));
