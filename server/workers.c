@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "batch/batch.h"
+#include "command/command.h"
 #include "log.h"
 #include "net/front.h"
 #include "net/listen.h"
@@ -124,7 +125,7 @@ static int worker_open(struct worker *worker, const struct worker_setup *setup, 
     snprintf(errmsg, size, "out of memory");
     worker->all = setup->all;
     worker_config_set(worker, config_ref(setup->config));
-    worker->front = front_new(worker, setup->sockets, setup->n_sockets);
+    worker->front = front_new(worker, setup->sockets, setup->n_sockets, command_run);
     worker->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (worker->front == NULL || worker->bell < 0)
         return -1;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "command/command.h"
 #include "config/config.h"
 
 static const char *const unit_names[] = {
@@ -71,7 +72,7 @@ bool word_number(const struct arg *arg, int64_t min, int64_t max, int64_t *out)
 static bool need_value(struct request *r, const char *word, bool there)
 {
     if (!there)
-        request_usage(r, "%s needs a value after it", word);
+        command_usage(r, "%s needs a value after it", word);
     return there;
 }
 
@@ -81,19 +82,19 @@ static bool read_unit(struct request *r, const struct arg *args, size_t i, size_
     char shown[RESP_SHOW_BYTES];
     const char *name = unit_names[unit];
     if (!(units & 1u << unit)) {
-        request_usage(r, "%s cannot be stated here: %s", name,
+        command_usage(r, "%s cannot be stated here: %s", name,
                       unit == RATION_UNIT_CONCURRENT ? "a call's slot is freed by its report"
                                                      : "it is not counted");
         return false;
     }
     if (out->stated & 1u << unit) {
-        request_usage(r, "%s is stated twice", name);
+        command_usage(r, "%s is stated twice", name);
         return false;
     }
     if (!need_value(r, name, i + 1 < n))
         return false;
     if (!word_number(&args[i + 1], 0, RATION_MAX_COST, &out->amounts[unit])) {
-        request_usage(r, "%s needs a whole number from 0 to %lld%s, not '%s'", name,
+        command_usage(r, "%s needs a whole number from 0 to %lld%s, not '%s'", name,
                       (long long)RATION_MAX_COST,
                       unit == RATION_UNIT_USD ? " (millionths of a dollar)" : "",
                       resp_show(shown, args[i + 1].p, args[i + 1].n));
@@ -109,7 +110,7 @@ static bool read_option(struct request *r, const struct arg *args, size_t i, siz
     char shown[RESP_SHOW_BYTES];
     const struct option *option = &options_known[which];
     if (out->seen & WORD_BIT(which)) {
-        request_usage(r, "%s is there twice", option->word);
+        command_usage(r, "%s is there twice", option->word);
         return false;
     }
     out->seen |= WORD_BIT(which);
@@ -125,7 +126,7 @@ static bool read_option(struct request *r, const struct arg *args, size_t i, siz
     }
     if (word_number(&args[i + 1], option->min, option->max, &out->values[which]))
         return true;
-    request_usage(r, "%s needs a whole number from %lld to %lld%s, not '%s'", option->word,
+    command_usage(r, "%s needs a whole number from %lld to %lld%s, not '%s'", option->word,
                   (long long)option->min, (long long)option->max, option->of,
                   resp_show(shown, args[i + 1].p, args[i + 1].n));
     return false;
@@ -143,7 +144,7 @@ static int read_seen_options(struct request *r, const struct arg *args, size_t i
             break;
         int64_t *to = limit ? &seen->limit : &seen->per_ms;
         if (i + 1 == n || *to != 0 || !word_number(&args[i + 1], 1, RATION_MAX_AMOUNT, to)) {
-            request_usage(r, "%s of REMAINING needs one whole number from 1 to %lld%s, not '%s'",
+            command_usage(r, "%s of REMAINING needs one whole number from 1 to %lld%s, not '%s'",
                           limit ? "LIMIT" : "PER", (long long)RATION_MAX_AMOUNT, limit ? "" : " ms",
                           i + 1 == n ? "" : resp_show(shown, args[i + 1].p, args[i + 1].n));
             return -1;
@@ -158,7 +159,7 @@ static int read_remaining(struct request *r, const struct arg *args, size_t i, s
 {
     unsigned unit = 0;
     if (out->n_headers == RATION_MAX_SEEN) {
-        request_usage(r, "REMAINING is there more than %d times", RATION_MAX_SEEN);
+        command_usage(r, "REMAINING is there more than %d times", RATION_MAX_SEEN);
         return -1;
     }
     while (unit < RATION_UNIT_CONCURRENT && !(i + 1 < n && word_is(&args[i + 1], unit_names[unit])))
@@ -167,7 +168,7 @@ static int read_remaining(struct request *r, const struct arg *args, size_t i, s
     *seen = (struct op_header){.unit = (uint8_t)unit};
     if (unit == RATION_UNIT_CONCURRENT || i + 2 >= n ||
         !word_number(&args[i + 2], 0, RATION_MAX_AMOUNT, &seen->remaining)) {
-        request_usage(r,
+        command_usage(r,
                       "REMAINING needs a unit (requests, tokens, input_tokens, output_tokens, usd) "
                       "and a whole number from 0 to %lld",
                       (long long)RATION_MAX_AMOUNT);
@@ -181,7 +182,7 @@ static int read_remaining(struct request *r, const struct arg *args, size_t i, s
 static bool unknown_word(struct request *r, const struct arg *arg)
 {
     char shown[RESP_SHOW_BYTES];
-    request_usage(r,
+    command_usage(r,
                   "'%s' is neither an option nor a unit (requests, tokens, input_tokens, "
                   "output_tokens, usd, concurrent)",
                   resp_show(shown, arg->p, arg->n));
@@ -194,7 +195,7 @@ bool words_reason_ok(struct request *r, const char *word, const struct arg *arg)
     for (size_t i = 0; i < arg->n && ok; i++)
         ok = arg->p[i] > 0x20 && arg->p[i] < 0x7f;
     if (!ok)
-        request_usage(r,
+        command_usage(r,
                       "%s needs a reason: 1 to %d bytes of printable ASCII without space, such as "
                       "insufficient_quota",
                       word, RATION_MAX_REASON_BYTES);
@@ -241,7 +242,7 @@ bool words_to_op(struct request *r, const struct words *words)
     int64_t parts =
         words->amounts[RATION_UNIT_INPUT_TOKENS] + words->amounts[RATION_UNIT_OUTPUT_TOKENS];
     if (parts > RATION_MAX_COST) {
-        request_usage(r, "input_tokens and output_tokens are more than %lld together",
+        command_usage(r, "input_tokens and output_tokens are more than %lld together",
                       (long long)RATION_MAX_COST);
         return false;
     }

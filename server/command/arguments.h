@@ -10,7 +10,7 @@
 
 #include <ration/protocol.h>
 
-#include "command/request.h"
+#include "net/request.h"
 #include "net/resp.h"
 
 enum word_option {
@@ -38,7 +38,7 @@ struct words {
     int64_t values[WORD_OPTION_COUNT];  /* of the options that take a number */
     struct arg id;                      /* of ID: as written */
     struct arg reason;                  /* of EXHAUSTED */
-    size_t n_headers;                      /* REMAINING */
+    size_t n_headers;                   /* REMAINING */
     struct op_header headers[RATION_MAX_SEEN];
 };
 

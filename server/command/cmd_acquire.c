@@ -2,6 +2,7 @@
 #include "command/command.h"
 #include "config/config.h"
 #include "command/names.h"
+#include "command/operation.h"
 #include "command/arguments.h"
 #include "worker.h"
 
@@ -43,7 +44,7 @@ static bool set_id(struct request *r, const struct words *words, const struct ar
             wrong = "that id is a member of a group; its fourth part must be 0";
     }
     if (wrong != NULL) {
-        request_usage(r, "ID: %s", wrong);
+        command_usage(r, "ID: %s", wrong);
         return false;
     }
     op->own_id = true;
@@ -63,7 +64,7 @@ static bool set_learned(struct request *r, const struct words *words)
     struct op *op = &r->op;
     bool stated = op->stated & PARTS;
     if ((words->seen & WORD_BIT(WORD_LEARNED)) && !stated) {
-        request_usage(r, "LEARNED needs input_tokens (your estimate), output_tokens (the most that "
+        command_usage(r, "LEARNED needs input_tokens (your estimate), output_tokens (the most that "
                          "the call may answer), or both");
         return false;
     }
@@ -84,10 +85,10 @@ void cmd_acquire(struct request *r, const struct arg *args, size_t n)
                       "WAIT is not supported by this version; retry after retry_after_ms instead");
         return;
     }
-    request_op_init(r, OP_ACQUIRE);
+    operation_init(r, OP_ACQUIRE);
     if (!names_resolve(r, pool, tenant) || !set_priority(r, &words, tenant) ||
         !set_id(r, &words, pool, tenant) || !words_to_op(r, &words) || !set_learned(r, &words))
         return;
     op->dry_run = words.seen & WORD_BIT(WORD_DRYRUN);
-    request_submit(r);
+    operation_submit(r);
 }

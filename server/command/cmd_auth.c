@@ -117,7 +117,7 @@ void cmd_hello(struct request *r, const struct arg *args, size_t n)
             own_name = &args[i + 1];
             i += 2;
         } else {
-            request_usage(r,
+            command_usage(r,
                           "after the version come AUTH with a name and a secret, or SETNAME with a "
                           "name");
             return;
@@ -126,7 +126,7 @@ void cmd_hello(struct request *r, const struct arg *args, size_t n)
     if (secret != NULL && !authenticate(r, name, secret))
         return;
     if (own_name != NULL && !conn_set_name(r->conn, own_name->p, own_name->n)) {
-        request_usage(r, "a connection's name is printable ASCII without spaces, at most %d bytes",
+        command_usage(r, "a connection's name is printable ASCII without spaces, at most %d bytes",
                       CONN_MAX_NAME_BYTES);
         return;
     }

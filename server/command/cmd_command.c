@@ -129,5 +129,5 @@ void cmd_command(struct request *r, const struct arg *args, size_t n)
     else if (word_is(what, "DOCS"))
         write_some_docs(r, args + 2, n - 2);
     else
-        request_usage(r, "COMMAND alone describes all commands");
+        command_usage(r, "COMMAND alone describes all commands");
 }

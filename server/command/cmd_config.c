@@ -107,7 +107,7 @@ void cmd_config(struct request *r, const struct arg *args, size_t n)
 {
     size_t found = 0;
     if (!word_is(&args[1], "GET") || n < 3) {
-        request_usage(r, "settings are changed in the configuration file, then SIGHUP");
+        command_usage(r, "settings are changed in the configuration file, then SIGHUP");
         return;
     }
     for (size_t i = 0; i < SETTINGS; i++)

@@ -46,7 +46,7 @@ static void set_name(struct request *r, const struct arg *name)
     if (conn_set_name(r->conn, name->p, name->n))
         resp_simple(request_out(r), "OK");
     else
-        request_usage(r, "a connection's name is printable ASCII without spaces, at most %d bytes",
+        command_usage(r, "a connection's name is printable ASCII without spaces, at most %d bytes",
                       CONN_MAX_NAME_BYTES);
 }
 
@@ -66,10 +66,10 @@ void cmd_client(struct request *r, const struct arg *args, size_t n)
         if (word_is(&args[2], "LIB-NAME") || word_is(&args[2], "LIB-VER"))
             resp_simple(request_out(r), "OK");
         else
-            request_usage(r, "SETINFO takes LIB-NAME or LIB-VER, and a value");
+            command_usage(r, "SETINFO takes LIB-NAME or LIB-VER, and a value");
     } else {
         char shown[RESP_SHOW_BYTES];
-        request_usage(r, "'%s' with %zu more argument%s is none of these",
+        command_usage(r, "'%s' with %zu more argument%s is none of these",
                       resp_show(shown, what->p, what->n), n - 2, n == 3 ? "" : "s");
     }
 }

@@ -5,6 +5,7 @@
  */
 #include "command/command.h"
 #include "command/names.h"
+#include "command/operation.h"
 #include "command/arguments.h"
 
 #define OPTIONS   (WORD_BIT(WORD_TTL) | WORD_BIT(WORD_ID))
@@ -31,7 +32,7 @@ static bool read_token(struct request *r, const struct words *words)
         op->token[i] = (unsigned char)(high * 16 + low);
     }
     if (!good)
-        request_usage(r, "ID needs a token of 16 hexadecimal digits, not '%s'",
+        command_usage(r, "ID needs a token of 16 hexadecimal digits, not '%s'",
                       resp_show(shown, words->id.p, words->id.n));
     op->has_token = good;
     return good;
@@ -42,7 +43,7 @@ void cmd_renew(struct request *r, const struct arg *args, size_t n)
     struct words words;
     if (!words_read(r, args, 2, n, OPTIONS, ALL_UNITS, &words))
         return;
-    request_op_init(r, OP_RENEW);
+    operation_init(r, OP_RENEW);
     if (names_resolve_id(r, &args[1]) && read_token(r, &words) && words_to_op(r, &words))
-        request_submit(r);
+        operation_submit(r);
 }

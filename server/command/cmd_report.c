@@ -11,6 +11,7 @@
 
 #include "command/command.h"
 #include "command/names.h"
+#include "command/operation.h"
 #include "command/arguments.h"
 
 #define OPTIONS                                                                                    \
@@ -59,8 +60,8 @@ static bool teaches(const struct op *op, const struct words *words)
 {
     enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
     int64_t status = words->values[WORD_STATUS];
-    return !op->partial && !op->feedback.failed && (status == 0 || (status >= 200 && status < 300)) &&
-           (op->stated & PARTS) != 0;
+    return !op->partial && !op->feedback.failed &&
+           (status == 0 || (status >= 200 && status < 300)) && (op->stated & PARTS) != 0;
 }
 
 void cmd_report(struct request *r, const struct arg *args, size_t n)
@@ -68,13 +69,13 @@ void cmd_report(struct request *r, const struct arg *args, size_t n)
     struct words words;
     if (!words_read(r, args, 2, n, OPTIONS, REPORTED_UNITS, &words))
         return;
-    request_op_init(r, OP_REPORT);
+    operation_init(r, OP_REPORT);
     if (!names_resolve_id(r, &args[1]) || !words_to_op(r, &words))
         return;
     r->op.partial = words.seen & WORD_BIT(WORD_PARTIAL);
     set_news(&r->op, &words);
     r->op.learned = teaches(&r->op, &words);
-    request_submit(r);
+    operation_submit(r);
 }
 
 void cmd_cancel(struct request *r, const struct arg *args, size_t n)
@@ -82,9 +83,9 @@ void cmd_cancel(struct request *r, const struct arg *args, size_t n)
     struct words words;
     if (!words_read(r, args, 2, n, WORD_BIT(WORD_FAILED), 0, &words))
         return;
-    request_op_init(r, OP_CANCEL);
+    operation_init(r, OP_CANCEL);
     if (!names_resolve_id(r, &args[1]))
         return;
     r->op.feedback.failed = words.seen & WORD_BIT(WORD_FAILED);
-    request_submit(r);
+    operation_submit(r);
 }

@@ -49,7 +49,7 @@ static void list(struct request *r, const struct arg *cursor)
         return;
     }
     if (!word_number(cursor, 0, INT64_MAX, &from)) {
-        request_usage(r, "a cursor is 0, or what the last TENANT LIST answered first");
+        command_usage(r, "a cursor is 0, or what the last TENANT LIST answered first");
         return;
     }
     size_t first = (uint64_t)from < count ? (size_t)from : count;
@@ -69,7 +69,7 @@ static void forgive(struct request *r, const struct arg *name)
     if (command_is_tenant(r))
         request_error(r, RATION_ERR_NOPERM, "TENANT FORGIVE is for the operator's credential only");
     else if (!policy_name_ok(name->p, name->n, RATION_MAX_TENANT_BYTES))
-        request_usage(r, "'%s' cannot be a tenant", resp_show(shown, name->p, name->n));
+        command_usage(r, "'%s' cannot be a tenant", resp_show(shown, name->p, name->n));
     else if (names_tier(r->worker->config, name->p, name->n) == NULL)
         names_answer_notenant(r, name->p, name->n);
     else
@@ -90,5 +90,5 @@ void cmd_tenant(struct request *r, const struct arg *args, size_t n)
                       "and send SIGHUP",
                       word_is(&args[1], "SET") ? "SET" : "DEL");
     else
-        request_usage(r, "say GET or FORGIVE and a name, or LIST and a cursor (0 to begin)");
+        command_usage(r, "say GET or FORGIVE and a name, or LIST and a cursor (0 to begin)");
 }

@@ -6,6 +6,7 @@
  */
 #include "command/command.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -13,7 +14,8 @@
 #include "net/conn.h"
 #include "worker.h"
 
-#define MOST (RATION_MAX_ARGS - 1)
+#define MOST        (RATION_MAX_ARGS - 1)
+#define USAGE_BYTES 1024
 
 static const struct command commands[] = {
     {"ACQUIRE", 2, MOST, COMMAND_STORE | COMMAND_WRITES, cmd_acquire,
@@ -58,6 +60,16 @@ static const struct command commands[] = {
      "Puts the connection into the state of a new one"},
     {"QUIT", 0, 0, COMMAND_OPEN, cmd_quit, "QUIT", "Closes the connection"},
 };
+
+void command_usage(struct request *r, const char *format, ...)
+{
+    char text[USAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    request_error(r, RATION_ERR_MALFORMED, "usage: %s; %s", r->command->usage, text);
+}
 
 size_t command_count(void)
 {
@@ -160,10 +172,10 @@ void command_run(struct request *r, const struct arg *args, size_t n)
         unknown(r, &args[0]);
     } else if (n - 1 < command->min_args || n - 1 > command->max_args) {
         if (command->min_args == command->max_args)
-            request_usage(r, "it takes %u argument%s, not %zu", command->min_args,
+            command_usage(r, "it takes %u argument%s, not %zu", command->min_args,
                           command->min_args == 1 ? "" : "s", n - 1);
         else
-            request_usage(r, "%s than %u argument%s", n - 1 < command->min_args ? "fewer" : "more",
+            command_usage(r, "%s than %u argument%s", n - 1 < command->min_args ? "fewer" : "more",
                           n - 1 < command->min_args ? command->min_args : command->max_args,
                           (n - 1 < command->min_args ? command->min_args : command->max_args) == 1
                               ? ""

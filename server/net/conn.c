@@ -29,7 +29,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "command/command.h"
 #include "net/front_inner.h"
 #include "log.h"
 

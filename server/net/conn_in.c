@@ -8,9 +8,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "command/command.h"
 #include "net/front_inner.h"
-#include "command/request.h"
 
 #define IN_READ_BYTES 8192
 #define LINGER_BYTES  1048576
@@ -29,7 +27,7 @@ static bool run_request(struct conn *c, const char *data, const char *error)
         counter_add(&c->front->worker->counters.commands_failed, 1);
         resp_error(request_out(r), error);
     } else {
-        command_run(r, args, resp_args(&c->parser, data, args));
+        c->front->run(r, args, resp_args(&c->parser, data, args));
     }
     if (r->state == REQUEST_NEW) {
         r->state = REQUEST_DONE;

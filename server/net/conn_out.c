@@ -95,7 +95,7 @@ static void write_first(struct conn *c)
     struct request *r = c->first;
     switch (r->answer) {
     case ANSWER_IN_OP:
-        answer_write(r, &c->out);
+        r->write(r, &c->out);
         break;
     case ANSWER_HELD:
         c->held_bytes -= buf_size(&r->reply);

@@ -177,7 +177,7 @@ static int make_events(struct front *front)
     return listen_again(front);
 }
 
-struct front *front_new(struct worker *worker, const int sockets[], size_t n)
+struct front *front_new(struct worker *worker, const int sockets[], size_t n, request_run_fn *run)
 {
     struct front *front = calloc(1, sizeof *front);
     if (front == NULL) {
@@ -186,6 +186,7 @@ struct front *front_new(struct worker *worker, const int sockets[], size_t n)
         return NULL;
     }
     front->worker = worker;
+    front->run = run;
     assert(n <= LISTEN_SOCKETS);
     for (; front->n_listeners < n; front->n_listeners++)
         front->listeners[front->n_listeners].fd = sockets[front->n_listeners];
@@ -195,7 +196,7 @@ struct front *front_new(struct worker *worker, const int sockets[], size_t n)
     TAILQ_INIT(&front->resume);
     buf_pool_init(&front->in_blocks, IN_BLOCK_BYTES, IN_BLOCKS_KEPT);
     buf_pool_init(&front->out_blocks, OUT_BLOCK_BYTES, OUT_BLOCKS_KEPT);
-    if (!answer_forms_init(&front->forms) || make_events(front) != 0) {
+    if (make_events(front) != 0) {
         front_free(front);
         return NULL;
     }
@@ -251,7 +252,6 @@ void front_free(struct front *front)
     assert(front->n_requests == 0);
     buf_pool_close(&front->in_blocks);
     buf_pool_close(&front->out_blocks);
-    answer_forms_close(&front->forms);
     free_event(front->pause_event);
     free_event(front->turn_event);
     free_event(front->resume_event);

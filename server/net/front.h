@@ -6,11 +6,13 @@
 
 #include <stddef.h>
 
+#include "net/request.h"
+
 struct front;
 struct worker;
 
-/* Accepts at these sockets, which it takes, even if it fails. Gives NULL for lack of memory. */
-struct front *front_new(struct worker *worker, const int sockets[], size_t n);
+/* Accepts at these sockets, which it takes, even if it fails. `run` runs what clients ask. Gives NULL for lack of memory. */
+struct front *front_new(struct worker *worker, const int sockets[], size_t n, request_run_fn *run);
 /* Stops listening; connections finish what they have asked and are then closed. on_empty is called (once, from the event
  * loop) when the last one is gone. */
 void front_drain(struct front *front, void (*on_empty)(void *arg), void *arg);

@@ -19,7 +19,7 @@
 #include "net/conn.h"
 #include "net/front.h"
 #include "net/listen.h"
-#include "command/request.h"
+#include "net/request.h"
 #include "worker.h"
 
 /* One read takes at most this much, and is parsed where it lies: about a thousand short requests. */
@@ -55,9 +55,9 @@ struct front {
     struct request *free_requests;
     size_t n_free_requests;
     size_t n_requests; /* taken: in some connection's queue, or under way for one that is gone */
-    struct buf_pool in_blocks;  /* storage of half-read requests */
-    struct buf_pool out_blocks; /* storage of unsent replies */
-    struct answer_forms forms;
+    struct buf_pool in_blocks;   /* storage of half-read requests */
+    struct buf_pool out_blocks;  /* storage of unsent replies */
+    request_run_fn *run;         /* runs a request: the command table */
     void (*on_empty)(void *arg); /* draining: to be called when the last connection is gone */
     void *on_empty_arg;
     bool turn_wanted; /* turn_event will run in this turn */

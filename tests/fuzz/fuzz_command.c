@@ -20,6 +20,7 @@
 #include "batch/audit.h"
 #include "batch/batch.h"
 #include "clock.h"
+#include "command/command.h"
 #include "config/config.h"
 #include "net/front_inner.h"
 #include "log.h"
@@ -171,14 +172,14 @@ static struct worker *worker_of(unsigned which)
     log_set_level(LOG_LEVEL_ERROR);
     setenv("RATION_FUZZ_SECRET", "s3cret-s3cret-s3cret", 1);
     setenv("RATION_FUZZ_OPERATOR", "0perator-0perator-0perator", 1);
-    CHECK(config_parse("fuzz", documents[which], strlen(documents[which]), &config,
-                       &problems) == 0);
+    CHECK(config_parse("fuzz", documents[which], strlen(documents[which]), &config, &problems) ==
+          0);
     worker->base = event_base_new();
     all[which] = (struct workers){.n = 1, .list = worker, .started_ms = clock_ms()};
     worker->all = &all[which];
     worker_config_set(worker, config);
     worker->store = (struct store *)(void *)&fake;
-    worker->front = front_new(worker, NULL, 0);
+    worker->front = front_new(worker, NULL, 0, command_run);
     CHECK(worker->front != NULL);
     return worker;
 }

@@ -18,6 +18,7 @@
 #include "batch/audit.h"
 #include "batch/batch.h"
 #include "clock.h"
+#include "command/command.h"
 #include "config/config.h"
 #include "net/front.h"
 #include "net/listen.h"
@@ -99,7 +100,7 @@ void fixture_start(struct fixture *fixture, const char *text)
     if (fd < 0)
         fail_msg("%s", errmsg);
     fixture->workers.port = listen_port(fd);
-    fixture->worker.front = front_new(&fixture->worker, &fd, 1);
+    fixture->worker.front = front_new(&fixture->worker, &fd, 1, command_run);
     assert_non_null(fixture->worker.front);
 }
 

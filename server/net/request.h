@@ -3,7 +3,7 @@
  *
  * A command's handler gets the request and its arguments and does one of three things before it returns:
  *   - writes the reply at once, to request_out() or by request_error(), or
- *   - hands the request's operation to the batch (request_submit); its answer is written from the operation, or
+ *   - hands the request's operation to the batch (operation_submit); its answer is written from the operation, or
  *   - starts something else (an audit), returns after request_wait(), and calls request_finish() later.
  * The arguments are places in the connection's read buffer and end with the handler.
  *
@@ -40,6 +40,11 @@ enum request_answer {
     ANSWER_WRITTEN, /* in the connection's output already */
 };
 
+struct request;
+
+/* Writes the reply to its operation, which has come back. */
+typedef void request_write_fn(struct request *request, struct buf *out);
+
 struct request {
     struct op op;
     struct request *next; /* in the queue of conn, or in the free list */
@@ -53,7 +58,11 @@ struct request {
     enum request_state state;
     uint8_t resp; /* the connection's version when it was asked */
     enum request_answer answer;
+    request_write_fn *write; /* ANSWER_IN_OP: writes it */
 };
+
+/* Runs a request: what stands above the front and knows the commands. args[0] is the command's name; n >= 1. */
+typedef void request_run_fn(struct request *request, const struct arg *args, size_t n);
 
 /* Takes a request from the front and puts it at the end of conn's queue; NULL: no memory. */
 struct request *request_new(struct front *front, struct conn *conn);
@@ -68,34 +77,9 @@ struct buf *request_out(struct request *request);
 /* Replies with an error: a word of protocol.h, a space, and the text. Outside bytes go through resp_show first. */
 void request_error(struct request *request, const char *word, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* "ERR usage: <the command's>; <what is wrong>". */
-void request_usage(struct request *request, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-/* Fills in what every operation has: kind, a reference to the configuration in force. */
-void request_op_init(struct request *request, enum op_kind kind);
-/* Hands request->op to the batch; or, with too many waiting there, answers BUSY. */
-void request_submit(struct request *request);
 /* The answer will come later, by request_finish(). */
 void request_wait(struct request *request);
 /* The reply is written; to be called by who called request_wait(), from the event loop. */
 void request_finish(struct request *request);
-
-/* What stands before and behind the id in the answer to a granted acquire, prepared (answer.c). */
-struct answer_forms {
-    struct buf before_id[2]; /* in RESP2, in RESP3 */
-    struct buf behind_id;
-};
-
-/* False: out of memory. */
-bool answer_forms_init(struct answer_forms *forms);
-void answer_forms_close(struct answer_forms *forms);
-/* Those of the request's front. */
-const struct answer_forms *answer_forms(const struct request *request);
-
-/* Writes the reply to an operation that has come back (answer.c). */
-void answer_write(struct request *request, struct buf *out);
-/* Counts it (answer.c). */
-void answer_count(const struct request *request);
 
 #endif
