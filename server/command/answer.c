@@ -238,7 +238,7 @@ static void write_row(struct request *r, struct buf *out, const struct policy_bu
     resp_text(out, "scope");
     resp_bulk(out, scope, write_scope(&r->op, bucket->scope, scope));
     resp_text(out, "unit");
-    resp_text(out, unit_name(limit->unit));
+    resp_text(out, limit_unit_name(limit->unit));
     resp_text(out, "per");
     resp_text(out, limit->per);
     resp_text(out, "limit");

@@ -106,7 +106,7 @@ static bool is_wanted(const struct setting *setting, const struct arg *patterns,
 void cmd_config(struct request *r, const struct arg *args, size_t n)
 {
     size_t found = 0;
-    if (!word_is(&args[1], "GET") || n < 3) {
+    if (!argument_is(&args[1], "GET") || n < 3) {
         command_usage(r, "settings are changed in the configuration file, then SIGHUP");
         return;
     }

@@ -98,8 +98,8 @@ static const struct section {
 static bool is_wanted(const char *section, const struct arg *names, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (word_is(&names[i], section) || word_is(&names[i], "all") ||
-            word_is(&names[i], "default") || word_is(&names[i], "everything"))
+        if (argument_is(&names[i], section) || argument_is(&names[i], "all") ||
+            argument_is(&names[i], "default") || argument_is(&names[i], "everything"))
             return true;
     return n == 0;
 }

@@ -22,7 +22,7 @@ static bool kind_of(const struct arg *word, enum op_kind *kind)
         enum op_kind kind;
     } verbs[] = {{"GET", OP_POOL_GET}, {"OPEN", OP_POOL_OPEN}, {"CLOSE", OP_POOL_CLOSE}};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        if (word_is(word, verbs[i].word)) {
+        if (argument_is(word, verbs[i].word)) {
             *kind = verbs[i].kind;
             return true;
         }
@@ -39,7 +39,7 @@ void cmd_pool(struct request *r, const struct arg *args, size_t n)
     }
     const struct config_pool *pool = names_pool(r, &args[2]);
     struct arg reason = n > 3 ? args[3] : (struct arg){OPERATOR_REASON, strlen(OPERATOR_REASON)};
-    if (pool == NULL || (kind == OP_POOL_CLOSE && !words_reason_ok(r, "CLOSE", &reason)))
+    if (pool == NULL || (kind == OP_POOL_CLOSE && !argument_is_reason(r, "CLOSE", &reason)))
         return;
     operation_init(r, kind);
     struct op *op = &r->op;

@@ -48,7 +48,7 @@ static void list(struct request *r, const struct arg *cursor)
         request_error(r, RATION_ERR_NOPERM, "TENANT LIST is for the operator's credential only");
         return;
     }
-    if (!word_number(cursor, 0, INT64_MAX, &from)) {
+    if (!argument_number(cursor, 0, INT64_MAX, &from)) {
         command_usage(r, "a cursor is 0, or what the last TENANT LIST answered first");
         return;
     }
@@ -78,17 +78,17 @@ static void forgive(struct request *r, const struct arg *name)
 
 void cmd_tenant(struct request *r, const struct arg *args, size_t n)
 {
-    if (n == 3 && word_is(&args[1], "GET"))
+    if (n == 3 && argument_is(&args[1], "GET"))
         get(r, &args[2]);
-    else if (n == 3 && word_is(&args[1], "LIST"))
+    else if (n == 3 && argument_is(&args[1], "LIST"))
         list(r, &args[2]);
-    else if (n == 3 && word_is(&args[1], "FORGIVE"))
+    else if (n == 3 && argument_is(&args[1], "FORGIVE"))
         forgive(r, &args[2]);
-    else if (word_is(&args[1], "SET") || word_is(&args[1], "DEL"))
+    else if (argument_is(&args[1], "SET") || argument_is(&args[1], "DEL"))
         request_error(r, RATION_ERR_MALFORMED,
                       "TENANT %s is not supported by this version; change the configuration file "
                       "and send SIGHUP",
-                      word_is(&args[1], "SET") ? "SET" : "DEL");
+                      argument_is(&args[1], "SET") ? "SET" : "DEL");
     else
         command_usage(r, "say GET or FORGIVE and a name, or LIST and a cursor (0 to begin)");
 }

@@ -13,6 +13,7 @@
 
 #include "net/conn.h"
 #include "worker.h"
+#include "text.h"
 
 #define MOST        (RATION_MAX_ARGS - 1)
 #define USAGE_BYTES 1024
@@ -90,38 +91,14 @@ const struct command *command_find(const struct arg *name)
     return NULL;
 }
 
-/* How many letters must change to make one word of the other (Levenshtein), both short. */
-static unsigned distance(const char *a, size_t a_n, const char *b, size_t b_n)
-{
-    enum { LONGEST = 16 };
-    unsigned row[LONGEST + 1];
-    for (size_t j = 0; j <= b_n; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= a_n; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_n; j++) {
-            unsigned replaced = diagonal + ((a[i - 1] & ~0x20) != (b[j - 1] & ~0x20));
-            unsigned dropped = row[j] + 1, added = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = replaced < dropped ? replaced : dropped;
-            if (added < row[j])
-                row[j] = added;
-        }
-    }
-    return row[b_n];
-}
-
 /* The command that was probably meant, or NULL. */
 static const struct command *closest(const struct arg *name)
 {
     const struct command *best = NULL;
-    unsigned best_distance = 3; /* of 3 changes and more, nothing was meant */
-    if (name->n > 16)
-        return NULL;
+    size_t best_distance = 3; /* of 3 changes and more, nothing was meant */
     for (size_t i = 0; i < command_count(); i++) {
         size_t n = strlen(commands[i].name);
-        unsigned d = distance(name->p, name->n, commands[i].name, n);
+        size_t d = text_distance(name->p, name->n, commands[i].name, n);
         if (d < best_distance && d < n) {
             best = &commands[i];
             best_distance = d;

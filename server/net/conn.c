@@ -3,7 +3,7 @@
  *
  *     OPEN --eof, drain--> LAST --all answered and sent------------------> CLOSED
  *       |                   |                                                ^
- *       +--QUIT, rubbish----+--> DEAF --all answered and sent---+------------+
+ *       +--QUIT, rubbish----+--> ANSWERING --all answered, sent-+------------+
  *                                                               |            |
  *                                     (rubbish)                 +--> LINGER -+
  *     any --socket error, unread replies, out of memory--> CLOSED
@@ -17,7 +17,7 @@
  * replies, sent or waiting (then it is closed). A peer that sends rubbish gets its error, and LINGER sees to it that the
  * error arrives: closing a socket with unread input makes the kernel throw away what was sent.
  *
- * Closing cuts the requests under way loose; their operations end into nowhere (request.c).
+ * Closing detaches the requests under way; their operations end into nowhere (request.c).
  */
 #include "net/conn.h"
 
@@ -96,9 +96,9 @@ bool conn_set_name(struct conn *c, const char *name, size_t n)
 static void move_to(struct conn *c, enum conn_state to)
 {
     static const bool allowed[][CONN_CLOSED + 1] = {
-        [CONN_OPEN] = {[CONN_LAST] = true, [CONN_DEAF] = true, [CONN_CLOSED] = true},
-        [CONN_LAST] = {[CONN_DEAF] = true, [CONN_CLOSED] = true},
-        [CONN_DEAF] = {[CONN_LINGER] = true, [CONN_CLOSED] = true},
+        [CONN_OPEN] = {[CONN_LAST] = true, [CONN_ANSWERING] = true, [CONN_CLOSED] = true},
+        [CONN_LAST] = {[CONN_ANSWERING] = true, [CONN_CLOSED] = true},
+        [CONN_ANSWERING] = {[CONN_LINGER] = true, [CONN_CLOSED] = true},
         [CONN_LINGER] = {[CONN_CLOSED] = true},
         [CONN_CLOSED] = {false},
     };
@@ -128,7 +128,7 @@ void conn_mark_resuming(struct conn *c)
 }
 
 /* The requests of a closing connection: what is at the store goes on alone, the rest is dropped. */
-static void cut_loose(struct conn *c)
+static void detach_requests(struct conn *c)
 {
     struct request *next;
     for (struct request *r = c->first; r != NULL; r = next) {
@@ -169,7 +169,7 @@ void conn_close(struct conn *c, const char *reason)
     c->dirty = c->resuming = false;
     close(c->fd);
     c->fd = -1;
-    cut_loose(c);
+    detach_requests(c);
     TAILQ_REMOVE(&front->conns, c, link);
     front->worker->connections--;
     TAILQ_INSERT_TAIL(&front->closed, c, link);
@@ -185,12 +185,12 @@ void conn_drop(struct conn *c, const char *reason)
 }
 
 /* No more requests from now on; nothing that came is parsed any more. */
-void conn_go_deaf(struct conn *c, const char *reason, bool lingers)
+void conn_stop_reading(struct conn *c, const char *reason, bool lingers)
 {
     if (c->state != CONN_OPEN && c->state != CONN_LAST)
         return;
     event_del(&c->read_event);
-    move_to(c, CONN_DEAF);
+    move_to(c, CONN_ANSWERING);
     c->reason = reason;
     c->lingers = lingers;
     c->stalled = false;
@@ -199,10 +199,10 @@ void conn_go_deaf(struct conn *c, const char *reason, bool lingers)
 
 void conn_finish(struct conn *c, const char *reason)
 {
-    conn_go_deaf(c, reason, false);
+    conn_stop_reading(c, reason, false);
 }
 
-void conn_read_no_more(struct conn *c, const char *reason)
+void conn_end_input(struct conn *c, const char *reason)
 {
     event_del(&c->read_event);
     move_to(c, CONN_LAST);
@@ -213,7 +213,7 @@ void conn_read_no_more(struct conn *c, const char *reason)
 void conn_drain(struct conn *c)
 {
     if (c->state == CONN_OPEN)
-        conn_read_no_more(c, "draining");
+        conn_end_input(c, "draining");
     else if (c->state == CONN_LINGER)
         conn_close(c, c->reason);
 }
@@ -224,9 +224,9 @@ void conn_settle(struct conn *c)
     static const struct timeval linger = {LINGER_SECONDS, 0};
     if (c->first != NULL || buf_size(&c->out) > 0 || c->resuming || c->stalled)
         return;
-    if (c->state == CONN_LAST || (c->state == CONN_DEAF && !c->lingers)) {
+    if (c->state == CONN_LAST || (c->state == CONN_ANSWERING && !c->lingers)) {
         conn_close(c, c->reason);
-    } else if (c->state == CONN_DEAF) {
+    } else if (c->state == CONN_ANSWERING) {
         move_to(c, CONN_LINGER);
         if (shutdown(c->fd, SHUT_WR) != 0 || event_add(&c->read_event, &linger) != 0)
             conn_close(c, c->reason);

@@ -23,7 +23,7 @@ struct request;
 enum conn_state {
     CONN_OPEN, /* in front->conns: reads, parses, answers */
     CONN_LAST, /* in front->conns: reads no more, parses and answers what it has, then closes */
-    CONN_DEAF, /* in front->conns: neither reads nor parses; answers what was asked, then closes */
+    CONN_ANSWERING, /* in front->conns: neither reads nor parses; answers what was asked, then closes */
     CONN_LINGER, /* in front->conns: all is answered and shut down; discards what comes until the peer closes */
     CONN_CLOSED, /* in front->closed until the end of the turn */
 };
@@ -70,7 +70,7 @@ struct conn {
     bool stalled; /* RATION_MAX_PIPELINE was reached: nothing is read until some are answered */
     bool write_waiting; /* the socket is full: write_event is pending */
     bool
-        lingers; /* CONN_DEAF: the peer still sends; closing at once could destroy our last words */
+        lingers; /* CONN_ANSWERING: the peer still sends; closing at once could destroy our last words */
     union {
         struct sockaddr any;
         struct sockaddr_in v4;

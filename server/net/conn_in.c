@@ -65,7 +65,7 @@ static size_t run_requests(struct conn *c, char *data, size_t n)
         if (result == RESP_BROKEN) {
             if (run_request(c, data + used, error)) {
                 counter_add(&c->front->worker->counters.connections_dropped, 1);
-                conn_go_deaf(c, error, true);
+                conn_stop_reading(c, error, true);
             }
             return n;
         }
@@ -123,7 +123,7 @@ static void read_and_run(struct conn *c)
         return;
     }
     if (n == 0) {
-        conn_read_no_more(c, conn_reason_eof);
+        conn_end_input(c, conn_reason_eof);
         return;
     }
     if (own) {

@@ -90,9 +90,9 @@ void conn_mark_dirty(struct conn *conn);
 /* Has bytes to parse: conn_resume goes on in the next turn. */
 void conn_mark_resuming(struct conn *conn);
 /* OPEN > LAST. */
-void conn_read_no_more(struct conn *conn, const char *reason);
-/* OPEN, LAST > DEAF. lingers: the peer may still be sending. */
-void conn_go_deaf(struct conn *conn, const char *reason, bool lingers);
+void conn_end_input(struct conn *conn, const char *reason);
+/* OPEN, LAST > ANSWERING. lingers: the peer may still be sending. */
+void conn_stop_reading(struct conn *conn, const char *reason, bool lingers);
 /* Closes, or lingers, when there is nothing left to do for a connection that takes no more requests. */
 void conn_settle(struct conn *conn);
 /* How many requests it may have under way. */

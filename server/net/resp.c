@@ -13,6 +13,7 @@
  * the next request begins. A line with unbalanced quotes has an end, so only that line is refused.
  */
 #include "net/resp.h"
+#include "text.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -158,18 +159,11 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte that an escape stands for; *i is at the character after the backslash and ends at its last one. */
 static char unescape(const char *data, size_t *i, size_t end)
 {
     char c = data[*i];
+    unsigned char byte;
     switch (c) {
     case 'n':
         return '\n';
@@ -182,8 +176,8 @@ static char unescape(const char *data, size_t *i, size_t end)
     case 'b':
         return '\b';
     case 'x':
-        if (*i + 2 < end && hex_digit(data[*i + 1]) >= 0 && hex_digit(data[*i + 2]) >= 0) {
-            c = (char)(hex_digit(data[*i + 1]) * 16 + hex_digit(data[*i + 2]));
+        if (*i + 2 < end && text_from_hex(data + *i + 1, &byte, 1)) {
+            c = (char)byte;
             *i += 2;
         }
         return c;

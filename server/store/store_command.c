@@ -158,7 +158,7 @@ static int store_command_send(struct store *store, struct store_command *command
     uint32_t timeout_ms = store->settings->timeout_ms;
     command->on_reply = on_reply;
     command->arg = arg;
-    command->deadline_ms = store_now_ms() + timeout_ms;
+    command->deadline_ms = clock_ms() + timeout_ms;
     if (store_command_put_in_flight(store, command)) {
         store_command_recycle(store, command);
         return -1;
