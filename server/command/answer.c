@@ -12,11 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "command/arguments.h"
 #include "config/config.h"
 #include "policy/id.h"
 #include "policy/limit.h"
 #include "store/store.h"
-#include "command/arguments.h"
 #include "worker.h"
 
 #define PIECE_BYTES 256

@@ -1,9 +1,9 @@
 /* ACQUIRE pool tenant [unit n]... [PRIORITY p] [WAIT ms] [TTL ms] [ID id] [DRYRUN] [LEARNED] */
+#include "command/arguments.h"
 #include "command/command.h"
-#include "config/config.h"
 #include "command/names.h"
 #include "command/operation.h"
-#include "command/arguments.h"
+#include "config/config.h"
 #include "worker.h"
 
 #define OPTIONS                                                                                    \

@@ -1,9 +1,9 @@
 /* AUDIT [pool]: the ledger, for the operator. */
 #include "batch/audit.h"
-#include "command/command.h"
-#include "config/config.h"
-#include "command/names.h"
 #include "command/arguments.h"
+#include "command/command.h"
+#include "command/names.h"
+#include "config/config.h"
 #include "policy/limit.h"
 #include "worker.h"
 

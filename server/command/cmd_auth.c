@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command/arguments.h"
 #include "command/command.h"
 #include "config/config.h"
-#include "net/conn.h"
 #include "log.h"
+#include "net/conn.h"
 #include "version.h"
-#include "command/arguments.h"
 #include "worker.h"
 
 static bool secret_is(const char *expected, const struct arg *given)

@@ -5,9 +5,9 @@
  */
 #include <string.h>
 
+#include "command/arguments.h"
 #include "command/command.h"
 #include "version.h"
-#include "command/arguments.h"
 
 static void write_name(struct buf *out, const struct command *command)
 {

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "command/arguments.h"
 #include "command/command.h"
 #include "config/config.h"
-#include "command/arguments.h"
 #include "worker.h"
 
 #define VALUE_BYTES 512

@@ -4,9 +4,9 @@
  * PING [message]   ECHO message   SELECT 0   QUIT
  * CLIENT ID | GETNAME | SETNAME name | SETINFO LIB-NAME|LIB-VER value
  */
+#include "command/arguments.h"
 #include "command/command.h"
 #include "net/conn.h"
-#include "command/arguments.h"
 
 void cmd_ping(struct request *r, const struct arg *args, size_t n)
 {

@@ -9,11 +9,11 @@
 
 #include "batch/batch.h"
 #include "clock.h"
+#include "command/arguments.h"
 #include "command/command.h"
 #include "config/config.h"
 #include "store/store.h"
 #include "version.h"
-#include "command/arguments.h"
 #include "worker.h"
 
 #define INFO_MAX_BYTES 16384

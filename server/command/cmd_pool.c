@@ -7,11 +7,11 @@
  */
 #include <string.h>
 
+#include "command/arguments.h"
 #include "command/command.h"
-#include "config/config.h"
 #include "command/names.h"
 #include "command/operation.h"
-#include "command/arguments.h"
+#include "config/config.h"
 
 #define OPERATOR_REASON "operator"
 

@@ -3,10 +3,10 @@
  *
  * The token, 16 hexadecimal digits of the caller's choice, tells an addition that is sent again from a second one.
  */
+#include "command/arguments.h"
 #include "command/command.h"
 #include "command/names.h"
 #include "command/operation.h"
-#include "command/arguments.h"
 #include "text.h"
 
 #define OPTIONS   (ARGUMENT_BIT(ARGUMENT_TTL) | ARGUMENT_BIT(ARGUMENT_ID))

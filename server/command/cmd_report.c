@@ -9,10 +9,10 @@
  */
 #include <string.h>
 
+#include "command/arguments.h"
 #include "command/command.h"
 #include "command/names.h"
 #include "command/operation.h"
-#include "command/arguments.h"
 
 #define OPTIONS                                                                                    \
     (ARGUMENT_BIT(ARGUMENT_STATUS) | ARGUMENT_BIT(ARGUMENT_RETRY_AFTER) |                          \

@@ -7,11 +7,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "command/command.h"
-#include "config/config.h"
 #include "batch/forgive.h"
-#include "command/names.h"
 #include "command/arguments.h"
+#include "command/command.h"
+#include "command/names.h"
+#include "config/config.h"
 #include "worker.h"
 
 #define PAGE_NAMES 1000

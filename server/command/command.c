@@ -12,8 +12,8 @@
 #include <strings.h>
 
 #include "net/conn.h"
-#include "worker.h"
 #include "text.h"
+#include "worker.h"
 
 #define MOST        (RATION_MAX_ARGS - 1)
 #define USAGE_BYTES 1024

@@ -29,8 +29,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/front_inner.h"
 #include "log.h"
+#include "net/front_inner.h"
 
 #define LINGER_SECONDS 1
 

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "net/front_inner.h"
 #include "log.h"
+#include "net/front_inner.h"
 
 #define ACCEPTS_PER_TURN  64
 #define PAUSE_US          100000

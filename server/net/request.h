@@ -15,8 +15,8 @@
 
 #include <stdint.h>
 
-#include "net/buf.h"
 #include "batch/op.h"
+#include "net/buf.h"
 #include "net/resp.h"
 
 struct command;

@@ -13,6 +13,7 @@
  * the next request begins. A line with unbalanced quotes has an end, so only that line is refused.
  */
 #include "net/resp.h"
+
 #include "text.h"
 
 #include <stdbool.h>

@@ -34,9 +34,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store/embedded_home.h"
-#include "log.h"
 #include "clock.h"
+#include "log.h"
+#include "store/embedded_home.h"
 
 enum {
     START_MS = 10000,

@@ -9,8 +9,8 @@
 #ifndef RATIOND_STORE_INNER_H
 #define RATIOND_STORE_INNER_H
 
-#include "store/store.h"
 #include "clock.h"
+#include "store/store.h"
 
 #include <hiredis/async.h>
 
