@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "workers.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -44,6 +45,7 @@ static void on_store_changed(void *arg, bool ready)
 {
     struct worker *worker = arg;
     struct workers *all = worker->all;
+    assert(worker->store_ready != ready);
     atomic_store(&worker->store_ready, ready);
     if (ready && !worker->was_ready) {
         char where[LISTEN_ADDRESS_BYTES];
@@ -75,6 +77,7 @@ static void worker_drain(struct worker *worker)
     static const struct timeval patience = {DRAIN_SECONDS, 0};
     if (worker->draining)
         return;
+    assert(worker->front != NULL && worker->store != NULL);
     worker->draining = true;
     event_add(worker->drain_timer, &patience);
     front_drain(worker->front, on_drained, worker);

@@ -267,7 +267,7 @@ struct conn *conn_new(struct front *front, int fd, const struct sockaddr *peer)
 
 void conn_free(struct conn *c)
 {
-    assert(c->state == CONN_CLOSED);
+    assert(c->state == CONN_CLOSED && c->first == NULL && !c->dirty && !c->resuming);
     TAILQ_REMOVE(&c->front->closed, c, link);
     buf_close(&c->in);
     buf_close(&c->out);

@@ -5,6 +5,7 @@
  * the next read back, while it is short. A long half-read request stays in `in` and is completed there, so that bytes
  * that come one by one are not copied over and over.
  */
+#include <assert.h>
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -29,6 +30,7 @@ static bool run_request(struct conn *c, const char *data, const char *error)
     } else {
         c->front->run(r, args, resp_args(&c->parser, data, args));
     }
+    assert(r->conn == c); /* a command may finish its connection, never close it */
     if (r->state == REQUEST_NEW) {
         r->state = REQUEST_DONE;
         if (r->answer == ANSWER_HELD)

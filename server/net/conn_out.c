@@ -5,6 +5,7 @@
  * is full, write_event tells when there is room. When a peer does not read, `out` and the replies that wait in the queue
  * meet RATION_MAX_OUTPUT_BYTES together, and it is closed.
  */
+#include <assert.h>
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -83,6 +84,7 @@ unsigned conn_pipeline_limit(const struct conn *c)
 static void pop_first(struct conn *c)
 {
     struct request *r = c->first;
+    assert(c->under_way > 0);
     c->first = r->next;
     if (c->first == NULL)
         c->last = NULL;
@@ -98,6 +100,7 @@ static void write_first(struct conn *c)
         r->write(r, &c->out);
         break;
     case ANSWER_HELD:
+        assert(c->held_bytes >= buf_size(&r->reply));
         c->held_bytes -= buf_size(&r->reply);
         if (r->reply.failed)
             c->out.failed = true;

@@ -249,7 +249,7 @@ void front_free(struct front *front)
     while ((c = TAILQ_FIRST(&front->closed)) != NULL)
         conn_free(c);
     request_free_all(front);
-    assert(front->n_requests == 0);
+    assert(front->n_requests == 0 && front->worker->connections == 0);
     buf_pool_close(&front->in_blocks);
     buf_pool_close(&front->out_blocks);
     free_event(front->pause_event);

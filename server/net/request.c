@@ -23,6 +23,7 @@ struct request *request_new(struct front *front, struct conn *conn)
 {
     struct request *r = front->free_requests;
     if (r != NULL) {
+        assert(r->state == REQUEST_FREE);
         front->free_requests = r->next;
         front->n_free_requests--;
     } else {
@@ -52,7 +53,7 @@ struct request *request_new(struct front *front, struct conn *conn)
 void request_free(struct request *r)
 {
     struct front *front = r->front;
-    assert(r->state != REQUEST_FREE);
+    assert(r->state == REQUEST_DONE && front->n_requests > 0);
     worker_config_unref(r->worker, r->op.config);
     r->op.config = NULL;
     identity_unref(r->tenant);
@@ -86,6 +87,7 @@ void request_free_all(struct front *front)
 
 struct buf *request_out(struct request *r)
 {
+    assert(r->state == REQUEST_NEW || r->state == REQUEST_WAITING);
     if (r->conn != NULL && r->conn->first == r && r->answer != ANSWER_HELD) {
         r->answer = ANSWER_WRITTEN;
         return conn_out(r->conn);

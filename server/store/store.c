@@ -132,6 +132,7 @@ static void context_let_go(struct store *store, enum context_end end)
 static void leave(struct store *store, enum context_end end)
 {
     bool was_ready = store->state == STATE_READY;
+    assert(was_ready || !store->in_flight.first);
     context_let_go(store, end);
     store_lookup_cancel(store->lookup);
     store->lookup = NULL;
@@ -190,6 +191,7 @@ void store_tell(struct store *store)
 
 void store_set_ready(struct store *store)
 {
+    assert(store->context && !store->in_flight.first && !store->lost.first);
     set_state(store, STATE_READY);
     event_del(store->timer);
     store->trouble[0] = store->logged[0] = '\0';
@@ -270,6 +272,7 @@ static void on_addresses(void *arg, const char (*addresses)[LOOKUP_TEXT], size_t
                          const char *problem)
 {
     struct store *store = arg;
+    assert(store->state == STATE_CONNECTING && !store->context);
     store->lookup = NULL;
     /* An address that does not answer is followed by the next one of the name. */
     if (n)

@@ -144,6 +144,7 @@ static void on_reply_from_store(redisAsyncContext *context, void *data, void *pr
 
 static int store_command_put_in_flight(struct store *store, struct store_command *command)
 {
+    assert(store->state == STATE_READY && store->context && command->n > 0);
     if (redisAsyncFormattedCommand(store->context, on_reply_from_store, command, command->bytes,
                                    command->n) != REDIS_OK)
         return -1;
