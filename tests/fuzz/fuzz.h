@@ -33,10 +33,12 @@ struct fuzz_input {
     size_t n;
 };
 
-/* Takes the next line off, without its end, cut to the room there is, NULs as blanks. The last one needs no end. */
+/* Takes the next line off, without its end, cut to the room there is, NULs as blanks. The last one
+ * needs no end. */
 void fuzz_line(struct fuzz_input *input, char *out, size_t cap);
 
-/* Gives a copy of exactly n bytes, so that one beyond is noticed; and one with a NUL behind. To be freed. */
+/* Gives a copy of exactly n bytes, so that one beyond is noticed; and one with a NUL behind. To be
+ * freed. */
 char *fuzz_copy(const char *bytes, size_t n);
 char *fuzz_text(const char *bytes, size_t n);
 
@@ -44,7 +46,8 @@ char *fuzz_text(const char *bytes, size_t n);
 #define FUZZ_PATH_BYTES 64
 int fuzz_file(const char *bytes, size_t n, char path[FUZZ_PATH_BYTES]);
 
-/* How many RESP values these bytes are; fails where they are anything else, or the last one is cut. */
+/* How many RESP values these bytes are; fails where they are anything else, or the last one is cut.
+ */
 size_t fuzz_count_replies(const char *bytes, size_t n);
 
 #endif

@@ -55,7 +55,7 @@ static size_t n_audits;
 static uint64_t asked; /* a hash of all that was */
 static struct batch_counters counters;
 
-/* ---- What stands behind the front -------------------------------------------------------------------------------- */
+/* ---- What stands behind the front ------------------------------------------------------------ */
 
 static void check_op(const struct op *op)
 {
@@ -151,7 +151,7 @@ static void answer(struct op *op)
     op->done(op);
 }
 
-/* ---- A connection ------------------------------------------------------------------------------------------------- */
+/* ---- A connection ---------------------------------------------------------------------------- */
 
 struct replies {
     char *bytes;
@@ -243,7 +243,8 @@ static struct replies talk(struct worker *worker, const char *bytes, size_t n, s
     return replies;
 }
 
-/* How many replies these bytes are owed, by the parser alone. *certain: no command among them ends the connection. */
+/* How many replies these bytes are owed, by the parser alone. *certain: no command among them ends
+ * the connection. */
 static size_t count_requests(const char *bytes, size_t n, bool *certain)
 {
     char *data = fuzz_copy(bytes, n);

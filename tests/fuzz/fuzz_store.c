@@ -57,7 +57,7 @@ static struct {
     unsigned called;
 } commands[COMMANDS];
 
-/* ---- Redis -------------------------------------------------------------------------------------------------------- */
+/* ---- Redis ----------------------------------------------------------------------------------- */
 
 static void remove_folder(void)
 {
@@ -122,7 +122,8 @@ static bool put_greeting(void)
     return true;
 }
 
-/* How many whole commands were asked; they leave the buffer. hiredis writes nothing else, so all of it must be such. */
+/* How many whole commands were asked; they leave the buffer. hiredis writes nothing else, so all of
+ * it must be such. */
 static size_t take_commands(void)
 {
     size_t at = 0;
@@ -174,7 +175,7 @@ static bool redis_turn(void)
     return n > 0;
 }
 
-/* ---- The store ---------------------------------------------------------------------------------------------------- */
+/* ---- The store ------------------------------------------------------------------------------- */
 
 static void on_reply(void *arg, enum store_status status, const char *data, size_t n)
 {

@@ -85,7 +85,7 @@ static struct outcome run(const struct profile *profile, bool wanted, const char
     return outcome;
 }
 
-/* ---- Messages of AWS ---- */
+/* ---- Messages of AWS ------------------------------------------------------------------------- */
 
 static uint32_t crc32_of(const unsigned char *bytes, size_t n)
 {

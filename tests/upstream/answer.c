@@ -1,9 +1,9 @@
 /*
- * evhttp fills in Content-Length where none is set; answer_truncated() sets one that is too large and asks for the
- * connection to be closed, which is all that a broken answer takes.
+ * evhttp fills in Content-Length where none is set; answer_truncated() sets one that is too large
+ * and asks for the connection to be closed, which is all that a broken answer takes.
  *
- * A client that left while its answer was under way makes the write fail, upon which evhttp closes the connection and
- * frees the request; nobody here holds it any more by then.
+ * A client that left while its answer was under way makes the write fail, upon which evhttp closes
+ * the connection and frees the request; nobody here holds it any more by then.
  */
 #include "answer.h"
 
@@ -126,7 +126,8 @@ static const char *reason(int status)
     }
 }
 
-/* Whether an answer is to be compressed: as the form has it, else as --gzip and the client agree. */
+/* Whether an answer is to be compressed: as the form has it, else as --gzip and the client agree.
+ */
 static bool is_packed(struct provider *p, struct evhttp_request *req, struct json_object *form)
 {
     const char *accepted = shape_header(req, "Accept-Encoding");

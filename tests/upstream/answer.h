@@ -1,6 +1,6 @@
 /*
- * Sending answers, in the shape that the request's path asks for (control paths: OpenAI's). Every answer carries the headers
- * of limits that its shape has, as they stand at the moment of sending.
+ * Sending answers, in the shape that the request's path asks for (control paths: OpenAI's). Every
+ * answer carries the headers of limits that its shape has, as they stand at the moment of sending.
  */
 #ifndef UPSTREAM_ANSWER_H
 #define UPSTREAM_ANSWER_H
@@ -38,12 +38,13 @@ void answer_broken(struct provider *p, struct evhttp_request *req, const char *j
 /* These do not end it. Announces all of json, and sends half of it. */
 void answer_half(struct provider *p, struct evhttp_request *req, const char *json);
 
-/* Sends the head of a stream of events; evhttp_send_reply_chunk() goes on. form may be NULL. Says in *gz whether what
- * follows is to be compressed. */
+/* Sends the head of a stream of events; evhttp_send_reply_chunk() goes on. form may be NULL. Says
+ * in *gz whether what follows is to be compressed. */
 void answer_stream(struct provider *p, struct evhttp_request *req, struct json_object *form,
                    struct gzip *gz);
 
-/* A duration as Go prints it, rounded up to a millisecond: 17ms, 1s, 1.5s, 6m0s, 1h0m0s. Returns out. */
+/* A duration as Go prints it, rounded up to a millisecond: 17ms, 1s, 1.5s, 6m0s, 1h0m0s. Returns
+ * out. */
 const char *answer_duration(char *out, size_t size, int64_t us);
 
 #endif

@@ -1,16 +1,19 @@
 /*
- * A token bucket that starts full, holds one window's whole limit, and fills evenly: the limit in one span. The provider's
- * limit where it was started with --mode bucket; one for the requests, one for the tokens.
+ * A token bucket that starts full, holds one window's whole limit, and fills evenly: the limit in
+ * one span. The provider's limit where it was started with --mode bucket; one for the requests, one
+ * for the tokens.
  *
- * Exact: the level is kept in units of 1 / span_us of a token, so that each microsecond adds a whole number of them.
- * Times are microseconds of one clock; a time earlier than the last one seen is taken as the last one. Pure, one thread.
+ * Exact: the level is kept in units of 1 / span_us of a token, so that each microsecond adds a
+ * whole number of them. Times are microseconds of one clock; a time earlier than the last one seen
+ * is taken as the last one. Pure, one thread.
  */
 #ifndef UPSTREAM_BUCKET_H
 #define UPSTREAM_BUCKET_H
 
 #include <stdint.h>
 
-/* The most a limit (WINDOW_MAX_TOKENS) times the longest span comes to is past the end of an int64_t. */
+/* The most a limit (WINDOW_MAX_TOKENS) times the longest span comes to is past the end of an
+ * int64_t. */
 __extension__ typedef __int128 bucket_level;
 
 struct bucket {

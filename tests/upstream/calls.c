@@ -1,21 +1,24 @@
 /*
  * The life of an admitted call:
  *
- *     call_begin > (latency) > on_due > settled (settle.c) > answered, or failed as it was to > freed
- *     call_begin > on_due > a part of a stream (stream.c) > on_due > ... > settled > the end of the stream > freed
+ *     call_begin > (latency) > on_due > settled (settle.c) > answered, or failed as it was to >
+ *     freed call_begin > on_due > a part of a stream (stream.c) > on_due > ... > settled > the end
+ *     of the stream > freed
  *
- * A client may leave meanwhile. evhttp reads nothing from a connection whose request is being handled, so it would not
- * notice; an event of our own does. It is edge-triggered and asks poll() what has happened: level-triggered it would spin
- * on a client that has pipelined its next request, and EV_CLOSED alone misses a connection that was reset. (Where the
- * kernel has no edge-triggered events, the loss is seen when the answer is written.) The connection is freed at once, but
- * the call goes on to its time and is charged, because a provider has done the work by then whether or not somebody
- * listens. A stream ends with its client, having used what it sent, because that is when generating stops. A call that
- * hangs ends with its client too, and keeps the estimate, since nobody ever learns what it used. A client that shuts down
- * only its sending side counts as gone.
+ * A client may leave meanwhile. evhttp reads nothing from a connection whose request is being
+ * handled, so it would not notice; an event of our own does. It is edge-triggered and asks poll()
+ * what has happened: level-triggered it would spin on a client that has pipelined its next request,
+ * and EV_CLOSED alone misses a connection that was reset. (Where the kernel has no edge-triggered
+ * events, the loss is seen when the answer is written.) The connection is freed at once, but the
+ * call goes on to its time and is charged, because a provider has done the work by then whether or
+ * not somebody listens. A stream ends with its client, having used what it sent, because that is
+ * when generating stops. A call that hangs ends with its client too, and keeps the estimate, since
+ * nobody ever learns what it used. A client that shuts down only its sending side counts as gone.
  *
- * Until a part of the answer has been sent evhttp has nothing to do on the connection, neither to read nor to write, so it
- * never frees the request behind our back. From then on it may find out first that the client has left. It then leaves us
- * the request, without a connection, and on_closed() hears of it before the socket is closed.
+ * Until a part of the answer has been sent evhttp has nothing to do on the connection, neither to
+ * read nor to write, so it never frees the request behind our back. From then on it may find out
+ * first that the client has left. It then leaves us the request, without a connection, and
+ * on_closed() hears of it before the socket is closed.
  */
 #include "calls.h"
 
@@ -36,10 +39,11 @@
 #include "provider.h"
 #include "refuse.h"
 
-/* From half of an answer to the reset, and from the last event of a form to its break: long enough for it to have been sent. */
+/* From half of an answer to the reset, and from the last event of a form to its break: long enough
+ * for it to have been sent. */
 #define HALF_US 20000
 
-/* ---- The end of a call ---- */
+/* ---- The end of a call ----------------------------------------------------------------------- */
 
 static void stop_watching(struct call *call)
 {
@@ -134,7 +138,7 @@ bool call_streams(const struct call *call)
              form_has(fault->form, "unstreamed") || form_status(fault->form) >= 400);
 }
 
-/* ---- An answer in one piece ---- */
+/* ---- An answer in one piece ------------------------------------------------------------------ */
 
 /* As it is, word for word, or as the shape's own with changes. */
 static void answer_in_form(struct call *call, const char *json)
@@ -149,7 +153,8 @@ static void answer_in_form(struct call *call, const char *json)
     }
 }
 
-/* False when the call goes on: half of the answer has been sent, and what follows it has its own time. */
+/* False when the call goes on: half of the answer has been sent, and what follows it has its own
+ * time. */
 static bool answer_body(struct call *call, const char *json)
 {
     struct provider *p = call->provider;
@@ -240,7 +245,7 @@ static void finish_whole(struct call *call)
     call_free(call);
 }
 
-/* ---- An answer in many ---- */
+/* ---- An answer in many ----------------------------------------------------------------------- */
 
 static void finish_stream(struct call *call)
 {
@@ -315,7 +320,7 @@ static void on_stirred(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* ---- The beginning ---- */
+/* ---- The beginning --------------------------------------------------------------------------- */
 
 static void watch(struct call *call)
 {

@@ -21,8 +21,8 @@ struct admission {
     uint64_t number; /* of peak_admit() */
 };
 
-/* Takes over an admitted request; it is answered from a timer, never from within this function. False without memory: the
- * request is still the caller's. */
+/* Takes over an admitted request; it is answered from a timer, never from within this function.
+ * False without memory: the request is still the caller's. */
 bool call_begin(struct provider *p, struct evhttp_request *req, const struct completion *asked,
                 const struct fault *fault, const struct admission *admission);
 

@@ -1,7 +1,8 @@
 /*
- * The parsed JSON lives only inside completion_parse(); what is kept is a small struct, because thousands of calls wait
- * for their answer at once and a replayed prompt may be large. Each shape reads its own fields; how long prompt and answer
- * really are is said in `metadata` in all of them, also in those whose providers have no such field.
+ * The parsed JSON lives only inside completion_parse(); what is kept is a small struct, because
+ * thousands of calls wait for their answer at once and a replayed prompt may be large. Each shape
+ * reads its own fields; how long prompt and answer really are is said in `metadata` in all of them,
+ * also in those whose providers have no such field.
  */
 #include "completion.h"
 

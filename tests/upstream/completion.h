@@ -1,10 +1,11 @@
 /*
  * What a call asks for, in whichever shape it came, and how many tokens it takes.
  *
- * Nothing is generated: lengths are made up as a provider's would come out, or said by the request itself, so that a
- * recorded trace can be replayed with its real lengths:
+ * Nothing is generated: lengths are made up as a provider's would come out, or said by the request
+ * itself, so that a recorded trace can be replayed with its real lengths:
  *
- *     "metadata": {"input_tokens": "456", "output_tokens": "123", "cached_tokens": "0", "reasoning_tokens": "0",
+ *     "metadata": {"input_tokens": "456", "output_tokens": "123", "cached_tokens": "0",
+ *     "reasoning_tokens": "0",
  *                  "cache_write_tokens": "0"}
  *
  * each a string, as OpenAI wants metadata to be, or a plain number, and each optional.
@@ -55,14 +56,16 @@ struct usage {
     int64_t reasoning_tokens;
 };
 
-/* Reads a body into *c, of which shape, model ("" where the body names it) and stream are as the path said. 0, or -1 with
- * *bad said, of which the table is set. */
+/* Reads a body into *c, of which shape, model ("" where the body names it) and stream are as the
+ * path said. 0, or -1 with *bad said, of which the table is set. */
 int completion_parse(struct completion *c, const char *body, size_t len, struct complaint *bad);
 
-/* What the provider counts when the call starts: the prompt and the most that all choices may answer. */
+/* What the provider counts when the call starts: the prompt and the most that all choices may
+ * answer. */
 int64_t completion_estimate(const struct completion *c);
 
-/* What the call will have used. Draws from *random where the request does not say; never more than the estimate. */
+/* What the call will have used. Draws from *random where the request does not say; never more than
+ * the estimate. */
 void completion_use(const struct completion *c, const struct lengths *lengths, uint64_t *random,
                     struct usage *use);
 

@@ -1,6 +1,7 @@
 /*
- * A name is a word, that of a form, or a status with the form of a wait and its value: 503, 429:20, 429-ms:250, 429-nowait. Half of the
- * answer is half of its bytes, or of a stream half of its pieces.
+ * A name is a word, that of a form, or a status with the form of a wait and its value: 503, 429:20,
+ * 429-ms:250, 429-nowait. Half of the answer is half of its bytes, or of a stream half of its
+ * pieces.
  */
 #include "fault.h"
 
@@ -82,7 +83,7 @@ static const struct {
     {"-reset:", FAULT_WAIT_RESET},
 };
 
-/* ---- Names ---- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static bool parse_status(const char *name, struct fault *fault)
 {
@@ -206,7 +207,7 @@ void fault_use(const struct fault *fault, const struct completion *asked, struct
     }
 }
 
-/* ---- Answers ---- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void add_date(struct evhttp_request *req, int64_t wait_us, bool rfc3339)
 {

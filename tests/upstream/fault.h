@@ -1,6 +1,6 @@
 /*
- * One fault that a call is to meet. Names are those of the header x-fault, of --fault and of POST /faults; README.md lists
- * them.
+ * One fault that a call is to meet. Names are those of the header x-fault, of --fault and of POST
+ * /faults; README.md lists them.
  */
 #ifndef UPSTREAM_FAULT_H
 #define UPSTREAM_FAULT_H
@@ -65,8 +65,8 @@ struct fault {
 /* False when there is no such fault. */
 bool fault_parse(const char *name, struct fault *fault);
 
-/* The call is in this shape: of a form, the one for it. False where there is none. A form that is not for such a request
- * leaves no fault. */
+/* The call is in this shape: of a form, the one for it. False where there is none. A form that is
+ * not for such a request leaves no fault. */
 bool fault_settle(struct fault *fault, const struct completion *asked);
 
 /* It happens instead of asking the limits. */

@@ -1,5 +1,6 @@
 /*
- * The draw for --fault has a random state of its own, so that the lengths of answers are the same with and without it.
+ * The draw for --fault has a random state of its own, so that the lengths of answers are the same
+ * with and without it.
  */
 #include "faults.h"
 

@@ -1,6 +1,6 @@
 /*
- * Which call meets which fault: what its header x-fault says, else what POST /faults has put up for the next calls, else
- * what --fault has for a share of all.
+ * Which call meets which fault: what its header x-fault says, else what POST /faults has put up for
+ * the next calls, else what --fault has for a share of all.
  */
 #ifndef UPSTREAM_FAULTS_H
 #define UPSTREAM_FAULTS_H
@@ -29,18 +29,21 @@ struct faults {
     uint64_t random;
 };
 
-/* text is NAME[@SHARE],... with shares from 0 to 1; NULL: none. 0, or -1 with what is wrong on stderr. */
+/* text is NAME[@SHARE],... with shares from 0 to 1; NULL: none. 0, or -1 with what is wrong on
+ * stderr. */
 int faults_init(struct faults *f, const char *text, uint64_t seed);
 
 void faults_close(struct faults *f);
 
-/* POST /faults with {"fault": NAME, "calls": N}, or with {"fault": "body", "calls": N} and what else a form has. NULL, or static words that say what is wrong. */
+/* POST /faults with {"fault": NAME, "calls": N}, or with {"fault": "body", "calls": N} and what
+ * else a form has. NULL, or static words that say what is wrong. */
 const char *faults_queue(struct faults *f, const char *body, size_t len);
 
 /* What is in the queue is forgotten. */
 void faults_clear(struct faults *f);
 
-/* The fault of a call whose header x-fault has this value (NULL: none). False when there is no such fault. */
+/* The fault of a call whose header x-fault has this value (NULL: none). False when there is no such
+ * fault. */
 bool faults_next(struct faults *f, const char *header, struct fault *fault);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The fields that an API's documentation lists for a request: which there are, what they must be, and which must be there.
- * `metadata` is in every table, also where the provider has no such field, because it is how a request tells the lengths of
- * prompt and answer (completion.h).
+ * The fields that an API's documentation lists for a request: which there are, what they must be,
+ * and which must be there. `metadata` is in every table, also where the provider has no such field,
+ * because it is how a request tells the lengths of prompt and answer (completion.h).
  */
 #ifndef UPSTREAM_FIELDS_H
 #define UPSTREAM_FIELDS_H
@@ -34,8 +34,9 @@ struct field {
         "metadata", FIELD_OBJECT, 0, 0                                                             \
     }
 
-/* Checks an object against a table: what is there, in its order, and then what is missing. `within` is put before the names
- * in the words ("" at the top). Where `lenient`, fields that are not in the table are left alone. 0, or -1 with *bad. */
+/* Checks an object against a table: what is there, in its order, and then what is missing. `within`
+ * is put before the names in the words ("" at the top). Where `lenient`, fields that are not in the
+ * table are left alone. 0, or -1 with *bad. */
 int fields_check(struct json_object *object, const struct field *fields, const char *within,
                  bool lenient, struct complaint *bad);
 

@@ -1,6 +1,7 @@
 /*
- * Filling in is done on the JSON, before it is printed: a text that is the name of a fact becomes the fact, whatever its
- * kind. Patching is done on what a shape has printed, so that no shape knows of it.
+ * Filling in is done on the JSON, before it is printed: a text that is the name of a fact becomes
+ * the fact, whatever its kind. Patching is done on what a shape has printed, so that no shape knows
+ * of it.
  */
 #include "form.h"
 
@@ -21,7 +22,7 @@ extern const char strict_forms_json[];
 
 static struct json_object *forms;
 
-/* ---- Finding ---- */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
 int forms_open(void)
 {
@@ -134,7 +135,7 @@ void form_headers(struct json_object *form, struct evkeyvalq *headers)
     }
 }
 
-/* ---- Filling in ---- */
+/* ---- Filling in ------------------------------------------------------------------------------ */
 
 static struct json_object *repeated(int64_t len)
 {
@@ -151,8 +152,8 @@ static struct json_object *repeated(int64_t len)
     return o;
 }
 
-/* A number written in another way than as a whole one: as a text, with a point, or as the fraction below it that rounds up to
- * it. */
+/* A number written in another way than as a whole one: as a text, with a point, or as the fraction
+ * below it that rounds up to it. */
 static struct json_object *written(int64_t n, const char *how)
 {
     char text[40];
@@ -236,7 +237,7 @@ static struct json_object *filled(struct json_object *from, const struct form_fa
     return copy;
 }
 
-/* ---- Bodies ---- */
+/* ---- Bodies ---------------------------------------------------------------------------------- */
 
 static void add_hex(struct evbuffer *out, const char *hex)
 {
@@ -268,7 +269,7 @@ void form_body(struct json_object *form, const struct form_facts *facts, struct 
     free(json);
 }
 
-/* ---- Events ---- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 size_t form_steps(struct json_object *form)
 {
@@ -340,7 +341,7 @@ void form_step(struct json_object *form, size_t step, const struct form_facts *f
     } while (left > 0);
 }
 
-/* ---- Patches ---- */
+/* ---- Patches --------------------------------------------------------------------------------- */
 
 /* The element of that name or number; NULL: none. */
 static struct json_object *element(struct json_object *of, const char *name)

@@ -1,10 +1,11 @@
 /*
- * Forms: answers that providers and those in between have been seen to give, as data. forms.json has those with a name, which
- * a client asks for with `x-fault: NAME` or `NAME:N`; POST /faults with "fault": "body" brings one of its own. What a form may
- * consist of is said at the head of forms.json.
+ * Forms: answers that providers and those in between have been seen to give, as data. forms.json
+ * has those with a name, which a client asks for with `x-fault: NAME` or `NAME:N`; POST /faults
+ * with "fault": "body" brings one of its own. What a form may consist of is said at the head of
+ * forms.json.
  *
- * A form is a struct json_object: those of forms.json live as long as the program, those of POST /faults as long as the
- * provider.
+ * A form is a struct json_object: those of forms.json live as long as the program, those of POST
+ * /faults as long as the provider.
  */
 #ifndef UPSTREAM_FORM_H
 #define UPSTREAM_FORM_H
@@ -57,7 +58,8 @@ size_t form_steps(struct json_object *form);
 void form_step(struct json_object *form, size_t step, const struct form_facts *facts,
                struct evbuffer *out);
 
-/* Applies its `patch` to each JSON object in what the shape has written: to all of it, to the data of events, to lines. */
+/* Applies its `patch` to each JSON object in what the shape has written: to all of it, to the data
+ * of events, to lines. */
 void form_patch(struct json_object *form, const struct form_facts *facts, struct evbuffer *text);
 
 #endif

@@ -1,8 +1,9 @@
 /*
- *     total length, 4 bytes | length of the headers, 4 | CRC-32 of those 8, 4 | headers | payload | CRC-32 of all before, 4
+ *     total length, 4 bytes | length of the headers, 4 | CRC-32 of those 8, 4 | headers | payload |
+ *     CRC-32 of all before, 4
  *
- * all of them in the network's order. A header is the length of its name in one byte, the name, a 7 for a text, the text's
- * length in two bytes, the text.
+ * all of them in the network's order. A header is the length of its name in one byte, the name, a 7
+ * for a text, the text's length in two bytes, the text.
  */
 #include "frame.h"
 

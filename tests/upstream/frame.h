@@ -11,13 +11,14 @@
 
 struct evbuffer;
 
-/* Appends one message: `:message-type` is event or exception, and its name is said in `:event-type` or
- * `:exception-type`. */
+/* Appends one message: `:message-type` is event or exception, and its name is said in `:event-type`
+ * or `:exception-type`. */
 void frame_append(struct evbuffer *out, const char *message_type, const char *name,
                   const char *payload, size_t len);
 
-/* Takes the first message out of `from`. Gives its headers as they are framed and its payload, NUL-terminated, both in one block
- * that is to be freed by free(*headers). False: there is no whole message. */
+/* Takes the first message out of `from`. Gives its headers as they are framed and its payload,
+ * NUL-terminated, both in one block that is to be freed by free(*headers). False: there is no whole
+ * message. */
 bool frame_take(struct evbuffer *from, char **headers, size_t *headers_len, char **payload);
 
 /* Appends a message with headers that are framed already. */

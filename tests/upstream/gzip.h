@@ -1,6 +1,6 @@
 /*
- * Answers compressed as `Content-Encoding: gzip` says: the format of RFC 1952 around blocks that are stored as they are, which
- * any decoder must read, and which take no compressor.
+ * Answers compressed as `Content-Encoding: gzip` says: the format of RFC 1952 around blocks that
+ * are stored as they are, which any decoder must read, and which take no compressor.
  */
 #ifndef UPSTREAM_GZIP_H
 #define UPSTREAM_GZIP_H
@@ -16,8 +16,8 @@ struct gzip {
     uint32_t crc, size;
 };
 
-/* Replaces what is in `out` by its compressed form, one part of a whole; `last` ends that. Does nothing where it is not
- * on. */
+/* Replaces what is in `out` by its compressed form, one part of a whole; `last` ends that. Does
+ * nothing where it is not on. */
 void gzip_part(struct gzip *gz, struct evbuffer *out, bool last);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * A call is checked in the order in which a provider would: who asks, what it asks, whether it fits the limits. The first
- * "no" is the answer; only a call that passes all of it is counted.
+ * A call is checked in the order in which a provider would: who asks, what it asks, whether it fits
+ * the limits. The first "no" is the answer; only a call that passes all of it is counted.
  *
- *     route > method > key > headers > type > room for one more > fault > size > body > faults of the client's kind >
- *     limiter > calls.c
+ *     route > method > key > headers > type > room for one more > fault > size > body > faults of
+ *     the client's kind > limiter > calls.c
  *
- * Bodies up to twice what is allowed are read and refused with an error in the API's shape; beyond that evhttp itself
- * answers 413 and closes, so that memory has a bound in any case.
+ * Bodies up to twice what is allowed are read and refused with an error in the API's shape; beyond
+ * that evhttp itself answers 413 and closes, so that memory has a bound in any case.
  */
 #include "http.h"
 
@@ -36,7 +36,7 @@
     (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |     \
      EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH)
 
-/* ---- Calls ---- */
+/* ---- Calls ----------------------------------------------------------------------------------- */
 
 static void refuse_with(struct provider *p, struct evhttp_request *req, enum report_failure failure,
                         int status, const char *code, const char *message)
@@ -194,7 +194,7 @@ static void on_call(struct provider *p, struct evhttp_request *req, struct compl
     }
 }
 
-/* ---- The rest ---- */
+/* ---- The rest -------------------------------------------------------------------------------- */
 
 static void on_report(struct provider *p, struct evhttp_request *req)
 {

@@ -14,7 +14,8 @@ struct evconnlistener;
 struct evhttp;
 struct provider;
 
-/* An HTTP server on the provider's base that takes the listener. NULL without memory: the listener is the caller's. */
+/* An HTTP server on the provider's base that takes the listener. NULL without memory: the listener
+ * is the caller's. */
 struct evhttp *http_new(struct provider *p, struct evconnlistener *listener);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * Small words for making JSON with json-c. Every function that takes a value takes it over; NULL is JSON's null.
+ * Small words for making JSON with json-c. Every function that takes a value takes it over; NULL is
+ * JSON's null.
  */
 #ifndef UPSTREAM_JO_H
 #define UPSTREAM_JO_H

@@ -13,13 +13,14 @@ struct lengths {
     size_t count, room;
 };
 
-/* Reads a CSV of TIMESTAMP,ContextTokens,GeneratedTokens, of which the last column counts; a first line that is no row is
- * a heading. 0, or -1 with what is wrong on stderr. */
+/* Reads a CSV of TIMESTAMP,ContextTokens,GeneratedTokens, of which the last column counts; a first
+ * line that is no row is a heading. 0, or -1 with what is wrong on stderr. */
 int lengths_read(struct lengths *l, const char *path);
 void lengths_close(struct lengths *l);
 
-/* The length of one answer of at most `most` tokens, at least 1. From a trace: that of any of its calls, each as likely,
- * cut to the most. Made up: between a fifth and the whole of it, short ones more often than long ones. */
+/* The length of one answer of at most `most` tokens, at least 1. From a trace: that of any of its
+ * calls, each as likely, cut to the most. Made up: between a fifth and the whole of it, short ones
+ * more often than long ones. */
 int64_t lengths_draw(const struct lengths *l, int64_t most, uint64_t *random);
 
 /* From 0 to less than 1; moves *random on. The same on every machine. */

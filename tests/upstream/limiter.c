@@ -1,6 +1,7 @@
 /*
- * One question at a time goes to whoever keeps the books of the mode. The order of checks is the same in all of them:
- * what could never fit, then the requests, then the tokens; so a refusal names the same limit in each.
+ * One question at a time goes to whoever keeps the books of the mode. The order of checks is the
+ * same in all of them: what could never fit, then the requests, then the tokens; so a refusal names
+ * the same limit in each.
  */
 #include "limiter.h"
 

@@ -10,7 +10,8 @@
 void log_event(const char *level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Writes from into out as a quoted value: printable ASCII as it is, all else as \xNN, cut to what fits. Returns out. */
+/* Writes from into out as a quoted value: printable ASCII as it is, all else as \xNN, cut to what
+ * fits. Returns out. */
 const char *log_quote(char *out, size_t size, const char *from);
 
 #endif

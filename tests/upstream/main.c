@@ -1,10 +1,12 @@
 /*
  * strict-provider: start, run until a signal, say what was seen.
  *
- *     options > listener > event loop ... SIGTERM or SIGINT > the report as one line of JSON on stdout > exit 0
+ *     options > listener > event loop ... SIGTERM or SIGINT > the report as one line of JSON on
+ *     stdout > exit 0
  *
- * Scripts wait for the line `listening on HOST:PORT` or for the port file; the file is put in place by rename(), so that
- * nobody reads half a number, and an old one is taken away first, so that nobody reads a port of last time.
+ * Scripts wait for the line `listening on HOST:PORT` or for the port file; the file is put in place
+ * by rename(), so that nobody reads half a number, and an old one is taken away first, so that
+ * nobody reads a port of last time.
  */
 #include <errno.h>
 #include <inttypes.h>

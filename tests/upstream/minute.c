@@ -1,5 +1,6 @@
 /*
- * The window of a moment is its time since 1970 divided by the span; when that has changed, what was used is forgotten.
+ * The window of a moment is its time since 1970 divided by the span; when that has changed, what
+ * was used is forgotten.
  */
 #include "minute.h"
 

@@ -1,6 +1,6 @@
 /*
- * `--name value` and `--name=value` mean the same. The table below is all there is to know about an option; parsing,
- * ranges, defaults and the text of --help come from it.
+ * `--name value` and `--name=value` mean the same. The table below is all there is to know about an
+ * option; parsing, ranges, defaults and the text of --help come from it.
  */
 #include "options.h"
 

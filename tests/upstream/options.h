@@ -1,5 +1,6 @@
 /*
- * The command line of strict-provider. One table row an option, in options.c; --help is printed from it.
+ * The command line of strict-provider. One table row an option, in options.c; --help is printed
+ * from it.
  */
 #ifndef UPSTREAM_OPTIONS_H
 #define UPSTREAM_OPTIONS_H

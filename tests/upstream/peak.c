@@ -1,10 +1,11 @@
 /*
- * A plain array of admitted calls and two indices. On each admission the first index moves past what is older than the
- * span and the sum of the rest is compared with the most seen so far: a span that is fullest always ends on an
- * admission, so looking there and nowhere else misses nothing.
+ * A plain array of admitted calls and two indices. On each admission the first index moves past
+ * what is older than the span and the sum of the rest is compared with the most seen so far: a span
+ * that is fullest always ends on an admission, so looking there and nowhere else misses nothing.
  *
- * The sum is carried along as calls come, leave and are settled, and counted afresh each time the array is moved, so
- * that it cannot drift for long unseen. Memory follows the calls inside one span.
+ * The sum is carried along as calls come, leave and are settled, and counted afresh each time the
+ * array is moved, so that it cannot drift for long unseen. Memory follows the calls inside one
+ * span.
  */
 #include "peak.h"
 

@@ -1,11 +1,13 @@
 /*
- * The most that was really admitted in any span, over the whole run: the strict provider's check upon itself.
+ * The most that was really admitted in any span, over the whole run: the strict provider's check
+ * upon itself.
  *
- * It is told only what was admitted and what became of it, and keeps its own books: it shares no state and no code with
- * window.c, so that a mistake there shows here as a peak above the limit.
+ * It is told only what was admitted and what became of it, and keeps its own books: it shares no
+ * state and no code with window.c, so that a mistake there shows here as a peak above the limit.
  *
- * As counted: a call counts its estimate until it is settled, and the actual from then on, as the limit does. A peak is
- * never lowered by a later settlement, because the span was that full when it was looked at.
+ * As counted: a call counts its estimate until it is settled, and the actual from then on, as the
+ * limit does. A peak is never lowered by a later settlement, because the span was that full when it
+ * was looked at.
  */
 #ifndef UPSTREAM_PEAK_H
 #define UPSTREAM_PEAK_H
@@ -37,7 +39,8 @@ void peak_clear(struct peak *p);
 /* Records an admitted call. The number is for peak_settle(); 0 when there was no memory. */
 uint64_t peak_admit(struct peak *p, int64_t at_us, int64_t tokens);
 
-/* The call ended having used so much. Numbers that are unknown or have left the span are passed over. */
+/* The call ended having used so much. Numbers that are unknown or have left the span are passed
+ * over. */
 void peak_settle(struct peak *p, uint64_t number, int64_t tokens);
 
 #endif

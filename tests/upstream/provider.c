@@ -1,6 +1,6 @@
 /*
- * Putting the provider's state up and taking it down. The order of provider_close() matters only in that calls hold
- * requests of the HTTP server, so they go before it does.
+ * Putting the provider's state up and taking it down. The order of provider_close() matters only in
+ * that calls hold requests of the HTTP server, so they go before it does.
  */
 #include "provider.h"
 

@@ -1,6 +1,6 @@
 /*
- * Characters are Unicode characters, as the estimate of characters / 4 wants them: bytes that do not continue one. The
- * tokener has made sure that all text is UTF-8.
+ * Characters are Unicode characters, as the estimate of characters / 4 wants them: bytes that do
+ * not continue one. The tokener has made sure that all text is UTF-8.
  */
 #include "read.h"
 
@@ -67,7 +67,8 @@ static bool is_role(struct json_object *role, const char *roles)
     return false;
 }
 
-/* Calls of functions, their results and the like, as OpenAI's responses have them between messages: they have no role. */
+/* Calls of functions, their results and the like, as OpenAI's responses have them between messages:
+ * they have no role. */
 static bool is_other_item(struct json_object *item)
 {
     struct json_object *type;

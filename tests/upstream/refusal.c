@@ -1,6 +1,7 @@
 /*
- * Words are put together here rather than by printf(), because a table of formats could not be checked by the compiler. What
- * a client sent may be in them, so they are cut rather than trusted to be short.
+ * Words are put together here rather than by printf(), because a table of formats could not be
+ * checked by the compiler. What a client sent may be in them, so they are cut rather than trusted
+ * to be short.
  */
 #include "refusal.h"
 

@@ -1,6 +1,7 @@
 /*
- * What a provider says when it refuses a request, before any limit is asked. Each API has a table of its own words, statuses
- * and codes (in its shape_*.c, which says where they are documented); what is checked is the same for all of them.
+ * What a provider says when it refuses a request, before any limit is asked. Each API has a table
+ * of its own words, statuses and codes (in its shape_*.c, which says where they are documented);
+ * what is checked is the same for all of them.
  *
  * In the words {name} is the field, {wants} what it should be, and {got} what it is.
  */

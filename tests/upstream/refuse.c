@@ -1,6 +1,7 @@
 /*
- * What a refusal counts is the provider's own rule: nothing, or with --count-failed a request. The wait that a 429 tells
- * holds if nobody else takes what becomes free; a call that could never fit is told none.
+ * What a refusal counts is the provider's own rule: nothing, or with --count-failed a request. The
+ * wait that a 429 tells holds if nobody else takes what becomes free; a call that could never fit
+ * is told none.
  */
 #include "refuse.h"
 

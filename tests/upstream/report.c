@@ -1,6 +1,7 @@
 /*
- * Counters and the one place that puts names to them. Everything is flat, so that a shell script can pick out a number,
- * except `failures`, which lists only by name what happened to calls that the limits did not refuse, and `per_second`.
+ * Counters and the one place that puts names to them. Everything is flat, so that a shell script
+ * can pick out a number, except `failures`, which lists only by name what happened to calls that
+ * the limits did not refuse, and `per_second`.
  */
 #include "report.h"
 
@@ -109,7 +110,8 @@ static void put_share(struct json_object *o, const char *name, double share)
     json_object_object_add(o, name, json_object_new_double_s(share, digits));
 }
 
-/* Less than one window of traffic is held against one whole window: that much was there to be used. */
+/* Less than one window of traffic is held against one whole window: that much was there to be used.
+ */
 static double windows_of_traffic(const struct report *r, int64_t window_us)
 {
     double windows = (double)(r->last_us - r->first_us) / (double)window_us;

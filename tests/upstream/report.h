@@ -1,6 +1,6 @@
 /*
- * What the strict provider saw, as one JSON object: GET /report, and the last line of stdout when it is stopped.
- * README.md in this folder says what each field means.
+ * What the strict provider saw, as one JSON object: GET /report, and the last line of stdout when
+ * it is stopped. README.md in this folder says what each field means.
  */
 #ifndef UPSTREAM_REPORT_H
 #define UPSTREAM_REPORT_H
@@ -84,7 +84,8 @@ struct report_limits {
 void report_init(struct report *r, int64_t window_us, int64_t epoch_offset_us);
 void report_close(struct report *r);
 
-/* Back to nothing seen. Calls in flight stay in flight; the owner sees to it that their end is not counted. */
+/* Back to nothing seen. Calls in flight stay in flight; the owner sees to it that their end is not
+ * counted. */
 void report_clear(struct report *r);
 
 /* A request came in. */
@@ -93,7 +94,8 @@ void report_arrival(struct report *r, int64_t now_us);
 /* A call passed the limits; tokens is what it was estimated at. */
 void report_granted(struct report *r, int64_t now_us, int64_t tokens);
 
-/* The limits counted so many tokens of a call, or gave them back (less than 0); in the second in which they counted. */
+/* The limits counted so many tokens of a call, or gave them back (less than 0); in the second in
+ * which they counted. */
 void report_counted(struct report *r, int64_t at_us, int64_t tokens);
 
 /* A call ended having really used so much. */

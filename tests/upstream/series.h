@@ -1,8 +1,9 @@
 /*
  * What happened in each second, for whoever draws a run or judges only the steady part of it.
  *
- * Seconds are those of the calendar. Only SERIES_MOST seconds from the first one on are kept, so that a provider that is
- * left running does not grow; what comes later is not in it, and `cut` says so.
+ * Seconds are those of the calendar. Only SERIES_MOST seconds from the first one on are kept, so
+ * that a provider that is left running does not grow; what comes later is not in it, and `cut` says
+ * so.
  */
 #ifndef UPSTREAM_SERIES_H
 #define UPSTREAM_SERIES_H
@@ -33,8 +34,8 @@ void series_init(struct series *s, int64_t epoch_offset_us);
 void series_close(struct series *s);
 void series_clear(struct series *s);
 
-/* The second of this moment, until the next call of a function of this module. Never NULL: where it cannot be kept it is
- * one that nobody looks at. */
+/* The second of this moment, until the next call of a function of this module. Never NULL: where it
+ * cannot be kept it is one that nobody looks at. */
 struct series_second *series_at(struct series *s, int64_t at_us);
 
 /* An array of the seconds in which something happened, in order; the caller's. */

@@ -1,5 +1,6 @@
 /*
- * The end of a call in the books: of the limits, the peaks and the report. Calls from before a reset belong to nobody's.
+ * The end of a call in the books: of the limits, the peaks and the report. Calls from before a
+ * reset belong to nobody's.
  */
 #include "call.h"
 

@@ -1,5 +1,6 @@
 /*
- * SHA-256 (FIPS 180-4) and HMAC (RFC 2104) with it, for sigv4.c. They protect nothing here: they check what a client signed.
+ * SHA-256 (FIPS 180-4) and HMAC (RFC 2104) with it, for sigv4.c. They protect nothing here: they
+ * check what a client signed.
  */
 #ifndef UPSTREAM_SHA256_H
 #define UPSTREAM_SHA256_H

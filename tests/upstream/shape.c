@@ -144,9 +144,10 @@ bool shape_has_query(struct evhttp_request *req, const char *name, const char *v
     return has;
 }
 
-/* ---- Keys ---- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
-/* Visible characters of ASCII and nothing else: a blank, a line break or a quote has come along by mistake. */
+/* Visible characters of ASCII and nothing else: a blank, a line break or a quote has come along by
+ * mistake. */
 static enum key_state judge(const char *key, const char *only)
 {
     for (const char *c = key; *c; c++) {
@@ -202,7 +203,7 @@ enum key_state shape_key(struct evhttp_request *req, unsigned keys, const char *
     return keys & KEY_QUERY ? judge_query(req, only) : KEY_MISSING;
 }
 
-/* ---- Writing ---- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 void shape_add_number(struct evkeyvalq *headers, const char *name, int64_t n)
 {

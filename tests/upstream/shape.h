@@ -1,10 +1,11 @@
 /*
- * The shapes in which providers ask and answer, all of them by one provider with one set of limits; the path tells which
- * (paths in shape.c, README.md). A shape says what a request must carry, in which words it is refused, and what answers,
- * streams, errors and headers look like.
+ * The shapes in which providers ask and answer, all of them by one provider with one set of limits;
+ * the path tells which (paths in shape.c, README.md). A shape says what a request must carry, in
+ * which words it is refused, and what answers, streams, errors and headers look like.
  *
- * What a shape does not decide: how tokens are estimated, what is counted, and when. Every function of a shape is pure but
- * for what it writes into; texts that it returns are released with free(), and NULL without memory.
+ * What a shape does not decide: how tokens are estimated, what is counted, and when. Every function
+ * of a shape is pure but for what it writes into; texts that it returns are released with free(),
+ * and NULL without memory.
  */
 #ifndef UPSTREAM_SHAPE_H
 #define UPSTREAM_SHAPE_H
@@ -23,7 +24,8 @@ struct evhttp_request;
 struct evkeyvalq;
 struct json_object;
 
-/* An error to be told. Shapes that have words of their own for a status use those instead of type and code. */
+/* An error to be told. Shapes that have words of their own for a status use those instead of type
+ * and code. */
 struct answer_error {
     int status;
     const char *type;  /* OpenAI's; NULL: what goes with the status */
@@ -81,8 +83,8 @@ struct shape {
     /* What else is wrong with a request apart from its body; NULL: nothing ever. */
     int (*objection)(struct evhttp_request *req, struct completion *asked, struct complaint *bad);
 
-    /* Reads the body's fields, which are of the right kinds, into *c, and adds the characters of the prompt. -1 with *bad
-     * said. */
+    /* Reads the body's fields, which are of the right kinds, into *c, and adds the characters of
+     * the prompt. -1 with *bad said. */
     int (*read)(struct json_object *root, struct completion *c, int64_t *characters,
                 struct complaint *bad);
 
@@ -99,8 +101,8 @@ struct shape {
     /* Appends the event that ends a stream which has gone wrong. */
     void (*stream_error)(struct evbuffer *out, const struct answer_error *error);
 
-    /* Appends one event of a form (form.h): its name, NULL where it has none, and its data, which is taken. NULL: an event
-     * as shape_event() makes it. */
+    /* Appends one event of a form (form.h): its name, NULL where it has none, and its data, which
+     * is taken. NULL: an event as shape_event() makes it. */
     void (*event)(struct evbuffer *out, const char *name, struct json_object *data);
 };
 
@@ -108,14 +110,14 @@ extern const struct shape shape_openai_chat, shape_openai_responses, shape_opena
     shape_openai_completions, shape_azure, shape_anthropic, shape_gemini, shape_vertex,
     shape_mistral, shape_cohere, shape_ollama, shape_bedrock;
 
-/* The shape of a request's path; NULL when it is none of them. Where asked is given, its shape, model and stream are set
- * as far as the path says. */
+/* The shape of a request's path; NULL when it is none of them. Where asked is given, its shape,
+ * model and stream are set as far as the path says. */
 const struct shape *shape_of(struct evhttp_request *req, struct completion *asked);
 
 /* The shape in whose words a path that is none of them is refused. */
 const struct shape *shape_near(struct evhttp_request *req);
 
-/* ---- For the shapes ---- */
+/* ---- For the shapes -------------------------------------------------------------------------- */
 
 /* The key of a request. `only` is the one key that is right; NULL: any that could be one. */
 enum key_state shape_key(struct evhttp_request *req, unsigned keys, const char *only);
@@ -137,7 +139,8 @@ int64_t shape_seconds(int64_t us);
 
 #define MIB 1048576LL
 
-/* Appends an event: `event: NAME` if there is a name, and the object, which is taken over, as data. */
+/* Appends an event: `event: NAME` if there is a name, and the object, which is taken over, as data.
+ */
 void shape_event(struct evbuffer *out, const char *name, struct json_object *data);
 
 /* The same; without a name it has that of the data's `type`. */

@@ -6,8 +6,9 @@
  *     https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html                         a key as a bearer
  *     https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html                            x-amzn-ErrorType; 415
  *
- * A request carries a key or a signature (sigv4.c, --aws-secret). There are no headers of limits and no waits. The lengths
- * of prompt and answer may be in `metadata`, as in every shape, or in `requestMetadata`, which is the API's own.
+ * A request carries a key or a signature (sigv4.c, --aws-secret). There are no headers of limits
+ * and no waits. The lengths of prompt and answer may be in `metadata`, as in every shape, or in
+ * `requestMetadata`, which is the API's own.
  */
 #include "shape.h"
 
@@ -111,7 +112,7 @@ static void add_wait(struct evkeyvalq *headers, int64_t wait_us)
     (void)wait_us;
 }
 
-/* ---- Errors ---- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 static const char *error_name(const struct answer_error *error)
 {
@@ -173,7 +174,7 @@ static void form_event(struct evbuffer *out, const char *name, struct json_objec
     message(out, exception ? "exception" : "event", name ? name : "unknown", data);
 }
 
-/* ---- Answers ---- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static struct json_object *usage(const struct usage *use)
 {

@@ -12,8 +12,9 @@
  *
  *     https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
  *
- * Both names of each field are taken, candidateCount and candidate_count, as protocol buffers have it for JSON. Events of a
- * stream end with CR LF here, as that API's do; a reader of events takes either.
+ * Both names of each field are taken, candidateCount and candidate_count, as protocol buffers have
+ * it for JSON. Events of a stream end with CR LF here, as that API's do; a reader of events takes
+ * either.
  */
 #include "shape.h"
 
@@ -27,7 +28,7 @@
 #include "jo.h"
 #include "read.h"
 
-/* ---- Requests ---- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static const struct refusal_words refusals[REFUSAL_COUNT] = {
     [REFUSAL_NO_KEY] = {403, NULL, NULL, false,
@@ -207,7 +208,7 @@ static int objection(struct evhttp_request *req, struct completion *asked, struc
         bad, "alt", "This provider streams only server-sent events: add ?alt=sse to the path.");
 }
 
-/* ---- Headers: none ---- */
+/* ---- Headers: none --------------------------------------------------------------------------- */
 
 static void limits(struct evkeyvalq *headers, const struct limits_now *now)
 {
@@ -221,7 +222,7 @@ static void add_wait(struct evkeyvalq *headers, int64_t wait_us)
     (void)wait_us;
 }
 
-/* ---- Errors ---- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 static const char *status_word(int status)
 {
@@ -344,9 +345,10 @@ static void stream_error(struct evbuffer *out, const struct answer_error *error)
     event(out, error_root(error));
 }
 
-/* ---- Answers ---- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
-/* Thoughts are told apart from the candidates; what is said of a stream's piece is what was used up to it. */
+/* Thoughts are told apart from the candidates; what is said of a stream's piece is what was used up
+ * to it. */
 static struct json_object *usage(const struct usage *use, int64_t output)
 {
     int64_t thoughts = use->reasoning_tokens < output ? use->reasoning_tokens : output;

@@ -1,5 +1,6 @@
 /*
- * Two APIs of OpenAI that are older than chat: completions, and embeddings, which have no output at all. Documented at
+ * Two APIs of OpenAI that are older than chat: completions, and embeddings, which have no output at
+ * all. Documented at
  *
  *     https://platform.openai.com/docs/api-reference/completions         prompt, the answer's choices[].text, usage
  *     https://platform.openai.com/docs/api-reference/embeddings          input, data[], usage without a count of output
@@ -39,7 +40,7 @@ static int read_texts(struct json_object *value, const char *name, int64_t *char
     return 0;
 }
 
-/* ---- Embeddings ---- */
+/* ---- Embeddings ------------------------------------------------------------------------------ */
 
 static const struct field fields_embeddings[] = {
     {"model", FIELD_STRING | FIELD_MUST, 0, 0},
@@ -103,7 +104,7 @@ const struct shape shape_openai_embeddings = {
     .stream_error = openai_stream_error,
 };
 
-/* ---- Completions ---- */
+/* ---- Completions ----------------------------------------------------------------------------- */
 
 static const struct field fields_completions[] = {
     {"model", FIELD_STRING | FIELD_MUST, 0, 0},

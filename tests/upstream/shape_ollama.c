@@ -5,7 +5,8 @@
  *     https://docs.ollama.com/api/streaming        lines of JSON, application/x-ndjson; it streams unless told otherwise
  *     https://docs.ollama.com/api/errors           an error is a text; in a stream, a line of its own
  *
- * As the server itself does, it asks for no key, looks at no content type and ignores fields that it does not know.
+ * As the server itself does, it asks for no key, looks at no content type and ignores fields that
+ * it does not know.
  */
 #include "shape.h"
 

@@ -25,8 +25,8 @@
                            "{wants}, but got {got} instead."},                                     \
     [REFUSAL_VALUE] = {400, NULL, NULL, true, "{wants}"}
 
-/* And with the rest of a request. Of a form, which is what a client sends that names no type, the API sees nothing, so that
- * the model is what it misses. */
+/* And with the rest of a request. Of a form, which is what a client sends that names no type, the
+ * API sees nothing, so that the model is what it misses. */
 #define OPENAI_REQUEST_REFUSALS                                                                    \
     [REFUSAL_NO_KEY] = {401, NULL, NULL, false,                                                    \
                         "You didn't provide an API key: send it as `Authorization: Bearer KEY`."}, \

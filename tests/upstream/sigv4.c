@@ -2,8 +2,8 @@
  *     string to sign = algorithm, date, scope, hash of the canonical request
  *     key            = HMAC chain over secret, day, region, service, "aws4_request"
  *
- * The path is taken as it was sent and encoded once more, as all services but S3 want it: a `%3A` in it is `%253A` in the
- * canonical request.
+ * The path is taken as it was sent and encoded once more, as all services but S3 want it: a `%3A`
+ * in it is `%253A` in the canonical request.
  */
 #include "sigv4.h"
 
@@ -112,7 +112,8 @@ static void add_encoded(struct evbuffer *out, const char *path)
     }
 }
 
-/* The signed headers with their values, blanks at the ends taken away. False when one of them is not there. */
+/* The signed headers with their values, blanks at the ends taken away. False when one of them is
+ * not there. */
 static bool add_headers(struct evbuffer *out, struct evhttp_request *req, const char *names)
 {
     char name[80];

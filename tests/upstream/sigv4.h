@@ -13,8 +13,8 @@ struct evhttp_request;
 /* The request has such a signature, right or wrong. */
 bool sigv4_is_there(struct evhttp_request *req);
 
-/* NULL, or static words that say what is wrong with it. The signature itself is checked where a secret is given, else only
- * what it claims. */
+/* NULL, or static words that say what is wrong with it. The signature itself is checked where a
+ * secret is given, else only what it claims. */
 const char *sigv4_check(struct evhttp_request *req, const char *secret);
 
 #endif

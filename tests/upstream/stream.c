@@ -1,12 +1,14 @@
 /*
- * An answer in pieces, spread evenly over the time that the call takes: after the first step's time the head and whatever
- * the shape begins with, after each further one a piece, and with the last one the end.
+ * An answer in pieces, spread evenly over the time that the call takes: after the first step's time
+ * the head and whatever the shape begins with, after each further one a piece, and with the last
+ * one the end.
  *
  *     begin > piece > piece > ... > settled, usage told > end
  *
- * It fails in the middle as its fault says: halfway the connection ends, is reset, or just falls silent. Those steps send
- * nothing, so that all that was sent before has gone out by then. A call that turns out to be over the limits at its end
- * tells it in an event, because the status has long been sent.
+ * It fails in the middle as its fault says: halfway the connection ends, is reset, or just falls
+ * silent. Those steps send nothing, so that all that was sent before has gone out by then. A call
+ * that turns out to be over the limits at its end tells it in an event, because the status has long
+ * been sent.
  */
 #include "call.h"
 
@@ -72,7 +74,8 @@ static const char *abrupt_end(const struct call *call)
     return form_text(call->fault.form, "end");
 }
 
-/* What happens halfway, or for a form after all of it, instead of going on; STREAM_THEN_WAIT: nothing. */
+/* What happens halfway, or for a form after all of it, instead of going on; STREAM_THEN_WAIT:
+ * nothing. */
 static enum stream_then breaks(const struct call *call)
 {
     const char *end = abrupt_end(call);
@@ -94,7 +97,8 @@ static enum stream_then breaks(const struct call *call)
     }
 }
 
-/* The shape's own, or the steps that the form has instead, of which the first goes with the head. */
+/* The shape's own, or the steps that the form has instead, of which the first goes with the head.
+ */
 static void append_part(struct call *call, struct evbuffer *out, bool first)
 {
     struct reply reply = call_reply(call);

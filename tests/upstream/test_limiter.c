@@ -1,6 +1,6 @@
 /*
- * bucket.c, minute.c and limiter.c: by hand at the edges, and under random traffic against models that go through the whole
- * history each time they are asked.
+ * bucket.c, minute.c and limiter.c: by hand at the edges, and under random traffic against models
+ * that go through the whole history each time they are asked.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@ static uint64_t draw(uint64_t below)
     return random_state % below;
 }
 
-/* ---- The bucket ---- */
+/* ---- The bucket ------------------------------------------------------------------------------ */
 
 static void a_bucket_fills_evenly_to_the_brim(void **state)
 {
@@ -62,7 +62,8 @@ struct bucket_past {
     int64_t at, change; /* below 0 taken, above 0 put back */
 };
 
-/* The level in thousandths, from the beginning, microsecond by microsecond where it matters: at each change. */
+/* The level in thousandths, from the beginning, microsecond by microsecond where it matters: at
+ * each change. */
 static int64_t model_level(const struct bucket_past *past, size_t n, int64_t capacity, int64_t now)
 {
     int64_t level = capacity * SPAN;
@@ -117,7 +118,7 @@ static void random_takes_agree_with_the_model(void **state)
     }
 }
 
-/* ---- The minute ---- */
+/* ---- The minute ------------------------------------------------------------------------------ */
 
 static void a_minute_is_one_of_the_clock(void **state)
 {
@@ -161,7 +162,7 @@ static void random_minutes_agree_with_the_model(void **state)
     }
 }
 
-/* ---- All of it ---- */
+/* ---- All of it ------------------------------------------------------------------------------- */
 
 static void start(struct limiter *l, enum limiter_mode mode, bool at_end)
 {
@@ -232,7 +233,8 @@ static void each_mode_counts_at_the_end(void **state)
     }
 }
 
-/* 20 spans of a load that asks for more than all of it: what gets through is the limit, and what a full bucket adds. */
+/* 20 spans of a load that asks for more than all of it: what gets through is the limit, and what a
+ * full bucket adds. */
 static void a_steady_load_uses_all_of_it(void **state)
 {
     (void)state;
@@ -247,7 +249,8 @@ static void a_steady_load_uses_all_of_it(void **state)
         for (int64_t now = 0; now < 20 * SPAN; now++) {
             admitted += limiter_admit(&l, now, 20, &ticket) == WINDOW_ADMITTED;
         }
-        /* The bucket's last 20 tokens are there at the end of the last span, one microsecond too late. */
+        /* The bucket's last 20 tokens are there at the end of the last span, one microsecond too
+         * late. */
         assert_int_equal(admitted, mode == LIMITER_BUCKET ? 21 * 50 - 1 : 20 * 50);
         limiter_close(&l);
     }

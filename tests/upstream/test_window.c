@@ -1,6 +1,6 @@
 /*
- * window.c and peak.c: by hand at the edges, and under random traffic against a model that keeps every call ever made
- * and counts each span afresh.
+ * window.c and peak.c: by hand at the edges, and under random traffic against a model that keeps
+ * every call ever made and counts each span afresh.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -122,7 +122,7 @@ static void time_that_steps_back_changes_nothing(void **state)
     window_close(&w);
 }
 
-/* ---- The model ---- */
+/* ---- The model ------------------------------------------------------------------------------- */
 
 struct past_call {
     int64_t at, tokens;
@@ -175,7 +175,8 @@ static enum window_answer model_answer(const struct model *m, int64_t now, int64
     return tokens + cost > m->tpm ? WINDOW_FULL_TOKENS : WINDOW_ADMITTED;
 }
 
-/* The first instant at which the model would admit, looked for at each instant when something leaves. */
+/* The first instant at which the model would admit, looked for at each instant when something
+ * leaves. */
 static int64_t model_wait(const struct model *m, int64_t now, int64_t cost)
 {
     if (cost > m->tpm) {

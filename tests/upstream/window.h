@@ -1,11 +1,12 @@
 /*
  * The provider's own limits: at most so many requests and so many tokens in ANY span of time.
  *
- * A span is half open: a call admitted at t is counted in every span (now - span, now] that contains t, and has left
- * exactly when now = t + span. Times are microseconds of one clock that does not step back; a time earlier than the
- * last one seen is taken as the last one.
+ * A span is half open: a call admitted at t is counted in every span (now - span, now] that
+ * contains t, and has left exactly when now = t + span. Times are microseconds of one clock that
+ * does not step back; a time earlier than the last one seen is taken as the last one.
  *
- * Pure: no clock, no I/O, one thread. Nothing of Ration is used here, because this is what judges Ration.
+ * Pure: no clock, no I/O, one thread. Nothing of Ration is used here, because this is what judges
+ * Ration.
  */
 #ifndef UPSTREAM_WINDOW_H
 #define UPSTREAM_WINDOW_H
@@ -22,8 +23,8 @@ struct window_grant {
     int64_t tokens; /* the estimate; after window_settle() the actual */
 };
 
-/* What has left the span is dropped on the next call, so both queues hold max_requests entries at the most. Their
- * memory grows by doubling, up to that, and is kept until window_close(). */
+/* What has left the span is dropped on the next call, so both queues hold max_requests entries at
+ * the most. Their memory grows by doubling, up to that, and is kept until window_close(). */
 struct window {
     int64_t max_requests;
     int64_t max_tokens;
@@ -53,7 +54,8 @@ struct window_view {
         tokens_reset_us; /* until everything counted so far has left; 0 when nothing is counted */
 };
 
-/* Limits of 1 to WINDOW_MAX_*, span of at least 1. Allocates nothing; window_close() may follow at any time. */
+/* Limits of 1 to WINDOW_MAX_*, span of at least 1. Allocates nothing; window_close() may follow at
+ * any time. */
 void window_init(struct window *w, int64_t max_requests, int64_t max_tokens, int64_t span_us);
 void window_close(struct window *w);
 
@@ -64,12 +66,13 @@ void window_clear(struct window *w);
  * *ticket, set only when admitted, is for window_settle(). */
 enum window_answer window_admit(struct window *w, int64_t now_us, int64_t tokens, uint64_t *ticket);
 
-/* Corrects an admitted call to what it really used, at the time when it was admitted, and returns how many tokens that
- * gives back. Never upwards: more than was counted at the start is taken as what was counted. A call that has left the
- * span is past correcting. */
+/* Corrects an admitted call to what it really used, at the time when it was admitted, and returns
+ * how many tokens that gives back. Never upwards: more than was counted at the start is taken as
+ * what was counted. A call that has left the span is past correcting. */
 int64_t window_settle(struct window *w, int64_t now_us, uint64_t ticket, int64_t tokens);
 
-/* Counts a request that was not admitted. Only the newest max_requests of them matter, the older are forgotten. */
+/* Counts a request that was not admitted. Only the newest max_requests of them matter, the older
+ * are forgotten. */
 enum window_answer window_count_refused(struct window *w, int64_t now_us);
 
 /* Microseconds until this many tokens would be admitted if nothing else came; 0 now, -1 never. */
