@@ -8,16 +8,18 @@
  *                                     (rubbish)                 +--> LINGER -+
  *     any --socket error, unread replies, out of memory--> CLOSED
  *
- * The normal path: conn_on_readable reads once, into the front's scratch space, where the requests are parsed and run;
- * what is left of an incomplete one moves into `in`. Commands answer at once or by operations; either way conn_answer
- * moves the answers that are due into `out`, and conn_flush sends them in one write at the end of the turn.
+ * The normal path: conn_on_readable reads once, into the front's scratch space, where the requests
+ * are parsed and run; an incomplete one moves into `in`. Commands answer at once or through
+ * operations; either way conn_answer moves the answers that are due into `out`, and conn_flush
+ * sends them in one write at the end of the turn.
  *
- * What bounds a peer: one read and FRONT_REQUESTS_PER_TURN requests a turn (then `resume`); RATION_MAX_PIPELINE requests
- * under way (then nothing is read: `stalled`), far fewer while the whole server is crowded; RATION_MAX_OUTPUT_BYTES of
- * replies, sent or waiting (then it is closed). A peer that sends rubbish gets its error, and LINGER sees to it that the
- * error arrives: closing a socket with unread input makes the kernel throw away what was sent.
+ * A peer is bounded by: one read and FRONT_REQUESTS_PER_TURN requests a turn (then `resume`);
+ * RATION_MAX_PIPELINE requests under way (then nothing is read: `stalled`), far fewer while the
+ * whole server is crowded; RATION_MAX_OUTPUT_BYTES of unsent replies (then it is closed). A peer
+ * that sends rubbish gets an error, and LINGER makes sure it arrives: closing a socket with unread
+ * input makes the kernel discard what was sent.
  *
- * Closing detaches the requests under way; their operations end into nowhere (request.c).
+ * Closing detaches the requests under way; the results of their operations are dropped (request.c).
  */
 #include "net/conn.h"
 
@@ -91,7 +93,7 @@ bool conn_set_name(struct conn *c, const char *name, size_t n)
     return true;
 }
 
-/* ---- States --------------------------------------------------------------------------------------------------- */
+/* ---- States ---------------------------------------------------------------------------------- */
 
 static void move_to(struct conn *c, enum conn_state to)
 {
@@ -127,7 +129,7 @@ void conn_mark_resuming(struct conn *c)
     event_add(c->front->resume_event, &now);
 }
 
-/* The requests of a closing connection: what is at the store goes on alone, the rest is dropped. */
+/* Requests of a closing connection: those at the store go on without it, the rest are dropped. */
 static void detach_requests(struct conn *c)
 {
     struct request *next;
@@ -184,7 +186,7 @@ void conn_drop(struct conn *c, const char *reason)
     conn_close(c, reason);
 }
 
-/* No more requests from now on; nothing that came is parsed any more. */
+/* Takes no more requests and no longer parses what has arrived. */
 void conn_stop_reading(struct conn *c, const char *reason, bool lingers)
 {
     if (c->state != CONN_OPEN && c->state != CONN_LAST)
@@ -218,7 +220,7 @@ void conn_drain(struct conn *c)
         conn_close(c, c->reason);
 }
 
-/* Is there nothing left to do for a connection that takes no more requests? */
+/* Ends a connection that takes no more requests, once nothing is left to do for it. */
 void conn_settle(struct conn *c)
 {
     static const struct timeval linger = {LINGER_SECONDS, 0};
@@ -233,7 +235,7 @@ void conn_settle(struct conn *c)
     }
 }
 
-/* ---- Birth and death ------------------------------------------------------------------------------------------ */
+/* ---- Birth and death ------------------------------------------------------------------------- */
 
 struct conn *conn_new(struct front *front, int fd, const struct sockaddr *peer)
 {

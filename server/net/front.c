@@ -1,12 +1,14 @@
 /*
  * Accepting, and what happens once per turn of the event loop.
  *
- * A turn: sockets are read and their requests run; the batch and the store answer some; then on_turn_end sends each
- * connection's replies in one write and frees the connections that were closed. Connections with more requests than one
- * turn's share go on in the next turn (on_resume: a timer of 0 ms, so that the other sockets are looked at in between).
+ * A turn: sockets are read and their requests run; the batch and the store answer some; then
+ * on_turn_end sends each connection's replies in one write and frees the connections that were
+ * closed. Connections with more requests than one turn's share continue in the next turn
+ * (on_resume: a timer of 0 ms, so that other sockets get their turn in between).
  *
- * How accepting fails: beyond max_connections the peer is told so and closed. Out of file descriptors, the listeners
- * pause, since the waiting peer would wake them over and over, and try again in 100 ms.
+ * How accepting fails: beyond max_connections the peer gets an error and is closed. Out of file
+ * descriptors, the listeners pause, because the waiting peer would wake them again and again, and
+ * retry in 100 ms.
  */
 #define _GNU_SOURCE /* accept4 */
 #include "net/front.h"
@@ -66,7 +68,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
     struct front *front = arg;
     (void)fd;
     (void)what;
-    /* Only those that are there now: who is not done comes again in the next turn. */
+    /* Only those that wait now: a connection that is not done comes again in the next turn. */
     for (size_t n = front->n_resume; n > 0 && !TAILQ_EMPTY(&front->resume); n--) {
         struct conn *c = TAILQ_FIRST(&front->resume);
         TAILQ_REMOVE(&front->resume, c, resume_link);
@@ -76,7 +78,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* ---- Accepting ------------------------------------------------------------------------------------------------ */
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 static void refuse(struct front *front, int fd)
 {
@@ -153,11 +155,11 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
             return;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK)
             return;
-        /* Anything else (ECONNABORTED, EPROTO, ...) is about that one connection. */
+        /* Any other error (ECONNABORTED, EPROTO, ...) concerns that one connection. */
     }
 }
 
-/* ---- Listening ------------------------------------------------------------------------------------------------ */
+/* ---- Listening ------------------------------------------------------------------------------- */
 
 static int make_events(struct front *front)
 {
@@ -230,7 +232,7 @@ void front_drain(struct front *front, void (*on_empty)(void *arg), void *arg)
         next = TAILQ_NEXT(c, link);
         conn_drain(c);
     }
-    front_turn_end_wanted(front); /* there may be none */
+    front_turn_end_wanted(front); /* there may be no connection at all */
 }
 
 void front_free(struct front *front)

@@ -11,12 +11,14 @@
 struct front;
 struct worker;
 
-/* Accepts at these sockets, which it takes, even if it fails. `run` runs what clients ask. Gives NULL for lack of memory. */
+/* Accepts connections at these sockets, which it takes even if it fails; `run` runs each request.
+ * Gives the front, or NULL: out of memory. */
 struct front *front_new(struct worker *worker, const int sockets[], size_t n, request_run_fn *run);
-/* Stops listening; connections finish what they have asked and are then closed. on_empty is called (once, from the event
- * loop) when the last one is gone. */
+/* Stops listening; connections get the answers to what they have asked and are closed. on_empty is
+ * called (once, from the event loop) when the last one is gone. */
 void front_drain(struct front *front, void (*on_empty)(void *arg), void *arg);
-/* Closes everything at once and frees; NULL allowed. No operation may be under way any more (batcher_free first). */
+/* Closes everything at once and frees it; NULL allowed. No operation may be under way (batcher_free
+ * comes first). */
 void front_free(struct front *front);
 
 #endif

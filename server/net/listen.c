@@ -1,12 +1,14 @@
 /*
- * Sockets to listen at: the address for all, and a path for clients on the same host, for whom it is quicker.
+ * Listening sockets: the address for everybody, and a path for clients on the same host, which is
+ * faster.
  *
- * Several workers share the address by SO_REUSEPORT, each with a socket of its own; for a path there is no such thing, so
- * the workers share the first one's socket, and whoever is quicker accepts.
+ * Several workers share the address through SO_REUSEPORT, each with its own socket. Paths have no
+ * such option, so the workers share one socket there (workers.c).
  *
- * How it fails: an address in use is refused. A path in use is tried first: a socket that nobody answers at was left behind
- * by a server that was killed, and is replaced; anything else that stands there stays. Between its bind() and its listen() a
- * server's own socket looks like one that was left behind: so servers do this one after the other, by a lock on the folder.
+ * How it fails: an address in use is refused. A path in use is probed first: a socket at which
+ * nobody answers was left behind by a server that was killed, and is replaced; anything else there
+ * is left alone. Between bind() and listen() a starting server's socket looks abandoned too, so
+ * servers take turns by locking the folder.
  */
 #define _GNU_SOURCE
 #include "net/listen.h"
@@ -45,7 +47,8 @@ static int listen_at(const struct addrinfo *address, bool shared)
     return -1;
 }
 
-/* A shared address would let a second rationd in unnoticed: first it must be free for one that does not share. */
+/* A shared address would let a second rationd in unnoticed, so first check that it is free for a
+ * socket that does not share. */
 static int listen_shared(const struct addrinfo *address, bool first)
 {
     if (first) {
@@ -110,13 +113,13 @@ const char *listen_address(const struct config *config, uint16_t port,
     return to;
 }
 
-/* ---- A path --------------------------------------------------------------------------------------------------- */
+/* ---- A path ---------------------------------------------------------------------------------- */
 
 static bool somebody_answers(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return true; /* nobody knows */
+        return true; /* cannot tell */
     int result = connect(fd, (const struct sockaddr *)address, sizeof *address);
     bool refused = result < 0 && errno == ECONNREFUSED;
     close(fd);
@@ -131,8 +134,9 @@ static bool is_left_behind(const struct sockaddr_un *address)
 }
 
 /*
- * The folder of the path, locked until the descriptor is closed; -1 where it cannot be opened, which bind() explains better.
- * Servers hold it for less than a millisecond: after LOCK_TRIES ms somebody else does, and is not waited for.
+ * Locks the folder of the path until the descriptor is closed; -1 if it cannot be opened, which
+ * bind() explains better. Servers hold the lock for less than a millisecond: after LOCK_TRIES ms it
+ * is somebody else's, and we go on without it.
  */
 static int lock_folder(const struct sockaddr_un *address)
 {
@@ -149,7 +153,7 @@ static int lock_folder(const struct sockaddr_un *address)
     return fd;
 }
 
-/* -1 with errno. */
+/* Returns 0, or -1 with errno. */
 static int bind_and_listen(int fd, const struct sockaddr_un *address)
 {
     int result = bind(fd, (const struct sockaddr *)address, sizeof *address);
@@ -163,7 +167,7 @@ static int bind_and_listen(int fd, const struct sockaddr_un *address)
 int listen_path(const char *path, char *errmsg, size_t size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, path, strlen(path)); /* the configuration sees to it that it fits */
+    memcpy(address.sun_path, path, strlen(path)); /* the configuration has checked that it fits */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int folder = lock_folder(&address);
     bool listens = fd >= 0 && bind_and_listen(fd, &address) == 0;

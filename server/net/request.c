@@ -1,8 +1,9 @@
 /*
  * Requests and their free list.
  *
- * The normal path: request_new > handler > operation_submit > batch ... request_finish > conn_answer > request_free. When
- * the connection closes in between, conn.c detaches the request (conn = NULL) and request_finish only frees it.
+ * The normal path: request_new > handler > operation_submit > batch ... request_finish >
+ * conn_answer > request_free. When the connection closes in between, conn.c detaches the request
+ * (conn = NULL) and request_finish only frees it.
  */
 #include "net/request.h"
 
@@ -15,7 +16,7 @@
 #include "net/conn.h"
 #include "net/front_inner.h"
 
-#define KEEP_REQUESTS    16384 /* in the free list, some 14 MB */
+#define KEEP_REQUESTS    16384 /* in the free list, about 14 MB */
 #define KEEP_REPLY_BYTES 512   /* storage that a free request keeps for its next reply */
 #define ERROR_BYTES      1024
 
