@@ -20,6 +20,7 @@
 #include "batch/audit.h"
 #include "batch/batch.h"
 #include "clock.h"
+#include "command/command.h"
 #include "config/config.h"
 #include "net/front_inner.h"
 #include "log.h"
@@ -102,12 +103,6 @@ const struct batch_counters *batch_counters(const struct batcher *batcher)
     return &counters;
 }
 
-bool store_ready(const struct store *store)
-{
-    (void)store;
-    return true;
-}
-
 const char *store_trouble(const struct store *store)
 {
     (void)store;
@@ -166,22 +161,26 @@ struct replies {
 
 static struct worker *worker_of(unsigned which)
 {
-    static struct worker workers[2];
+    static struct worker list[2];
+    static struct workers all[2];
     static char fake;
-    struct worker *worker = &workers[which];
+    struct worker *worker = &list[which];
     struct config_problems problems;
-    char errmsg[256];
+    struct config *config;
     if (worker->front)
         return worker;
     log_set_level(LOG_LEVEL_ERROR);
     setenv("RATION_FUZZ_SECRET", "s3cret-s3cret-s3cret", 1);
     setenv("RATION_FUZZ_OPERATOR", "0perator-0perator-0perator", 1);
-    CHECK(config_parse("fuzz", documents[which], strlen(documents[which]), &worker->config,
-                       &problems) == 0);
+    CHECK(config_parse("fuzz", documents[which], strlen(documents[which]), &config, &problems) ==
+          0);
     worker->base = event_base_new();
-    worker->started_ms = clock_ms();
+    all[which] = (struct workers){.n = 1, .list = worker, .started_ms = clock_ms()};
+    worker->all = &all[which];
+    worker_config_set(worker, config);
     worker->store = (struct store *)(void *)&fake;
-    CHECK(front_new(worker, &worker->front, errmsg, sizeof(errmsg)) == 0);
+    worker->front = front_new(worker, NULL, 0, command_run);
+    CHECK(worker->front != NULL);
     return worker;
 }
 
@@ -236,7 +235,7 @@ static struct replies talk(struct worker *worker, const char *bytes, size_t n, s
         turn(worker, pair[1], &replies);
     }
     close(pair[1]);
-    for (int i = 0; front_connections(worker->front) > 0 || n_waiting > 0; i++) {
+    for (int i = 0; worker->connections > 0 || n_waiting > 0; i++) {
         CHECK(i < MAX_TURNS);
         turn(worker, pair[1], &replies);
     }

@@ -19,7 +19,7 @@
 #include "config/config.h"
 #include "net/front_inner.h"
 #include "log.h"
-#include "command/request.h"
+#include "net/request.h"
 
 #define MAX_OPS 32
 

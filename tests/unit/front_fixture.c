@@ -18,8 +18,10 @@
 #include "batch/audit.h"
 #include "batch/batch.h"
 #include "clock.h"
+#include "command/command.h"
 #include "config/config.h"
 #include "net/front.h"
+#include "net/listen.h"
 #include "log.h"
 #include "store/store.h"
 
@@ -52,12 +54,6 @@ const struct batch_counters *batch_counters(const struct batcher *batcher)
     return &counters;
 }
 
-bool store_ready(const struct store *store)
-{
-    (void)store;
-    return true;
-}
-
 const char *store_trouble(const struct store *store)
 {
     (void)store;
@@ -85,18 +81,27 @@ void audit_run(struct event_base *base, struct store *store, struct config *conf
 void fixture_start(struct fixture *fixture, const char *text)
 {
     struct config_problems problems = {0, NULL};
+    struct config *config;
     char errmsg[256];
     memset(fixture, 0, sizeof *fixture);
     n_waiting = n_submitted = 0;
     log_set_level(LOG_LEVEL_ERROR);
-    if (config_parse("test", text, strlen(text), &fixture->worker.config, &problems) != 0)
+    if (config_parse("test", text, strlen(text), &config, &problems) != 0)
         fail_msg("%s", problems.lines[0]);
     fixture->worker.base = event_base_new();
-    fixture->worker.started_ms = clock_ms();
+    fixture->workers = (struct workers){.n = 1, .list = &fixture->worker, .started_ms = clock_ms()};
+    fixture->worker.all = &fixture->workers;
+    fixture->worker.store_ready = true;
+    worker_config_set(&fixture->worker, config);
     static char fake;
     fixture->worker.store = (struct store *)&fake;
-    if (front_new(&fixture->worker, &fixture->worker.front, errmsg, sizeof errmsg) != 0)
+    int fd =
+        listen_tcp(&config->listen, config->listen.resp_port, false, true, errmsg, sizeof errmsg);
+    if (fd < 0)
         fail_msg("%s", errmsg);
+    fixture->workers.port = listen_port(fd);
+    fixture->worker.front = front_new(&fixture->worker, &fd, 1, command_run);
+    assert_non_null(fixture->worker.front);
 }
 
 void fixture_stop(struct fixture *fixture)
@@ -150,7 +155,7 @@ static enum op_outcome willing(const struct op *op)
 int client_open(struct fixture *fixture)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(front_port(fixture->worker.front)),
+                             .sin_port = htons(fixture->workers.port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(fd >= 0);

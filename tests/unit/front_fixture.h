@@ -14,6 +14,7 @@ struct event_base;
 
 struct fixture {
     struct worker worker;
+    struct workers workers;
 };
 
 /* What the fake batcher was given and has not answered, oldest first. */

@@ -50,7 +50,7 @@ static void until_waiting(size_t n)
 static void until_connections(size_t n)
 {
     uint64_t deadline = clock_ms() + 10000;
-    while (front_connections(fixture.worker.front) != n) {
+    while (fixture.worker.connections != n) {
         turn(&fixture);
         assert_true(clock_ms() < deadline);
     }
