@@ -69,11 +69,10 @@ static void print_help(void)
 {
     printf(
         "usage: strict-provider [--OPTION VALUE]...\n\n"
-        "A provider in the shapes of OpenAI, Azure, Anthropic, Gemini, Mistral, Cohere, Ollama and "
-        "Bedrock. It\n"
-        "generates nothing, but refuses what they refuse, keeps limits of its own, exact to the "
-        "token, and answers 429\n"
-        "to whoever exceeds them. GET /report says what it saw.\n\n");
+        "A provider in the shapes of OpenAI, Azure, Anthropic, Gemini, Mistral, Cohere, Ollama\n"
+        "and Bedrock. It generates nothing, but it refuses what they refuse, keeps limits of its\n"
+        "own, exact to the token, and answers 429 to whoever exceeds them. GET /report says what\n"
+        "it saw.\n\n");
     for (size_t i = 0; i < ROWS; i++) {
         printf("  --%-21s %s%s%s%s\n", rows[i].name, rows[i].help, rows[i].standard ? " [" : "",
                rows[i].standard ? rows[i].standard : "", rows[i].standard ? "]" : "");
