@@ -53,8 +53,8 @@ struct usage {
     int64_t reasoning_tokens;
 };
 
-/* Reads a body into *c, whose shape, model ("" if the body names it) and stream are already set from
- * the path. 0, or -1 with *bad filled in, whose table is already set. */
+/* Reads a body into *c, whose shape, model ("" if the body names it) and stream are already set
+ * from the path. 0, or -1 with *bad filled in, whose table is already set. */
 int completion_parse(struct completion *c, const char *body, size_t len, struct complaint *bad);
 
 /* What the provider counts when the call starts: the prompt, and the most that all choices together

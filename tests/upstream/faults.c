@@ -1,6 +1,6 @@
 /*
- * --fault draws from a random state of its own, so that the lengths of answers are the same with and
- * without it.
+ * --fault draws from a random state of its own, so that the lengths of answers are the same with
+ * and without it.
  */
 #include "faults.h"
 

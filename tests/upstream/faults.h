@@ -1,6 +1,6 @@
 /*
- * Which call meets which fault: the one in its header x-fault, else what POST /faults queued for the
- * next calls, else what --fault draws for a share of all calls.
+ * Which call meets which fault: the one in its header x-fault, else what POST /faults queued for
+ * the next calls, else what --fault draws for a share of all calls.
  */
 #ifndef UPSTREAM_FAULTS_H
 #define UPSTREAM_FAULTS_H
@@ -29,8 +29,8 @@ struct faults {
     uint64_t random;
 };
 
-/* text is NAME[@SHARE],... with shares from 0 to 1; NULL: none. 0, or -1 after saying on stderr what
- * is wrong. */
+/* text is NAME[@SHARE],... with shares from 0 to 1; NULL: none. 0, or -1 after saying on stderr
+ * what is wrong. */
 int faults_init(struct faults *f, const char *text, uint64_t seed);
 
 void faults_close(struct faults *f);

@@ -19,8 +19,8 @@ struct evbuffer;
 struct evkeyvalq;
 struct json_object;
 
-/* Reads forms.json; 0, or -1 after saying on stderr what is wrong with it, which is our own mistake.
- */
+/* Reads forms.json; 0, or -1 after saying on stderr what is wrong with it, which is our own
+ * mistake. */
 int forms_open(void);
 void forms_close(void);
 

@@ -1,6 +1,6 @@
 /*
- * Short names for making JSON with json-c. Every function takes ownership of the values it is given;
- * NULL is JSON's null.
+ * Short names for making JSON with json-c. Every function takes ownership of the values it is
+ * given; NULL is JSON's null.
  */
 #ifndef UPSTREAM_JO_H
 #define UPSTREAM_JO_H

@@ -2,8 +2,9 @@
  * The most that was really admitted in any span of the whole run: the strict provider's check on
  * itself.
  *
- * It learns only what was admitted and what became of it, and keeps its own count: it shares neither
- * state nor code with window.c, so that a mistake there shows here as a peak above the limit.
+ * It learns only what was admitted and what became of it, and keeps its own count: it shares
+ * neither state nor code with window.c, so that a mistake there shows here as a peak above the
+ * limit.
  *
  * Like the limit, it counts a call by its estimate until it is settled and by the actual from then
  * on. A later settlement never lowers a peak, because the span was that full at the time.

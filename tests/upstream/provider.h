@@ -37,7 +37,8 @@ struct provider {
 /* CLOCK_MONOTONIC in microseconds. */
 int64_t provider_now_us(void);
 
-/* 0, or -1 after saying on stderr what is wrong with the options; then there is nothing to close. */
+/* 0, or -1 after saying on stderr what is wrong with the options; then there is nothing to
+ * close. */
 int provider_init(struct provider *p, const struct options *opt, struct event_base *base);
 
 /* Ends the calls in flight, unanswered; afterwards the HTTP server may be freed. */

@@ -1,6 +1,6 @@
 /*
- * A refusal counts nothing, or a request with --count-failed. The wait in a 429 holds if nobody else
- * takes what becomes free; a call that could never fit gets none.
+ * A refusal counts nothing, or a request with --count-failed. The wait in a 429 holds if nobody
+ * else takes what becomes free; a call that could never fit gets none.
  */
 #include "refuse.h"
 

@@ -1,6 +1,6 @@
 /*
- * What the strict provider saw, as one JSON object: GET /report, and the last line on stdout when it
- * stops. README.md in this folder says what each field means.
+ * What the strict provider saw, as one JSON object: GET /report, and the last line on stdout when
+ * it stops. README.md in this folder says what each field means.
  */
 #ifndef UPSTREAM_REPORT_H
 #define UPSTREAM_REPORT_H

@@ -1,6 +1,7 @@
 /*
- * A plain array from the first second on; memory grows by doubling. A moment before the first second
- * would have no place and is dropped; none occurs, since calls from before a reset are not reported.
+ * A plain array from the first second on; memory grows by doubling. A moment before the first
+ * second would have no place and is dropped; none occurs, since calls from before a reset are not
+ * reported.
  */
 #include "series.h"
 

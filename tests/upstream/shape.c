@@ -146,8 +146,8 @@ bool shape_has_query(struct evhttp_request *req, const char *name, const char *v
 
 /* ---- Keys ------------------------------------------------------------------------------------ */
 
-/* Only visible ASCII characters can be in a key: a space, a line break or a quote got in by mistake.
- */
+/* Only visible ASCII characters can be in a key: a space, a line break or a quote got in by
+ * mistake. */
 static enum key_state judge(const char *key, const char *only)
 {
     for (const char *c = key; *c; c++) {

@@ -7,9 +7,9 @@
  *                                                              content-parts)
  *     https://docs.mistral.ai/deployment/laplateforme/tier/    limits per minute
  *
- * An invalid body is answered 422 with a list of what is wrong; that, the 429 with its code, and the
- * headers x-ratelimit-*-req-minute and -tokens-minute are best known from answers. A stream reports
- * its usage without being asked, in the event that has the finish reason.
+ * An invalid body is answered 422 with a list of what is wrong; that, the 429 with its code, and
+ * the headers x-ratelimit-*-req-minute and -tokens-minute are best known from answers. A stream
+ * reports its usage without being asked, in the event that has the finish reason.
  */
 #include "shape.h"
 

@@ -4,9 +4,9 @@
  *
  *     begin > piece > piece > ... > settled, usage reported > end
  *
- * A fault may break it halfway: the connection ends, is reset, or just falls silent. That step sends
- * nothing, so that everything before it has been sent by then. If the call turns out to be over the
- * limits at its end, an event says so, because the status was sent long ago.
+ * A fault may break it halfway: the connection ends, is reset, or just falls silent. That step
+ * sends nothing, so that everything before it has been sent by then. If the call turns out to be
+ * over the limits at its end, an event says so, because the status was sent long ago.
  */
 #include "call.h"
 

@@ -8,7 +8,7 @@
  * most max_requests grants are ever inside one span.
  *
  *     window_admit     drop what has left > compare both sums with the limits > add to both queues
- *     window_settle    find the grant by its ticket (ticket - first_ticket is its place) > lower its tokens
+ *     window_settle    find the grant by its ticket (its place is ticket - first_ticket) > lower it
  *
  * If memory runs out, nothing is counted and the caller learns it, so the sums always match the
  * queues.
@@ -65,8 +65,8 @@ static int64_t request_at(const struct window *w, size_t i)
     return w->requests[place(w->request_head, i, w->request_room)];
 }
 
-/* Copies the queue into a new block with twice the room, where it starts at 0; the caller then frees
- * the old block. NULL without memory, with the old block untouched. */
+/* Copies the queue into a new block with twice the room, where it starts at 0; the caller then
+ * frees the old block. NULL without memory, with the old block untouched. */
 static void *unrolled(const void *ring, size_t head, size_t count, size_t room, size_t bigger,
                       size_t size)
 {
