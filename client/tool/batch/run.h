@@ -18,7 +18,7 @@
 #include "wire/id.h"
 #include "profile/profile.h"
 #include "call/settlement.h"
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 #include "call/upstream.h"
 #include "tool/batch/batch.h"
 #include "tool/batch/check.h"
