@@ -32,7 +32,7 @@ static struct call {
     const char *profiles;
     const char *body_file;
     const char *key_variable;
-    struct ration_amounts estimate;
+    struct ration_amounts amounts;
     int64_t priority;
     int64_t ttl_ms;
     int64_t wait_ms;
@@ -237,7 +237,7 @@ static void set_options(const struct call *c, struct ration_call_options *to)
     to->url = c->url;
     to->model = c->model;
     to->profiles = c->profiles;
-    to->estimate = c->estimate;
+    to->estimate = c->amounts;
     to->acquire.priority = (int32_t)c->priority;
     to->acquire.ttl_ms = (uint32_t)c->ttl_ms;
     to->acquire.wait_ms = (uint32_t)c->wait_ms;
@@ -302,66 +302,58 @@ static int run(struct session *session)
 }
 
 static const struct option_row options[] = {
-    OPTION_WHO(&args.pool, &args.tenant),
-    {"provider", OPTION_STRING, &args.provider, 0, 0, "NAME",
-     "openai (default), anthropic, gemini, ...; 'ration presets --profiles' lists them"},
-    {"body", OPTION_STRING, &args.body_file, 0, 0, "FILE",
-     "the request as JSON; - is stdin (default)"},
-    {"stream", OPTION_FLAG, &args.stream, 0, 0, NULL, "ask for a stream, print text as it comes"},
-    {"url", OPTION_STRING, &args.url, 0, 0, "URL",
-     "base URL, with as much of the path and the query as other clients want there; default: the "
-     "provider's own"},
-    {"header", OPTION_LIST, &args.headers, 0, 0, "'NAME: VALUE'",
-     "a header to send too, or instead of the provider's own; may be repeated"},
-    {"query", OPTION_LIST, &args.query, 0, 0, "NAME=VALUE",
-     "a parameter of the URL, as text: it is encoded here; may be repeated"},
-    {"model", OPTION_STRING, &args.model, 0, 0, "MODEL",
-     "if the URL names it; default: the body's"},
-    {"profiles", OPTION_STRING, &args.profiles, 0, 0, "FILE", "provider profiles of your own"},
-    {"key-variable", OPTION_STRING, &args.key_variable, 0, 0, "NAME",
-     "the environment variable that holds the key; default: as the provider's profile says "
-     "(OPENAI_API_KEY, ...); "
-     "servers of your own may need none"},
-    OPTION_UNITS(&args.estimate),
-    {"learned", OPTION_FLAG, &args.learned, 0, 0, NULL,
-     "charge the share of estimated input and most output that calls like this have used"},
-    OPTION_PRIORITY(&args.priority),
-    {"ttl", OPTION_INTEGER, &args.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
-     "life of the reservation, which is renewed meanwhile; default: a minute"},
-    {"wait", OPTION_INTEGER, &args.wait_ms, 0, RATION_MAX_WAIT_MS, "MS",
-     "how long the server may park the request"},
-    {"wait-max", OPTION_DECIMAL, &args.wait_max_s, 0, 86400, "SECONDS",
-     "sit out denials for up to this long"},
-    {"call-timeout", OPTION_INTEGER, &args.call_timeout_ms, 0, 3600000, "MS",
-     "of each try; default (or 0): 120000, and none for a stream"},
-    {"idle-timeout", OPTION_INTEGER, &args.idle_timeout_ms, 1000, 3600000, "MS",
-     "how long a stream may be silent; default 120000"},
-    {"tries", OPTION_INTEGER, &args.tries, 1, 100, "N", "tries in all; default 5, 1: no retry"},
-    {"backoff-min", OPTION_INTEGER, &args.backoff_min_ms, 1, 3600000, "MS",
-     "the first wait, if the provider names none; default 1000"},
-    {"backoff-max", OPTION_INTEGER, &args.backoff_max_ms, 1, 3600000, "MS",
-     "the longest such wait; default 60000"},
-    {"deadline", OPTION_DECIMAL, &args.deadline_s, 0, 86400, "SECONDS",
-     "of tries and waits together; default: the time-out (or 120 s), --wait-max and five minutes, "
-     "none of which ends a "
-     "stream that runs"},
-    {"fail-fast", OPTION_FLAG, &args.fail_fast, 0, 0, NULL,
-     "sit nothing out: say at once when to come back"},
-    {0}};
+    WHO_ROWS,
+    TEXT("provider", provider, "NAME",
+         "openai (default), anthropic, gemini, ...; 'ration presets --profiles' lists them"),
+    TEXT("body", body_file, "FILE", "the request as JSON; - is stdin (default)"),
+    FLAG("stream", stream, "ask for a stream, print text as it comes"),
+    TEXT("url", url, "URL",
+         "base URL, with as much of the path and the query as other clients want there; default: "
+         "the provider's own"),
+    LIST("header", headers, "'NAME: VALUE'",
+         "a header to send too, or instead of the provider's own; may be repeated"),
+    LIST("query", query, "NAME=VALUE",
+         "a parameter of the URL, as text: it is encoded here; may be repeated"),
+    TEXT("model", model, "MODEL", "if the URL names it; default: the body's"),
+    TEXT("profiles", profiles, "FILE", "provider profiles of your own"),
+    TEXT("key-variable", key_variable, "NAME",
+         "the environment variable that holds the key; default: as the provider's profile says "
+         "(OPENAI_API_KEY, ...); servers of your own may need none"),
+    UNIT_ROWS,
+    FLAG("learned", learned,
+         "charge the share of estimated input and most output that calls like this have used"),
+    PRIORITY_ROW,
+    TTL_ROW("life of the reservation, which is renewed meanwhile; default: a minute"),
+    WHOLE("wait", wait_ms, 0, RATION_MAX_WAIT_MS, "MS", "how long the server may park the request"),
+    DECIMAL("wait-max", wait_max_s, 0, 86400, "SECONDS", "sit out denials for up to this long"),
+    WHOLE("call-timeout", call_timeout_ms, 0, 3600000, "MS",
+          "of each try; default (or 0): 120000, and none for a stream"),
+    WHOLE("idle-timeout", idle_timeout_ms, 1000, 3600000, "MS",
+          "how long a stream may be silent; default 120000"),
+    WHOLE("tries", tries, 1, 100, "N", "tries in all; default 5, 1: no retry"),
+    WHOLE("backoff-min", backoff_min_ms, 1, 3600000, "MS",
+          "the first wait, if the provider names none; default 1000"),
+    WHOLE("backoff-max", backoff_max_ms, 1, 3600000, "MS", "the longest such wait; default 60000"),
+    DECIMAL("deadline", deadline_s, 0, 86400, "SECONDS",
+            "of tries and waits together; default: the time-out (or 120 s), --wait-max and five "
+            "minutes, none of which ends a stream that runs"),
+    FLAG("fail-fast", fail_fast, "sit nothing out: say at once when to come back"),
+    {0},
+};
 
 const struct command command_call = {
     .name = "call",
     .summary = "call a provider: ask, send, retry, report, print the answer",
     .synopsis = "--pool POOL --tenant TENANT [--body FILE] [options]",
-    .about = "Calls a provider under Ration: asks for the call's share of the quota, sends the "
-             "request, retries what can "
-             "be retried, reports what was used, and prints the answer.\n\n"
-             "  echo '{\"model\": \"gpt-4o\", \"max_tokens\": 100,\n"
-             "         \"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}' |\n"
-             "      ration call --pool openai/gpt-4o --tenant acme --stream",
+    .about =
+        "Calls a provider under Ration: asks for the call's share of the quota, sends the request, "
+        "retries what can be retried, reports what was used, and prints the answer.\n\n"
+        "  echo '{\"model\": \"gpt-4o\", \"max_tokens\": 100,\n"
+        "         \"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}' |\n"
+        "      ration call --pool openai/gpt-4o --tenant acme --stream",
     .exits = "0 answered, 1 denied by a limit and not sent, 2 an error on this side, 3 the "
-             "provider failed or could not be "
-             "reached: come back later, 4 the provider refused: another try would not help",
+             "provider failed or could not be reached: come back later, 4 the provider refused: "
+             "another try would not help",
     .options = options,
     .arguments = {{&args.pool, "--pool"}, {&args.tenant, "--tenant"}},
     .run = run,

@@ -92,13 +92,11 @@ const struct command command_pool = {
     .summary = "show the health of a pool; close it, or open it again",
     .synopsis = "show|open|close POOL [REASON] [options]",
     .about = "Shows what every host knows of a pool: open; paused, because the provider said when "
-             "to come back; circuit or "
-             "probing, because too many calls failed; or closed, because no wait will help or an "
-             "operator said so: until "
-             "'open', or until the date that the provider named.\n\n"
+             "to come back; circuit or probing, because too many calls failed; or closed, because "
+             "no wait will help or an operator said so: until 'open', or until the date that the "
+             "provider named.\n\n"
              "'close' closes it for everybody, and its calls are denied with the REASON (one "
-             "word); 'open' opens it again, "
-             "and forgets pauses and failures.",
+             "word); 'open' opens it again, and forgets pauses and failures.",
     .exits = "0 it is open (after 'close': it is closed), 1 it is not, 2 an error",
     .arguments = {{&args.action, "show, open or close"},
                   {&args.pool, "the name of a pool"},

@@ -214,29 +214,27 @@ static int run(struct session *session)
 }
 
 static const struct option_row options[] = {
-    {"profiles", OPTION_FLAG, &args.profiles, 0, 0, NULL,
-     "the provider profiles, by which APIs are called"},
-    {"from-openai", OPTION_STRING, &args.project, 0, 0, "PROJECT",
-     "the limits of a project of yours, as pools; key: " PRESETS_OPENAI_KEY},
-    {"url", OPTION_STRING, &args.url, 0, 0, "URL", "of --from-openai; default " PRESETS_OPENAI_URL},
-    {0}};
+    FLAG("profiles", profiles, "the provider profiles, by which APIs are called"),
+    TEXT("from-openai", project, "PROJECT",
+         "the limits of a project of yours, as pools; key: " PRESETS_OPENAI_KEY),
+    TEXT("url", url, "URL", "of --from-openai; default " PRESETS_OPENAI_URL),
+    {0},
+};
 
 const struct command command_presets = {
     .name = "presets",
     .summary = "list the limits of providers, with their sources",
     .synopsis = "[PREFIX] [options]\n       ration presets --from-openai PROJECT [options]",
-    .about = "Lists the limits of providers, as published, with their source and the day they were "
-             "last checked (those "
-             "whose name begins with PREFIX). Asks no server.\n\n"
-             "A pool of rationd's configuration names one:\n"
-             "  \"pools\": {\"openai/gpt-4o\": {\"preset\": \"openai/gpt-4o/tier1\"}}\n"
-             "Accounts differ: what the provider shows for yours goes into the pool's own "
-             "\"limits\".\n\n"
-             "--from-openai reads what OpenAI allows a project (its id begins with proj_) and "
-             "prints a configuration with "
-             "a pool for each of its models, for rationd --check and --config. It wants an "
-             "administrator's key of the "
-             "organization in " PRESETS_OPENAI_KEY ".",
+    .about =
+        "Lists the limits of providers, as published, with their source and the day they were last "
+        "checked (those whose name begins with PREFIX). Asks no server.\n\n"
+        "A pool of rationd's configuration names one:\n"
+        "  \"pools\": {\"openai/gpt-4o\": {\"preset\": \"openai/gpt-4o/tier1\"}}\n"
+        "Accounts differ: what the provider shows for yours goes into the pool's own "
+        "\"limits\".\n\n"
+        "--from-openai reads what OpenAI allows a project (its id begins with proj_) and prints a "
+        "configuration with a pool for each of its models, for rationd --check and --config. It "
+        "wants an administrator's key of the organization in " PRESETS_OPENAI_KEY ".",
     .exits = "0 listed, 2 an error, or nothing has that name",
     .options = options,
     .arguments = {{&args.prefix, NULL}},

@@ -134,9 +134,8 @@ static void explain_status(const struct reader *reader, long status, json_object
     const char *remedy = "";
     said(body, words);
     if (status == 401 || status == 403)
-        remedy = "\n" PRESETS_OPENAI_KEY
-                 " must hold an administrator's key of the organization; a project's own key "
-                 "cannot read its limits";
+        remedy = "\n" PRESETS_OPENAI_KEY " must hold an administrator's key of the organization; a "
+                 "project's own key cannot read its limits";
     else if (status == 404)
         remedy = "\nis there such a project? Its id begins with proj_";
     else if (status == 429 || status >= 500)
