@@ -5,12 +5,11 @@
  * of the input, the journal and its folder, and that a server answers for that pool and tenant.
  */
 #include "tool/batch/batch.h"
-
 #include "tool/batch/input.h"
 #include "tool/batch/journal.h"
 #include "tool/batch/run.h"
-#include "tool/provider.h"
 #include "tool/options.h"
+#include "tool/provider.h"
 #include "tool/say.h"
 
 #include "call/retry.h"

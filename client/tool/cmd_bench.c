@@ -4,7 +4,6 @@
 #include "tool/options.h"
 #include "tool/say.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 static struct bench_options args = {.pool = "openai/gpt-4o",

@@ -6,13 +6,14 @@
  * The exit status says what to do next: ask for less or later (1), fix this side (2), come back
  * (3), or change the request or the account (4).
  */
-#include "grow.h"
-#include "profile/json_text.h"
-#include "tool/provider.h"
 #include "tool/json_out.h"
 #include "tool/options.h"
-#include "tool/table.h"
+#include "tool/provider.h"
 #include "tool/say.h"
+#include "tool/table.h"
+
+#include "grow.h"
+#include "profile/json_text.h"
 
 #include <errno.h>
 #include <stdio.h>

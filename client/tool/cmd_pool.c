@@ -2,8 +2,8 @@
  * it. */
 #include "tool/json_out.h"
 #include "tool/options.h"
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include <inttypes.h>
 #include <stdio.h>

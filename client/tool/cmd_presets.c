@@ -6,8 +6,8 @@
 #include "tool/json_out.h"
 #include "tool/options.h"
 #include "tool/presets_openai.h"
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include "profile/profile.h"
 

@@ -9,8 +9,8 @@
 #include "tool/options.h"
 #include "tool/provider.h"
 #include "tool/replay/replay.h"
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include "clock.h"
 

@@ -3,6 +3,7 @@
  * the option and what it accepts. Nothing is guessed: "12x" is not a number and "" is not a name.
  */
 #include "tool/options.h"
+
 #include "tool/say.h"
 
 #include <errno.h>

@@ -10,8 +10,8 @@
 
 #include "tool/json_out.h"
 #include "tool/rows.h"
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include "clock.h"
 

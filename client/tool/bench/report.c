@@ -1,8 +1,8 @@
 /* The progress line of a run, and its results: for people on stdout, for programs in a file. */
 #include "tool/bench/run.h"
 #include "tool/json_out.h"
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -14,6 +14,7 @@
 #include "tool/bench/run.h"
 
 #include "tool/say.h"
+
 #include "clock.h"
 
 #include <math.h>

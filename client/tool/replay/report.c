@@ -6,13 +6,12 @@
  * running before: its counts are shown as differences, its peaks are those of its whole life ("in
  * any window").
  */
-#include "tool/replay/replay.h"
-
 #include "tool/json_out.h"
 #include "tool/provider.h"
+#include "tool/replay/replay.h"
 #include "tool/rows.h"
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include <errno.h>
 #include <inttypes.h>
