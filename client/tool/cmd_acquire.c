@@ -2,7 +2,7 @@
  * `ration acquire`: asks for one call. stdout gets the id and nothing else, so that a script can
  * keep it; why a call was denied goes to stderr.
  */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/say.h"
 
@@ -23,7 +23,7 @@ static struct {
 static int answer(const struct session *session, const struct ration_grant *grant)
 {
     if (session->json)
-        json_out_grant(grant);
+        object_print_grant(grant);
     if (!grant->granted)
         return session->json ? EXIT_DENIED : session_denied(grant);
     if (!session->json)

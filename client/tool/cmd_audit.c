@@ -1,5 +1,5 @@
 /* `ration audit`: the ledger of the pools, and whether it balances. */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/rows.h"
 
@@ -44,9 +44,9 @@ static bool all_balanced(const struct ration_audit_row *rows, size_t n)
 static void print_json(const struct ration_audit_row *rows, size_t n)
 {
     json_object *o = json_object_new_object();
-    json_put_bool(o, "balanced", all_balanced(rows, n));
+    object_put_bool(o, "balanced", all_balanced(rows, n));
     json_object_object_add(o, "rows", rows_json(columns, rows, n, sizeof(*rows)));
-    json_out_print(o);
+    object_print(o);
 }
 
 static void print_text(const struct ration_audit_row *rows, size_t n)

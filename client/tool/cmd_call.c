@@ -6,7 +6,7 @@
  * The exit status says what to do next: ask for less or later (1), fix this side (2), come back
  * (3), or change the request or the account (4).
  */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/provider.h"
 #include "tool/say.h"
@@ -113,9 +113,9 @@ static int on_event(void *arg, const char *name, const char *data, size_t bytes,
     (void)bytes;
     if (c->json) {
         json_object *o = json_object_new_object();
-        json_put_string(o, "event", name);
-        json_put_string(o, "data", data);
-        json_out_print(o);
+        object_put_string(o, "event", name);
+        object_put_string(o, "data", data);
+        object_print(o);
     } else if (text) {
         fputs(text, stdout);
     }
@@ -125,7 +125,7 @@ static int on_event(void *arg, const char *name, const char *data, size_t bytes,
 static void put_amount(json_object *o, const char *name, int64_t n)
 {
     if (n != 0)
-        json_put_integer(o, name, n == RATION_ZERO ? 0 : n);
+        object_put_integer(o, name, n == RATION_ZERO ? 0 : n);
 }
 
 static json_object *used_json(const struct ration_amounts *used)
@@ -140,13 +140,13 @@ static json_object *used_json(const struct ration_amounts *used)
 static json_object *usage_json(const struct ration_usage *usage)
 {
     json_object *o = json_object_new_object();
-    json_put_integer(o, "input_tokens", usage->input_tokens);
-    json_put_integer(o, "output_tokens", usage->output_tokens);
-    json_put_integer(o, "total_tokens", usage->total_tokens);
-    json_put_integer(o, "cached_input_tokens", usage->cached_input_tokens);
-    json_put_integer(o, "cache_write_tokens", usage->cache_write_tokens);
-    json_put_integer(o, "reasoning_tokens", usage->reasoning_tokens);
-    json_put_integer(o, "audio_tokens", usage->audio_tokens);
+    object_put_integer(o, "input_tokens", usage->input_tokens);
+    object_put_integer(o, "output_tokens", usage->output_tokens);
+    object_put_integer(o, "total_tokens", usage->total_tokens);
+    object_put_integer(o, "cached_input_tokens", usage->cached_input_tokens);
+    object_put_integer(o, "cache_write_tokens", usage->cache_write_tokens);
+    object_put_integer(o, "reasoning_tokens", usage->reasoning_tokens);
+    object_put_integer(o, "audio_tokens", usage->audio_tokens);
     return o;
 }
 
@@ -162,25 +162,25 @@ static json_object *body_json(const struct ration_response *answer)
 static void print_json(const ration *r, int err, const struct ration_response *answer)
 {
     json_object *o = json_object_new_object();
-    json_put_string(o, "result", err < 0 ? ration_strerror(err) : "answered");
-    json_put_string(o, "message", ration_errmsg(r));
-    json_put_string(o, "outcome",
-                    answer->tries ? ration_outcome_name(answer->outcome) : "not_sent");
-    json_put_integer(o, "http_status", answer->http_status);
-    json_put_integer(o, "tries", answer->tries);
-    json_put_integer(o, "waited_ms", (int64_t)answer->waited_ms);
-    json_put_integer(o, RATION_FIELD_RETRY_AFTER_MS, answer->retry_after_ms);
-    json_put_integer(o, "upstream_us", (int64_t)answer->upstream_us);
+    object_put_string(o, "result", err < 0 ? ration_strerror(err) : "answered");
+    object_put_string(o, "message", ration_errmsg(r));
+    object_put_string(o, "outcome",
+                      answer->tries ? ration_outcome_name(answer->outcome) : "not_sent");
+    object_put_integer(o, "http_status", answer->http_status);
+    object_put_integer(o, "tries", answer->tries);
+    object_put_integer(o, "waited_ms", (int64_t)answer->waited_ms);
+    object_put_integer(o, RATION_FIELD_RETRY_AFTER_MS, answer->retry_after_ms);
+    object_put_integer(o, "upstream_us", (int64_t)answer->upstream_us);
     json_object_object_add(o, "used", used_json(&answer->used));
-    json_put_bool(o, "used_known", answer->used_known);
-    json_put_bool(o, "usage_doubted", answer->usage_doubted);
+    object_put_bool(o, "used_known", answer->used_known);
+    object_put_bool(o, "usage_doubted", answer->usage_doubted);
     json_object_object_add(o, "usage", usage_json(&answer->usage));
-    json_put_string(o, "service_tier", answer->usage.service_tier);
-    json_put_string(o, RATION_FIELD_ID, answer->grant.id);
-    json_put_string(o, RATION_FIELD_LIMITED_BY, answer->grant.limited_by);
-    json_put_string(o, RATION_FIELD_MODE, answer->grant.mode);
+    object_put_string(o, "service_tier", answer->usage.service_tier);
+    object_put_string(o, RATION_FIELD_ID, answer->grant.id);
+    object_put_string(o, RATION_FIELD_LIMITED_BY, answer->grant.limited_by);
+    object_put_string(o, RATION_FIELD_MODE, answer->grant.mode);
     json_object_object_add(o, "body", body_json(answer));
-    json_out_print(o);
+    object_print(o);
 }
 
 static void print_answer(const struct call *c, const struct ration_response *answer)

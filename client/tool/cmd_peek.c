@@ -1,5 +1,5 @@
 /* `ration peek`: every limit that a call would meet, as a table with a bar, or as JSON. */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/rows.h"
 
@@ -44,7 +44,7 @@ static int run(struct session *session)
     if (err < 0)
         return session_fail(session, err);
     if (session->json)
-        json_out_print(rows_json(columns, rows, n, sizeof(*rows)));
+        object_print(rows_json(columns, rows, n, sizeof(*rows)));
     else
         rows_print(columns, rows, n, sizeof(*rows), "");
     if (!session->json && n == 0)

@@ -1,6 +1,6 @@
 /* `ration pool`: the health of a pool as every host knows it, and how an operator closes and opens
  * it. */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/say.h"
 #include "tool/table.h"
@@ -25,14 +25,14 @@ static bool find_action(const char *word, enum ration_pool_action *action)
 static void print_json(const char *pool, const struct ration_pool_state *state)
 {
     json_object *o = json_object_new_object();
-    json_put_string(o, "pool", pool);
-    json_put_string(o, "state", state->state);
-    json_put_string(o, "reason", state->reason);
-    json_put_integer(o, "until_ms", state->until_ms);
-    json_put_integer(o, "failures", state->failures);
-    json_put_integer(o, "reports", state->reports);
-    json_put_integer(o, "cool_down_ms", state->cool_down_ms);
-    json_out_print(o);
+    object_put_string(o, "pool", pool);
+    object_put_string(o, "state", state->state);
+    object_put_string(o, "reason", state->reason);
+    object_put_integer(o, "until_ms", state->until_ms);
+    object_put_integer(o, "failures", state->failures);
+    object_put_integer(o, "reports", state->reports);
+    object_put_integer(o, "cool_down_ms", state->cool_down_ms);
+    object_print(o);
 }
 
 /* The date is by this machine's clock, to the nearest minute: it is for people and decides

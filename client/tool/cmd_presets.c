@@ -3,7 +3,7 @@
  * APIs are called; both are data that was embedded when Ration was built, so no server is asked.
  * --from-openai asks OpenAI instead (presets_openai.c).
  */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/presets_openai.h"
 #include "tool/say.h"
@@ -19,9 +19,8 @@ extern const char ration_presets_json[];
 
 static const char *text_of(json_object *object, const char *key)
 {
-    json_object *value = NULL;
-    json_object_object_get_ex(object, key, &value);
-    return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
+    const char *text = object_string(object, key);
+    return text ? text : "";
 }
 
 static bool is_wanted(const char *name, const char *prefix)
@@ -39,14 +38,14 @@ static void print_json(json_object *all, const char *prefix)
         if (!is_wanted(name, prefix))
             continue;
         json_object *row = json_object_new_object();
-        json_put_string(row, "name", name);
+        object_put_string(row, "name", name);
         json_object_object_foreach(one, key, value)
         {
             json_object_object_add(row, key, json_object_get(value));
         }
         json_object_array_add(list, row);
     }
-    json_out_print(list);
+    object_print(list);
 }
 
 /* ---- Tables ---- */

@@ -1,5 +1,5 @@
 /* `ration report`, `ration cancel` and `ration renew`: what can be done with a reservation. */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ static int conclude(const struct session *session, int err, enum ration_settled 
     if (err < 0)
         return session_fail(session, err);
     if (session->json)
-        json_out_settled(settled_word(settled));
+        object_print_settled(settled_word(settled));
     else
         puts(settled_word(settled));
     return EXIT_GRANTED;
@@ -48,7 +48,7 @@ static int run_renew(struct session *session)
     if (err < 0)
         return session_fail(session, err);
     if (session->json)
-        json_out_grant(&grant);
+        object_print_grant(&grant);
     else if (grant.granted)
         puts("renewed");
     if (grant.granted)

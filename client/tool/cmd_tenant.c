@@ -1,5 +1,5 @@
 /* `ration tenant`: what an operator does for a tenant. */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/rows.h"
 #include "tool/say.h"
@@ -34,7 +34,7 @@ static int run(struct session *session)
     if (err < 0)
         return session_fail(session, err);
     if (session->json)
-        json_out_print(rows_json(columns, rows, n, sizeof(*rows)));
+        object_print(rows_json(columns, rows, n, sizeof(*rows)));
     else if (n > 0)
         rows_print(columns, rows, n, sizeof(*rows), "");
     else
