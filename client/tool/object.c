@@ -2,7 +2,11 @@
  * everywhere. */
 #include "tool/object.h"
 
+#include "tool/say.h"
+
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 void object_put_string(json_object *object, const char *key, const char *value)
 {
@@ -24,6 +28,20 @@ const char *object_string(json_object *object, const char *key)
     json_object *value = NULL;
     json_object_object_get_ex(object, key, &value);
     return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
+}
+
+bool object_write(json_object *object, const char *path)
+{
+    FILE *file = fopen(path, "we");
+    const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+                                                                  JSON_C_TO_STRING_NOSLASHESCAPE);
+    bool ok = file && text && fprintf(file, "%s\n", text) > 0;
+    if (file)
+        ok = fclose(file) == 0 && ok;
+    if (!ok)
+        say("--json %s: %s", path, strerror(errno));
+    json_object_put(object);
+    return ok;
 }
 
 void object_print(json_object *object)

@@ -1,4 +1,4 @@
-/* JSON objects, by json-c: members by name, and printing on stdout. What is printed is freed. */
+/* JSON objects, by json-c: members by name, printing and writing, which free the object. */
 #ifndef RATION_TOOL_OBJECT_H
 #define RATION_TOOL_OBJECT_H
 
@@ -12,6 +12,9 @@ void object_put_bool(json_object *object, const char *key, bool value);
 
 /* NULL: there is no such member, or it is not a string. */
 const char *object_string(json_object *object, const char *key);
+
+/* Writes it to the file of --json, for people to read too. False after saying why. */
+bool object_write(json_object *object, const char *path);
 
 void object_print(json_object *object);
 void object_print_grant(const struct ration_grant *grant);

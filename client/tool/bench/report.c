@@ -4,11 +4,9 @@
 #include "tool/say.h"
 #include "tool/table.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #define BAR_WIDTH    50
 #define MOST_PICTURE 16 /* rows; a wider range of latencies has wider rows */
@@ -233,16 +231,7 @@ static bool write_json(const struct bench_options *o, const struct bench_result 
     put_count(unmeasured, &r->unmeasured);
     json_object_object_add(out, "unmeasured", unmeasured);
     json_object_object_add(out, "options", options_json(o));
-    FILE *file = fopen(o->json_file, "we");
-    const char *text = json_object_to_json_string_ext(out, JSON_C_TO_STRING_PRETTY |
-                                                               JSON_C_TO_STRING_NOSLASHESCAPE);
-    bool ok = file && text && fprintf(file, "%s\n", text) > 0;
-    if (file)
-        ok = fclose(file) == 0 && ok;
-    if (!ok)
-        say("--json %s: %s", o->json_file, strerror(errno));
-    json_object_put(out);
-    return ok;
+    return object_write(out, o->json_file);
 }
 
 bool bench_report(const struct bench_options *options, const struct bench_result *result)

@@ -10,10 +10,8 @@
 #include "tool/provider.h"
 #include "tool/replay/replay.h"
 #include "tool/rows.h"
-#include "tool/say.h"
 #include "tool/table.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -253,15 +251,6 @@ static json_object *replay_json(const struct replay *replay, const struct replay
     return o;
 }
 
-static bool write_json(const char *path, json_object *o)
-{
-    int failed =
-        json_object_to_file_ext(path, o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-    if (failed)
-        say("--json %s: %s", path, strerror(errno));
-    return !failed;
-}
-
 bool replay_report(const struct replay *replay, const struct replay_snapshot *total,
                    const struct replay_upstream *before, const struct replay_upstream *after,
                    int64_t elapsed_ms)
@@ -276,10 +265,7 @@ bool replay_report(const struct replay *replay, const struct replay_snapshot *to
     if (total->error[0])
         printf("\nThe first error: %s\n", total->error);
     fflush(stdout);
-    if (!replay->json_file)
-        return true;
-    json_object *o = replay_json(replay, total, before, after, &used, elapsed_ms);
-    bool ok = write_json(replay->json_file, o);
-    json_object_put(o);
-    return ok;
+    return !replay->json_file ||
+           object_write(replay_json(replay, total, before, after, &used, elapsed_ms),
+                        replay->json_file);
 }
