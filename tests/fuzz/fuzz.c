@@ -86,7 +86,7 @@ static const char *take_number(const char *at, const char *end, long long *numbe
     return line_end + 2;
 }
 
-/* One value, whatever is in it. */
+/* Skips one value, whatever it contains. */
 static const char *skip_value(const char *at, const char *end, unsigned depth)
 {
     long long n = 0;

@@ -1,4 +1,5 @@
-/* The fakes define all that the real batcher, store and books would, so that a static library's are not linked. */
+/* The fakes define everything that the real batcher, store and audit would, so that those in the
+ * static library are not linked. */
 #include "front_fixture.h"
 
 #include <arpa/inet.h>
@@ -75,7 +76,7 @@ void audit_run(struct event_base *base, struct store *store, struct config *conf
     (void)pool;
     (void)done;
     (void)arg;
-    fail_msg("no test asks for the books here");
+    fail_msg("no test here runs an audit");
 }
 
 void fixture_start(struct fixture *fixture, const char *text)
@@ -131,7 +132,7 @@ void fixture_answer(size_t index, enum op_outcome outcome)
     if (outcome == OP_DENIED)
         op->retry_after_ms = 1500;
     op->done(op);
-    memset(rows, 0xff, sizeof rows); /* borrowed until done returned, and no longer */
+    memset(rows, 0xff, sizeof rows); /* borrowed only until done returns */
 }
 
 void turn(struct fixture *fixture)
@@ -171,7 +172,7 @@ void client_send(struct fixture *fixture, int fd, const char *bytes, size_t n)
     while (n > 0) {
         ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN)
-            return; /* closed: the reader sees what was said */
+            return; /* closed: the reader sees why */
         bytes += sent > 0 ? sent : 0;
         n -= sent > 0 ? (size_t)sent : 0;
         turn(fixture);
@@ -200,13 +201,13 @@ size_t client_read(struct fixture *fixture, int fd, char *to, size_t n, int gran
 const char *ask(struct fixture *fixture, int fd, const char *line)
 {
     static char reply[65536];
-    /* What a line that cannot be split is answered, whoever asks. */
+    /* The answer to a line that cannot be split, whoever asks. */
     static const char fence[] =
         "-ERR unbalanced quotes in the line; close each quote and put a space after it\r\n";
     size_t have = 0;
     client_send(fixture, fd, line, strlen(line));
     client_send(fixture, fd, "\r\n\"\r\n", 5);
-    /* The reply is whatever comes before the fence; or before the connection's end. */
+    /* The reply is whatever comes before the fence, or before the connection ends. */
     while (have < sizeof reply - 1 && client_read(fixture, fd, reply + have, 1, 1) == 1) {
         have++;
         if (have >= sizeof fence - 1 &&

@@ -2,12 +2,18 @@
  * OpenAI's chat completions, and Azure's, which differ in their key, headers and errors. Documented
  * at
  *
- *     https://platform.openai.com/docs/api-reference/chat/object             the answer, usage
- *     https://platform.openai.com/docs/api-reference/chat-streaming          chunks; usage with stream_options
- *     https://platform.openai.com/docs/guides/rate-limits                    x-ratelimit-*: resets as 1s, 6m0s
- *     https://platform.openai.com/docs/guides/error-codes                    errors, insufficient_quota
- *     https://learn.microsoft.com/azure/ai-foundry/openai/reference          Azure: path, api-key, api-version
- *     https://learn.microsoft.com/azure/ai-foundry/openai/how-to/quota       Azure: x-ratelimit-*, retry-after-ms
+ *     https://platform.openai.com/docs/api-reference/chat/object
+ *         answer, usage
+ *     https://platform.openai.com/docs/api-reference/chat-streaming
+ *         chunks; usage with stream_options
+ *     https://platform.openai.com/docs/guides/rate-limits
+ *         x-ratelimit-*: resets as 1s, 6m0s
+ *     https://platform.openai.com/docs/guides/error-codes
+ *         errors, insufficient_quota
+ *     https://learn.microsoft.com/azure/ai-foundry/openai/reference
+ *         Azure: path, api-key, api-version
+ *     https://learn.microsoft.com/azure/ai-foundry/openai/how-to/quota
+ *         Azure: x-ratelimit-*, retry-after-ms
  */
 #include "shape.h"
 
@@ -200,8 +206,8 @@ char *openai_error(const struct answer_error *error)
     return jo_render(jo_put(json_object_new_object(), "error", error_object(error)));
 }
 
-/* The gateway in front of Azure's models refuses with a code and a message; what the model itself
- * refuses looks as OpenAI's. */
+/* The gateway in front of Azure's models refuses with a code and a message; refusals by the model
+ * itself look like OpenAI's. */
 static char *error_azure(const struct answer_error *error)
 {
     char code[16];
