@@ -337,8 +337,8 @@ static void store_urls(void **state)
     bad("{" POOLS ", 'store': {'durability': 'safe'}}",
         "store.durability: safe and ledger are not supported by this version; use 'fast'",
         (char *)NULL);
-    bad("{" POOLS ", 'store': {'durability': 'sure'}}", "store.durability: 'sure' is not valid here...",
-        (char *)NULL);
+    bad("{" POOLS ", 'store': {'durability': 'sure'}}",
+        "store.durability: 'sure' is not valid here...", (char *)NULL);
     setenv("RATION_TEST_SECRET", "x", 1);
     bad("{" POOLS ", 'store': {'url': 'redis://:p@h', 'password': {'env': 'RATION_TEST_SECRET'}}}",
         "store.password: the URL already has a password; keep one of the two", (char *)NULL);
