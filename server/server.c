@@ -2,10 +2,11 @@
  * From a configuration to a running server, and back down.
  *
  * Up:    signals > embedded store (if configured) > workers, each with its sockets, store and
- * batcher. Clients may connect at once; until the store is ready for the first time, their commands
- * wait in the batch, and are answered by its deadline. Down:  SIGTERM or SIGINT drains the workers:
- * what was asked is answered, within 5 s. Then everything is freed, beginning with the store, so
- * that each operation still under way is answered exactly once before its connection goes.
+ *        batcher. Clients may connect at once; until the store is ready for the first time, their
+ *        commands wait in the batch, and are answered by its deadline.
+ * Down:  SIGTERM or SIGINT drains the workers: what was asked is answered, within 5 s. Then
+ *        everything is freed, beginning with the store, so that each operation still under way is
+ *        answered exactly once before its connection goes.
  *
  * Each step that fails logs one line with the remedy, undoes the steps before it, and ends with
  * status 1.

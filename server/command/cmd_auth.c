@@ -1,5 +1,7 @@
 /*
- * AUTH [name] secret HELLO [2|3 [AUTH name secret] [SETNAME name]] RESET
+ * AUTH [name] secret
+ * HELLO [2|3 [AUTH name secret] [SETNAME name]]
+ * RESET
  *
  * The operator's secret allows everything; a tenant's, if it has one, allows acting for that tenant
  * only. Secrets are compared in a time that does not depend on how much of them was right, and the

@@ -1,8 +1,8 @@
 /*
  * What Redis clients send to check that the server is there, and to introduce themselves:
  *
- * PING [message]   ECHO message   SELECT 0   QUIT CLIENT ID | GETNAME | SETNAME name | SETINFO
- * LIB-NAME|LIB-VER value
+ * PING [message]   ECHO message   SELECT 0   QUIT
+ * CLIENT ID | GETNAME | SETNAME name | SETINFO LIB-NAME|LIB-VER value
  */
 #include "command/arguments.h"
 #include "command/command.h"

@@ -1,7 +1,7 @@
 /*
- * POOL GET pool              its health: open, paused, circuit open or closed, and why POOL CLOSE
- * pool [reason]   grants nothing from now on, on any host POOL OPEN pool             forgets
- * closing, pause and failed calls
+ * POOL GET pool              its health: open, paused, circuit open or closed, and why
+ * POOL CLOSE pool [reason]   grants nothing from now on, on any host
+ * POOL OPEN pool             forgets closing, pause and failed calls
  *
  * Each answers the pool's resulting state.
  */

@@ -14,13 +14,11 @@
  * Every failure ends in store_leave(): it lets the context go, keeps and logs the reason, and
  * schedules the next attempt after a delay that doubles, with jitter so that many servers do not
  * return in step.
- *   - refused, or not connected in time          -> on_connect with a bad status, or the timer
- *   - the greeting is answered with an error      -> store_greeting.c
- *   - the connection breaks                       -> the first command's callback with NULL, or
- *     on_disconnect
- *   - a reply does not come in time               -> on_watch; the replies that are still to come
- *     would be out of step
- *   - the store says READONLY, LOADING, ...       -> store_command.c
+ *   - refused, or not connected in time: on_connect with a bad status, or the timer
+ *   - the greeting is answered with an error: store_greeting.c
+ *   - the connection breaks: the first command's callback with NULL, or on_disconnect
+ *   - a reply is late: on_watch, because all later replies would be out of step
+ *   - the store says READONLY, LOADING, ...: store_command.c
  *
  * Letting a context go sets its `data` to NULL: every callback of ours checks that first, so
  * whatever hiredis still calls (all pending commands, with NULL, from redisAsyncFree or after it)

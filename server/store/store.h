@@ -12,8 +12,7 @@
  * it:
  *     STORE_OK      data is the reply, a string; borrowed until the callback returns
  *     STORE_NIL     the reply is nil
- *     STORE_REFUSED data is the store's error text (OOM, READONLY, a function's own error_reply,
- *     ...): nothing was written
+ *     STORE_REFUSED data is the store's error text (OOM, READONLY, ...): nothing was written
  *     STORE_LOST    the connection broke or the reply was late: it may or may not have been done
  */
 #ifndef RATIOND_STORE_H
