@@ -1,6 +1,6 @@
 /*
  * TENANT GET name          the tier of a tenant, configured or not
- * TENANT LIST cursor       the configured tenants, a page at a time: next cursor ("0": the end), names
+ * TENANT LIST cursor       a page of the configured tenants: next cursor ("0": the end), names
  * TENANT FORGIVE name      clears the tenant's debt; a row for each limit that had any (forgive.c)
  * TENANT SET, TENANT DEL   not in this version: see the configuration file
  */

@@ -10,8 +10,8 @@
  *   - another rationd uses the directory: the lock reports it
  *   - rationd is killed: the kernel sends redis-server SIGTERM (PR_SET_PDEATHSIG). The next rationd
  *     waits until nobody answers at the socket any more
- *   - redis-server ends by itself: it is started again, with backoff; the store module sees a broken
- *     connection, and connects again
+ *   - redis-server ends by itself: it is started again, with backoff; the store module sees a
+ *     broken connection, and connects again
  *   - unreadable data, a full disk, ...: the message includes the last lines of redis-server's log
  *
  * PR_SET_PDEATHSIG is tied to the thread that forked, so embedded_start and the event base belong
