@@ -1,7 +1,8 @@
 /*
  * RENEW id [TTL ms] [unit n]... [ID token]
  *
- * The token, 16 hexadecimal digits of the caller's choice, tells an addition that is sent again from a second one.
+ * The token, 16 hexadecimal digits of the caller's choice, tells a resent addition from a second
+ * one.
  */
 #include "command/arguments.h"
 #include "command/command.h"

@@ -23,9 +23,9 @@ struct request;
 enum conn_state {
     CONN_OPEN, /* in front->conns: reads, parses, answers */
     CONN_LAST, /* in front->conns: reads no more, parses and answers what it has, then closes */
-    CONN_ANSWERING, /* in front->conns: answers what was asked, then closes; does not read or parse */
-    CONN_LINGER, /* in front->conns: all answered, sending shut down; discards what still comes in */
-    CONN_CLOSED, /* in front->closed until the end of the turn */
+    CONN_ANSWERING, /* in front->conns: answers what was asked, then closes; reads nothing */
+    CONN_LINGER,    /* in front->conns: all answered, sending shut down; discards input */
+    CONN_CLOSED,    /* in front->closed until the end of the turn */
 };
 
 enum conn_auth { AUTH_NONE, AUTH_OPERATOR, AUTH_TENANT };

@@ -84,7 +84,7 @@ def test_who_is_no_tenant_and_who_has_no_limits(lab):
     w = World(lab, tier=[], default_tier=None, tenants={"acme": {"tier": "all"}})
     assert w.a.call("TENANT", "FORGIVE", "acme") == []
     assert w.a.call("TENANT", "FORGIVE", "nobody").startswith("NOTENANT")
-    assert "cannot be a tenant" in w.a.call("TENANT", "FORGIVE", "{a}")
+    assert "is not a valid tenant" in w.a.call("TENANT", "FORGIVE", "{a}")
     assert "usage" in w.a.call("TENANT", "FORGIVE")
     assert w.a.call("PING") == "PONG"
 
