@@ -9,6 +9,7 @@ local unpack_bytes, pack_bytes = struct.unpack, struct.pack
 local redis_call = redis.call
 
 local EXACT = 2 ^ 53
+local MOST_COST = 10 ^ 12 -- RATION_MAX_COST
 local NOTHING = {} -- whatever is empty
 
 local BUCKET, ROLLING, CALENDAR, CONCURRENT = 0, 1, 2, 3

@@ -4,20 +4,21 @@
 -- A record stands for reservations that were granted as one (`states` has a letter for each member):
 --     o outstanding   s settled   l settled late   c cancelled   m moved: a renewed member has a record of its own
 -- Packed as msgpack: check, states, deadline, class, split_unknown + 2 * the most output that it may have (if a learned estimate
--- is charged; else 0), token, parts, each {time (before the deadline), the six estimates}. The first part is what was granted,
--- the others what was added since. If a learned estimate of the input is charged, {- the input that was stated, six zeros}
+-- is charged; else 0), token, parts, each {time (before the deadline), the six estimates}. The first part is what was granted
+-- when the reservation was made, the others what was added since. If a learned estimate of the input is charged, {- the input that was stated, six zeros}
 -- follows: a version that does not know of it takes it for a part that charged nothing. When no member is outstanding any more
 -- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
 local slice_new, slice_keep, slice_write
 local reservation_begin, reservation_write_new, reservation_get, reservation_raw, reservation_put, reservation_estimate, reservation_add_part
-local member_state, member_mark, member_find, member_move
+local reservation_same_request, member_state, member_mark, member_find, member_move
 
 local GRACE = 60000 -- a late report is still counted for as long as the reservation lived, at least a minute
 
 do
     local reservations_index, reservation_pack
     local PARTS = 8
+    local TOKENS, INPUT, OUTPUT = 3, 4, 5 -- places in a part; in a cost they are one lower
 
     local function reservation_unpack(slice, nonce, raw)
         local check, states, deadline, class, split, token, before, c1, c2, c3, c4, c5, c6, more = cmsgpack.unpack(raw)
@@ -147,14 +148,28 @@ do
         return sum
     end
 
+    -- Was the reservation made for this cost? What counts is what was stated, which differs from what was charged where an
+    -- estimate was learned; the tokens then changed by as much as their parts, and are at least as much as either (learned_estimates.lua).
+    function reservation_same_request(r, cost)
+        local part = r.parts[1]
+        local input, output = r.stated_input > 0 and r.stated_input or part[INPUT], r.most > 0 and r.most or part[OUTPUT]
+        if cost[1] ~= part[2] or cost[5] ~= part[6] or cost[6] ~= part[7] or cost[3] ~= input or cost[4] ~= output then
+            return false
+        end
+        local tokens = min(MOST_COST, cost[2] + part[INPUT] - input + part[OUTPUT] - output)
+        return part[TOKENS] == tokens or part[TOKENS] > tokens and r.most + r.stated_input > 0
+            and (part[TOKENS] == part[INPUT] or part[TOKENS] == part[OUTPUT])
+    end
+
     function reservation_add_part(r, now, cost)
         local parts = r.parts
         if #parts >= PARTS then
-            -- The two oldest become one, with the older time: what is given back of it fades sooner, never later.
+            -- The two oldest additions become one, with the older time: what is given back of it fades sooner, never later. The
+            -- first part stays, because an acquire that is sent again is compared with it.
             for u = 2, 7 do
-                parts[1][u] = parts[1][u] + parts[2][u]
+                parts[2][u] = parts[2][u] + parts[3][u]
             end
-            table.remove(parts, 2)
+            table.remove(parts, 3)
         end
         parts[#parts + 1] = { now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6] }
     end

@@ -38,8 +38,8 @@ enum op_outcome {
     OP_DUPLICATE = 5,
     OP_PEEKED = 6,
     OP_NOSUCH = 7,  /* no such reservation */
-    OP_FOREIGN = 8, /* the id is taken by a reservation of another tenant or pool */
-    OP_ENDED = 9,   /* RENEW of a reservation that was reported, cancelled or has expired */
+    OP_FOREIGN = 8, /* ACQUIRE: the id was used for another tenant, pool or cost */
+    OP_ENDED = 9,   /* ACQUIRE, RENEW: the reservation was reported or cancelled, or has expired */
     OP_SHOWN = 10,  /* the state of a pool */
     OP_FORGIVEN = 11,
     /* the server's own */

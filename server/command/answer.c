@@ -307,7 +307,7 @@ static void write_foreign(struct request *r, struct buf *out)
     char text[RATION_MAX_ID_BYTES + 128], id[RATION_MAX_ID_BYTES];
     id_format(&r->op.id, id);
     snprintf(text, sizeof text,
-             "%s id %s is taken by another reservation; choose an id that no other call has",
+             "%s id %s was used for another request; choose an id that no other call has",
              RATION_ERR_MALFORMED, id);
     write_error(r, out, text);
 }
@@ -352,7 +352,7 @@ void answer_write(struct request *r, struct buf *out)
     case OP_ENDED:
         write_error(r, out,
                     RATION_ERR_NOSUCH " reservation has ended (reported, cancelled or "
-                                      "expired); ACQUIRE again");
+                                      "expired); ACQUIRE again, with another id");
         break;
     case OP_FOREIGN:
         write_foreign(r, out);

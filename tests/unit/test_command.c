@@ -103,7 +103,7 @@ static void test_acquire(void **state)
     assert_memory_equal(op->id.tenant, "acme", 4);
     assert_int_equal(op->amounts[RATION_UNIT_TOKENS], 7);
     assert_false(op->learned);
-    answer(OP_FOREIGN, "-ERR id order-7 is taken by another reservation");
+    answer(OP_FOREIGN, "-ERR id order-7 was used for another request");
     static const char *const learned[] = {"input_tokens 3", "output_tokens 4 tokens 9",
                                           "input_tokens 3 output_tokens 4"};
     for (size_t i = 0; i < sizeof learned / sizeof learned[0]; i++) {

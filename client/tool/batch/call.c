@@ -332,6 +332,10 @@ void batch_call_ask(struct batch_run *run, struct batch_call *call)
                              &options, &grant);
     int64_t now_ms = batch_now_ms();
     run->asked_ms = now_ms;
+    if (err == RATION_ENOSUCH) {
+        call->id[0] = '\0'; /* granted, but the answer was lost, and it has expired since: ask for another */
+        return;
+    }
     if (err < 0) {
         on_silence(run, err, now_ms);
         return;

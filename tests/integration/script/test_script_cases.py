@@ -3,6 +3,7 @@
 import packing
 import pytest
 import redis
+from model import deadline_of
 from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, GRANTED, IN_FLIGHT, INPUT,
                      LATE, NEVER, NOSUCH, OUTPUT, PEEK, RENEW, REPORT, REQUESTS, ROLLING, SETTLED, TOKENS, Bucket, Limit, Op)
 
@@ -466,7 +467,7 @@ def test_an_acquire_sent_again_is_granted_once(bench):
     assert bench.one(o.change(resent=True)).outcome == GRANTED
     assert bench.digest() == before
     assert bench.report(o, tokens=600) == SETTLED
-    assert bench.one(o.change(resent=True)).outcome == GRANTED
+    assert bench.one(o.change(resent=True)).outcome == ENDED
     assert bench.remaining() == [400, 2]
 
 
@@ -510,6 +511,61 @@ def test_a_renewal_sent_again_adds_once(bench):
     bench.at += 10_000
     assert bench.remaining()[1] == 2
     assert bench.renew(o, token=b"too late").outcome == ENDED
+
+
+# One id for everything: what was asked under an id is what it stays good for, and only while it is outstanding.
+
+def test_an_id_is_good_for_what_was_asked_under_it_alone(bench):
+    bench.limits([tokens(BUCKET, 1000)], [tokens(ROLLING, 1000)])
+    o, _ = bench.acquire(tokens=1)
+    before = bench.digest()
+    again = o.change(resent=True)
+    assert [a.outcome for a in bench.batch(again, again)] == [GRANTED, GRANTED]
+    for unit in range(6):
+        other = list(o.cost)
+        other[unit] += 999
+        answer = bench.one(again.change(cost=tuple(other)))
+        assert (answer.outcome, answer.granted) == (FOREIGN, 0), unit
+    assert bench.digest() == before and bench.remaining() == [999]
+
+
+@pytest.mark.parametrize("end", ["report", "cancel", "expiry"])
+def test_an_id_that_has_ended_is_not_granted_again(bench, end):
+    bench.limits([tokens(BUCKET, 1000, 86_400_000)])
+    o, _ = bench.acquire(tokens=400, ttl=1000)
+    if end == "expiry":
+        bench.at = deadline_of(o.ttl, bench.at)[0]
+    else:
+        assert (bench.report if end == "report" else bench.cancel)(o) == SETTLED
+    before, remaining = bench.digest(), bench.remaining()
+    for again in (o.change(resent=True), o.change(resent=True, cost=(0, 1, 0, 0, 0, 0))):
+        assert bench.one(again).outcome == ENDED
+    assert bench.digest() == before and bench.remaining() == remaining
+
+
+def test_a_resent_acquire_is_known_after_many_additions(bench):
+    """Of a reservation's parts some are merged, but never that which the acquire made."""
+    bench.limits([tokens(BUCKET, 100_000)])
+    o, _ = bench.acquire(tokens=100, ttl=60_000)
+    for i in range(20):
+        bench.at += 10
+        assert bench.renew(o, tokens=10, token=b"add %04d" % i).outcome == GRANTED
+    assert bench.one(o.change(resent=True)).outcome == GRANTED
+    assert bench.one(o.change(resent=True, cost=(0, 300, 0, 0, 0, 0))).outcome == FOREIGN
+    assert bench.report(o, tokens=0) == SETTLED
+    assert bench.remaining() == [100_000]
+
+
+def test_a_resent_group_is_known_by_what_each_member_asked(bench):
+    bench.limits([tokens(BUCKET, 1000)])
+    group, answer = bench.acquire(tokens=300, n=5)
+    assert answer.granted == 3
+    assert bench.one(group.change(resent=True, n=3)).granted == 3
+    assert bench.one(group.change(resent=True, n=5, cost=(0, 1, 0, 0, 0, 0))).outcome == FOREIGN
+    assert bench.one(group.change(resent=True, n=4)).granted == 3
+    for member in range(3):
+        bench.report(group, tokens=0, member=member)
+    assert bench.one(group.change(resent=True, n=5)).outcome == ENDED
 
 
 # Levels of another version: neither misread nor forgotten.
