@@ -231,7 +231,6 @@ do
         if run_gone > slice.expiry then
             slice.expiry = run_gone
         end
-        slice.names = o.names
         reservation_write_new(n, deadline, class, now)
         return true
     end
@@ -287,7 +286,9 @@ do
                 keep_all(deadline, o.ttl)
                 slice_keep(o.slice, deadline, o.ttl)
                 reservation_write_new(fit, deadline, class, now)
-                o.slice.names = o.names
+                if o.names then
+                    slice_name(o.slice, o.owner, o.names, deadline, o.ttl)
+                end
                 if known then
                     health.granted(known, deadline)
                 end

@@ -17,6 +17,6 @@ local ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, CLOSE_POOL, FORGIVE = 1, 
 local UNITS = 6 -- requests, tokens, input_tokens, output_tokens, usd, concurrent
 local LEDGER_UNITS = 5 -- of those, those that the ledger counts
 
-local LEVELS_FORMAT = 3 -- of what bucket.lua stores
+local LEVELS_FORMAT, OLDEST_FORMAT = 4, 3 -- of what bucket.lua stores, and of what it reads
 local SLOTS = 120 -- slots of a rolling limit's period
 

@@ -9,7 +9,7 @@
 -- follows: a version that does not know of it takes it for a part that charged nothing. When no member is outstanding any more
 -- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
-local slice_new, slice_keep, slice_write
+local slice_new, slice_keep, slice_name, slice_write
 local reservation_begin, reservation_write_new, reservation_get, reservation_raw, reservation_put, reservation_estimate, reservation_add_part
 local reservation_same_request, member_state, member_mark, member_find, member_move
 
@@ -193,6 +193,19 @@ do
         end
     end
 
+    -- A free-form id says neither tenant nor pool. What was granted under it is kept in a slice of its own, with these names
+    -- beside the record; and whose it is in `owner`, for those who may act for any tenant: the names again, or nothing where
+    -- several tenants use the id.
+    function slice_name(slice, owner, names, deadline, ttl)
+        local before = owner.names or redis_call('HGET', owner.key, 'n')
+        local function tenant(of)
+            return string.match(of, '^[^ ]*')
+        end
+        slice.names = names
+        owner.names = (not before or tenant(before) == tenant(names)) and names or ''
+        slice_keep(owner, deadline, ttl)
+    end
+
     -- Of the last new record: what follows its check, and of what.
     local tail, tail_cost, tail_n, tail_split
 
@@ -226,12 +239,12 @@ do
                 at = at + 2
             end
         end
-        if #fields == 0 then
-            return
-        end
         if slice.names then
             fields[#fields + 1] = 'n'
             fields[#fields + 1] = slice.names
+        end
+        if #fields == 0 then
+            return
         end
         -- A record that is new and was touched again in the same batch stands here twice; the later one counts.
         for first = 1, #fields, 1000 do

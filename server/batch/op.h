@@ -44,7 +44,7 @@ enum op_outcome {
     OP_FORGIVEN = 11,
     /* the server's own */
     OP_UNAVAILABLE = 32, /* the store did not answer before the deadline */
-    OP_NOPERM = 33,      /* the reservation is another tenant's */
+    OP_SEVERAL = 33,     /* several tenants have used that free-form id: say which is meant */
     OP_NOPOOL = 34,      /* the reservation's pool is no longer configured */
     OP_REFUSED = 35,     /* the store refused: `trouble` has its words */
 };
@@ -93,8 +93,6 @@ struct op {
     /* ---- what was asked -------------------------------------------------------------------------------------- */
     struct config *config; /* one reference, held by the op; its policy points into it */
     struct policy policy;  /* resolved by the command; of a free-form id by the batch */
-    /* The credential's tenant: a free-form id of another is OP_NOPERM; NULL: any. Borrowed. */
-    const char *only_tenant;
     uint8_t priority; /* 0 - 2 */
     bool own_id;      /* the caller chose the id: it may have been sent before */
     bool dry_run;

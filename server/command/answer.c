@@ -363,8 +363,10 @@ void answer_write(struct request *r, struct buf *out)
         else
             write_unavailable(r, out);
         break;
-    case OP_NOPERM:
-        write_error(r, out, RATION_ERR_NOPERM " the reservation is another tenant's");
+    case OP_SEVERAL:
+        write_error(r, out,
+                    RATION_ERR_MALFORMED " several tenants have used that id; add TENANT and the "
+                                         "name of the one that is meant");
         break;
     case OP_NOPOOL:
         write_error(r, out,

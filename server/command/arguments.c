@@ -39,6 +39,7 @@ static const struct option {
     [WORD_EXHAUSTED] = {"EXHAUSTED", TAKES_TEXT, 0, 0, ""},
     [WORD_REMAINING] = {"REMAINING", TAKES_MORE, 0, 0, ""},
     [WORD_LEARNED] = {"LEARNED", TAKES_NOTHING, 0, 0, ""},
+    [WORD_TENANT] = {"TENANT", TAKES_TEXT, 0, 0, ""},
 };
 
 const char *unit_name(enum ration_unit unit)
@@ -120,7 +121,8 @@ static bool read_option(struct request *r, const struct arg *args, size_t i, siz
     if (option->takes == TAKES_TEXT) {
         if (which == WORD_EXHAUSTED && !words_reason_ok(r, option->word, &args[i + 1]))
             return false;
-        *(which == WORD_ID ? &out->id : &out->reason) = args[i + 1];
+        *(which == WORD_ID ? &out->id : which == WORD_TENANT ? &out->tenant : &out->reason) =
+            args[i + 1];
         return true;
     }
     if (word_number(&args[i + 1], option->min, option->max, &out->values[which]))

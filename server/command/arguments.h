@@ -26,6 +26,7 @@ enum word_option {
     WORD_EXHAUSTED,
     WORD_REMAINING,
     WORD_LEARNED,
+    WORD_TENANT,
     WORD_OPTION_COUNT
 };
 
@@ -38,6 +39,7 @@ struct words {
     int64_t values[WORD_OPTION_COUNT];  /* of the options that take a number */
     struct arg id;                      /* of ID: as written */
     struct arg reason;                  /* of EXHAUSTED */
+    struct arg tenant;                  /* of TENANT; p is NULL where it was not there */
     size_t n_headers;                      /* REMAINING */
     struct op_header headers[RATION_MAX_SEEN];
 };

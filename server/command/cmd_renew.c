@@ -1,5 +1,5 @@
 /*
- * RENEW id [TTL ms] [unit n]... [ID token]
+ * RENEW id [TTL ms] [unit n]... [ID token] [TENANT name]
  *
  * The token, 16 hexadecimal digits of the caller's choice, tells an addition that is sent again from a second one.
  */
@@ -7,7 +7,7 @@
 #include "command/names.h"
 #include "command/arguments.h"
 
-#define OPTIONS   (WORD_BIT(WORD_TTL) | WORD_BIT(WORD_ID))
+#define OPTIONS   (WORD_BIT(WORD_TTL) | WORD_BIT(WORD_ID) | WORD_BIT(WORD_TENANT))
 #define ALL_UNITS ((1u << RATION_UNIT_COUNT) - 1)
 
 static int hex_digit(char c)
@@ -43,6 +43,6 @@ void cmd_renew(struct request *r, const struct arg *args, size_t n)
     if (!words_read(r, args, 2, n, OPTIONS, ALL_UNITS, &words))
         return;
     request_op_init(r, OP_RENEW);
-    if (names_resolve_id(r, &args[1]) && read_token(r, &words) && words_to_op(r, &words))
+    if (names_resolve_id(r, &args[1], &words.tenant) && read_token(r, &words) && words_to_op(r, &words))
         request_submit(r);
 }

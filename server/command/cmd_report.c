@@ -1,7 +1,7 @@
 /*
  * REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL] [FAILED] [EXHAUSTED reason]
- *           [REMAINING unit n [LIMIT n] [PER ms]]...
- * CANCEL id [FAILED]
+ *           [REMAINING unit n [LIMIT n] [PER ms]]... [TENANT name]
+ * CANCEL id [FAILED] [TENANT name]
  *
  * What the provider answered becomes feedback for the script, which has never heard of HTTP: did the call fail, how long is
  * the pool to pause, is it to be closed. The script acts upon it when the report settles, and only then, so that a
@@ -15,7 +15,8 @@
 
 #define OPTIONS                                                                                    \
     (WORD_BIT(WORD_STATUS) | WORD_BIT(WORD_RETRY_AFTER) | WORD_BIT(WORD_PARTIAL) |                 \
-     WORD_BIT(WORD_FAILED) | WORD_BIT(WORD_EXHAUSTED) | WORD_BIT(WORD_REMAINING))
+     WORD_BIT(WORD_FAILED) | WORD_BIT(WORD_EXHAUSTED) | WORD_BIT(WORD_REMAINING) |                 \
+     WORD_BIT(WORD_TENANT))
 /* A call's slot is freed by the report itself. */
 #define REPORTED_UNITS (((1u << RATION_UNIT_COUNT) - 1) & ~(1u << RATION_UNIT_CONCURRENT))
 
@@ -59,8 +60,8 @@ static bool teaches(const struct op *op, const struct words *words)
 {
     enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
     int64_t status = words->values[WORD_STATUS];
-    return !op->partial && !op->feedback.failed && (status == 0 || (status >= 200 && status < 300)) &&
-           (op->stated & PARTS) != 0;
+    return !op->partial && !op->feedback.failed &&
+           (status == 0 || (status >= 200 && status < 300)) && (op->stated & PARTS) != 0;
 }
 
 void cmd_report(struct request *r, const struct arg *args, size_t n)
@@ -69,7 +70,7 @@ void cmd_report(struct request *r, const struct arg *args, size_t n)
     if (!words_read(r, args, 2, n, OPTIONS, REPORTED_UNITS, &words))
         return;
     request_op_init(r, OP_REPORT);
-    if (!names_resolve_id(r, &args[1]) || !words_to_op(r, &words))
+    if (!names_resolve_id(r, &args[1], &words.tenant) || !words_to_op(r, &words))
         return;
     r->op.partial = words.seen & WORD_BIT(WORD_PARTIAL);
     set_news(&r->op, &words);
@@ -80,10 +81,10 @@ void cmd_report(struct request *r, const struct arg *args, size_t n)
 void cmd_cancel(struct request *r, const struct arg *args, size_t n)
 {
     struct words words;
-    if (!words_read(r, args, 2, n, WORD_BIT(WORD_FAILED), 0, &words))
+    if (!words_read(r, args, 2, n, WORD_BIT(WORD_FAILED) | WORD_BIT(WORD_TENANT), 0, &words))
         return;
     request_op_init(r, OP_CANCEL);
-    if (!names_resolve_id(r, &args[1]))
+    if (!names_resolve_id(r, &args[1], &words.tenant))
         return;
     r->op.feedback.failed = words.seen & WORD_BIT(WORD_FAILED);
     request_submit(r);

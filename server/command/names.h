@@ -17,9 +17,9 @@ bool names_resolve(struct request *request, const struct arg *pool, const struct
 
 /*
  * For `id` of a reservation: fills op's id, and for a canonical one policy and priority; of a free-form one the batch
- * asks the store. Returns as names_resolve.
+ * asks the store. tenant: whose id it is, if the caller says so (else its p is NULL). Returns as names_resolve.
  */
-bool names_resolve_id(struct request *request, const struct arg *id);
+bool names_resolve_id(struct request *request, const struct arg *id, const struct arg *tenant);
 
 /* The pool of that name, in the configuration in force; NULL when the request has been answered NOPOOL. */
 const struct config_pool *names_pool(struct request *request, const struct arg *pool);

@@ -193,13 +193,19 @@ bool id_is_for(const struct id *id, const char *tenant, size_t tenant_n, const c
            memcmp(id->tenant, tenant, tenant_n) == 0 && memcmp(id->pool, pool, pool_n) == 0;
 }
 
+static bool same_tenant(const struct id *a, const struct id *b)
+{
+    return a->tenant_bytes == b->tenant_bytes && memcmp(a->tenant, b->tenant, a->tenant_bytes) == 0;
+}
+
 bool id_same_reservation(const struct id *a, const struct id *b)
 {
     if (a->free_form != b->free_form)
         return false;
     if (a->free_form)
         return a->free_bytes == b->free_bytes &&
-               memcmp(a->free_text, b->free_text, a->free_bytes) == 0;
+               memcmp(a->free_text, b->free_text, a->free_bytes) == 0 &&
+               (a->tenant_bytes == 0 || b->tenant_bytes == 0 || same_tenant(a, b));
     return memcmp(a->nonce, b->nonce, sizeof a->nonce) == 0 && a->slice_bytes == b->slice_bytes &&
            memcmp(a->slice, b->slice, a->slice_bytes) == 0;
 }

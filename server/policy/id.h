@@ -14,7 +14,7 @@ struct id {
     bool free_form; /* the caller's own words: `slice` and the names say nothing */
     uint8_t slice_bytes;
     uint8_t member;
-    uint8_t tenant_bytes; /* free form: 0 until the store was asked */
+    uint8_t tenant_bytes; /* free form: 0 where the caller may act for all, until the store was asked */
     uint8_t pool_bytes;   /* likewise */
     uint8_t free_bytes;
     unsigned char nonce[RATION_ID_NONCE_BYTES];
@@ -46,7 +46,7 @@ const char *id_parse(const char *text, size_t n, struct id *out);
 /* Writes the id's text, NUL-terminated, into buf of RATION_MAX_ID_BYTES; returns its length. */
 size_t id_format(const struct id *id, char *buf);
 
-/* Do both name the same reservation, whatever its member? */
+/* Do both name the same reservation, whatever its member? A free-form id of a tenant that is not known yet may be. */
 bool id_same_reservation(const struct id *a, const struct id *b);
 
 /* The same tenant and pool? */

@@ -3,7 +3,7 @@
 import pytest
 
 from configs import POOL, config, limit
-from wire import WireError
+from wire import WireError, as_rows
 
 FREE = "order-7"
 CANONICAL = f"r1.mine.0123456789abcdef.0.acme@{POOL}"
@@ -56,3 +56,86 @@ def test_what_was_learned_meanwhile_is_no_other_request(lab):
             assert wire.fields(*ask, "ID", id_)["status"] == "granted"
             assert text(wire.call("ACQUIRE", POOL, "acme", "output_tokens", 999, "LEARNED", "ID", id_)).startswith("ERR id")
         assert server.remaining(POOL, "acme", "tenant", "tokens") == remaining
+
+
+# ---- whose an id is --------------------------------------------------------------------------------------------------
+
+
+SECRETS = {"ACME": "acme's secret", "GLOBEX": "globex's secret", "OPERATOR": "the operator's secret"}
+
+
+def as_tenant(server, name=None):
+    wire = server.wire()
+    secret = SECRETS[(name or "operator").upper()]
+    assert wire.call("AUTH", *([name] if name else []), secret) == "OK"
+    return wire
+
+
+def remaining(wire, tenant):
+    return next(row["remaining"] for row in as_rows(wire.call("PEEK", POOL, tenant)) if row["scope"] == f"tenant:{tenant}")
+
+
+@pytest.fixture
+def guarded(lab):
+    tenants = {name: {"tier": "all", "secret": {"env": name.upper()}} for name in ("acme", "globex")}
+    settings = config(lab.redis(), tier=[limit("tokens", 1000, "day")], tenants=tenants, auth={"operator": {"env": "OPERATOR"}})
+    return lab.ration(settings, env=SECRETS)
+
+
+def test_a_tenant_neither_takes_nor_learns_of_anothers_ids(guarded):
+    with as_tenant(guarded, "acme") as acme, as_tenant(guarded, "globex") as globex:
+        def ask(wire, tenant, n, cost):
+            return wire.fields("ACQUIRE", POOL, tenant, "tokens", cost, "ID", f"order-{n}")["status"]
+        for n in range(3):
+            assert ask(globex, "globex", n, 1) == "granted"
+        unknown = text(acme.call("REPORT", "order-9", "tokens", 0))
+        assert unknown.startswith("NOSUCH")
+        for n in range(3):
+            for command in (("REPORT", f"order-{n}"), ("CANCEL", f"order-{n}"), ("RENEW", f"order-{n}", "TTL", 1000)):
+                assert text(acme.call(*command)) == unknown, "the same whether another has it or nobody"
+            assert ask(acme, "acme", n, 100) == "granted"
+            assert acme.fields("REPORT", f"order-{n}", "tokens", 50) == {"status": "settled"}
+            assert text(acme.call("REPORT", f"order-{n}", "TENANT", "globex")).startswith("NOPERM")
+            assert globex.fields("REPORT", f"order-{n}", "tokens", 10, "TENANT", "globex") == {"status": "settled"}
+        assert remaining(acme, "acme") == 850
+        assert remaining(globex, "globex") == 970
+
+
+def test_who_may_act_for_all_says_whose_id_is_meant_where_several_have_it(guarded):
+    with as_tenant(guarded) as operator:
+        for tenant, cost in (("acme", 100), ("globex", 200)):
+            asked = operator.fields("ACQUIRE", POOL, tenant, "tokens", cost, "ID", f"only-{tenant}")
+            assert asked["status"] == "granted"
+            assert operator.fields("REPORT", f"only-{tenant}", "tokens", 1) == {"status": "settled"}
+            assert operator.fields("ACQUIRE", POOL, tenant, "tokens", cost, "ID", FREE)["id"] == FREE
+        assert text(operator.call("REPORT", FREE, "tokens", 1)).startswith("ERR several tenants have used that id; add TENANT")
+        assert text(operator.call("RENEW", FREE, "TENANT", "nobody")).startswith("NOSUCH")
+        assert operator.fields("RENEW", FREE, "tokens", 5, "TENANT", "globex")["status"] == "granted"
+        assert operator.fields("REPORT", FREE, "tokens", 7, "TENANT", "acme") == {"status": "settled"}
+        assert operator.fields("CANCEL", FREE, "TENANT", "globex") == {"status": "settled"}
+        assert [remaining(operator, tenant) for tenant in ("acme", "globex")] == [992, 999]
+
+
+# ---- names of keys ---------------------------------------------------------------------------------------------------
+
+
+def test_tenants_whose_names_look_like_keys_of_others_harm_nobody(lab):
+    """`acme:s` was the key of the slots of `acme`."""
+    limits = [limit("tokens", 100, "hour", algorithm="rolling"), limit("concurrent", 5)]
+    names = ("acme", "acme:s", f"acme@{POOL}", f"acme@{POOL}:s", "s", "ts:acme", "acme:s:s")
+    in_pool = {POOL: [limit("tokens", 100, "hour", algorithm="rolling"), limit("requests", 10, "hour")]}
+    store = lab.redis()
+    server = lab.ration(config(store, pool=[limit("tokens", 10**6, "hour")],
+                               tiers={"all": {"priority": 1, "limits": limits, "in_pool": in_pool}}))  # fmt: skip
+    with server.wire() as wire:
+        for turn in range(3):
+            ids = {}
+            for name in names:
+                answer = wire.fields("ACQUIRE", POOL, name, "tokens", 30)
+                assert not isinstance(answer, WireError) and answer["status"] == "granted", (name, turn, answer)
+                ids[name] = answer["id"]
+            for name in names:
+                assert wire.fields("REPORT", ids[name], "tokens", 20) == {"status": "settled"}, name
+        for name in names:
+            assert server.remaining(POOL, name, "tenant", "tokens") == 40
+            assert wire.fields("ACQUIRE", POOL, name, "tokens", 41)["status"] == "denied"

@@ -380,14 +380,18 @@ static void test_credentials(void **state)
     for (size_t i = 0; i < sizeof denied / sizeof denied[0]; i++)
         expect_of(fd, denied[i], "-NOPERM ");
     assert_int_equal(n_submitted, 0);
-    /* Whose a free-form id is, the batch finds out; it is told who asks, also when the connection has gone on. */
+    expect_of(fd, "REPORT order-7 TENANT globex", "-NOPERM ");
+    expect_of(fd, "CANCEL r1.a.0123456789abcdef.0.acme@p TENANT globex", "-ERR ");
+    assert_int_equal(n_submitted, 0);
+    /* A free-form id is the connection's tenant's, also when the connection has gone on. */
     client_send(&fixture, fd, "CANCEL order-7\r\nRESET\r\n", 23);
     uint64_t deadline = clock_ms() + 2000;
     while (n_waiting == 0 && clock_ms() < deadline)
         turn(&fixture);
     assert_int_equal(n_waiting, 1);
-    assert_string_equal(waiting[0]->only_tenant, "acme");
-    fixture_answer(0, OP_NOPERM);
+    assert_int_equal(waiting[0]->id.tenant_bytes, 4);
+    assert_memory_equal(waiting[0]->id.tenant, "acme", 4);
+    fixture_answer(0, OP_NOSUCH);
     expect_of(fd, "PING", "-NOAUTH ");
 
     expect_of(fd, "HELLO 3 AUTH default \"open sesame\" SETNAME me", "%7");

@@ -333,7 +333,8 @@ void batch_call_ask(struct batch_run *run, struct batch_call *call)
     int64_t now_ms = batch_now_ms();
     run->asked_ms = now_ms;
     if (err == RATION_ENOSUCH) {
-        call->id[0] = '\0'; /* granted, but the answer was lost, and it has expired since: ask for another */
+        /* Granted, but the answer was lost, and it has expired since: ask for another. */
+        call->id[0] = '\0';
         return;
     }
     if (err < 0) {

@@ -277,7 +277,7 @@ class World:
                 self.model.forget_health(name[:-2], at)
             elif name[0] == "e":
                 self.model.forget_estimates(key, at)
-            elif not key.endswith(":s"):
+            elif not key.endswith("+s"):
                 self.model.forget_slice(key, at)
 
     # Batches.
