@@ -278,7 +278,9 @@ do
             fit = health.room(known, fit, r, now)
         end
         if fit > 0 and not o.dry then
-            if r then
+            if o.resent and not r and slice_full(o.slice) then
+                return CROWDED, 0
+            elseif r then
                 fit = join(r, fit, now)
             else
                 local deadline, class = deadline_of(o.ttl, now)

@@ -9,7 +9,7 @@
 -- follows: a version that does not know of it takes it for a part that charged nothing. When no member is outstanding any more
 -- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
-local slice_new, slice_keep, slice_name, slice_write
+local slice_new, slice_keep, slice_name, slice_full, slice_write
 local reservation_begin, reservation_write_new, reservation_get, reservation_raw, reservation_put, reservation_estimate, reservation_add_part
 local reservation_same_request, member_state, member_mark, member_find, member_move
 
@@ -174,6 +174,7 @@ do
         parts[#parts + 1] = { now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6] }
     end
 
+    local MOST_IN_SLICE = 2000
     local ROUND = 4096 -- slices' expiry is rounded up, so that it is not written with each batch
 
     -- `fields` is what goes into the store as it is. Records by nonce are there when one was asked for: new ones
@@ -181,8 +182,14 @@ do
     function slice_new(key, clock)
         return {
             key = key, clock = clock, fields = {}, indexed = 0, packed = false, records = false, dirty = false, expiry = 0,
-            names = false,
+            names = false, count = false,
         }
+    end
+
+    -- Whoever names an id chooses its slice. Freeing a large hash blocks the store, so there a slice takes no more than so many.
+    function slice_full(slice)
+        slice.count = slice.count or redis_call('HLEN', slice.key)
+        return slice.count + #slice.fields / 2 >= MOST_IN_SLICE
     end
 
     -- A slice stays until the last of its records can no longer be reported.

@@ -42,6 +42,7 @@ enum op_outcome {
     OP_ENDED = 9,   /* ACQUIRE, RENEW: the reservation was reported or cancelled, or has expired */
     OP_SHOWN = 10,  /* the state of a pool */
     OP_FORGIVEN = 11,
+    OP_CROWDED = 12, /* ACQUIRE: the slice that its id names is full */
     /* the server's own */
     OP_UNAVAILABLE = 32, /* the store did not answer before the deadline */
     OP_SEVERAL = 33,     /* several tenants have used that free-form id: say which is meant */

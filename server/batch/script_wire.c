@@ -488,6 +488,8 @@ static bool outcome_fits(enum op_kind kind, enum op_outcome outcome)
         return kind < OP_PEEK;
     case OP_PEEKED:
         return kind == OP_PEEK;
+    case OP_CROWDED:
+        return kind == OP_ACQUIRE;
     case OP_SHOWN:
         return kind >= OP_POOL_OPEN && kind <= OP_POOL_GET;
     case OP_FORGIVEN:

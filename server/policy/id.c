@@ -11,6 +11,9 @@
  * third of a hash table, and that freeing it is nothing. */
 #define SLICE_IDS 100
 #define SLICE_MS  2000
+/* A group is one record, but each of its members that is renewed has one of its own. So many members count as one more
+ * id, so that not even then a slice grows beyond some two thousand. */
+#define MEMBERS_AN_ID 16
 
 enum { NONCE_DIGITS = 2 * RATION_ID_NONCE_BYTES };
 
@@ -53,10 +56,10 @@ bool id_is_made(const struct id *id)
     return id->free_form || id->slice_bytes > 0;
 }
 
-void id_make(struct id_maker *maker, uint64_t monotonic_ms, struct id *out)
+void id_make(struct id_maker *maker, uint64_t monotonic_ms, size_t members, struct id *out)
 {
     roll_slice(maker, monotonic_ms);
-    maker->used++;
+    maker->used += 1 + (unsigned)members / MEMBERS_AN_ID;
     out->free_form = false;
     out->member = 0;
     /* Sequence in base 36: 12 digits last longer than any process. */

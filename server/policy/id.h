@@ -14,8 +14,9 @@ struct id {
     bool free_form; /* the caller's own words: `slice` and the names say nothing */
     uint8_t slice_bytes;
     uint8_t member;
-    uint8_t tenant_bytes; /* free form: 0 where the caller may act for all, until the store was asked */
-    uint8_t pool_bytes;   /* likewise */
+    uint8_t
+        tenant_bytes; /* free form: 0 where the caller may act for all, until the store was asked */
+    uint8_t pool_bytes; /* likewise */
     uint8_t free_bytes;
     unsigned char nonce[RATION_ID_NONCE_BYTES];
     char slice[RATION_ID_MAX_SLICE];
@@ -28,15 +29,15 @@ struct id {
 struct id_maker {
     char prefix[12]; /* random, this maker's own */
     uint64_t sequence;
-    unsigned used;      /* ids made in the current slice */
+    unsigned used;      /* ids made in the current slice, and more for groups */
     uint64_t opened_ms; /* monotonic */
     size_t random_left;
     unsigned char random[64 * RATION_ID_NONCE_BYTES];
 };
 
 void id_maker_init(struct id_maker *maker);
-/* Makes a new id's slice, nonce and member; its names stay as they are. */
-void id_make(struct id_maker *maker, uint64_t monotonic_ms, struct id *out);
+/* Makes a new id's slice, nonce and member, for a group of so many members; its names stay as they are. */
+void id_make(struct id_maker *maker, uint64_t monotonic_ms, size_t members, struct id *out);
 /* Has it been made, or parsed? */
 bool id_is_made(const struct id *id);
 

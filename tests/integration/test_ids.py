@@ -3,7 +3,7 @@
 import pytest
 
 from configs import POOL, config, limit
-from wire import WireError, as_rows
+from wire import WireError, as_fields, as_rows
 
 FREE = "order-7"
 CANONICAL = f"r1.mine.0123456789abcdef.0.acme@{POOL}"
@@ -56,6 +56,23 @@ def test_what_was_learned_meanwhile_is_no_other_request(lab):
             assert wire.fields(*ask, "ID", id_)["status"] == "granted"
             assert text(wire.call("ACQUIRE", POOL, "acme", "output_tokens", 999, "LEARNED", "ID", id_)).startswith("ERR id")
         assert server.remaining(POOL, "acme", "tenant", "tokens") == remaining
+
+
+@pytest.mark.parametrize("slice_", ["mine", "k7f3q2m9x1a1"])
+def test_a_client_that_makes_up_ids_does_not_fill_one_slice(lab, slice_):
+    store = lab.redis()
+    server = lab.ration(config(store))
+    asked, client = 6000, store.connection
+    with server.wire() as wire:
+        answers = []
+        for first in range(0, asked, 500):
+            for n in range(first, first + 500):
+                wire.send("ACQUIRE", POOL, f"t{n % 50}", "ID", f"r1.{slice_}.{n:016x}.0.t{n % 50}@{POOL}")
+            answers += [as_fields(wire.read()) for _ in range(500)]
+        refused = [answer for answer in answers if isinstance(answer, WireError)]
+        assert len(answers) - len(refused) == client.hlen(f"ration:{{default}}:r:{slice_}") <= 2000
+        assert all("is in a slice that is full" in answer for answer in refused)
+        assert wire.fields("ACQUIRE", POOL, "t0", "ID", f"r1.{slice_}2.{0:016x}.0.t0@{POOL}")["status"] == "granted"
 
 
 # ---- whose an id is --------------------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ static struct op make_op(enum op_kind kind, const char *pool, const char *tenant
     memcpy(op.id.tenant, tenant, op.id.tenant_bytes);
     op.id.pool_bytes = (uint8_t)strlen(pool);
     memcpy(op.id.pool, pool, op.id.pool_bytes);
-    id_make(&test.ids, 0, &op.id);
+    id_make(&test.ids, 0, 1, &op.id);
     op_complete_amounts(&op);
     return op;
 }

@@ -9,7 +9,7 @@ from collections import Counter
 from pool_health import Health
 from learned_estimates import DAY, Learned
 from levels import KINDS
-from packing import (ACQUIRE, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, FORGIVE, FORGIVEN, GRANTED,
+from packing import (ACQUIRE, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, CROWDED, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, FORGIVE, FORGIVEN, GRANTED,
                      INPUT, IS_CLOSED, LATE, NEVER, NOSUCH, OPEN_POOL, OUTPUT, PEEK, PEEKED, RENEW, REPORT, SETTLED, SHOW_POOL,
                      SHOWN, TOKENS)
 
@@ -17,6 +17,7 @@ LEDGER_UNITS = 5
 SECOND = 1024
 LONGEST_PARTS = 8
 GRACE = 60000
+MOST_IN_SLICE = 2000
 NOTHING = (0, 0, 0, 0, 0, 0)
 
 
@@ -356,6 +357,8 @@ class Model:
             return GRANTED if granted else DENIED, granted, False
         ended = r is not None and len(r.parts) > 1
         sure = fit < o.n - had
+        if fit and not o.dry and o.resent and not r and len(self.slices.get(o.slice, ())) >= MOST_IN_SLICE:
+            return CROWDED, 0, False
         if fit and not o.dry and not ended:
             deadline, k = (r.deadline, r.k) if r else deadline_of(o.ttl, self.now)
             self.charge_all(o, fit, deadline, k)

@@ -4,7 +4,7 @@ import packing
 import pytest
 import redis
 from model import deadline_of
-from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, GRANTED, IN_FLIGHT, INPUT,
+from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CONCURRENT, CROWDED, DENIED, DUPLICATE, ENDED, FOREIGN, GRANTED, IN_FLIGHT, INPUT,
                      LATE, NEVER, NOSUCH, OUTPUT, PEEK, RENEW, REPORT, REQUESTS, ROLLING, SETTLED, TOKENS, Bucket, Limit, Op)
 
 DAY = 86_400_000
@@ -566,6 +566,23 @@ def test_a_resent_group_is_known_by_what_each_member_asked(bench):
     for member in range(3):
         bench.report(group, tokens=0, member=member)
     assert bench.one(group.change(resent=True, n=5)).outcome == ENDED
+
+
+# A slice never grows beyond some thousands of records, whoever names it.
+
+def test_a_slice_is_full_at_some_thousands(bench):
+    bench.limits([tokens(BUCKET, 10**9)])
+    asked = [bench.ask(tokens=1, resent=True) for _ in range(2100)]
+    outcomes = [a.outcome for i in range(0, 2100, 60) for a in bench.batch(*asked[i:i + 60])]
+    assert outcomes == [GRANTED] * 2000 + [CROWDED] * 100
+    assert bench.client.hlen("{b}r") == 2000 and bench.remaining() == [10**9 - 2000]
+    before = bench.digest()
+    assert bench.one(asked[1999]).outcome == GRANTED, "what is there is answered as ever"
+    assert bench.one(asked[2000].change(dry=True)).outcome == GRANTED
+    assert bench.one(asked[2000].change(cost=(0, 10**10, 0, 0, 0, 0))).outcome == DENIED
+    assert bench.digest() == before
+    assert bench.one(asked[2000].change(slice="{b}r2")).outcome == GRANTED
+    assert bench.report(asked[7], tokens=1) == SETTLED
 
 
 # Free-form ids: each tenant's own.
