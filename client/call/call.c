@@ -1,19 +1,19 @@
 /*
  * The call itself: ask, POST, sit out what can be sat out, read what was used, report.
  *
- * Normal path: prepare the call (call_options.c), acquire, sitting out denials as far as the caller
- * allows, run the exchange (drive.c, upstream.c), settle it (settle_call.c). While the exchange
+ * Normal path: prepare the call (options.c), acquire, sitting out denials as far as the caller
+ * allows, run the exchange (exchange.c, upstream.c), settle it (settlement.c). While the exchange
  * runs, the reservation is renewed each time half of its life is over, so that its life can be
  * short: a client that dies frees its slot soon.
  *
  * How it fails: each try that was granted is settled before anything else happens, by the table in
- * settle_call.h. Then retry.c says whether there is another, and when (only a server that refuses
+ * settlement.h. Then retry.c says whether there is another, and when (only a server that refuses
  * to be asked for a stream's usage is asked again at once, without that); it is a new reservation
  * with an id of its own, and the limits may deny it for a while, most of all because the failure
  * that was just reported has paused the pool for everybody. Such a denial is a part of the retry's
  * wait.
  *
- * Nobody waits for the server to acknowledge a report (owed.c): the call has its answer. A report
+ * Nobody waits for the server to acknowledge a report (unacknowledged.c): the call has its answer. A report
  * that does not get through does not make an answered call fail: the reservation expires with its
  * charge.
  */
@@ -24,7 +24,9 @@
 #include "call/retry.h"
 #include "call/settlement.h"
 #include "call/sigv4.h"
+#include "settle.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +102,7 @@ static int64_t renew(void *arg)
     if (now_ms < renewal->at_ms)
         return renewal->at_ms - now_ms;
 
-    char kept[ERRMSG_BYTES];
+    char kept[SERVERS_ERRMSG_BYTES];
     struct ration_grant grant;
     uint32_t timeout_ms = r->timeout_ms;
     memcpy(kept, r->errmsg, sizeof(kept));
@@ -140,7 +142,7 @@ static void copy_usage(const struct profile_usage *from, struct ration_usage *to
 static void settle(struct call *call, const struct upstream_answer *answer,
                    struct ration_response *out)
 {
-    char kept[ERRMSG_BYTES];
+    char kept[SERVERS_ERRMSG_BYTES];
     struct settlement s;
     settlement_of(call->profile, answer, &call->options.estimate, &s);
     memcpy(kept, call->r->errmsg, sizeof(kept));
@@ -192,6 +194,7 @@ static int try_once(struct call *call, struct upstream_answer *answer, struct ra
     struct renewal renewal = {
         .call = call, .id = out->grant.id, .at_ms = clock_ms() + o->acquire.ttl_ms / 2};
     struct header_lines lines;
+    assert(out->grant.granted && out->grant.id[0]); /* nothing is sent without a reservation */
     int err = make_headers(call, &lines);
     struct upstream_request request = {
         .profile = call->profile,
@@ -211,7 +214,7 @@ static int try_once(struct call *call, struct upstream_answer *answer, struct ra
     };
     ration_response_free(out);
     if (err == 0)
-        err = drive_exchange(call->r->drive, &request, renew, &renewal, answer);
+        err = exchange_run(call->r->exchange, &request, renew, &renewal, answer);
     sigv4_free(&lines.signature);
     if (err < 0) {
         settle_post_cancel(call->r, out->grant.id, false);
@@ -246,8 +249,8 @@ static void plan_retry(struct call *call, const struct upstream_answer *answer,
     const struct retry_case c = {
         .outcome = (int)answer->outcome,
         .tries = out->tries,
-        .told = answer->hints.waits,
-        .told_ms = answer->hints.retry_after_ms,
+        .wait_named = answer->hints.waits,
+        .named_ms = answer->hints.retry_after_ms,
         .should_retry = answer->hints.should_retry,
         .left_ms = call->deadline_ms - clock_ms(),
         .cannot_be_undone = answer->delivered,
@@ -255,7 +258,7 @@ static void plan_retry(struct call *call, const struct upstream_answer *answer,
     };
     retry_decide(&call->options.retry, &c, plan);
     if (!plan->again && call->options.fail_fast && plan->wait_ms > 0)
-        plan->why = "it was to fail fast";
+        plan->why = "the call was to fail fast";
 }
 
 static void describe(const struct call *call, const struct upstream_answer *answer, char *out,

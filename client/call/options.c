@@ -49,11 +49,11 @@ static int check_options(struct call *call)
     ration *r = call->r;
     struct ration_call_options *o = &call->options;
     if (!o->body)
-        return handle_fail(r, RATION_EINVALID, "there is no body");
+        return handle_fail(r, RATION_EINVALID, "the call has no body");
     if (o->body_bytes == 0)
         o->body_bytes = strlen(o->body);
     if (o->body_bytes == 0 || o->body_bytes > UPSTREAM_MAX_ANSWER_BYTES)
-        return handle_fail(r, RATION_EINVALID, "the body must have 1 byte - 64 MiB");
+        return handle_fail(r, RATION_EINVALID, "the body must have between 1 byte and 64 MiB");
     if (o->timeout_ms > MAX_CALL_TIMEOUT_MS)
         return handle_fail(r, RATION_EINVALID, "timeout_ms is %u; it must be 1 - %d, or 0",
                            o->timeout_ms, MAX_CALL_TIMEOUT_MS);
@@ -65,7 +65,7 @@ static int check_options(struct call *call)
     if (profile_check_headers(o->headers, o->n_headers, why) < 0)
         return handle_fail(r, RATION_EINVALID, "%s", why);
     if (o->acquire.dry_run)
-        return handle_fail(r, RATION_EINVALID, "a dry run cannot be called: use ration_acquire()");
+        return handle_fail(r, RATION_EINVALID, "a call cannot be a dry run; use ration_acquire()");
     const char *wrong = retry_check(&o->retry);
     return wrong ? handle_fail(r, RATION_EINVALID, "%s", wrong) : 0;
 }
@@ -138,7 +138,7 @@ static int find_profile(struct call *call)
     }
     call->profile = profiles_find(r->profiles, call->options.provider);
     if (!call->profile)
-        return handle_fail(r, RATION_EINVALID, "there is no profile of '%.64s'; there are: %s",
+        return handle_fail(r, RATION_EINVALID, "no profile is called '%.64s'; there are: %s",
                            call->options.provider, profiles_names(r->profiles));
     return 0;
 }
@@ -171,8 +171,8 @@ static bool may_ask(const struct call *call)
 {
     const ration *r = call->r;
     uint64_t hash = hash_of(call->url);
-    for (size_t i = 0; i < MAX_PLAIN_URLS && i < r->n_plain; i++) {
-        if (r->plain[i] == hash)
+    for (size_t i = 0; i < MAX_NO_USAGE_URLS && i < r->n_no_usage; i++) {
+        if (r->no_usage[i] == hash)
             return false;
     }
     return true;
@@ -200,7 +200,7 @@ static int make_body(struct call *call, bool ask)
 int call_stop_asking(struct call *call)
 {
     ration *r = call->r;
-    r->plain[r->n_plain++ % MAX_PLAIN_URLS] = hash_of(call->url);
+    r->no_usage[r->n_no_usage++ % MAX_NO_USAGE_URLS] = hash_of(call->url);
     return make_body(call, false);
 }
 
@@ -241,10 +241,10 @@ int call_prepare(struct call *call, const struct ration_call_options *options)
     if (err < 0)
         return err;
     fill_in(call);
-    if (!r->drive) {
-        r->drive = drive_new();
-        if (!r->drive)
-            err = handle_fail(r, RATION_ENOMEM, "libcurl could not be set up");
+    if (!r->exchange) {
+        r->exchange = exchange_new();
+        if (!r->exchange)
+            err = handle_fail(r, RATION_ENOMEM, "libcurl failed to start");
     }
     return err;
 }

@@ -14,6 +14,7 @@
  */
 #include "call/retry.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define MAX_TRIES       100
@@ -122,26 +123,27 @@ static int64_t computed(const struct ration_retry *retry, const struct retry_cas
 void retry_decide(const struct ration_retry *retry, const struct retry_case *c,
                   struct retry_plan *plan)
 {
+    assert(c->tries > 0 && c->random >= 0 && c->random < 1);
     memset(plan, 0, sizeof(*plan));
-    int64_t told_ms = c->told && c->told_ms > 0 ? c->told_ms : 0;
+    int64_t named_ms = c->wait_named && c->named_ms > 0 ? c->named_ms : 0;
     plan->why = why_never(c);
     if (plan->why) {
         if (c->should_retry == PROFILE_DO_NOT_RETRY && c->outcome != RATION_EXHAUSTED)
-            plan->wait_ms = told_ms;
+            plan->wait_ms = named_ms;
         return;
     }
     int64_t computed_ms = computed(retry, c);
-    plan->wait_ms = computed_ms > told_ms ? computed_ms : told_ms;
+    plan->wait_ms = computed_ms > named_ms ? computed_ms : named_ms;
     if (!is_wanted(retry, c->outcome))
-        plan->why = "this class is not to be retried";
+        plan->why = "this kind of failure is not retried";
     else if (c->cannot_be_undone)
-        plan->why = "a part of the answer has been passed on";
+        plan->why = "part of the answer was already passed on";
     else if (c->tries >= retry->tries)
         plan->why = "the tries are used up";
     else if (plan->wait_ms >= c->left_ms)
         plan->why = "the wait does not fit into the deadline";
     else
         plan->again = true;
-    if (!plan->again && told_ms > 0)
-        plan->wait_ms = told_ms;
+    if (!plan->again && named_ms > 0)
+        plan->wait_ms = named_ms;
 }

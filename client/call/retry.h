@@ -16,10 +16,10 @@
 const char *retry_check(const struct ration_retry *retry);
 
 struct retry_case {
-    int outcome;     /* enum ration_outcome, not ANSWERED */
-    uint32_t tries;  /* that have been made, this one included: 1 for the first */
-    bool told;       /* the provider named a wait */
-    int64_t told_ms; /* which; at least so long, and at least as long as would be computed */
+    int outcome;      /* enum ration_outcome, not ANSWERED */
+    uint32_t tries;   /* that have been made, this one included: 1 for the first */
+    bool wait_named;  /* the provider named a wait */
+    int64_t named_ms; /* which; at least so long, and at least as long as would be computed */
     enum profile_should_retry should_retry; /* what the provider said of trying again */
     int64_t left_ms;       /* until the call's deadline; a retry must begin before it */
     bool cannot_be_undone; /* a piece of the answer has been given to the caller */

@@ -19,8 +19,8 @@
  *
  * What the provider's headers said is left of its limits goes along with each REPORT.
  */
-#ifndef RATION_SETTLE_CALL_H
-#define RATION_SETTLE_CALL_H
+#ifndef RATION_SETTLEMENT_H
+#define RATION_SETTLEMENT_H
 
 #include "call/upstream.h"
 
@@ -30,7 +30,7 @@
 
 struct settlement {
     bool cancel;                /* nothing was sent */
-    bool used_told;             /* `used` is to be reported; else all stays as estimated */
+    bool has_used;              /* `used` is to be reported; else all stays as estimated */
     bool doubted;               /* the provider said more than can be: believed up to that */
     struct ration_amounts used; /* as this provider counts it */
     struct ration_report_options report; /* borrows from the answer */
@@ -42,7 +42,7 @@ void settlement_of(const struct profile *profile, const struct upstream_answer *
                    const struct ration_amounts *estimate, struct settlement *out);
 
 /* Sends it and waits for the answer; the post leaves the reply to the next exchange of the handle, so that nobody waits for
- * it (owed.c). A server that does not know the newer words (ERR) is told without them. Errors as ration_report(). */
+ * it (unacknowledged.c). Errors as ration_report(). */
 int settlement_send(ration *r, const char *id, const struct settlement *s,
                     enum ration_settled *settled);
 int settlement_post(ration *r, const char *id, const struct settlement *s);

@@ -37,7 +37,7 @@ static void close_parsers(struct stream *stream)
         return;
     if (stream->form == PROFILE_SSE)
         sse_close(&stream->sse);
-    json_values_close(&stream->values);
+    jvalues_close(&stream->values);
     aws_events_close(&stream->aws);
 }
 
@@ -102,7 +102,7 @@ static void note_error(struct stream *stream, const char *name, const char *data
     stream->error_class = which;
     stream->error = json_object_get(event);
     if (!event)
-        snprintf(stream->words, sizeof(stream->words), "%.200s", data);
+        snprintf(stream->error_text, sizeof(stream->error_text), "%.200s", data);
 }
 
 static int pass_on(struct stream *stream, const char *name, const char *data, size_t bytes,
@@ -192,7 +192,7 @@ static void open_parser(struct stream *stream)
     if (stream->form == PROFILE_SSE)
         sse_init(&stream->sse, on_event, stream);
     else if (stream->form == PROFILE_LINES)
-        json_values_init(&stream->values, on_value, stream);
+        jvalues_init(&stream->values, on_value, stream);
     else
         aws_events_init(&stream->aws, on_event, stream);
 }
@@ -202,7 +202,7 @@ static int parse_bytes(struct stream *stream, const char *bytes, size_t n)
     if (stream->form == PROFILE_SSE)
         return sse_feed(&stream->sse, bytes, n);
     if (stream->form == PROFILE_LINES)
-        return json_values_feed(&stream->values, bytes, n);
+        return jvalues_feed(&stream->values, bytes, n);
     return aws_events_feed(&stream->aws, bytes, n);
 }
 

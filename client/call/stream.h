@@ -15,7 +15,7 @@
 
 #include "call/aws_events.h"
 #include "grow.h"
-#include "profile/json_values.h"
+#include "profile/jvalues.h"
 #include "profile/profile.h"
 #include "call/sse.h"
 
@@ -40,7 +40,7 @@ struct stream {
     enum stream_kind kind;
     enum profile_form form; /* of EVENTS: which of these is open */
     struct sse sse;
-    struct json_values values;
+    struct jvalues values;
     struct aws_events aws;
     char head[STREAM_HEAD_BYTES];
     size_t head_bytes;
@@ -48,16 +48,17 @@ struct stream {
     bool flowing;     /* something was generated: events are handed on at once */
 
     /* What the events told. */
-    bool begun;         /* of an answer */
-    bool ended;         /* the one that ends it came */
-    bool finished;      /* it was said why the answer ended */
-    bool delivered;     /* text or arguments of a tool call went to the caller */
-    bool aborted;       /* by the caller */
-    json_object *error; /* the event that is one; NULL: none came, or it is not JSON: see words */
-    bool failed;        /* an error came */
+    bool begun;     /* of an answer */
+    bool ended;     /* the one that ends it came */
+    bool finished;  /* it was said why the answer ended */
+    bool delivered; /* text or arguments of a tool call went to the caller */
+    bool aborted;   /* by the caller */
+    json_object
+        *error;  /* the event that is one; NULL: none came, or it is not JSON: see error_text */
+    bool failed; /* an error came */
     enum profile_class error_class;
-    char words[256];    /* of an error that is not JSON */
-    int64_t characters; /* generated, under whatever name */
+    char error_text[256]; /* of an error that is not JSON */
+    int64_t characters;   /* generated, under whatever name */
     struct profile_usage usage;
 };
 

@@ -14,8 +14,8 @@
 #include "grow.h"
 #include "parse.h"
 #include "call/stream.h"
-#include "call/wait.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -201,7 +201,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
     const char *tier = profile_tier_header(up->request.profile);
     if (tier && strcasecmp(tier, name) == 0)
         snprintf(up->tier, sizeof(up->tier), "%.31s", value);
-    profile_read_header(up->request.profile, name, value, wait_wall_clock_ms(), &up->hints);
+    profile_read_header(up->request.profile, name, value, clock_wall_ms(), &up->hints);
     return len;
 }
 
@@ -301,6 +301,7 @@ static void forget_transfer(struct upstream *up)
 
 int upstream_begin(struct upstream *up, const struct upstream_request *request)
 {
+    assert(!up->request.profile); /* the one before was ended */
     clear(up);
     up->request = *request;
     up->begun_us = clock_us();
@@ -331,7 +332,7 @@ static void note_reason(const struct upstream *up, json_object *body,
 static void refine(const struct upstream *up, json_object *body, struct upstream_answer *answer)
 {
     const struct profile *profile = up->request.profile;
-    int64_t now_ms = wait_wall_clock_ms();
+    int64_t now_ms = clock_wall_ms();
     int64_t until_ms = 0;
     if (body)
         profile_read_error(profile, body, now_ms, &answer->hints);
@@ -351,31 +352,31 @@ static void refine(const struct upstream *up, json_object *body, struct upstream
 
 static void read_error(struct upstream *up, struct upstream_answer *answer)
 {
-    char words[UPSTREAM_WHY_BYTES] = "";
+    char text[UPSTREAM_WHY_BYTES] = "";
     json_object *body = parse_body(up);
     answer->outcome = profile_classify(up->request.profile, answer->status, body);
     refine(up, body, answer);
     if (body)
-        profile_error_words(up->request.profile, body, words, sizeof(words));
+        profile_error_text(up->request.profile, body, text, sizeof(text));
     json_object_put(body);
     snprintf(answer->why, sizeof(answer->why), "status %d%s%.200s", answer->status,
-             words[0] ? ": " : "", words);
+             text[0] ? ": " : "", text);
 }
 
 /* An error under a status of 200, in the body or as an event. */
-static void read_told_error(struct upstream *up, json_object *body, enum profile_class which,
-                            struct upstream_answer *answer)
+static void read_reported_error(struct upstream *up, json_object *body, enum profile_class which,
+                                struct upstream_answer *answer)
 {
-    char words[UPSTREAM_WHY_BYTES] = "";
+    char text[UPSTREAM_WHY_BYTES] = "";
     answer->outcome = which;
     refine(up, body, answer);
     answer->error_status = profile_error_status(up->request.profile, body, answer->outcome);
     if (body)
-        profile_error_words(up->request.profile, body, words, sizeof(words));
+        profile_error_text(up->request.profile, body, text, sizeof(text));
     else
-        snprintf(words, sizeof(words), "%.200s", up->stream.words);
-    snprintf(answer->why, sizeof(answer->why), "status %d, but it tells an error%s%.200s",
-             answer->status, words[0] ? ": " : "", words);
+        snprintf(text, sizeof(text), "%.200s", up->stream.error_text);
+    snprintf(answer->why, sizeof(answer->why), "status %d, but it reports an error%s%.200s",
+             answer->status, text[0] ? ": " : "", text);
 }
 
 /* Shows the start of what came in place of an answer. */
@@ -408,10 +409,10 @@ static void read_answer(struct upstream *up, struct upstream_answer *answer)
         if (up->request.stream)
             up->body.n = 0;
     } else {
-        char words[UPSTREAM_WHY_BYTES] = "";
-        profile_error_words(up->request.profile, body, words, sizeof(words));
-        if (which != PROFILE_FAILED || words[0]) {
-            read_told_error(up, body, which, answer);
+        char text[UPSTREAM_WHY_BYTES] = "";
+        profile_error_text(up->request.profile, body, text, sizeof(text));
+        if (which != PROFILE_FAILED || text[0]) {
+            read_reported_error(up, body, which, answer);
         } else {
             answer->outcome = PROFILE_FAILED;
             say_what_came(up, answer);
@@ -444,10 +445,10 @@ static void say_why(const struct upstream *up, CURLcode code, struct upstream_an
     else if (answer->no_memory)
         text = "out of memory for the answer";
     else if (up->unreadable)
-        text = "the stream is not of the form that the profile says, or has an event of more than "
-               "64 MiB";
+        text = "the stream does not have the form that the profile names, or an event is larger "
+               "than 64 MiB";
     else if (code == CURLE_OK)
-        text = "the stream broke off: it had neither an end nor a reason for ending";
+        text = "the stream broke off: no end and no reason for ending came";
     snprintf(answer->why, sizeof(answer->why), "%s", text);
 }
 
@@ -465,7 +466,7 @@ static void read_stream(struct upstream *up, CURLcode code, struct upstream_answ
         stream_is_complete(stream, code == CURLE_OK) && !stream->aborted && !answer->no_memory;
     answer->streamed = stream->begun || stream->failed; /* else it is anything, as a page of HTML */
     if (stream->failed)
-        read_told_error(up, stream->error, stream->error_class, answer);
+        read_reported_error(up, stream->error, stream->error_class, answer);
     else if (!answer->complete && code == CURLE_OK && !stream->begun && !stream->aborted) {
         answer->outcome = PROFILE_FAILED;
         say_what_came(up, answer);
@@ -496,6 +497,7 @@ static void read_transport(struct upstream *up, struct upstream_answer *answer)
 void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *answer)
 {
     int64_t now_us = clock_us();
+    assert(up->request.profile); /* it was begun */
     *answer = (struct upstream_answer){
         .no_memory = up->no_memory || code == CURLE_OUT_OF_MEMORY,
         .streamed = up->stream.kind == STREAM_EVENTS,

@@ -85,7 +85,7 @@ struct upstream_answer {
     char why[UPSTREAM_WHY_BYTES];       /* what went wrong, in words; "" after an answer */
 };
 
-struct upstream *upstream_new(void);     /* NULL: out of memory, or libcurl could not be set up */
+struct upstream *upstream_new(void);     /* NULL: out of memory, or libcurl failed to start */
 void upstream_free(struct upstream *up); /* NULL is allowed; not in a multi handle any more */
 
 CURL *upstream_easy(struct upstream *up);

@@ -34,7 +34,4 @@ bool wait_parse_reset(const char *text, int64_t now_ms, int64_t *ms, int64_t *wi
  * milliseconds. */
 bool wait_is_bare(const char *text);
 
-/* The wall clock, for the above only. */
-int64_t wait_wall_clock_ms(void);
-
 #endif

@@ -194,7 +194,7 @@ struct profile_usage {
     int64_t more_output;
     /* The provider's own counts: the largest that was reported of each, plus one. Zeroed before the
      * first event. */
-    int64_t told[PROFILE_MAX_COUNTS];
+    int64_t reported[PROFILE_MAX_COUNTS];
     char tier[PROFILE_TIER_BYTES]; /* the service tier that was used; "": not told */
 };
 
@@ -211,6 +211,10 @@ bool profile_read_usage(const struct profile *profile, json_object *answer,
  */
 bool profile_read_event(const struct profile *profile, const char *name, const char *data,
                         json_object *event, struct profile_usage *usage);
+
+/* A count as struct ration_amounts states it, where 0 means "not stated": RATION_ZERO for none, and
+ * RATION_MAX_COST at most. */
+int64_t profile_stated(int64_t n);
 
 /* What counts of it, as this provider counts: cached input left out, burndown, input only. */
 void profile_count(const struct profile *profile, const struct profile_usage *usage,
@@ -290,11 +294,11 @@ bool profile_exhausted_until(const struct profile *profile, json_object *body, i
 
 /* The provider's own words for an error ("insufficient_quota: You exceeded ..."), "" where it has
  * none. */
-void profile_error_words(const struct profile *profile, json_object *body, char *buf, size_t cap);
+void profile_error_text(const struct profile *profile, json_object *body, char *buf, size_t cap);
 
 /* ---- What the provider says of its limits ---- */
 
-#define PROFILE_MAX_SEEN   8
+#define PROFILE_MAX_HINTS  8
 #define PROFILE_MAX_LIMITS 16 /* rows of a profile */
 
 /* x-should-retry: what OpenAI, Anthropic and those who speak for them say of trying again. */
@@ -307,17 +311,17 @@ struct profile_hints {
     /* The longest that was stated; without one, when the limits that have nothing left are
      * reset. */
     int64_t retry_after_ms;
-    struct ration_seen seen[PROFILE_MAX_SEEN]; /* the limits whose rest was reported */
-    size_t n_seen;
+    struct ration_provider_limit limits[PROFILE_MAX_HINTS]; /* those whose rest was reported */
+    size_t n_limits;
     bool waits_in_words; /* retry_after_ms was stated as a wait, so no reset replaces it */
-    struct profile_told {
+    struct profile_reported {
         int64_t limit; /* each of these is what was reported, plus one; 0: it was not */
         int64_t remaining;
         int64_t reset_ms;
         int64_t period_ms;
-        int64_t within_ms;      /* the precision of reset_ms */
-        bool bare;              /* reset_ms is a number without a unit */
-    } told[PROFILE_MAX_LIMITS]; /* by row of the profile's limits: headers come in any order */
+        int64_t within_ms;          /* the precision of reset_ms */
+        bool bare;                  /* reset_ms is a number without a unit */
+    } reported[PROFILE_MAX_LIMITS]; /* by row of the profile's limits: headers come in any order */
 };
 
 /* One header line of an answer, name and value apart; now_ms is the wall clock, for dates. */

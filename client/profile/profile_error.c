@@ -91,8 +91,8 @@ static json_object *error_of(const struct profile *profile, json_object *body)
 
 /* What is looked for among the codes of an error. */
 struct search {
-    const struct profile_words *list; /* NULL: a number that is an HTTP status */
-    const char *word;                 /* the one that was found; lives as long as the profile */
+    const struct profile_list *list; /* NULL: a number that is an HTTP status */
+    const char *word;                /* the one that was found; lives as long as the profile */
     int status;
 };
 
@@ -136,7 +136,7 @@ static bool search_codes(const struct profile *profile, json_object *body, struc
 }
 
 static const char *code_among(const struct profile *profile, json_object *body,
-                              const struct profile_words *list)
+                              const struct profile_list *list)
 {
     struct search search = {.list = list};
     search_codes(profile, body, &search);
@@ -152,7 +152,7 @@ static int status_among(const struct profile *profile, json_object *body)
 
 /* ---- Its message ---- */
 
-static const char *first_of(json_object *error, const struct profile_words *places)
+static const char *first_of(json_object *error, const struct profile_list *places)
 {
     for (size_t i = 0; i < places->n; i++) {
         const char *text = profile_first_text(error, places->at[i]);
@@ -174,7 +174,7 @@ static const char *message_of(const struct profile *profile, json_object *body)
 static bool says_money_is_gone(const struct profile *profile, json_object *body)
 {
     const char *message = message_of(profile, body);
-    const struct profile_words *beginnings = &profile->errors.exhausted_messages;
+    const struct profile_list *beginnings = &profile->errors.exhausted_messages;
     for (size_t i = 0; message && i < beginnings->n; i++) {
         if (strncmp(message, beginnings->at[i], strlen(beginnings->at[i])) == 0)
             return true;
@@ -297,7 +297,7 @@ int profile_error_status(const struct profile *profile, json_object *body, enum 
 /* Whether it says that it ended in failure: "status": "failed", "finish_reason": "error". */
 static bool says_it_failed(const struct profile *profile, json_object *body)
 {
-    const struct profile_words *at = &profile->answer.failed_at;
+    const struct profile_list *at = &profile->answer.failed_at;
     for (size_t i = 0; i < at->n; i++) {
         if (profile_has_word(&profile->answer.failed, profile_first_text(body, at->at[i])))
             return true;
@@ -323,7 +323,7 @@ enum profile_class profile_classify_event(const struct profile *profile, const c
 
 static bool has_answer(const struct profile *profile, json_object *body)
 {
-    const struct profile_words *has = &profile->answer.has;
+    const struct profile_list *has = &profile->answer.has;
     for (size_t i = 0; i < has->n; i++) {
         if (profile_first(body, has->at[i]))
             return true;
@@ -369,7 +369,7 @@ static const char *code_of(const struct profile *profile, json_object *error)
     return code && code[0] ? code : NULL;
 }
 
-void profile_error_words(const struct profile *profile, json_object *body, char *buf, size_t cap)
+void profile_error_text(const struct profile *profile, json_object *body, char *buf, size_t cap)
 {
     const char *code = code_of(profile, error_of(profile, body));
     const char *message = message_of(profile, body);

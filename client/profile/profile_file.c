@@ -41,7 +41,7 @@ int profile_parse(const char *text, size_t n, json_object **out, char *why)
     while (parsed == json_tokener_success && end < n && strchr(" \t\r\n", text[end]))
         end++;
     if (parsed != json_tokener_success) {
-        snprintf(why, PROFILE_WHY_BYTES, "line %zu: no JSON (%s); correct what stands there",
+        snprintf(why, PROFILE_WHY_BYTES, "line %zu: not JSON (%s); correct that line",
                  line_of(text, end < n ? end : n),
                  parsed == json_tokener_continue ? "it ends too early"
                                                  : json_tokener_error_desc(parsed));
@@ -160,17 +160,16 @@ static int start_from(json_object *embedded, json_object *file, const char *name
     if (!from_file || strcmp(other, name) == 0)
         file = NULL;
     if (!own_of(file, other) && !own_of(embedded, other)) {
-        int n = snprintf(
-            why, PROFILE_WHY_BYTES,
-            "%.64s.like: there is no profile \"%.64s\"; of the embedded ones there are:", name,
-            other);
+        int n = snprintf(why, PROFILE_WHY_BYTES,
+                         "%.64s.like: there is no profile \"%.64s\"; the embedded ones are:", name,
+                         other);
         write_names(embedded, why, n > 0 ? (size_t)n : 0);
         return RATION_EINVALID;
     }
     if (depth >= MAX_LIKES) {
         snprintf(why, PROFILE_WHY_BYTES,
-                 "%.64s.like: profiles are like each other in a circle, or more than %d deep; let "
-                 "one of them name what it needs",
+                 "%.64s.like: \"like\" goes in a circle, or more than %d deep; let one profile "
+                 "name what it needs",
                  name, MAX_LIKES);
         return RATION_EINVALID;
     }

@@ -74,8 +74,7 @@ static int check_header(const char *line, size_t number, char *why)
         return RATION_EINVALID;
     }
     if (is_framing(line)) {
-        snprintf(why, PROFILE_WHY_BYTES,
-                 "header %.*s is not the caller's: it belongs to the connection; leave it out",
+        snprintf(why, PROFILE_WHY_BYTES, "header %.*s belongs to the connection; leave it out",
                  (int)name, line);
         return RATION_EINVALID;
     }

@@ -24,13 +24,13 @@
 
 #include "profile/profile.h"
 
-#define PROFILE_MAX_WORDS 24
+#define PROFILE_MAX_LIST  24
 #define PROFILE_MAX_ROWS  16
 #define PROFILE_KEY_BYTES 64 /* of one member in a place, with the NUL */
 
 /* A list of places or names. */
-struct profile_words {
-    const char *at[PROFILE_MAX_WORDS];
+struct profile_list {
+    const char *at[PROFILE_MAX_LIST];
     size_t n;
 };
 
@@ -45,8 +45,8 @@ struct profile_media {
     const char *key; /* only where this member of it ... */
     const char *is;  /* ... is this; NULL: everywhere */
     int64_t kind;    /* enum media_kind, where neither the data nor its type tells */
-    struct profile_words data;
-    struct profile_words type;
+    struct profile_list data;
+    struct profile_list type;
     const char *detail;
 };
 
@@ -145,15 +145,15 @@ struct profile {
     struct profile_fixed_header headers[PROFILE_MAX_ROWS];
     size_t n_headers;
     struct {
-        struct profile_words text;
-        struct profile_words json;
-        struct profile_words max_output;
-        struct profile_words choices;
+        struct profile_list text;
+        struct profile_list json;
+        struct profile_list max_output;
+        struct profile_list choices;
         int64_t default_output;
         const char *ask_usage;
-        struct profile_words drop;
+        struct profile_list drop;
         const char *content_type;
-        struct profile_words elsewhere;
+        struct profile_list elsewhere;
         const char *accept;
         const char *stream_accept;
         bool output; /* the API has output */
@@ -168,25 +168,25 @@ struct profile {
         struct profile_length video;
     } request;
     struct {
-        struct profile_words has;
-        struct profile_words text;
-        struct profile_words failed_at;
-        struct profile_words failed;
+        struct profile_list has;
+        struct profile_list text;
+        struct profile_list failed_at;
+        struct profile_list failed;
     } answer;
     struct {
-        struct profile_words at;
-        struct profile_words stream_at;
-        struct profile_words input;
-        struct profile_words output;
-        struct profile_words total;
-        struct profile_words cached;
-        struct profile_words cache_writes;
-        struct profile_words reasoning;
-        struct profile_words audio;
+        struct profile_list at;
+        struct profile_list stream_at;
+        struct profile_list input;
+        struct profile_list output;
+        struct profile_list total;
+        struct profile_list cached;
+        struct profile_list cache_writes;
+        struct profile_list reasoning;
+        struct profile_list audio;
         bool absent_is_zero;
         struct profile_more more[PROFILE_MAX_ROWS];
         size_t n_more;
-        struct profile_words tier;
+        struct profile_list tier;
         const char *tier_header;
     } usage;
     struct {
@@ -195,31 +195,31 @@ struct profile {
         int64_t output;
     } counts;
     struct {
-        struct profile_words text;
-        struct profile_words text_events;
+        struct profile_list text;
+        struct profile_list text_events;
         const char *not_text;
         enum profile_form form;
-        struct profile_words arguments;
-        struct profile_words arguments_events;
-        struct profile_words generated;
-        struct profile_words generated_events;
-        struct profile_words not_generated;
-        struct profile_words begun;
-        struct profile_words end_data;
-        struct profile_words end_events;
-        struct profile_words end_at;
+        struct profile_list arguments;
+        struct profile_list arguments_events;
+        struct profile_list generated;
+        struct profile_list generated_events;
+        struct profile_list not_generated;
+        struct profile_list begun;
+        struct profile_list end_data;
+        struct profile_list end_events;
+        struct profile_list end_at;
     } stream;
     struct {
-        struct profile_words at;
-        struct profile_words message;
-        struct profile_words codes;
-        struct profile_words events;
-        struct profile_words exhausted;
-        struct profile_words exhausted_messages;
-        struct profile_words limited;
-        struct profile_words overloaded;
-        struct profile_words refused;
-        struct profile_words delay;
+        struct profile_list at;
+        struct profile_list message;
+        struct profile_list codes;
+        struct profile_list events;
+        struct profile_list exhausted;
+        struct profile_list exhausted_messages;
+        struct profile_list limited;
+        struct profile_list overloaded;
+        struct profile_list refused;
+        struct profile_list delay;
         struct profile_violations violations;
     } errors;
     const char *should_retry; /* header */
@@ -287,7 +287,7 @@ int64_t profile_period(int64_t limit, int64_t remaining, int64_t reset_ms, int64
 
 /* The same for a reset without a unit: *reset_ms gets it in milliseconds. False: neither reading
  * can be believed. */
-bool profile_read_bare(const struct profile_told *told, int64_t only_ms, int64_t *reset_ms,
+bool profile_read_bare(const struct profile_reported *reported, int64_t only_ms, int64_t *reset_ms,
                        int64_t *period_ms);
 
 /* ---- profile_place.c ---- */
@@ -306,6 +306,6 @@ json_object *profile_first(json_object *root, const char *place);
 const char *profile_first_text(json_object *root, const char *place);
 
 /* Whether `text` is one of the words, letter by letter; NULL is none of them. */
-bool profile_has_word(const struct profile_words *words, const char *text);
+bool profile_has_word(const struct profile_list *list, const char *text);
 
 #endif

@@ -35,7 +35,7 @@ static int check_key(const char *key, const char *name, char *why)
 {
     size_t n = strlen(key);
     if (n > PROFILE_MAX_KEY_BYTES) {
-        snprintf(why, PROFILE_WHY_BYTES, "%.64s has more than %d bytes, so it is no key", name,
+        snprintf(why, PROFILE_WHY_BYTES, "%.64s has more than %d bytes, too many for a key", name,
                  PROFILE_MAX_KEY_BYTES);
         return RATION_EINVALID;
     }
@@ -116,7 +116,7 @@ static int take_account(const struct profile *profile, const char *base, struct 
     const char *region = find_region(base ? base : profile->url, &len);
     if (!region) {
         snprintf(why, PROFILE_WHY_BYTES,
-                 "the URL does not name the region that requests are signed for; set AWS_REGION");
+                 "the URL does not name the region to sign requests for; set AWS_REGION");
         return RATION_EINVALID;
     }
     out->region = strndup(region, len);

@@ -12,9 +12,9 @@ enum profile_member_kind {
     URL,     /* the same, http:// or https:// */
     PATH,    /* the same, beginning with a slash */
     HEADER,  /* the same, a header's name */
-    WORDS,   /* struct profile_words */
+    WORDS,   /* struct profile_list */
     PLACE,   /* const char * */
-    PLACES,  /* struct profile_words */
+    PLACES,  /* struct profile_list */
     COUNT,   /* int64_t, min - max */
     FLAG,    /* bool */
     UNIT,    /* int64_t: enum ration_unit */

@@ -133,7 +133,7 @@ bool profile_price_text(const struct profile *profile, const char *text, size_t 
 
 /* ---- Places ---- */
 
-static json_object *first_of(json_object *element, const struct profile_words *places)
+static json_object *first_of(json_object *element, const struct profile_list *places)
 {
     json_object *value = NULL;
     for (size_t i = 0; !value && i < places->n; i++)

@@ -39,12 +39,12 @@ int64_t profile_period(int64_t limit, int64_t remaining, int64_t reset_ms, int64
     return n == 1 ? found : 0;
 }
 
-bool profile_read_bare(const struct profile_told *told, int64_t only_ms, int64_t *reset_ms,
+bool profile_read_bare(const struct profile_reported *reported, int64_t only_ms, int64_t *reset_ms,
                        int64_t *period_ms)
 {
-    int64_t n = told->reset_ms - 1;
-    int64_t limit = told->limit - 1;
-    int64_t remaining = told->remaining - 1;
+    int64_t n = reported->reset_ms - 1;
+    int64_t limit = reported->limit - 1;
+    int64_t remaining = reported->remaining - 1;
     int64_t as_seconds = 0;
     int64_t as_ms = 0;
     if (n == 0) {
@@ -57,7 +57,7 @@ bool profile_read_bare(const struct profile_told *told, int64_t only_ms, int64_t
     }
     if (!as_seconds == !as_ms) {
         /* A reset is not further away than the period, if that was reported. */
-        int64_t longest = told->period_ms > 0 ? told->period_ms - 1 : 0;
+        int64_t longest = reported->period_ms > 0 ? reported->period_ms - 1 : 0;
         as_seconds = n * 1000 <= longest ? longest : 0;
         as_ms = !as_seconds && n <= longest ? longest : 0;
     }

@@ -89,7 +89,7 @@ static void free_joined(json_object *root, void *joined)
     free(joined);
 }
 
-static const char *text_at(const struct profile *profile, const struct profile_words *places,
+static const char *text_at(const struct profile *profile, const struct profile_list *places,
                            json_object *root)
 {
     struct texts texts = {.profile = profile};
@@ -107,7 +107,7 @@ static const char *text_at(const struct profile *profile, const struct profile_w
     return joined;
 }
 
-static bool is_among(const struct profile_words *names, const char *name, json_object *event)
+static bool is_among(const struct profile_list *names, const char *name, json_object *event)
 {
     return names->n == 0 || profile_has_word(names, profile_event_name(name, event));
 }
@@ -127,7 +127,7 @@ const char *profile_answer_text(const struct profile *profile, json_object *answ
 /* ---- Pieces ---- */
 
 struct generated {
-    const struct profile_words *left_out;
+    const struct profile_list *left_out;
     int64_t characters;
 };
 
@@ -161,7 +161,7 @@ static bool is_set(json_object *value)
     return value != NULL;
 }
 
-static bool any_set(const struct profile_words *places, json_object *root)
+static bool any_set(const struct profile_list *places, json_object *root)
 {
     for (size_t i = 0; i < places->n; i++) {
         if (is_set(profile_first(root, places->at[i])))
@@ -174,7 +174,7 @@ void profile_read_piece(const struct profile *profile, const char *name, json_ob
                         struct profile_piece *piece)
 {
     struct generated generated = {.left_out = &profile->stream.not_generated};
-    const struct profile_words *places = &profile->stream.generated;
+    const struct profile_list *places = &profile->stream.generated;
     if (is_among(&profile->stream.generated_events, name, event)) {
         for (size_t i = 0; i < places->n; i++)
             profile_visit(event, places->at[i], count_generated, &generated);

@@ -91,10 +91,10 @@ const char *profile_first_text(json_object *root, const char *place)
     return text;
 }
 
-bool profile_has_word(const struct profile_words *words, const char *text)
+bool profile_has_word(const struct profile_list *list, const char *text)
 {
-    for (size_t i = 0; text && i < words->n; i++) {
-        if (strcmp(words->at[i], text) == 0)
+    for (size_t i = 0; text && i < list->n; i++) {
+        if (strcmp(list->at[i], text) == 0)
             return true;
     }
     return false;

@@ -12,7 +12,7 @@
  */
 #include "profile/profile_inner.h"
 
-#include "profile/json_text.h"
+#include "profile/jtext.h"
 #include "parse.h"
 
 #include <stdio.h>
@@ -176,12 +176,6 @@ int profile_read_request(const struct profile *profile, json_object *body,
     return 0;
 }
 
-/* 0 means "not stated" in an amount. */
-static int64_t stated(int64_t n)
-{
-    return n == 0 ? RATION_ZERO : n;
-}
-
 /*
  * A caller that states only the sum has said all: the server charges it to either part until the
  * report. If output does not count as tokens, or there is none, the sum is stated as well, because
@@ -193,9 +187,9 @@ void profile_estimate(const struct profile *profile, const struct profile_reques
     if (estimate->tokens != 0)
         return;
     if (estimate->input_tokens == 0)
-        estimate->input_tokens = stated(request->input_tokens);
+        estimate->input_tokens = profile_stated(request->input_tokens);
     if (estimate->output_tokens == 0)
-        estimate->output_tokens = stated(request->output_tokens);
+        estimate->output_tokens = profile_stated(request->output_tokens);
     if (profile->counts.output == 0 || !profile->request.output)
         estimate->tokens = estimate->input_tokens;
 }
@@ -234,11 +228,11 @@ int profile_parse_body(const char *text, size_t n, json_object **out, char *why)
         return profile_no_memory("body", why);
     const char *what = json_tokener_error_desc(parsed);
     if (parsed == json_tokener_success)
-        what = "it is another value";
+        what = "it is something else";
     else if (parsed == json_tokener_continue)
         what = "it ends too early";
     else if (parsed == json_tokener_error_depth)
-        what = "it is nested more than 1000 levels deep";
+        what = "it is nested more than 1,000 levels deep";
     snprintf(why, PROFILE_WHY_BYTES, "the body is not a JSON object: %s", what);
     return RATION_EINVALID;
 }
@@ -251,15 +245,15 @@ int profile_make_body(const struct profile *profile, const char *text, size_t n,
     char *dropped = NULL;
     size_t dropped_n = 0;
     *out = NULL;
-    int done = json_text_drop(text, n, profile->request.drop.at, profile->request.drop.n, &dropped,
-                              &dropped_n);
+    int done = jtext_drop(text, n, profile->request.drop.at, profile->request.drop.n, &dropped,
+                          &dropped_n);
     if (done < 0 || !streamed || !ask_usage || !profile->request.ask_usage) {
         *out = dropped;
         *out_n = dropped_n;
         return done;
     }
-    int set = json_text_set(dropped ? dropped : text, dropped ? dropped_n : n,
-                            profile->request.ask_usage, "true", false, out, out_n);
+    int set = jtext_set(dropped ? dropped : text, dropped ? dropped_n : n,
+                        profile->request.ask_usage, "true", false, out, out_n);
     if (set == 0) {
         *out = dropped;
         *out_n = dropped_n;

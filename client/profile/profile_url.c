@@ -282,11 +282,11 @@ static int check_base(const struct profile *profile, const char *base, char *why
                      "has no URL of its own; state the base URL of your server or account");
     size_t scheme = strncmp(base, "https://", 8) == 0 ? 8 : 7;
     if ((scheme == 7 && strncmp(base, "http://", 7) != 0) || strcspn(base + scheme, "/?#") == 0)
-        return wrong(why, base, "is no base URL; write one as https://api.example.com");
+        return wrong(why, base, "is not a base URL; write one as https://api.example.com");
     for (const char *s = base; *s; s++) {
         if ((unsigned char)*s <= 0x20 || *s == 0x7f || *s == '#')
             return wrong(why, base,
-                         "is no base URL: it has a blank, a control character or a #; write one "
+                         "is not a base URL: it has a blank, a control character or a #; write one "
                          "as https://api.example.com");
     }
     return 0;
@@ -322,7 +322,7 @@ int profile_url(const struct profile *profile, const char *base, const char *mod
         return err;
     if (query && !query_is_good(query))
         return wrong(why, "the query",
-                     "has a blank, a control character, a # or a byte that is no ASCII; write such "
+                     "has a blank, a control character, a # or a byte outside ASCII; write such "
                      "bytes as %20");
     size_t len = strcspn(base, "?");
     const char *base_query = base[len] ? base + len + 1 : NULL;
@@ -344,6 +344,7 @@ int profile_url(const struct profile *profile, const char *base, const char *mod
     put_query(&line, &sign, base_query, query, NULL);
     put_query(&line, &sign, query, NULL, NULL);
     if (line.n >= cap)
-        return wrong(why, profile->name, "makes too long a URL; state a shorter base URL or model");
+        return wrong(why, profile->name,
+                     "makes a URL that is too long; shorten the base URL or the model");
     return 0;
 }

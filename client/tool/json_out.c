@@ -1,4 +1,5 @@
-/* The names of the fields are those of the wire, so that a program finds the same words everywhere. */
+/* Fields have the names that they have on the wire, so that programs find the same words
+ * everywhere. */
 #include "tool/json_out.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
-/* JSON on stdout, by json-c. Each printer takes the object over. */
+/* JSON on stdout, by json-c. json_out_print() takes the object. */
 #ifndef RATION_TOOL_JSON_OUT_H
 #define RATION_TOOL_JSON_OUT_H
 
-#include "tool/tool.h"
+#include "tool/session.h"
 
 #include <json-c/json.h>
 

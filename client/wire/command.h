@@ -26,6 +26,9 @@ void command_init(struct command *cmd, const char *verb);
 void command_arg(struct command *cmd, const char *arg);
 void command_option(struct command *cmd, const char *name, int64_t value);
 
+/* Adds the name of a unit, and a value. */
+void command_unit(struct command *cmd, enum ration_unit unit, int64_t value);
+
 /* Adds the units that are stated; RATION_ZERO is sent as 0, `concurrent` only if `slots`.
  * RATION_EINVALID: out of range. */
 int command_amounts(struct command *cmd, const struct ration_amounts *amounts, bool slots);

@@ -12,6 +12,7 @@
 
 #include <ration/ration.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -84,6 +85,7 @@ static void base36_print(uint64_t n, char out[14])
 int id_make(struct id_maker *maker, int64_t now_ms, const char *pool, const char *tenant, char *out)
 {
     char token[ID_TOKEN_BYTES];
+    assert(maker->prefix[0]); /* an id without its random part could be another handle's */
     int err = id_make_token(token);
     if (err < 0)
         return err;

@@ -100,11 +100,6 @@ struct ration_options {
     const char *secret;          /* credential of AUTH; default: the environment's RATION_SECRET, else none is sent */
     uint32_t timeout_ms;         /* deadline of a whole call, retries included: 1-600000, default 5000 */
     uint32_t connect_timeout_ms; /* of one attempt at one address: 1-600000, default 1000 */
-    uint32_t spin_us;            /* for how long an answer is looked for before the thread goes to sleep, in microseconds:
-                                    0-1000, default 200; 0: never. Waking up takes 20-40 us, which an answer that was
-                                    looked for does not wait. It costs at most so much processor time a request, and
-                                    where answers take longer than that, hardly any: it is then tried at one request of
-                                    64. Set it to 0 where all cores are busy with other work */
 };
 
 RATION_API void ration_options_init(struct ration_options *options);
@@ -113,7 +108,7 @@ RATION_API void ration_options_init(struct ration_options *options);
  * Opens a handle. No connection is made before the first call, so that a program can start before its servers.
  * options   borrowed, copied; NULL for the defaults
  * out       gives the handle, to be freed by ration_close()
- * Errors: RATION_ENOMEM, RATION_EINVALID (a server address that cannot be parsed, a time or spin_us out of range).
+ * Errors: RATION_ENOMEM, RATION_EINVALID (a server address that cannot be parsed, a time out of range).
  */
 RATION_API int ration_open(const struct ration_options *options, ration **out);
 
@@ -180,7 +175,7 @@ RATION_API int ration_acquire(ration *r, const char *pool, const char *tenant,
 /* ---- Report -------------------------------------------------------------------------------------------------- */
 
 /* What the provider lets know of one of its limits, as its headers say it. */
-struct ration_seen {
+struct ration_provider_limit {
     enum ration_unit unit; /* what it counts */
     int64_t per_ms;    /* its period; 0: not said */
     int64_t limit;     /* what it holds at the most; 0: not said */
@@ -196,8 +191,8 @@ struct ration_report_options {
     const char *exhausted;  /* the provider's word for a quota that no wait refills ("insufficient_quota"), 1-64 printable
                                ASCII characters without space: closes the pool for retry_after_ms, or where that is 0 until
                                an operator opens it; NULL: none */
-    const struct ration_seen *seen; /* borrowed: what its headers said, n_seen of them; as many as fit are sent */
-    size_t n_seen;
+    const struct ration_provider_limit *limits; /* borrowed: what its headers said, n_limits of them; as many as fit are sent */
+    size_t n_limits;
 };
 
 RATION_API void ration_report_options_init(struct ration_report_options *options);

@@ -5,19 +5,22 @@
  * whose text says what to do; where the store was away and the configuration says allow, an acquire is granted with
  * mode "local", so that nobody mistakes it for a decision.
  */
+#include "command/answer.h"
+
+#include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "command/arguments.h"
 #include "config/config.h"
 #include "policy/id.h"
 #include "policy/limit.h"
-#include "command/request.h"
 #include "store/store.h"
-#include "command/arguments.h"
 #include "worker.h"
 
-#define ANSWER_FORM_BYTES 256
-#define LABEL_BYTES       (RATION_MAX_ID_BYTES + RATION_MAX_REASON_BYTES + 64)
+#define PIECE_BYTES 256
+#define LABEL_BYTES (RATION_MAX_ID_BYTES + RATION_MAX_REASON_BYTES + 64)
 
 static bool is_asking(const struct op *op)
 {
@@ -169,33 +172,41 @@ static void write_id(struct buf *out, const struct op *op)
     resp_bulk(out, id, op->dry_run ? 0 : id_format(&op->id, id));
 }
 
-bool answer_forms_init(struct answer_forms *forms)
+/* A grant is the answer that a service gives most: put together from two pieces that are the same for all. */
+static struct piece {
+    char text[PIECE_BYTES];
+    size_t n;
+} before_id[2], behind_id; /* in RESP2, in RESP3 */
+static pthread_once_t prepared = PTHREAD_ONCE_INIT;
+
+static void keep(struct piece *piece, struct buf *from)
 {
+    assert(!from->failed && buf_size(from) <= sizeof piece->text);
+    piece->n = buf_size(from);
+    memcpy(piece->text, buf_bytes(from), piece->n);
+    buf_clear(from);
+}
+
+static void prepare(void)
+{
+    struct buf buf;
+    buf_init(&buf, PIECE_BYTES, NULL);
     for (int resp = 2; resp <= 3; resp++) {
-        struct buf *before = &forms->before_id[resp - 2];
-        buf_init(before, ANSWER_FORM_BYTES, NULL);
-        write_before_id(before, resp, true);
+        write_before_id(&buf, resp, true);
+        keep(&before_id[resp - 2], &buf);
     }
-    buf_init(&forms->behind_id, ANSWER_FORM_BYTES, NULL);
-    write_behind_id(&forms->behind_id, NULL, RATION_MODE_EXACT);
-    return !forms->before_id[0].failed && !forms->before_id[1].failed && !forms->behind_id.failed;
+    write_behind_id(&buf, NULL, RATION_MODE_EXACT);
+    keep(&behind_id, &buf);
+    buf_close(&buf);
 }
 
-void answer_forms_close(struct answer_forms *forms)
-{
-    buf_close(&forms->before_id[0]);
-    buf_close(&forms->before_id[1]);
-    buf_close(&forms->behind_id);
-}
-
-/* The answer that a service gives most: put together from two pieces that are the same for all. */
 static void write_grant(struct request *r, struct buf *out)
 {
-    const struct answer_forms *forms = answer_forms(r);
-    const struct buf *before = &forms->before_id[r->resp >= 3];
-    buf_append(out, buf_bytes(before), buf_size(before));
+    const struct piece *before = &before_id[r->resp >= 3];
+    pthread_once(&prepared, prepare);
+    buf_append(out, before->text, before->n);
     write_id(out, &r->op);
-    buf_append(out, buf_bytes(&forms->behind_id), buf_size(&forms->behind_id));
+    buf_append(out, behind_id.text, behind_id.n);
 }
 
 static void write_local_grant(struct request *r, struct buf *out)
@@ -227,7 +238,7 @@ static void write_row(struct request *r, struct buf *out, const struct policy_bu
     resp_text(out, "scope");
     resp_bulk(out, scope, write_scope(&r->op, bucket->scope, scope));
     resp_text(out, "unit");
-    resp_text(out, unit_name(limit->unit));
+    resp_text(out, limit_unit_name(limit->unit));
     resp_text(out, "per");
     resp_text(out, limit->per);
     resp_text(out, "limit");

@@ -5,9 +5,9 @@
  */
 #include <string.h>
 
+#include "command/arguments.h"
 #include "command/command.h"
 #include "version.h"
-#include "command/arguments.h"
 
 static void write_name(struct buf *out, const struct command *command)
 {
@@ -118,16 +118,16 @@ static void write_some_docs(struct request *r, const struct arg *names, size_t n
 void cmd_command(struct request *r, const struct arg *args, size_t n)
 {
     const struct arg *what = n > 1 ? &args[1] : NULL;
-    if (what == NULL || (word_is(what, "INFO") && n == 2))
+    if (what == NULL || (argument_is(what, "INFO") && n == 2))
         write_all_info(request_out(r));
-    else if (word_is(what, "INFO"))
+    else if (argument_is(what, "INFO"))
         write_some_info(r, args + 2, n - 2);
-    else if (word_is(what, "COUNT") && n == 2)
+    else if (argument_is(what, "COUNT") && n == 2)
         resp_integer(request_out(r), (int64_t)command_count());
-    else if (word_is(what, "LIST") && n == 2)
+    else if (argument_is(what, "LIST") && n == 2)
         write_list(request_out(r));
-    else if (word_is(what, "DOCS"))
+    else if (argument_is(what, "DOCS"))
         write_some_docs(r, args + 2, n - 2);
     else
-        request_usage(r, "COMMAND alone describes all commands");
+        command_usage(r, "COMMAND alone describes all commands");
 }

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "command/arguments.h"
 #include "command/command.h"
 #include "config/config.h"
-#include "command/arguments.h"
 #include "worker.h"
 
 #define VALUE_BYTES 512
@@ -106,8 +106,8 @@ static bool is_wanted(const struct setting *setting, const struct arg *patterns,
 void cmd_config(struct request *r, const struct arg *args, size_t n)
 {
     size_t found = 0;
-    if (!word_is(&args[1], "GET") || n < 3) {
-        request_usage(r, "settings are changed in the configuration file, then SIGHUP");
+    if (!argument_is(&args[1], "GET") || n < 3) {
+        command_usage(r, "settings are changed in the configuration file, then SIGHUP");
         return;
     }
     for (size_t i = 0; i < SETTINGS; i++)

@@ -6,14 +6,17 @@
  */
 #include "command/command.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "net/conn.h"
+#include "text.h"
 #include "worker.h"
 
-#define MOST (RATION_MAX_ARGS - 1)
+#define MOST        (RATION_MAX_ARGS - 1)
+#define USAGE_BYTES 1024
 
 static const struct command commands[] = {
     {"ACQUIRE", 2, MOST, COMMAND_STORE | COMMAND_WRITES, cmd_acquire,
@@ -60,6 +63,16 @@ static const struct command commands[] = {
     {"QUIT", 0, 0, COMMAND_OPEN, cmd_quit, "QUIT", "Closes the connection"},
 };
 
+void command_usage(struct request *r, const char *format, ...)
+{
+    char text[USAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    request_error(r, RATION_ERR_MALFORMED, "usage: %s; %s", r->command->usage, text);
+}
+
 size_t command_count(void)
 {
     return sizeof commands / sizeof commands[0];
@@ -79,38 +92,14 @@ const struct command *command_find(const struct arg *name)
     return NULL;
 }
 
-/* How many letters must change to make one word of the other (Levenshtein), both short. */
-static unsigned distance(const char *a, size_t a_n, const char *b, size_t b_n)
-{
-    enum { LONGEST = 16 };
-    unsigned row[LONGEST + 1];
-    for (size_t j = 0; j <= b_n; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= a_n; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_n; j++) {
-            unsigned replaced = diagonal + ((a[i - 1] & ~0x20) != (b[j - 1] & ~0x20));
-            unsigned dropped = row[j] + 1, added = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = replaced < dropped ? replaced : dropped;
-            if (added < row[j])
-                row[j] = added;
-        }
-    }
-    return row[b_n];
-}
-
 /* The command that was probably meant, or NULL. */
 static const struct command *closest(const struct arg *name)
 {
     const struct command *best = NULL;
-    unsigned best_distance = 3; /* of 3 changes and more, nothing was meant */
-    if (name->n > 16)
-        return NULL;
+    size_t best_distance = 3; /* of 3 changes and more, nothing was meant */
     for (size_t i = 0; i < command_count(); i++) {
         size_t n = strlen(commands[i].name);
-        unsigned d = distance(name->p, name->n, commands[i].name, n);
+        size_t d = text_distance(name->p, name->n, commands[i].name, n);
         if (d < best_distance && d < n) {
             best = &commands[i];
             best_distance = d;
@@ -161,10 +150,10 @@ void command_run(struct request *r, const struct arg *args, size_t n)
         unknown(r, &args[0]);
     } else if (n - 1 < command->min_args || n - 1 > command->max_args) {
         if (command->min_args == command->max_args)
-            request_usage(r, "it takes %u argument%s, not %zu", command->min_args,
+            command_usage(r, "it takes %u argument%s, not %zu", command->min_args,
                           command->min_args == 1 ? "" : "s", n - 1);
         else
-            request_usage(r, "%s than %u argument%s", n - 1 < command->min_args ? "fewer" : "more",
+            command_usage(r, "%s than %u argument%s", n - 1 < command->min_args ? "fewer" : "more",
                           n - 1 < command->min_args ? command->min_args : command->max_args,
                           (n - 1 < command->min_args ? command->min_args : command->max_args) == 1
                               ? ""

@@ -78,7 +78,7 @@ static bool check_name(struct request *r, const char *what, const struct arg *na
     char shown[RESP_SHOW_BYTES];
     if (policy_name_ok(name->p, name->n, max))
         return true;
-    request_usage(r,
+    command_usage(r,
                   "'%s' cannot be a %s: 1 to %zu bytes of printable ASCII without space, quotes, "
                   "backslash and braces",
                   resp_show(shown, name->p, name->n), what, max);
@@ -133,7 +133,7 @@ bool names_resolve_id(struct request *r, const struct arg *arg, const struct arg
     struct op *op = &r->op;
     const char *wrong = id_parse(arg->p, arg->n, &op->id);
     if (wrong != NULL) {
-        request_usage(r, "%s", wrong);
+        command_usage(r, "%s", wrong);
         return false;
     }
     if (op->id.free_form)
@@ -141,7 +141,7 @@ bool names_resolve_id(struct request *r, const struct arg *arg, const struct arg
     const struct id *id = &op->id;
     if (tenant->p != NULL &&
         (tenant->n != id->tenant_bytes || memcmp(tenant->p, id->tenant, tenant->n) != 0)) {
-        request_usage(r, "TENANT: that id is of another tenant");
+        command_usage(r, "TENANT: that id is of another tenant");
         return false;
     }
     if (!command_may_act_for(r, id->tenant, id->tenant_bytes))

@@ -6,11 +6,11 @@
 
 #include <stdbool.h>
 
-#include "command/request.h"
+#include "net/request.h"
 #include "net/resp.h"
 
 /*
- * For `pool tenant`: fills request->op's policy, priority, and the names in op's id. request_op_init() comes first.
+ * For `pool tenant`: fills request->op's policy, priority, and the names in op's id. operation_init() comes first.
  * Returns true, or false when the request has been answered with what is wrong.
  */
 bool names_resolve(struct request *request, const struct arg *pool, const struct arg *tenant);

@@ -118,9 +118,6 @@ void config_problems_free(struct config_problems *problems);
 /* Thread-safe, both; NULL allowed to unref, which frees with the last reference. */
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config);
-/* So many references at once. */
-void config_ref_many(struct config *config, size_t n);
-void config_unref_many(struct config *config, size_t n);
 
 const struct config_pool *config_pool(const struct config *config, const char *name, size_t n);
 const struct config_tenant *config_tenant(const struct config *config, const char *name, size_t n);

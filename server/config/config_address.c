@@ -11,6 +11,7 @@
  * same reason the configuration keeps the URL without the password.
  */
 #include "config/config_parts.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -125,15 +126,6 @@ char *config_read_path(const struct section *section, const char *key)
 
 /* ---- The store -------------------------------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Gives the decoded text, or NULL: a % without two digits after it, or a NUL. */
 static char *percent_decode(struct config *config, struct slice text)
 {
@@ -142,11 +134,10 @@ static char *percent_decode(struct config *config, struct slice text)
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
         if (c == '%') {
-            int high = i + 2 < text.n ? hex_digit(text.p[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(text.p[i + 2]) : -1;
-            if (low < 0 || high * 16 + low == 0)
+            unsigned char byte = 0;
+            if (i + 2 >= text.n || !text_from_hex(text.p + i + 1, &byte, 1) || byte == 0)
                 return NULL;
-            c = (char)(high * 16 + low);
+            c = (char)byte;
             i += 2;
         }
         out[n++] = c;

@@ -172,24 +172,14 @@ static void config_free(struct config *config)
     free(config);
 }
 
-void config_ref_many(struct config *config, size_t n)
-{
-    __atomic_add_fetch(&config->refs, n, __ATOMIC_RELAXED);
-}
-
-void config_unref_many(struct config *config, size_t n)
-{
-    if (config != NULL && __atomic_sub_fetch(&config->refs, n, __ATOMIC_ACQ_REL) == 0)
-        config_free(config);
-}
-
 struct config *config_ref(struct config *config)
 {
-    config_ref_many(config, 1);
+    __atomic_add_fetch(&config->refs, 1, __ATOMIC_RELAXED);
     return config;
 }
 
 void config_unref(struct config *config)
 {
-    config_unref_many(config, 1);
+    if (config != NULL && __atomic_sub_fetch(&config->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        config_free(config);
 }

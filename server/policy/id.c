@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "policy/policy.h"
+#include "text.h"
 
 /* A slice holds so many ids of so many milliseconds: few enough that Redis keeps it as one compact list, which costs a
  * third of a hash table, and that freeing it is nothing. */
@@ -88,22 +89,13 @@ static const char *parse_free_form(const char *text, size_t n, struct id *out)
     return NULL;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
+/* Capitals would be a second text for the same id. */
 static bool parse_nonce(const char *text, unsigned char nonce[RATION_ID_NONCE_BYTES])
 {
-    for (size_t i = 0; i < RATION_ID_NONCE_BYTES; i++) {
-        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-        if (high < 0 || low < 0)
+    for (size_t i = 0; i < NONCE_DIGITS; i++)
+        if (text[i] >= 'A' && text[i] <= 'F')
             return false;
-        nonce[i] = (unsigned char)(high * 16 + low);
-    }
-    return true;
+    return text_from_hex(text, nonce, RATION_ID_NONCE_BYTES);
 }
 
 /* Reads "<slice>." and returns where it ends, or NULL. */

@@ -34,8 +34,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store/embedded_home.h"
+#include "clock.h"
 #include "log.h"
+#include "store/embedded_home.h"
 
 enum {
     START_MS = 10000,
@@ -58,13 +59,6 @@ struct embedded {
     uint64_t started_ms;
 };
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Between two looks: until the child ends (if there is one that can be watched), or for a moment. */
 static void pause_briefly(const struct embedded *embedded)
 {
@@ -76,10 +70,10 @@ static void pause_briefly(const struct embedded *embedded)
 static int wait_for_predecessor(const struct embedded *embedded, struct message message)
 {
     const char *dir = embedded->home.dir;
-    uint64_t deadline = now_ms() + START_MS;
+    uint64_t deadline = clock_ms() + START_MS;
     bool told = false;
     while (embedded_home_ping(&embedded->home) != ANSWER_NONE) {
-        if (now_ms() > deadline)
+        if (clock_ms() > deadline)
             return message_fail(message,
                                 "a redis-server that is not ours answers at %s/redis.sock: stop "
                                 "it with `redis-cli -s %s/redis.sock shutdown`, then start again",
@@ -170,7 +164,7 @@ static int spawn(struct embedded *embedded)
     if (pid < 0)
         return -1;
     embedded->pid = pid;
-    embedded->started_ms = now_ms();
+    embedded->started_ms = clock_ms();
     watch(embedded);
     log_info("embedded store started", "program=%s pid=%ld dir=%s", home->program, (long)pid,
              home->dir);
@@ -223,7 +217,7 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
         return;
     char how[64];
     describe_end(status, how, sizeof how);
-    if (now_ms() - embedded->started_ms >= STEADY_MS)
+    if (clock_ms() - embedded->started_ms >= STEADY_MS)
         embedded->failures = 0;
     log_error("embedded store ended", "how=\"%s\" log=%s/redis.log; it will be started again", how,
               embedded->home.dir);
@@ -253,7 +247,7 @@ static int ended_while_starting(const struct embedded *embedded, int status, str
 
 static int wait_until_it_answers(struct embedded *embedded, struct message message)
 {
-    uint64_t deadline = now_ms() + START_MS;
+    uint64_t deadline = clock_ms() + START_MS;
     bool told = false;
     for (;;) {
         int status = 0;
@@ -266,7 +260,7 @@ static int wait_until_it_answers(struct embedded *embedded, struct message messa
             log_info("embedded store is loading", "dir=%s", embedded->home.dir);
             told = true;
         }
-        if (now_ms() > deadline) {
+        if (clock_ms() > deadline) {
             /* A large append-only file: it is alive, and the store module says what it waits for. */
             if (answer == ANSWER_LOADING)
                 return 0;
@@ -319,13 +313,13 @@ const char *embedded_socket(const struct embedded *embedded)
 
 static void stop_child(struct embedded *embedded)
 {
-    uint64_t deadline = now_ms() + STOP_MS;
+    uint64_t deadline = clock_ms() + STOP_MS;
     int status = 0;
     if (!embedded->pid)
         return;
     /* Not reaped yet, so the number is still its own. */
     kill(embedded->pid, SIGTERM);
-    while (!reap(embedded, &status) && now_ms() < deadline)
+    while (!reap(embedded, &status) && clock_ms() < deadline)
         pause_briefly(embedded);
     if (!embedded->pid) {
         log_info("embedded store stopped", "dir=%s", embedded->home.dir);

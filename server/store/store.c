@@ -63,13 +63,6 @@ static const bool allowed_moves[STATE_COUNT][STATE_COUNT] = {
 
 static void connect_start(struct store *store);
 
-uint64_t store_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void set_state(struct store *store, enum store_state state)
 {
     bool allowed = allowed_moves[store->state][state];
@@ -100,7 +93,7 @@ static unsigned back_off_ms(unsigned failures)
 /* A store that stays away says so once in a while, not with every attempt. */
 static void log_trouble(struct store *store, bool was_ready, unsigned delay_ms)
 {
-    uint64_t now = store_now_ms();
+    uint64_t now = clock_ms();
     if (!was_ready && !strcmp(store->trouble, store->logged) &&
         now - store->logged_ms < SAME_TROUBLE_MS)
         return;
@@ -139,6 +132,7 @@ static void context_let_go(struct store *store, enum context_end end)
 static void leave(struct store *store, enum context_end end)
 {
     bool was_ready = store->state == STATE_READY;
+    assert(was_ready || !store->in_flight.first);
     context_let_go(store, end);
     store_lookup_cancel(store->lookup);
     store->lookup = NULL;
@@ -149,7 +143,7 @@ static void leave(struct store *store, enum context_end end)
         store_command_list_append(&store->lost, command);
     event_del(store->watch);
 
-    if (was_ready && store_now_ms() - store->ready_since_ms >= STEADY_MS)
+    if (was_ready && clock_ms() - store->ready_since_ms >= STEADY_MS)
         store->failures = 0;
     unsigned delay_ms = back_off_ms(store->failures++);
     log_trouble(store, was_ready, delay_ms);
@@ -197,10 +191,11 @@ void store_tell(struct store *store)
 
 void store_set_ready(struct store *store)
 {
+    assert(store->context && !store->in_flight.first && !store->lost.first);
     set_state(store, STATE_READY);
     event_del(store->timer);
     store->trouble[0] = store->logged[0] = '\0';
-    store->ready_since_ms = store_now_ms();
+    store->ready_since_ms = clock_ms();
     log_info("store ready", "url=%s", store->settings->url ? store->settings->url : "");
     tell_state(store, true);
 }
@@ -277,6 +272,7 @@ static void on_addresses(void *arg, const char (*addresses)[LOOKUP_TEXT], size_t
                          const char *problem)
 {
     struct store *store = arg;
+    assert(store->state == STATE_CONNECTING && !store->context);
     store->lookup = NULL;
     /* An address that does not answer is followed by the next one of the name. */
     if (n)
@@ -328,7 +324,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     const struct store_command *command = store->in_flight.first;
     if (!command)
         return;
-    uint64_t now = store_now_ms(), earliest = command->deadline_ms;
+    uint64_t now = clock_ms(), earliest = command->deadline_ms;
     for (; command; command = command->next)
         if (command->deadline_ms < earliest)
             earliest = command->deadline_ms;

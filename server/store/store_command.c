@@ -144,6 +144,7 @@ static void on_reply_from_store(redisAsyncContext *context, void *data, void *pr
 
 static int store_command_put_in_flight(struct store *store, struct store_command *command)
 {
+    assert(store->state == STATE_READY && store->context && command->n > 0);
     if (redisAsyncFormattedCommand(store->context, on_reply_from_store, command, command->bytes,
                                    command->n) != REDIS_OK)
         return -1;
@@ -158,7 +159,7 @@ static int store_command_send(struct store *store, struct store_command *command
     uint32_t timeout_ms = store->settings->timeout_ms;
     command->on_reply = on_reply;
     command->arg = arg;
-    command->deadline_ms = store_now_ms() + timeout_ms;
+    command->deadline_ms = clock_ms() + timeout_ms;
     if (store_command_put_in_flight(store, command)) {
         store_command_recycle(store, command);
         return -1;

@@ -9,6 +9,7 @@
 #ifndef RATIOND_STORE_INNER_H
 #define RATIOND_STORE_INNER_H
 
+#include "clock.h"
 #include "store/store.h"
 
 #include <hiredis/async.h>
@@ -82,7 +83,6 @@ struct store {
 /* Who ends the connection's context: we do, or hiredis is about to after this callback. */
 enum context_end { CONTEXT_OURS, CONTEXT_ENDS_ITSELF };
 
-uint64_t store_now_ms(void);
 void store_set_timer(struct event *event, uint64_t ms);
 
 /*

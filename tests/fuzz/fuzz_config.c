@@ -1,6 +1,6 @@
 /*
- * Fuzzes the configuration: any bytes either become a configuration or at least one problem, each
- * of them one line, and nothing leaks. What became a configuration can be walked and asked.
+ * Fuzz target: the configuration. Any bytes give either a configuration or at least one problem,
+ * each on one line, and nothing leaks. A configuration can be walked and queried.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /*
- * What a program of somebody else does with the installed library: it sees only <ration/ration.h> and the library. No
- * server is needed; where none listens, that is what the library has to say.
+ * What a program of somebody else does with the installed library: it sees only <ration/ration.h>
+ * and the library. No server is needed; where none listens, that is what the library has to say.
  */
 #include <ration/ration.h>
 

@@ -156,7 +156,7 @@ def test_a_second_signal_and_the_grace_break_calls_off(lab, provider):
         wait_until(lambda before=before: len(upstream.calls) == before + 3, "calls in flight", 30)
         run.signal(signal.SIGTERM)
         if not more:
-            run.wait_for_log("once more breaks them off")
+            run.wait_for_log("a second signal breaks them off")
             run.signal(signal.SIGTERM)
         assert run.child.wait(30) == 3, run.log()
     books = server.audit(POOL)["tokens"]

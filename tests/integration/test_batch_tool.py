@@ -168,7 +168,7 @@ def error_of(code, message="as asked"):
         (("--provider", "anthropic"), 400,
          json.dumps({"type": "error", "error": {"type": "invalid_request_error", "message":
                      f"You have reached your specified API usage limits. You will regain access on {SOON} at 00:00 UTC."}}),
-         ["specified API usage limits", f"by itself that ends at {SOON}T00:00:00Z"]),
+         ["specified API usage limits", f"it ends by itself at {SOON}T00:00:00Z"]),
     ],
 )  # fmt: skip
 def test_money_that_is_gone_stops_the_batch(lab, server, provider, args, status, answer, words):
@@ -494,7 +494,7 @@ def test_another_input_is_refused(lab, server, provider):
     assert batch.journal.read_bytes() == journal and len(upstream.calls) == 6
     batch.journal.write_text("something else\n" * 5)
     _, done = batch.run(status=2)
-    assert "no journal of" in done.stderr and batch.journal.read_text() == "something else\n" * 5
+    assert "is not a journal of" in done.stderr and batch.journal.read_text() == "something else\n" * 5
 
 
 def test_an_input_that_changes_while_it_is_sent(lab, server, provider):
@@ -535,7 +535,7 @@ def test_wrong_use(lab, server, provider):
     batch = Batch(lab, server, upstream.url, [request(0)])
     for more, words in (
         (("--output", lab.folder / "nosuch" / "out"), ("nosuch", "No such file")),
-        (("--output", lab.folder), ("no regular file",)),
+        (("--output", lab.folder), ("not a regular file",)),
         (("--output", "-"), ("--output takes a file",)),
         (("--pool", "nosuch/pool"), ("nosuch/pool",)),
         (("--provider", "nosuch"), ("nosuch", "openai", "anthropic")),

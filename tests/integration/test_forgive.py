@@ -4,7 +4,7 @@ import json
 import pytest
 
 from configs import POOL, WIDE, config, limit
-from test_traps_settle import World
+from test_settles_once import World
 from wire import WireError, as_fields, as_rows
 
 TOKENS = limit("tokens", 1000, "minute")

@@ -212,7 +212,7 @@ def test_only_whole_numbers_get_in(wire, number):
     assert f"tokens needs a whole number from 0 to {MAX_COST}" in says
 
 
-def test_trap_21_numbers_at_the_extremes(lab):
+def test_numbers_at_the_extremes(lab):
     """The largest amounts, costs and reports through the wire, exact to the unit."""
     most = 10**13
     clock = lab.clock()

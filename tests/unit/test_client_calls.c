@@ -236,6 +236,14 @@ static void error_words_become_codes_at_once(void **state)
     ration_close(r);
 }
 
+/* A decision with that status and wait, and as many fields as are counted. */
+#define DECISION(fields, status, wait)                                                             \
+    "*" fields "\r\n$6\r\nstatus\r\n" status                                                       \
+    "\r\n$2\r\nid\r\n$2\r\nme\r\n$14\r\nretry_after_ms\r\n" wait                                   \
+    "\r\n$10\r\nlimited_by\r\n$0\r\n\r\n"
+
+#define MODE "$4\r\nmode\r\n$5\r\nexact\r\n"
+
 static void nonsense_is_told_and_leaves_the_grant_alone(void **state)
 {
     (void)state;
@@ -245,9 +253,10 @@ static void nonsense_is_told_and_leaves_the_grant_alone(void **state)
         "$-1\r\n",
         "*0\r\n",
         "*2\r\n$6\r\nstatus\r\n$7\r\ngranted\r\n",
-        "*4\r\n$6\r\nstatus\r\n$5\r\nmaybe\r\n$14\r\nretry_after_ms\r\n:0\r\n",
-        "*4\r\n$6\r\nstatus\r\n$7\r\ngranted\r\n$14\r\nretry_after_ms\r\n$1\r\n0\r\n",
-        "*4\r\n$6\r\nstatus\r\n$6\r\ndenied\r\n$14\r\nretry_after_ms\r\n:-2\r\n",
+        DECISION("8", "$7\r\ngranted", ":0"),
+        DECISION("10", "$5\r\nmaybe", ":0") MODE,
+        DECISION("10", "$7\r\ngranted", "$1\r\n0") MODE,
+        DECISION("10", "$6\r\ndenied", ":-2") MODE,
         long_mode,
         "HTTP/1.1 400 Bad Request\r\n\r\n",
     };

@@ -7,8 +7,9 @@
     "0\r\n"                                                                                        \
     "$10\r\nlimited_by\r\n$0\r\n\r\n$4\r\nmode\r\n$5\r\nexact\r\n"
 #define REPLY_LONG_MODE                                                                            \
-    "*6\r\n$6\r\nstatus\r\n$7\r\ngranted\r\n$14\r\nretry_after_ms\r\n:0\r\n"                       \
-    "$4\r\nmode\r\n$8\r\nmuch too\r\n"
+    "*10\r\n$6\r\nstatus\r\n$7\r\ngranted\r\n$2\r\nid\r\n$0\r\n\r\n$14\r\nretry_after_ms\r\n:"     \
+    "0\r\n"                                                                                        \
+    "$10\r\nlimited_by\r\n$0\r\n\r\n$4\r\nmode\r\n$8\r\nmuch too\r\n"
 #define REPLY_DENIED                                                                               \
     "*10\r\n$6\r\nstatus\r\n$6\r\ndenied\r\n$2\r\nid\r\n$2\r\nme\r\n$14\r\nretry_after_ms\r\n:"    \
     "30\r\n"                                                                                       \

@@ -243,7 +243,7 @@ static void what_headers_say_is_left_goes_along(void **state)
     ration_response_free(&answer);
 }
 
-static void an_older_server_is_told_what_it_understands(void **state)
+static void a_report_that_is_refused_is_not_sent_again(void **state)
 {
     (void)state;
     struct ration_call_options options;
@@ -252,9 +252,10 @@ static void an_older_server_is_told_what_it_understands(void **state)
     peer_answer(fx.provider, "POST", HTTP_SEEN);
     peer_answer_once(fx.server, "REPORT", "-ERR 'REMAINING' is neither an option nor a unit\r\n");
     assert_int_equal(fixture_call(&options, &answer), RATION_OK);
+    ration_response_free(&answer);
+    peer_answer(fx.provider, "POST", HTTP_SEEN);
+    assert_int_equal(fixture_call(&options, &answer), RATION_OK);
     assert_int_equal(peer_count(fx.server, "REPORT"), 2);
-    assert_string_equal(fixture_last(fx.server, "REPORT"),
-                        "REPORT me tokens 15 input_tokens 10 output_tokens 5 STATUS 200");
     ration_response_free(&answer);
 }
 
@@ -340,10 +341,10 @@ static void words_out_of_range_are_refused(void **state)
         options.exhausted = reasons[i];
         assert_int_equal(ration_report(fx.r, "x", NULL, &options, NULL), RATION_EINVALID);
     }
-    struct ration_seen seen = {.unit = RATION_UNIT_COUNT, .remaining = 1};
+    struct ration_provider_limit seen = {.unit = RATION_UNIT_COUNT, .remaining = 1};
     ration_report_options_init(&options);
-    options.seen = &seen;
-    options.n_seen = 1;
+    options.limits = &seen;
+    options.n_limits = 1;
     assert_int_equal(ration_report(fx.r, "x", NULL, &options, NULL), RATION_EINVALID);
     assert_int_equal(peer_count(fx.server, NULL), 0);
 }
@@ -352,13 +353,13 @@ static void more_hints_than_fit_are_left_out(void **state)
 {
     (void)state;
     struct ration_report_options options;
-    struct ration_seen seen[20];
+    struct ration_provider_limit seen[20];
     for (size_t i = 0; i < 20; i++)
-        seen[i] = (struct ration_seen){
+        seen[i] = (struct ration_provider_limit){
             .unit = RATION_UNIT_TOKENS, .per_ms = 60000, .limit = 9, .remaining = (int64_t)i};
     ration_report_options_init(&options);
-    options.seen = seen;
-    options.n_seen = 20;
+    options.limits = seen;
+    options.n_limits = 20;
     assert_int_equal(ration_report(fx.r, "x", NULL, &options, NULL), RATION_OK);
     assert_non_null(strstr(fixture_last(fx.server, "REPORT"), "REMAINING tokens 5 LIMIT 9"));
     assert_null(strstr(fixture_last(fx.server, "REPORT"), "REMAINING tokens 6 "));
@@ -382,7 +383,7 @@ int main(void)
         TEST(a_wait_that_does_not_fit_is_not_begun),
         TEST(a_retry_that_is_denied_waits_for_the_limit),
         TEST(what_headers_say_is_left_goes_along),
-        TEST(an_older_server_is_told_what_it_understands),
+        TEST(a_report_that_is_refused_is_not_sent_again),
         TEST(a_report_that_was_lost_is_sent_again),
         TEST(closing_sends_a_report_that_was_lost),
         TEST(a_report_that_is_refused_is_forgotten),

@@ -1,4 +1,5 @@
-/* Commands: each right use reaches the store as it was meant, each wrong one is answered with what was expected. */
+/* Commands: each valid use reaches the store as intended, each invalid one is answered with what
+ * was expected. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -228,7 +229,7 @@ static void test_report(void **state)
     answer(OP_NOSUCH, "-NOSUCH ");
     submitted("CANCEL order-7");
     answer(OP_NOPOOL, "-NOPOOL ");
-    /* Its tenant has left the configuration: the pool's bucket alone. */
+    /* Its tenant has left the configuration: only the pool's bucket remains. */
     op = submitted("REPORT r1.abc.0123456789abcdef.0.gone@openai/gpt-4o");
     assert_int_equal(op->policy.n, 1);
     answer(OP_REFUSED, "-UNAVAILABLE the store refused: OOM it??is full\r\n");
@@ -343,7 +344,7 @@ static void test_credentials(void **state)
     setenv("TEST_OPERATOR_SECRET", "open sesame", 1);
     setenv("TEST_ACME_SECRET", "coyote", 1);
     fixture_start(&fixture, with_secrets);
-    log_set_level(LOG_LEVEL_ERROR + 1); /* the failures are meant */
+    log_set_level(LOG_LEVEL_ERROR + 1); /* the failures are intended */
     int fd = client_open(&fixture);
 
     expect_of(fd, "PING", "-NOAUTH ");
@@ -383,7 +384,7 @@ static void test_credentials(void **state)
     expect_of(fd, "REPORT order-7 TENANT globex", "-NOPERM ");
     expect_of(fd, "CANCEL r1.a.0123456789abcdef.0.acme@p TENANT globex", "-ERR ");
     assert_int_equal(n_submitted, 0);
-    /* A free-form id is the connection's tenant's, also when the connection has gone on. */
+    /* A free-form id is the connection's tenant's, even after the connection has gone on. */
     client_send(&fixture, fd, "CANCEL order-7\r\nRESET\r\n", 23);
     uint64_t deadline = clock_ms() + 2000;
     while (n_waiting == 0 && clock_ms() < deadline)

@@ -1,4 +1,4 @@
-/* config*.c: what each mistake in a document is told. */
+/* config*.c: the problem reported for each mistake in a document. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -11,17 +11,17 @@
 #include "config_documents.h"
 #include "config/config_parts.h"
 
-/* A pool of one limit with these settings; the rest is the problem's end. */
+/* A pool of one limit with these settings; the rest is the end of the problem's text. */
 #define BAD_LIMIT(settings, ...)                                                                   \
     bad("{'pools': {'p': {'limits': [{" settings "}]}}}", __VA_ARGS__, (char *)NULL)
 
-/* ---- Bad syntax ----------------------------------------------------------------------------------------------------- */
+/* ---- Bad syntax ------------------------------------------------------------------------------ */
 
 static void syntax(void **state)
 {
     (void)state;
     static const struct {
-        const char *text, *told;
+        const char *text, *problem;
     } cases[] = {
         {"", "t.json: the document is empty; write a JSON object..."},
         {" \n /* nothing */ // here", "t.json: the document is empty..."},
@@ -65,7 +65,7 @@ static void syntax(void **state)
         {"{\xa0}", "t.json:1:2: found a byte that is not JSON..."},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        bad(cases[i].text, cases[i].told, (char *)NULL);
+        bad(cases[i].text, cases[i].problem, (char *)NULL);
 
     struct config *config;
     struct config_problems problems;
@@ -110,7 +110,7 @@ static void keys_given_twice(void **state)
         (char *)NULL);
 }
 
-/* ---- Bad content ------------------------------------------------------------------------------------------------------ */
+/* ---- Bad content ----------------------------------------------------------------------------- */
 
 static void everything_in_one_run(void **state)
 {
@@ -269,7 +269,7 @@ static void references(void **state)
         "tiers.t.in_pool.p: expected a list of limits, found an object...", (char *)NULL);
     bad("{" POOLS ", 'tiers': {'t': {}}, 'tenants': {'': {'tier': 't'}}}",
         "tenants['']: not a name for a tenant; use 1 to 128...", (char *)NULL);
-    /* Names that are none are not offered, whatever bytes they have. */
+    /* Invalid names are not offered as suggestions, whatever bytes they have. */
     bad("{" POOLS ", 'tiers': {'g\\nld': {}, 't': {}}, 'default_tier': 'gold'}",
         "tiers['g\\x0ald']: not a name for a tier; use 1 to 64...",
         "default_tier: there is no tier 'gold'; tiers are t", (char *)NULL);
@@ -291,10 +291,10 @@ static void addresses(void **state)
         "::1:80", "[::1]7420", "[::1]", "[::1:80", "a b:80",  "h:-1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char text[128];
-        char told[64];
+        char problem[64];
         snprintf(text, sizeof text, "{" POOLS ", 'listen': {'resp': '%s'}}", wrong[i]);
-        snprintf(told, sizeof told, "listen.resp: '%s': ...", wrong[i]);
-        bad(text, told, (char *)NULL);
+        snprintf(problem, sizeof problem, "listen.resp: '%s': ...", wrong[i]);
+        bad(text, problem, (char *)NULL);
     }
     bad("{" POOLS ", 'listen': {'resp': null}}",
         "listen.resp: expected a string, found null; use host:port...", (char *)NULL);
@@ -304,7 +304,7 @@ static void store_urls(void **state)
 {
     (void)state;
     static const struct {
-        const char *url, *told;
+        const char *url, *problem;
     } cases[] = {
         {"rediss://h:1/0",
          "rediss:// is not supported by this version; use redis://host:port/db..."},
@@ -328,10 +328,10 @@ static void store_urls(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[256];
-        char told[256];
+        char problem[256];
         snprintf(text, sizeof text, "{" POOLS ", 'store': {'url': '%s'}}", cases[i].url);
-        snprintf(told, sizeof told, "store.url: %s", cases[i].told);
-        bad(text, told, (char *)NULL);
+        snprintf(problem, sizeof problem, "store.url: %s", cases[i].problem);
+        bad(text, problem, (char *)NULL);
     }
     bad("{" POOLS ", 'store': {'durability': 'safe'}}",
         "store.durability: safe and ledger are not supported by this version; use 'fast'",

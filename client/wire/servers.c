@@ -1,7 +1,7 @@
 /*
  * One command, some server, one reply.
  *
- * Normal path: the connection of the last call is still there; the command goes out, the reply
+ * Normal path: the connection of the last command is still there; the command goes out, the reply
  * comes in.
  *
  * How it fails:
@@ -10,31 +10,61 @@
  *     break is found and not charged again. After each full turn through the list there is a pause,
  *     growing to a quarter of a second. The time that is left is shared between the servers that
  *     this turn has yet to ask, so that a silent one does not use up the deadline.
- *   - The deadline passes: RATION_ETIMEOUT when a server had the command and said nothing,
- *     RATION_ECONNECT when none could be reached.
+ *   - The deadline passes: RATION_ETIMEOUT if a server had the command and said nothing,
+ *     RATION_ECONNECT if none could be reached.
  *   - The server answers with an error: that is an answer. It is turned into its code and returned
  *     at once; whether to ask again is the caller's business.
  *   - The server answers nonsense: RATION_EPROTOCOL at once, and the connection is given up.
  */
-#include "handle.h"
+#include "wire/servers.h"
 
 #include "clock.h"
 
+#include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define WHY_BYTES      160
 #define FIRST_PAUSE_MS 10
 #define MAX_PAUSE_MS   250
 
 struct attempt {
-    int64_t deadline_ms; /* of the whole call */
+    int64_t deadline_ms; /* of the whole command */
     uint32_t wait_ms;    /* of it, what the server may use for parking the request */
     size_t turn;         /* servers asked in this turn through the list */
     int64_t pause_ms;    /* after this turn */
     int err;             /* of the last try */
-    char why[WHY_BYTES]; /* of the last try */
+    bool final;          /* no other server is to be asked; the message is complete */
 };
+
+void servers_init(struct servers *servers)
+{
+    memset(servers, 0, sizeof(*servers));
+    conn_init(&servers->conn);
+}
+
+void servers_close(struct servers *servers)
+{
+    conn_close(&servers->conn);
+    explicit_bzero(servers->secret, sizeof(servers->secret));
+}
+
+/* ---- Messages ---- */
+
+static int __attribute__((format(printf, 3, 4)))
+fail(struct servers *s, int err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(s->errmsg, sizeof(s->errmsg), format, args);
+    va_end(args);
+    return err;
+}
+
+static const char *current_name(const struct servers *s)
+{
+    return s->list.at[s->current].text;
+}
 
 static int error_code(const char *text)
 {
@@ -56,77 +86,87 @@ static int error_code(const char *text)
     return RATION_ESERVER;
 }
 
-static int fail_with_reply(ration *r, struct reply *reply)
+static int fail_with_reply(struct servers *s, struct reply *reply)
 {
     char text[256];
     reply_text(reply, text, sizeof(text));
     reply_free(reply);
-    return handle_fail(r, error_code(text), "%s: %s", r->servers.at[r->current].text, text);
+    return fail(s, error_code(text), "%s: %s", current_name(s), text);
 }
 
+int servers_unexpected(struct servers *servers, const char *verb, struct reply *reply)
+{
+    reply_free(reply);
+    return fail(servers, RATION_EPROTOCOL, "%s sent an unexpected reply to %s; is it a rationd?",
+                current_name(servers), verb);
+}
+
+/* ---- One server ---- */
+
 /* What this try may take: its share of the time that is left. */
-static int64_t try_deadline(const ration *r, const struct attempt *a)
+static int64_t try_deadline(const struct servers *s, const struct attempt *a)
 {
     int64_t now = clock_ms();
     int64_t left = a->deadline_ms - now;
     int64_t shared = left > a->wait_ms ? left - a->wait_ms : 0;
-    int64_t servers = (int64_t)(r->servers.n - a->turn);
+    int64_t servers = (int64_t)(s->list.n - a->turn);
+    assert(servers > 0);
     return clock_earlier(a->deadline_ms, now + a->wait_ms + (shared + servers - 1) / servers);
 }
 
 /* Introduces the handle to a server that wants a credential. A refusal is final: another server
  * would say the same. */
-static int authenticate(ration *r, int64_t deadline_ms, struct attempt *a, bool *final)
+static int authenticate(struct servers *s, int64_t deadline_ms, struct attempt *a)
 {
     struct command cmd;
     command_init(&cmd, "AUTH");
-    if (strcmp(r->tenant, "default") != 0)
-        command_arg(&cmd, r->tenant);
-    command_arg(&cmd, r->secret);
+    if (strcmp(s->tenant, "default") != 0)
+        command_arg(&cmd, s->tenant);
+    command_arg(&cmd, s->secret);
     int err = command_finish(&cmd);
     struct reply *reply = NULL;
     if (err == 0)
-        err = conn_exchange(&r->conn, &cmd, deadline_ms, &reply, a->why, sizeof(a->why));
+        err = conn_ask(&s->conn, &cmd, deadline_ms, &reply);
     explicit_bzero(&cmd, sizeof(cmd));
     if (err < 0)
         return err;
-    if (reply && reply->type == REPLY_STATUS) {
+    if (reply->type == REPLY_STATUS) {
         reply_free(reply);
         return 0;
     }
-    conn_close(&r->conn);
-    *final = true;
-    return reply && reply->type == REPLY_ERROR ? fail_with_reply(r, reply)
-                                               : handle_bad_reply(r, "AUTH", reply);
+    conn_close(&s->conn);
+    a->final = true;
+    return reply->type == REPLY_ERROR ? fail_with_reply(s, reply)
+                                      : servers_unexpected(s, "AUTH", reply);
 }
 
-/* One try at one server. `final` is set where no other server is to be asked, and the message then
- * is complete. */
-static int try_once(ration *r, const struct command *cmd, struct attempt *a, struct reply **out,
-                    bool *final)
+static int try_once(struct servers *s, const struct command *cmd, struct attempt *a,
+                    struct reply **out)
 {
-    int64_t deadline_ms = try_deadline(r, a);
-    if (!conn_is_fresh(&r->conn)) {
-        conn_close(&r->conn);
-        int64_t until = clock_earlier(deadline_ms, clock_ms() + r->connect_timeout_ms);
-        int err = conn_open(&r->conn, &r->servers.at[r->current], until, a->why, sizeof(a->why));
+    int64_t deadline_ms = try_deadline(s, a);
+    if (!conn_is_fresh(&s->conn)) {
+        conn_close(&s->conn);
+        int64_t until = clock_earlier(deadline_ms, clock_ms() + s->connect_timeout_ms);
+        int err = conn_open(&s->conn, &s->list.at[s->current], until);
         if (err < 0)
             return err == RATION_ENOMEM ? err : RATION_ECONNECT;
-        if (r->secret[0])
-            err = authenticate(r, deadline_ms, a, final);
+        if (s->secret[0])
+            err = authenticate(s, deadline_ms, a);
         if (err < 0)
             return err;
     }
-    return conn_exchange(&r->conn, cmd, deadline_ms, out, a->why, sizeof(a->why));
+    return conn_ask(&s->conn, cmd, deadline_ms, out);
 }
 
+/* ---- One after another ---- */
+
 /* Goes on to the next server, with a pause after each turn. False: the time is up. */
-static bool next_server(ration *r, struct attempt *a)
+static bool next_server(struct servers *s, struct attempt *a)
 {
     if (clock_ms() >= a->deadline_ms)
         return false;
     a->turn++;
-    if (a->turn == r->servers.n) {
+    if (a->turn == s->list.n) {
         int64_t until = clock_ms() + a->pause_ms;
         if (until >= a->deadline_ms)
             return false;
@@ -134,48 +174,35 @@ static bool next_server(ration *r, struct attempt *a)
         a->pause_ms = clock_earlier(a->pause_ms * 2, MAX_PAUSE_MS);
         a->turn = 0;
     }
-    r->current = (r->current + 1) % r->servers.n;
+    s->current = (s->current + 1) % s->list.n;
     return true;
 }
 
-static int give_up(ration *r, const struct attempt *a)
+static int give_up(struct servers *s, const struct attempt *a)
 {
-    const char *server = r->servers.at[r->current].text;
-    if (r->servers.n > 1)
-        return handle_fail(r, a->err, "%s (the last of %zu servers tried: %s: %s)",
-                           ration_strerror(a->err), r->servers.n, server, a->why);
-    return handle_fail(r, a->err, "%s: %s", server, a->why);
+    if (s->list.n > 1)
+        return fail(s, a->err, "%s (the last of %zu servers tried: %s: %s)",
+                    ration_strerror(a->err), s->list.n, current_name(s), s->conn.errmsg);
+    return fail(s, a->err, "%s: %s", current_name(s), s->conn.errmsg);
 }
 
-int handle_exchange_until(ration *r, const struct command *cmd, int64_t deadline_ms,
-                          uint32_t wait_ms, struct reply **out)
+int servers_ask(struct servers *servers, const struct command *cmd, int64_t deadline_ms,
+                uint32_t wait_ms, struct reply **out)
 {
+    assert(servers->current < servers->list.n);
     struct attempt a = {.deadline_ms = deadline_ms, .wait_ms = wait_ms, .pause_ms = FIRST_PAUSE_MS};
     struct reply *reply = NULL;
     for (;;) {
-        bool final = false;
-        a.err = try_once(r, cmd, &a, &reply, &final);
+        a.err = try_once(servers, cmd, &a, &reply);
         if (a.err == 0)
             break;
-        if (final)
+        if (a.final)
             return a.err;
-        if (a.err == RATION_ENOMEM || a.err == RATION_EPROTOCOL || !next_server(r, &a))
-            return give_up(r, &a);
+        if (a.err == RATION_ENOMEM || a.err == RATION_EPROTOCOL || !next_server(servers, &a))
+            return give_up(servers, &a);
     }
     if (reply->type == REPLY_ERROR)
-        return fail_with_reply(r, reply);
+        return fail_with_reply(servers, reply);
     *out = reply;
     return 0;
-}
-
-int handle_exchange(ration *r, struct command *cmd, uint32_t wait_ms, struct reply **out)
-{
-    int err = handle_finish(r, cmd);
-    if (err < 0)
-        return err;
-    int64_t now_ms = clock_ms();
-    int64_t deadline_ms = now_ms + r->timeout_ms + wait_ms;
-    if (r->owed.bytes)
-        handle_collect(r, now_ms + (r->timeout_ms + 1) / 2);
-    return handle_exchange_until(r, cmd, deadline_ms, wait_ms, out);
 }

@@ -6,7 +6,7 @@
  * is changed. It goes through nested values by counting brackets, so that no depth of nesting is
  * too much.
  */
-#include "profile/json_text.h"
+#include "profile/jtext.h"
 
 #include "parse.h"
 
@@ -185,7 +185,7 @@ static enum step find(struct scan *scan, const char *name, size_t name_len, stru
     return step == END ? result : BROKEN;
 }
 
-bool json_text_find(const char *text, size_t n, const char *name, size_t *at, size_t *len)
+bool jtext_find(const char *text, size_t n, const char *name, size_t *at, size_t *len)
 {
     struct scan scan;
     struct member member = {0};
@@ -266,8 +266,8 @@ static bool plan(const char *text, size_t at, size_t n, const char *place, const
     return write_member(edit, "", place, false, value);
 }
 
-int json_text_set(const char *text, size_t n, const char *place, const char *value, bool replace,
-                  char **out, size_t *out_n)
+int jtext_set(const char *text, size_t n, const char *place, const char *value, bool replace,
+              char **out, size_t *out_n)
 {
     struct edit edit;
     *out = NULL;
@@ -313,8 +313,8 @@ static bool has_any(const char *text, size_t n, const char *const *names, size_t
     return any && step == END;
 }
 
-int json_text_drop(const char *text, size_t n, const char *const *names, size_t n_names, char **out,
-                   size_t *out_n)
+int jtext_drop(const char *text, size_t n, const char *const *names, size_t n_names, char **out,
+               size_t *out_n)
 {
     struct scan scan;
     struct member member = {0};

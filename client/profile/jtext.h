@@ -4,15 +4,15 @@
  * surrogates and odd white space included. Knows strings and brackets only. Text that is not JSON
  * is left alone: judging it is up to whoever reads it. Pure; nothing is kept.
  */
-#ifndef RATION_JSON_TEXT_H
-#define RATION_JSON_TEXT_H
+#ifndef RATION_JTEXT_H
+#define RATION_JTEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 /* Finds the value of a member of the object that `text` is; the last one of that name counts, as in
  * other readers of JSON. False: there is none, or the text is not an object. */
-bool json_text_find(const char *text, size_t n, const char *name, size_t *at, size_t *len);
+bool jtext_find(const char *text, size_t n, const char *name, size_t *at, size_t *len);
 
 /*
  * The functions below return 1 and give a new text, NUL-terminated, to be freed with free(); or 0
@@ -24,11 +24,11 @@ bool json_text_find(const char *text, size_t n, const char *name, size_t *at, si
  * itself, making the objects on the way where they are missing or null.
  * replace  false: a value other than null that is there already stays
  */
-int json_text_set(const char *text, size_t n, const char *place, const char *value, bool replace,
-                  char **out, size_t *out_n);
+int jtext_set(const char *text, size_t n, const char *place, const char *value, bool replace,
+              char **out, size_t *out_n);
 
 /* Cuts members out, all of those names. */
-int json_text_drop(const char *text, size_t n, const char *const *names, size_t n_names, char **out,
-                   size_t *out_n);
+int jtext_drop(const char *text, size_t n, const char *const *names, size_t n_names, char **out,
+               size_t *out_n);
 
 #endif

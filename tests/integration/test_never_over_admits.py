@@ -1,4 +1,4 @@
-"""Nothing is admitted beyond a limit, whatever the concurrency: traps 1, 9 and 22, and the promise as the README makes it.
+"""Nothing is admitted beyond a limit, whatever the concurrency.
 
 RATION_HAMMER_SECONDS (default 3) is how long the crowds hammer; 10 is the long form.
 """
@@ -35,7 +35,7 @@ def two_servers(lab, store, **settings):
     return lab.ration(made), lab.ration(made)
 
 
-def test_trap_1_concurrent_acquires_admit_exactly_the_limit(lab, crowd):
+def test_concurrent_acquires_admit_exactly_the_limit(lab, crowd):
     """663 tokens went through a limit of 100 with 5 parallel calls. Here 32 at once over two servers, and 100 is 100."""
     clock = lab.clock()
     a, b = two_servers(lab, lab.redis(clock=clock), tier=[limit("tokens", 100, "minute")])
@@ -156,7 +156,7 @@ def test_promise_on_pools_of_every_algorithm(lab, crowd):
         assert total["sum"] == amount, tight
 
 
-def test_trap_9_a_cost_that_can_never_fit_is_told_so_at_once(lab):
+def test_a_cost_that_can_never_fit_is_told_so_at_once(lab):
     clock = lab.clock()
     store = lab.redis(clock=clock)
     server = lab.ration(
@@ -181,7 +181,7 @@ def test_trap_9_a_cost_that_can_never_fit_is_told_so_at_once(lab):
         assert wire.fields("ACQUIRE", POOL, "a", "tokens", 901)["retry_after_ms"] == -1, "also when it is used up"
 
 
-def test_trap_9_small_limits_are_usable(lab):
+def test_small_limits_are_usable(lab):
     """Any limit below a default estimate always refused: here nothing is estimated that was not stated."""
     clock = lab.clock()
     server = lab.ration(
@@ -197,7 +197,7 @@ def test_trap_9_small_limits_are_usable(lab):
         assert wire.fields("ACQUIRE", POOL, "e")["status"] == "granted"
 
 
-def test_trap_22_a_burst_after_idling_admits_the_amount_and_no_more(lab, crowd):
+def test_a_burst_after_idling_admits_the_amount_and_no_more(lab, crowd):
     clock = lab.clock()
     a, b = two_servers(lab, lab.redis(clock=clock), pool=[limit("tokens", 600, "minute")])
     with a.wire() as wire:

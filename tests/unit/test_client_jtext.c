@@ -11,7 +11,7 @@
 
 #include <ration/ration.h>
 
-#include "profile/json_text.h"
+#include "profile/jtext.h"
 
 static void expect(int done, char *out, size_t n, const char *text, const char *wanted)
 {
@@ -69,8 +69,8 @@ static void sets_members(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *out = NULL;
         size_t n = 0;
-        int done = json_text_set(cases[i].text, strlen(cases[i].text), cases[i].place, "true",
-                                 cases[i].replace, &out, &n);
+        int done = jtext_set(cases[i].text, strlen(cases[i].text), cases[i].place, "true",
+                             cases[i].replace, &out, &n);
         expect(done, out, n, cases[i].text, cases[i].wanted);
     }
 }
@@ -100,7 +100,7 @@ static void drops_members(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *out = NULL;
         size_t n = 0;
-        int done = json_text_drop(cases[i].text, strlen(cases[i].text), names, 2, &out, &n);
+        int done = jtext_drop(cases[i].text, strlen(cases[i].text), names, 2, &out, &n);
         expect(done, out, n, cases[i].text, cases[i].wanted);
     }
 }
@@ -111,12 +111,12 @@ static void finds_members(void **state)
     size_t at = 0;
     size_t len = 0;
     const char *text = "{\"id\": 1, \"body\" : {\"n\": 123456789012345678901} , \"z\":0}";
-    assert_true(json_text_find(text, strlen(text), "body", &at, &len));
+    assert_true(jtext_find(text, strlen(text), "body", &at, &len));
     assert_memory_equal(text + at, "{\"n\": 123456789012345678901}", len);
     assert_int_equal(len, 28);
-    assert_false(json_text_find(text, strlen(text), "n", &at, &len));
-    assert_false(json_text_find("[]", 2, "n", &at, &len));
-    assert_false(json_text_find("{\"n\":1", 6, "n", &at, &len));
+    assert_false(jtext_find(text, strlen(text), "n", &at, &len));
+    assert_false(jtext_find("[]", 2, "n", &at, &len));
+    assert_false(jtext_find("{\"n\":1", 6, "n", &at, &len));
 }
 
 /* Every beginning of a text is one that ends too early: none may be read past its end, or changed. */
@@ -132,8 +132,8 @@ static void stays_within(void **state)
         size_t out_n = 0;
         assert_non_null(copy);
         memcpy(copy, text, n);
-        assert_int_equal(json_text_drop(copy, n, names, 1, &out, &out_n), 0);
-        assert_int_equal(json_text_set(copy, n, "s.t", "1", true, &out, &out_n), 0);
+        assert_int_equal(jtext_drop(copy, n, names, 1, &out, &out_n), 0);
+        assert_int_equal(jtext_set(copy, n, "s.t", "1", true, &out, &out_n), 0);
         free(copy);
     }
 }
@@ -150,7 +150,7 @@ static void minds_no_depth(void **state)
     memset(text + 5, '[', depth);
     memset(text + 5 + depth, ']', depth);
     strcpy(text + 5 + 2 * depth, "}");
-    assert_int_equal(json_text_set(text, strlen(text), "b", "1", false, &out, &n), 1);
+    assert_int_equal(jtext_set(text, strlen(text), "b", "1", false, &out, &n), 1);
     assert_string_equal(out + n - 8, "]],\"b\":1}" + 1);
     free(out);
     free(text);

@@ -1,13 +1,11 @@
 /*
  * Requests and their free list.
  *
- * The normal path: request_new > handler > request_submit > batch ... on_op_done > conn_answer > request_free. When the
- * connection closes in between, conn.c cuts the request loose (conn = NULL) and on_op_done only frees it.
- *
- * An answer whose details are only borrowed until `done` returns (the rows of a PEEK, the store's own words) is written
- * aside at once when requests before it are still waiting; any other stays in its op until it is due.
+ * The normal path: request_new > handler > operation_submit > batch ... request_finish >
+ * conn_answer > request_free. When the connection closes in between, conn.c detaches the request
+ * (conn = NULL) and request_finish only frees it.
  */
-#include "command/request.h"
+#include "net/request.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -15,19 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command/command.h"
 #include "net/conn.h"
 #include "net/front_inner.h"
 
-#define KEEP_REQUESTS    16384  /* in the free list, some 14 MB */
-#define KEEP_REPLY_BYTES 512    /* storage that a free request keeps for its next reply */
-#define MAX_WAITING_OPS  131072 /* of one worker at the batch; beyond, BUSY */
+#define KEEP_REQUESTS    16384 /* in the free list, about 14 MB */
+#define KEEP_REPLY_BYTES 512   /* storage that a free request keeps for its next reply */
 #define ERROR_BYTES      1024
 
 struct request *request_new(struct front *front, struct conn *conn)
 {
     struct request *r = front->free_requests;
     if (r != NULL) {
+        assert(r->state == REQUEST_FREE);
         front->free_requests = r->next;
         front->n_free_requests--;
     } else {
@@ -57,7 +54,7 @@ struct request *request_new(struct front *front, struct conn *conn)
 void request_free(struct request *r)
 {
     struct front *front = r->front;
-    assert(r->state != REQUEST_FREE);
+    assert(r->state == REQUEST_DONE && front->n_requests > 0);
     worker_config_unref(r->worker, r->op.config);
     r->op.config = NULL;
     front->n_requests--;
@@ -87,13 +84,9 @@ void request_free_all(struct front *front)
     front->n_free_requests = 0;
 }
 
-const struct answer_forms *answer_forms(const struct request *r)
-{
-    return &r->front->forms;
-}
-
 struct buf *request_out(struct request *r)
 {
+    assert(r->state == REQUEST_NEW || r->state == REQUEST_WAITING);
     if (r->conn != NULL && r->conn->first == r && r->answer != ANSWER_HELD) {
         r->answer = ANSWER_WRITTEN;
         return conn_out(r->conn);
@@ -112,47 +105,6 @@ void request_error(struct request *r, const char *word, const char *format, ...)
     va_end(args);
     resp_error(request_out(r), text);
     counter_add(&r->worker->counters.commands_failed, 1);
-}
-
-void request_usage(struct request *r, const char *format, ...)
-{
-    char text[ERROR_BYTES];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    request_error(r, RATION_ERR_MALFORMED, "usage: %s; %s", r->command->usage, text);
-}
-
-static void on_op_done(struct op *op)
-{
-    struct request *r = op->arg;
-    answer_count(r);
-    if (r->conn != NULL && r->conn->first != r &&
-        (op->outcome == OP_PEEKED || op->outcome == OP_REFUSED))
-        answer_write(r, request_out(r));
-    request_finish(r);
-}
-
-void request_op_init(struct request *r, enum op_kind kind)
-{
-    op_clear(&r->op);
-    r->op.kind = kind;
-    r->op.config = worker_config_ref(r->worker);
-    r->op.done = on_op_done;
-    r->op.arg = r;
-}
-
-void request_submit(struct request *r)
-{
-    if (batch_load(r->worker->batcher) >= MAX_WAITING_OPS) {
-        request_error(r, RATION_ERR_BUSY,
-                      "%d operations wait for the store already; try again in a moment",
-                      MAX_WAITING_OPS);
-        return;
-    }
-    request_wait(r);
-    batch_submit(r->worker->batcher, &r->op);
 }
 
 void request_wait(struct request *r)

@@ -1,4 +1,4 @@
-"""What is used is charged, once, where it belongs: traps 2, 3, 12, 13, 14, 16 and 17."""
+"""What is used is charged, once, where it belongs."""
 import random
 import threading
 
@@ -48,7 +48,7 @@ def world(lab):
 # ---- 2: beyond the estimate -----------------------------------------------------------------------------------------
 
 
-def test_trap_2_reported_is_charged_whatever_the_estimate(world):
+def test_reported_is_charged_whatever_the_estimate(world):
     """Sum of reported = sum of charged, over random estimates and reports on either server, below and above."""
     w = world(pool=[limit("tokens", 10**9, "day"), limit("usd", 10**9, "month", algorithm="calendar")],
               tier=[limit("tokens", 10**9, "day")])  # fmt: skip
@@ -76,7 +76,7 @@ def test_trap_2_reported_is_charged_whatever_the_estimate(world):
     assert books["tokens"]["outstanding"] == 0
 
 
-def test_trap_2_debt_delays_and_is_not_forgotten(world):
+def test_debt_delays_and_is_not_forgotten(world):
     w = world(tier=[limit("tokens", 1000, "minute")], pool=[limit("tokens", 5000, "minute")])
     assert w.status("REPORT", w.granted("tokens", 100), "tokens", 7000) == "settled"
     assert w.remaining("tokens", "tenant") == -6000
@@ -91,7 +91,7 @@ def test_trap_2_debt_delays_and_is_not_forgotten(world):
 # ---- 3: refunds that come too late ----------------------------------------------------------------------------------
 
 
-def test_trap_3_settled_after_the_window_has_turned(world):
+def test_settled_after_the_window_has_turned(world):
     """The refund of an old window is not given to the new one, in any algorithm."""
     pools = {name: {"limits": [made]} for name, made in {
         "rolling": limit("tokens", 1000, "minute"),
@@ -109,7 +109,7 @@ def test_trap_3_settled_after_the_window_has_turned(world):
         assert not w.store.keys_without_expiry()
 
 
-def test_trap_3_a_refund_never_fills_above_capacity(world):
+def test_a_refund_never_fills_above_capacity(world):
     """Random grants, waits and reports: no level above its limit, and every key has an expiry at every step."""
     w = world(pool=[limit("tokens", 1000, "minute"), limit("output_tokens", 500, "minute", counted="end"),
                     limit("concurrent", 50)],
@@ -135,7 +135,7 @@ def test_trap_3_a_refund_never_fills_above_capacity(world):
         assert not w.store.keys_without_expiry()
 
 
-def test_trap_3_nothing_is_left_behind(world):
+def test_nothing_is_left_behind(world):
     """When it no longer matters it is gone: an idle store is empty."""
     w = world(pool=[limit("tokens", 1000, "minute"), limit("concurrent", 5)], tier=[limit("tokens", 500, "hour")])
     for n in range(40):
@@ -151,7 +151,7 @@ def test_trap_3_nothing_is_left_behind(world):
 # ---- 12: reports that come again, and reports of others --------------------------------------------------------------
 
 
-def test_trap_12_a_second_report_changes_nothing(world):
+def test_a_second_report_changes_nothing(world):
     w = world(pool=[limit("tokens", 1000, "minute"), limit("concurrent", 2)], tier=[limit("tokens", 900, "minute")])
     first, second = w.granted("tokens", 300), w.granted("tokens", 200)
     assert w.status("REPORT", first, "tokens", 100) == "settled"
@@ -167,7 +167,7 @@ def test_trap_12_a_second_report_changes_nothing(world):
     assert (w.remaining("tokens"), w.remaining("concurrent")) == (900, 2)
 
 
-def test_trap_12_a_refused_call_has_nothing_to_release(world):
+def test_a_refused_call_has_nothing_to_release(world):
     w = world(pool=[limit("concurrent", 1)])
     w.granted()
     for free_form in (False, True):
@@ -181,7 +181,7 @@ def test_trap_12_a_refused_call_has_nothing_to_release(world):
         assert w.remaining("concurrent") == 0
 
 
-def test_trap_12_an_id_that_is_nearly_right(world):
+def test_an_id_that_is_nearly_right(world):
     """Of another slice, nonce, member, tenant or pool: no such reservation, and nothing changes."""
     w = world(pools={POOL: {"limits": [limit("tokens", 1000, "minute")]},
                      "other": {"limits": [limit("tokens", 1000, "minute")]}})  # fmt: skip
@@ -205,7 +205,7 @@ def test_trap_12_an_id_that_is_nearly_right(world):
     assert w.status("REPORT", id_, "tokens", 5) == "settled"
 
 
-def test_trap_12_an_id_of_ones_own_is_for_one_call(world):
+def test_an_id_of_ones_own_is_for_one_call(world):
     w = world(pool=[limit("tokens", 1000, "minute")])
     assert w.granted("tokens", 100, "ID", "order-17") == "order-17"
     assert w.granted("tokens", 100, "ID", "order-17", wire=1) == "order-17"
@@ -216,7 +216,7 @@ def test_trap_12_an_id_of_ones_own_is_for_one_call(world):
     assert w.remaining("tokens") == 960
 
 
-def test_trap_12_the_same_ids_many_times_in_flight(world):
+def test_the_same_ids_many_times_in_flight(world):
     """Each id forty times, in pipelines to both servers at once: in one batch or in several, charged once."""
     w = world(pool=[limit("tokens", 1000, "day")])
     ids = [f"order-{n}" for n in range(20)] + [f"r1.many{n % 3}.{n:016x}.0.acme@{POOL}" for n in range(20)]
@@ -237,7 +237,7 @@ def test_trap_12_the_same_ids_many_times_in_flight(world):
 
 
 @pytest.mark.parametrize("names", [("openai/gpt-4", "openai/gpt-5"), ("replay/8", "replay/9"), ("a", "b")])
-def test_trap_12_a_report_is_for_the_pool_that_granted(world, names):
+def test_a_report_is_for_the_pool_that_granted(world, names):
     """An id names its tenant and pool; with another pool's name put into it, it is nobody's, however alike the names are."""
     w = world(pools={name: {"limits": [limit("tokens", 1000, "day")]} for name in names})
     one, other = names
@@ -271,7 +271,7 @@ def test_trap_12_a_report_is_for_the_pool_that_granted(world, names):
         (("tokens", 500), ("tokens", 600), (600, 600, 600)),
     ],
 )
-def test_trap_13_partial_charges_the_larger_of_report_and_input(world, estimate, report, charged):
+def test_partial_charges_the_larger_of_report_and_input(world, estimate, report, charged):
     """(tokens, input_tokens, output_tokens). A stream that broke is neither free nor given back in full."""
     w = world(pool=[limit(unit, 10_000, "minute") for unit in ("tokens", "input_tokens", "output_tokens")])
     id_ = w.granted(*estimate)
@@ -281,7 +281,7 @@ def test_trap_13_partial_charges_the_larger_of_report_and_input(world, estimate,
     assert w.servers[0].audit(POOL)["tokens"]["used"] == charged[0]
 
 
-def test_trap_13_no_report_at_all_keeps_the_charge(world):
+def test_no_report_at_all_keeps_the_charge(world):
     w = world(pool=[limit("tokens", 1000, "day"), limit("concurrent", 1)])
     id_ = w.granted("tokens", 400, "TTL", 1024)
     w.clock.advance(3000)
@@ -293,7 +293,7 @@ def test_trap_13_no_report_at_all_keeps_the_charge(world):
     assert w.servers[1].audit(POOL)["tokens"]["balanced"]
 
 
-def test_trap_13_a_report_without_amounts_is_as_estimated(world):
+def test_a_report_without_amounts_is_as_estimated(world):
     w = world(pool=[limit("tokens", 1000, "minute")])
     assert w.status("REPORT", w.granted("tokens", 400), "STATUS", 200) == "settled"
     assert w.remaining("tokens") == 600
@@ -302,7 +302,7 @@ def test_trap_13_a_report_without_amounts_is_as_estimated(world):
 # ---- 14: limits that change under load ------------------------------------------------------------------------------
 
 
-def test_trap_14_a_limit_is_changed_under_load(lab, world):
+def test_a_limit_is_changed_under_load(lab, world):
     """Used stays used; the first decision after the reload knows the new limit; no client sees an error."""
     w = world(tier=[limit("tokens", 5000, "day")])
     load = Crowd([server.port for server in w.servers], POOL, costs=(1, 2), processes=4, connections=8)
@@ -332,7 +332,7 @@ def test_trap_14_a_limit_is_changed_under_load(lab, world):
         (limit("tokens", 1000, "minute"), limit("tokens", 1000, "minute", burst=2000)),
     ],
 )
-def test_trap_14_another_kind_of_limit_keeps_what_was_used(world, before, after):
+def test_another_kind_of_limit_keeps_what_was_used(world, before, after):
     w = world(tier=[before])
     open_ = w.granted("tokens", 300)
     assert w.status("REPORT", w.granted("tokens", 400), "tokens", 350) == "settled"
@@ -347,7 +347,7 @@ def test_trap_14_another_kind_of_limit_keeps_what_was_used(world, before, after)
     assert w.remaining("tokens", "tenant") <= 0
 
 
-def test_trap_14_a_limit_that_goes_and_comes(world):
+def test_a_limit_that_goes_and_comes(world):
     w = world(pool=[limit("tokens", 1000, "minute"), limit("requests", 5, "minute")])
     for _ in range(5):
         w.granted("tokens", 10)
@@ -361,7 +361,7 @@ def test_trap_14_a_limit_that_goes_and_comes(world):
 # ---- 16: calendar limits under constant load ------------------------------------------------------------------------
 
 
-def test_trap_16_a_calendar_limit_under_constant_load_resets_on_the_instant(world):
+def test_a_calendar_limit_under_constant_load_resets_on_the_instant(world):
     """EXPIRE on every hit would put the end off for ever. Asked every ten minutes for three days, it resets at midnight."""
     w = world(pool=[limit("requests", 100, "day", algorithm="calendar", time_zone="Asia/Kolkata")])
     midnight = (w.clock.ms + 5 * 3_600_000 + 30 * MINUTE) // DAY * DAY - 5 * 3_600_000 - 30 * MINUTE
@@ -381,7 +381,7 @@ def test_trap_16_a_calendar_limit_under_constant_load_resets_on_the_instant(worl
 # ---- 17: what one server learns, all know ---------------------------------------------------------------------------
 
 
-def test_trap_17_a_report_on_one_server_is_seen_by_the_next_acquire_on_the_other(world):
+def test_a_report_on_one_server_is_seen_by_the_next_acquire_on_the_other(world):
     w = world(pool=[limit("tokens", 1000, "day"), limit("concurrent", 1)])
     for n in range(100):
         id_ = w.granted("tokens", 1000, wire=n % 2)
@@ -391,7 +391,7 @@ def test_trap_17_a_report_on_one_server_is_seen_by_the_next_acquire_on_the_other
     assert w.remaining("tokens") == 1000
 
 
-def test_trap_17_under_concurrency_a_slot_is_never_given_twice(lab, world):
+def test_under_concurrency_a_slot_is_never_given_twice(lab, world):
     """Threads on both servers share three slots; the most that hold one at once is three."""
     w = world(pool=[limit("concurrent", 3)])
     holding, most, done = [0], [0], [0]

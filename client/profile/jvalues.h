@@ -3,22 +3,22 @@
  * also take several lines, like an error that a server prints for people to read. Bytes come in
  * whatever pieces; each value is given as soon as it is whole.
  */
-#ifndef RATION_JSON_VALUES_H
-#define RATION_JSON_VALUES_H
+#ifndef RATION_JVALUES_H
+#define RATION_JVALUES_H
 
 #include "grow.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#define JSON_VALUES_MAX_BYTES (64u << 20) /* of one value */
+#define JVALUES_MAX_BYTES (64u << 20) /* of one value */
 
 /* One value, an object or a list, with a NUL behind its n bytes. A negative return value
  * ends the feeding, which returns it. */
-typedef int (*json_values_fn)(void *arg, const char *data, size_t n);
+typedef int (*jvalues_fn)(void *arg, const char *data, size_t n);
 
-struct json_values {
-    json_values_fn on_value;
+struct jvalues {
+    jvalues_fn on_value;
     void *arg;
     struct grow value; /* that has begun */
     size_t depth;      /* of braces and brackets that are open */
@@ -27,13 +27,13 @@ struct json_values {
     int failed;
 };
 
-void json_values_init(struct json_values *values, json_values_fn on_value, void *arg);
+void jvalues_init(struct jvalues *values, jvalues_fn on_value, void *arg);
 
 /* Errors: RATION_EPROTOCOL (something else than an object or a list between two values, or one that
  * is too large), RATION_ENOMEM, and what on_value returned. After an error, the same one again. */
-int json_values_feed(struct json_values *values, const char *bytes, size_t n);
+int jvalues_feed(struct jvalues *values, const char *bytes, size_t n);
 
 /* Frees what it holds; may be called twice. */
-void json_values_close(struct json_values *values);
+void jvalues_close(struct jvalues *values);
 
 #endif

@@ -1,24 +1,24 @@
 /* Only the ends of values are found here, by counting brackets outside of strings; whether a value
  * is well formed is for the parser that gets it to say. */
-#include "profile/json_values.h"
+#include "profile/jvalues.h"
 
 #include "parse.h"
 
 #include <ration/ration.h>
 
-void json_values_init(struct json_values *values, json_values_fn on_value, void *arg)
+void jvalues_init(struct jvalues *values, jvalues_fn on_value, void *arg)
 {
-    *values = (struct json_values){.on_value = on_value, .arg = arg};
-    grow_init(&values->value, JSON_VALUES_MAX_BYTES);
+    *values = (struct jvalues){.on_value = on_value, .arg = arg};
+    grow_init(&values->value, JVALUES_MAX_BYTES);
 }
 
-void json_values_close(struct json_values *values)
+void jvalues_close(struct jvalues *values)
 {
     grow_close(&values->value);
 }
 
 /* True where this byte ends the value. */
-static bool step(struct json_values *values, char byte)
+static bool step(struct jvalues *values, char byte)
 {
     if (values->in_string) {
         if (values->escaped)
@@ -38,7 +38,7 @@ static bool step(struct json_values *values, char byte)
     return false;
 }
 
-static int feed(struct json_values *values, const char *bytes, size_t n)
+static int feed(struct jvalues *values, const char *bytes, size_t n)
 {
     size_t from = 0;
     for (size_t i = 0; i < n; i++) {
@@ -63,7 +63,7 @@ static int feed(struct json_values *values, const char *bytes, size_t n)
     return values->depth > 0 ? grow_add(&values->value, bytes + from, n - from) : 0;
 }
 
-int json_values_feed(struct json_values *values, const char *bytes, size_t n)
+int jvalues_feed(struct jvalues *values, const char *bytes, size_t n)
 {
     if (values->failed == 0)
         values->failed = feed(values, bytes, n);

@@ -68,7 +68,7 @@ def check_books(server, verb, calls):
 
 @pytest.mark.parametrize("free_form", [False, True])
 @pytest.mark.parametrize("verb", VERBS)
-def test_trap_23_cut_between_client_and_server(lab, verb, free_form):
+def test_cut_between_client_and_server(lab, verb, free_form):
     clock = lab.clock()
     server = lab.ration(settings(lab.redis(clock=clock).url))
     proxy = CuttingProxy(server.port)
@@ -145,7 +145,7 @@ def cut_some(lab, store, verb, jobs):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_trap_23_cut_between_server_and_store(lab, verb):
+def test_cut_between_server_and_store(lab, verb):
     """The client notices nothing: its one request is answered, as if nothing had been."""
     clock = lab.clock()
     store = lab.redis(clock=clock)
@@ -166,7 +166,7 @@ def test_trap_23_cut_between_server_and_store(lab, verb):
     check_books(server, verb, len(jobs) + 1)
 
 
-def test_trap_23_cut_while_the_server_greets_the_store(lab):
+def test_cut_while_the_server_greets_the_store(lab):
     """Wherever the greeting breaks off, it is begun again."""
     store = lab.redis()
     proxy = CuttingProxy(store.path)
