@@ -4,9 +4,9 @@
  *     gemini 503        a profile and an HTTP status
  *     {"error": ...     the body
  *
- * What was used can be charged, the same event read twice says no more than read once, the class is
- * one of the table, and the words for people are one printable line that is the same, only shorter,
- * where there is less room.
+ * Usage can be charged, reading the same event twice gives no more than reading it once, the class
+ * is in the table, and the message for people is one printable line, which is only cut if there is
+ * less room.
  */
 #include "fuzz_profiles.h"
 

@@ -1,9 +1,9 @@
 /*
  * Fuzz target: changing single members of a caller's JSON without touching the rest.
  *
- * What was set is found again, and what was cut out is not; setting it twice is setting it once.
- * Where the text is JSON to a reader that is strict, the changed text is too, and but for what was
- * changed both are equal.
+ * A member that was set is found again, one that was cut out is not; setting it twice is the same
+ * as once. If the text is JSON to a strict reader, so is the changed text, and apart from the
+ * change both are equal.
  */
 #include "fuzz.h"
 
@@ -31,7 +31,7 @@ static json_object *parse(const char *text, size_t n)
     return parsed;
 }
 
-/* Both without the member at the top that may differ. */
+/* Compares both without the top-level member that may differ. */
 static void check_equal(const char *before, size_t n, const char *after, size_t after_n,
                         const char *name)
 {

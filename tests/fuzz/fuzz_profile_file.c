@@ -1,8 +1,8 @@
 /*
  * Fuzz target: a file of profiles that a user wrote.
  *
- * It is either taken, and then every profile of it reads requests, answers, headers and events
- * without harm; or refused with one line that says why.
+ * It is either accepted, and every profile in it reads requests, answers, headers and events
+ * safely, or refused with one line that says why.
  */
 #include "fuzz_profiles.h"
 
@@ -54,7 +54,7 @@ static void use_all(const struct profiles *profiles)
             memcpy(name, at, n);
             name[n] = '\0';
             const struct profile *profile = profiles_find(profiles, name);
-            if (profile) /* a name may have a comma in it */
+            if (profile) /* a name may contain a comma */
                 use_profile(profile);
         }
         at += n;
