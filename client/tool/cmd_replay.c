@@ -7,6 +7,7 @@
  * its pipe without a last snapshot: what it had counted stays, and the exit status is 2.
  */
 #include "tool/options.h"
+#include "tool/progress_line.h"
 #include "tool/provider.h"
 #include "tool/replay/replay.h"
 #include "tool/say.h"

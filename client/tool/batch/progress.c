@@ -9,6 +9,7 @@
 #include "tool/batch/progress.h"
 
 #include "tool/object.h"
+#include "tool/progress_line.h"
 #include "tool/rows.h"
 #include "tool/say.h"
 #include "tool/table.h"
