@@ -1,7 +1,8 @@
 #!/bin/sh
-# The demonstration load of docker/compose.yaml: four hosts replay traffic against the strict provider, half of them asking
-# server1 first, half server2; then the books are shown. Exit status 0: nothing was refused by the provider, no call failed,
-# and the books balance. A server may be stopped meanwhile.
+# The demonstration load of docker/compose.yaml: four hosts replay traffic against the strict
+# provider, half of them asking server1 first, half server2; then the ledger is shown. Exit status 0
+# if the provider refused nothing, no call failed, and the ledger balances. A server may be stopped
+# meanwhile.
 set -eu
 
 replayed=0
@@ -9,7 +10,7 @@ ration replay --server "$RATION_SERVERS" --url "$PROVIDER_URL" --trace /usr/loca
     --hosts 4 --speed 20 --tenants "$TENANTS" || replayed=$?
 
 echo
-echo "The books (ration audit)"
+echo "The ledger (ration audit)"
 echo
 ration audit || replayed=$?
 exit $replayed

@@ -84,7 +84,7 @@ do
             local c = cost[limit.unit]
             if c > 0 then
                 if limit.holds then
-                    hold_add(base + j, class, deadline, c * n)
+                    held_add(base + j, class, deadline, c * n)
                 else
                     charge_by[limit.algorithm + 1](base + j, c * n, now)
                 end
@@ -99,8 +99,8 @@ do
             plain_charge(b, cost, n, now)
         else
             charge_states(b, cost, n, class, deadline, now)
-            if books_of[b] then
-                books_grant(b, deadline, cost, n, reservations)
+            if ledger_of[b] then
+                ledger_grant(b, deadline, cost, n, reservations)
             end
         end
     end
@@ -111,10 +111,10 @@ do
         end
     end
 
-    -- Buckets that keep books or slots stay until the reservation's record is gone, or at least its deadline has passed.
+    -- Buckets that keep a ledger or slots stay until the reservation's record is gone, or at least its deadline has passed.
     local function keep_one(b, deadline, ttl)
         if slots_of[b] then
-            local kept = books_of[b] and deadline + (ttl > GRACE and ttl or GRACE) or deadline
+            local kept = ledger_of[b] and deadline + (ttl > GRACE and ttl or GRACE) or deadline
             if kept > keep_of[b] then
                 keep_of[b] = kept
             end
@@ -137,16 +137,16 @@ do
     end
 
     -- A group that was granted in part, and whose fate was unknown to who sent it: the others join with its deadline, unless
-    -- it has ended or was added to meanwhile.
+    -- it was added to meanwhile.
     local function join(r, fit, now)
-        if not r.deadline or r.deadline <= now or #r.parts > 1 then
+        if #r.parts > 1 then
             return 0
         end
         grant_all(o.cost, fit, fit, r.class, r.deadline, now)
         keep_all(r.deadline, o.ttl)
         slice_keep(o.slice, r.deadline, o.ttl)
         r.states = r.states .. rep('o', fit)
-        record_put(r)
+        reservation_put(r)
         return fit
     end
 
@@ -174,7 +174,7 @@ do
 
     function acquire_begin()
         run_of, o.shape, o.flags = false, false, false
-        record_begin()
+        reservation_begin()
     end
 
     local function fits(b, cost, n, now)
@@ -203,8 +203,8 @@ do
     end
 
     local function simple(pool, now)
-        local known = know.of[pool]
-        return not (o.again or o.dry or o.estimates or o.targets < 2 or plain_of[pool] or known and know.doubts(known, now))
+        local known = health.of[pool]
+        return not (o.resent or o.dry or o.estimates or o.targets < 2 or plain_of[pool] or known and health.doubts(known, now))
     end
 
     -- The acquire that a healthy service sees most: for the first time, and all that it asks for fits. Returns false where it is
@@ -231,55 +231,68 @@ do
         if run_gone > slice.expiry then
             slice.expiry = run_gone
         end
-        slice.names = o.names
-        record_write_new(n, deadline, class, now)
+        reservation_write_new(n, deadline, class, now)
         return true
+    end
+
+    -- How an acquire whose id has a record is answered at once: nil if more of its group may be granted.
+    local function answer_from_record(r, now)
+        if r.check ~= o.check then
+            return FOREIGN, 0
+        elseif not r.deadline or r.deadline <= now then
+            return ENDED, 0
+        elseif not reservation_same_request(r, o.cost) then
+            return FOREIGN, 0
+        elseif #r.states >= o.n then
+            return GRANTED, o.n
+        end
     end
 
     -- Answers: outcome, how many of the o.n are granted, and for the others the bucket, the limit and the wait.
     function acquire(now)
         local cost, had, r = o.cost, 0, nil
-        if o.again or o.estimates then
-            o.shape = false -- the cost may be changed below
-        end
-        if o.estimates then
-            know.learned_cost(cost)
-        end
-        local known = know.of[o[1]]
-        if o.again then
-            r = record_get(o.slice, o.nonce)
+        if o.resent then
+            r = reservation_get(o.slice, o.nonce)
             if r then
-                if r.check ~= o.check then
-                    return FOREIGN, 0
+                local outcome, granted = answer_from_record(r, now)
+                if outcome then
+                    return outcome, granted
                 end
                 had = #r.states
-                if had >= o.n then
-                    return GRANTED, o.n
-                end
-                if r.deadline and (r.most > 0 or r.stated_input > 0) then
-                    -- What was learned since is not for this group: its members are settled as one.
-                    for unit = 1, UNITS do
-                        cost[unit] = r.parts[1][unit + 1]
-                    end
-                end
             end
         end
+        if o.resent or o.estimates then
+            o.shape = false -- the cost may be changed below
+        end
+        if r and (r.most > 0 or r.stated_input > 0) then
+            -- What was learned since is not for this group: its members are settled as one.
+            for unit = 1, UNITS do
+                cost[unit] = r.parts[1][unit + 1]
+            end
+        elseif o.estimates then
+            estimates.cost(cost)
+        end
+        local known = health.of[o[1]]
         local fit = o.refused and 0 or how_many_fit(cost, o.n - had, now)
         if known and fit > 0 then
-            fit = know.room(known, fit, r, now)
+            fit = health.room(known, fit, r, now)
         end
         if fit > 0 and not o.dry then
-            if r then
+            if o.resent and not r and slice_full(o.slice) then
+                return CROWDED, 0
+            elseif r then
                 fit = join(r, fit, now)
             else
                 local deadline, class = deadline_of(o.ttl, now)
                 grant_all(cost, fit, fit, class, deadline, now)
                 keep_all(deadline, o.ttl)
                 slice_keep(o.slice, deadline, o.ttl)
-                record_write_new(fit, deadline, class, now)
-                o.slice.names = o.names
+                reservation_write_new(fit, deadline, class, now)
+                if o.names then
+                    slice_name(o.slice, o.owner, o.names, deadline, o.ttl)
+                end
                 if known then
-                    know.granted(known, deadline)
+                    health.granted(known, deadline)
                 end
             end
         end
@@ -289,7 +302,7 @@ do
         end
         local at_bucket, at_limit, wait = why_not(cost, now)
         if known then
-            at_bucket, at_limit, wait = know.refusal(known, at_bucket, at_limit, wait, now)
+            at_bucket, at_limit, wait = health.refusal(known, at_bucket, at_limit, wait, now)
         end
         if wait == 0 then
             wait = 1 -- all would fit, but not into this group any more, or not without writing (a dry run of several)

@@ -1,4 +1,4 @@
--- audit: reads the books of some pools, and counts the outstanding reservations of some slices one by one.
+-- audit: reads the ledgers of some pools, and counts the outstanding reservations of some slices one by one.
 --
 -- KEYS      for each pool its levels and its slots; then slices
 -- argument  I2 pools   I6 the number of the second (1024 ms) from which on a deadline counts as outstanding; 0: the
@@ -13,27 +13,27 @@
 local audit
 
 do
-    local NUMBERS, BOOKS = 6, 6
+    local NUMBERS, ACCOUNTS = 6, 6
     local EXPIRED, OUTSTANDING = 3, 6
-    local STORED = { 1, 3, 4, 5, 6, 2 } -- where each of the books stands in the store (lua/books.lua), in the order of the answer
+    local STORED = { 1, 3, 4, 5, 6, 2 } -- where each account of the ledger stands in the store (lua/ledger.lua), in the order of the answer
 
-    -- The levels end with the books (lua/bucket.lua). Seconds that have passed since they were written count as expired.
-    local function read_books(levels, slots, second)
-        local books = {}
-        for book = 1, BOOKS do
-            local first = levels and #levels - 7 * NUMBERS * (BOOKS - STORED[book] + 1)
+    -- The levels end with the ledger (lua/bucket.lua). Seconds that have passed since they were written count as expired.
+    local function read_ledger(levels, slots, second)
+        local ledger = {}
+        for book = 1, ACCOUNTS do
+            local first = levels and #levels - 7 * NUMBERS * (ACCOUNTS - STORED[book] + 1)
             for i = 1, NUMBERS do
-                books[(book - 1) * NUMBERS + i] = levels and unpack_bytes('<i7', levels, first + 7 * (i - 1) + 1) or 0
+                ledger[(book - 1) * NUMBERS + i] = levels and unpack_bytes('<i7', levels, first + 7 * (i - 1) + 1) or 0
             end
         end
-        local function expire(owed)
+        local function expire(outstanding)
             for i = 1, NUMBERS do
-                books[(EXPIRED - 1) * NUMBERS + i] = books[(EXPIRED - 1) * NUMBERS + i] + owed[i]
-                books[(OUTSTANDING - 1) * NUMBERS + i] = books[(OUTSTANDING - 1) * NUMBERS + i] - owed[i]
+                ledger[(EXPIRED - 1) * NUMBERS + i] = ledger[(EXPIRED - 1) * NUMBERS + i] + outstanding[i]
+                ledger[(OUTSTANDING - 1) * NUMBERS + i] = ledger[(OUTSTANDING - 1) * NUMBERS + i] - outstanding[i]
             end
         end
         if levels then
-            local latest = { unpack_bytes('<I7i7i7i7i7i7i7', levels, #levels - 7 * (NUMBERS * BOOKS + 7) + 1) }
+            local latest = { unpack_bytes('<I7i7i7i7i7i7i7', levels, #levels - 7 * (NUMBERS * ACCOUNTS + 7) + 1) }
             if table.remove(latest, 1) < second then
                 expire(latest)
             end
@@ -44,10 +44,10 @@ do
                 expire({ cmsgpack.unpack(slots[f + 1]) })
             end
         end
-        for i = 1, NUMBERS * BOOKS do
-            books[i] = pack_bytes('<i8', books[i])
+        for i = 1, NUMBERS * ACCOUNTS do
+            ledger[i] = pack_bytes('<i8', ledger[i])
         end
-        return concat(books)
+        return concat(ledger)
     end
 
     local function count_slice(fields, second)
@@ -77,7 +77,11 @@ do
         end
         local answer = { pack_bytes('<I6', second) }
         for i = 1, n_pools do
-            answer[#answer + 1] = read_books(redis_call('GET', keys[2 * i - 1]), redis_call('HGETALL', keys[2 * i]), second)
+            local levels, slots = redis_call('GET', keys[2 * i - 1]), keys[2 * i]
+            if levels and byte(levels) == 3 then
+                slots = keys[2 * i - 1] .. ':s' -- time_slots.lua
+            end
+            answer[#answer + 1] = read_ledger(levels, redis_call('HGETALL', slots), second)
         end
         for i = 2 * n_pools + 1, #keys do
             answer[#answer + 1] = count_slice(redis_call('HGETALL', keys[i]), second)

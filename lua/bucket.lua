@@ -1,16 +1,16 @@
 -- Buckets: the state of all limits of one pool, of one tenant, or of one tenant in one pool. One key holds the levels,
 -- packed; it is read once and written at most once in a batch. A second key, for those that need it, holds the slots.
 --
--- Levels (times in ms; what is signed is not below zero but in the books):
---   I1 format (3)  I1 limits  I6 last  I4 keep (after last)  I4 expiry of the key (after last)
+-- Levels (times in ms; what is signed is not below zero but in the ledger):
+--   I1 format (4)  I1 limits  I6 last  I4 keep (after last)  I4 expiry of the key (after last)
 --   each limit: I3 sig  I1 extras  I6 used, and of a token bucket I5 rem  I6 top
 --                           and of a rolling limit I6 the first slot that counted  I6 I6 the open slot and what is in it
 --   each limit, as its extras say: 1 I7 held  I2 classes; 2 I6 since; 4 x lows: I6 time  I7 I5 low and its rem
---   and of a pool its books
+--   and of a pool its ledger
 --
 -- What is stored is what was used, not what is left: so a changed amount keeps what was used by itself.
 --
--- Most buckets are plain ones, and have a shorter way: plain.lua.
+-- Most buckets are plain ones, and have a shorter way: plain_bucket.lua.
 
 local bucket_last, bucket_write
 
@@ -19,10 +19,10 @@ do
     local HEAD_BYTES, ROLLING_BYTES = 16, 34
 
     -- What is given back of charges that were made before a limit was there, is not given back to it: `since` tells. A
-    -- plain token bucket knows by its lows.
+    -- plain token bucket knows by its refund history.
     local function state_new(s, b, limit, from, now)
         limit_of[s], bucket_of[s] = limit, b
-        used[s], held[s], classes[s], since[s], rem[s], top[s], lows[s] = 0, 0, 0, now, 0, 0, ''
+        used[s], held[s], classes[s], since[s], rem[s], top[s], history[s] = 0, 0, 0, now, 0, 0, ''
         if limit.algorithm == ROLLING then
             rolling_new(s, limit, from)
         elseif limit.algorithm == BUCKET and not limit.holds then
@@ -34,7 +34,7 @@ do
     local function unpack_limit(raw, at, s)
         local sig, extras
         sig, extras, used[s], at = unpack_bytes('<I3I1I6', raw, at)
-        held[s], classes[s], since[s], rem[s], top[s], lows[s] = 0, 0, 0, 0, 0, ''
+        held[s], classes[s], since[s], rem[s], top[s], history[s] = 0, 0, 0, 0, 0, ''
         local algorithm = floor(sig / 2 ^ 19) % 4
         if algorithm == BUCKET then
             rem[s], top[s], at = unpack_bytes('<I5I6', raw, at)
@@ -44,9 +44,9 @@ do
         return at, sig, extras
     end
 
-    local function take_lows(raw, at, s, n)
-        lows[s] = sub(raw, at, at + n * LOW_BYTES - 1)
-        return at + n * LOW_BYTES
+    local function take_history(raw, at, s, n)
+        history[s] = sub(raw, at, at + n * ENTRY_BYTES - 1)
+        return at + n * ENTRY_BYTES
     end
 
     local function unpack_extras(raw, at, s, extras)
@@ -57,13 +57,13 @@ do
             since[s], at = unpack_bytes('<I6', raw, at)
         end
         if extras >= 4 then
-            return take_lows(raw, at, s, floor(extras / 4))
+            return take_history(raw, at, s, floor(extras / 4))
         end
         return at
     end
 
     local function extras_of(s)
-        return ((held[s] > 0 or classes[s] > 0) and 1 or 0) + (since[s] > 0 and 2 or 0) + #lows[s] / LOW_BYTES * 4
+        return ((held[s] > 0 or classes[s] > 0) and 1 or 0) + (since[s] > 0 and 2 or 0) + #history[s] / ENTRY_BYTES * 4
     end
 
     local function pack_limit(s)
@@ -85,7 +85,7 @@ do
         if since[s] > 0 then
             packed = packed .. pack_bytes('<I6', since[s])
         end
-        return packed .. lows[s]
+        return packed .. history[s]
     end
 
     -- First half of opening, before the time is known: when was it last written? Returns that, if anything is stored.
@@ -98,6 +98,9 @@ do
         end
         local last, keep, expiry = unpack_bytes('<I6I4I4', raw, 3)
         last_of[b], keep_of[b], expires_of[b] = last, last + keep, last + expiry
+        if slots_of[b] and byte(raw) == 3 then
+            slots_find_old(b)
+        end
         return last
     end
 
@@ -146,8 +149,8 @@ do
             local s, from = base + j, found[j]
             if from then
                 limit_of[s], bucket_of[s] = set[j], b
-                used[s], held[s], classes[s], since[s], rem[s], top[s], lows[s] =
-                    used[from], held[from], classes[from], since[from], rem[from], top[from], lows[from]
+                used[s], held[s], classes[s], since[s], rem[s], top[s], history[s] =
+                    used[from], held[from], classes[from], since[from], rem[from], top[from], history[from]
                 open_slot[s], in_slot[s] = open_slot[from], in_slot[from]
             else
                 state_new(s, b, set[j], last, now)
@@ -165,7 +168,7 @@ do
         return at
     end
 
-    -- A pool of rolling limits, as most are: with nothing held, everything but the books is read, and written, in one go. Returns
+    -- A pool of rolling limits, as most are: with nothing held, everything but the ledger is read, and written, in one go. Returns
     -- nil if it is not as it is configured now, or has more.
     local function open_rolling(b, raw, now)
         local set, base = set_of[b], first_of[b]
@@ -183,7 +186,7 @@ do
             local s, place = base + j, 6 * j
             limit_of[s], bucket_of[s], used[s], top[s], open_slot[s], in_slot[s], since[s] =
                 set[j], b, t[place + 2], t[place + 3], t[place + 4], t[place + 5], t[5 + 6 * n + j]
-            held[s], classes[s], rem[s], lows[s] = 0, 0, 0, ''
+            held[s], classes[s], rem[s], history[s] = 0, 0, 0, ''
             rolling_refresh(s, t[3], now)
         end
         return t[6 + 7 * n]
@@ -230,12 +233,12 @@ do
         else
             at = set.rolling and open_rolling(b, raw, now) or open_limits(b, raw, now)
         end
-        if books_of[b] then
+        if ledger_of[b] then
             if raw and at <= #raw then
-                books_unpack(b, raw, at)
-                books_turn(b, last_of[b], now)
+                ledger_unpack(b, raw, at)
+                ledger_turn(b, last_of[b], now)
             else
-                books_new(b)
+                ledger_new(b)
             end
         end
     end
@@ -280,7 +283,7 @@ do
         end
     end
 
-    local function holds_any(b)
+    local function held_any(b)
         for j = 1, #set_of[b] do
             if held[first_of[b] + j] > 0 then
                 return true
@@ -292,6 +295,7 @@ do
     local function bucket_write_slots(b, expiry)
         local slots = slots_of[b]
         local gone, kept = slots.dead or {}, {}
+        slots_move(slots)
         for field in pairs(slots.touched or NOTHING) do
             local value = slots.value[field]
             if value == 0 then
@@ -301,12 +305,12 @@ do
                 kept[#kept + 1] = format('%d', value)
             end
         end
-        for n, owed in pairs(books_of[b] and owed_of[b] or NOTHING) do
-            if owed[6] <= 0 then
+        for n, outstanding in pairs(ledger_of[b] and seconds_of[b] or NOTHING) do
+            if outstanding[6] <= 0 then
                 gone[#gone + 1] = 'o:' .. n
             else
                 kept[#kept + 1] = 'o:' .. n
-                kept[#kept + 1] = cmsgpack.pack(unpack(owed))
+                kept[#kept + 1] = cmsgpack.pack(unpack(outstanding))
             end
         end
         if slots.fresh then
@@ -323,7 +327,7 @@ do
         end
         -- What stands in the slots may be forgotten when nothing counts any more, the open slot included: `used` is the sum of
         -- all. What is held may not before it was charged, and how long that takes is known to the levels only.
-        if #kept > 0 or slots.opened or holds_any(b) then
+        if #kept > 0 or slots.opened or held_any(b) then
             redis_call('PEXPIREAT', slots.key, format('%d', expiry))
         end
     end
@@ -345,7 +349,7 @@ do
             row[5 + 6 * n + j] = since[s]
         end
         local packed = pack_bytes(set.rolling, unpack(row, 1, 5 + 7 * n))
-        return books_of[b] and packed .. books_pack(b) or packed
+        return ledger_of[b] and packed .. ledger_pack(b) or packed
     end
 
     local function pack_levels(b, now, expiry)
@@ -354,8 +358,8 @@ do
         for j = 1, n do
             packed[j + 1], packed[n + j + 1] = pack_limit(base + j), pack_extras(base + j)
         end
-        if books_of[b] then
-            packed[2 * n + 2] = books_pack(b)
+        if ledger_of[b] then
+            packed[2 * n + 2] = ledger_pack(b)
         end
         return concat(packed)
     end

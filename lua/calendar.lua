@@ -30,7 +30,7 @@ local function calendar_refresh(s, last, now)
         used[s] = 0
     end
     if classes[s] ~= 0 then
-        holds_turn(s, last, now, function(_, deadline, amount)
+        held_turn(s, last, now, function(_, deadline, amount)
             if deadline >= start then
                 used[s] = used[s] + amount
             end
@@ -48,7 +48,7 @@ local function calendar_wait(s, room, now)
     local start, reset = calendar_start(limit, now)
     local over = held[s]
     if over > room then
-        local ending = holds_between(s, now, reset)
+        local ending = held_between(s, now, reset)
         for i = 1, #ending do
             if ending[i][1] < reset then
                 over = over - ending[i][2]

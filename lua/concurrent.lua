@@ -5,7 +5,7 @@ end
 
 local function concurrent_refresh(s, last, now)
     if classes[s] ~= 0 then
-        holds_turn(s, last, now, nothing)
+        held_turn(s, last, now, nothing)
     end
 end
 
@@ -15,7 +15,7 @@ local function concurrent_wait(s, room, now)
     if excess <= 0 then
         return 0
     end
-    local holds = holds_between(s, now, now + 2 ^ 40)
+    local holds = held_between(s, now, now + 2 ^ 40)
     for i = 1, #holds do
         excess = excess - holds[i][2]
         if excess <= 0 then

@@ -16,7 +16,7 @@ local function answer(outcome, granted, at_bucket, at_limit, wait, over_input)
         return packed .. pack_bytes('<i8', over_input)
     end
     if at_limit == CLOSED then
-        packed = packed .. pack_bytes('<I1c0', #know.of[o[1]].reason, know.of[o[1]].reason)
+        packed = packed .. pack_bytes('<I1c0', #health.of[o[1]].reason, health.of[o[1]].reason)
     end
     return packed
 end
@@ -57,7 +57,7 @@ local function decide_op(now)
     elseif kind == FORGIVE then
         return forgive(now)
     end
-    return know.operate(now)
+    return health.operate(now)
 end
 
 -- Is some set's period not the one that it is at `now`? Then the server's clock is not the store's.
@@ -79,6 +79,10 @@ local function other_format(b, raw)
         .. ', this one has ' .. LEVELS_FORMAT .. '): go back to that version, or delete the key, which forgets what was used')
 end
 
+local function levels_readable(raw)
+    return byte(raw) >= OLDEST_FORMAT and byte(raw) <= LEVELS_FORMAT
+end
+
 local function open_slices(from, clock)
     local slices = {}
     for i = from, #batch_keys do
@@ -90,14 +94,14 @@ end
 -- The levels of all buckets, and behind them what is known of pools. Returns the values and the time that decides, or nil and
 -- which bucket cannot be read.
 local function read_levels(n_buckets, clock)
-    for i = 1, know.n do
-        key_of[n_buckets + i] = know.keys[i]
+    for i = 1, health.n do
+        key_of[n_buckets + i] = health.keys[i]
     end
     local now, raw = clock, NOTHING
     if n_buckets > 0 then
-        raw = redis_call('MGET', unpack(key_of, 1, n_buckets + know.n))
+        raw = redis_call('MGET', unpack(key_of, 1, n_buckets + health.n))
         for b = 1, n_buckets do
-            if raw[b] and byte(raw[b]) ~= LEVELS_FORMAT then
+            if raw[b] and not levels_readable(raw[b]) then
                 return nil, other_format(b, raw[b])
             end
             local last = bucket_last(b, raw[b])
@@ -115,17 +119,17 @@ local function open_all(raw, n_buckets, now)
             bucket_open(b, raw[b], now)
         end
     end
-    for i = 1, know.n do
+    for i = 1, health.n do
         if raw[n_buckets + i] then
-            know.read(know.buckets[i], raw[n_buckets + i], now)
+            health.read(health.buckets[i], raw[n_buckets + i], now)
         end
     end
 end
 
 local function write_all(slices, n_buckets, now)
     charge_run(now)
-    know.write(now)
-    know.learned_write(now)
+    health.write(now)
+    estimates.write(now)
     for b = 1, n_buckets do
         if dirty[b] then
             bucket_write(b, now)
@@ -150,8 +154,8 @@ local function decide(keys, args)
     end
     local keys_from
     keys_from, at = read_buckets(input, at, n_buckets, sets)
-    know.estimates_from = keys_from
-    know.learned_begin()
+    estimates.keys_from = keys_from
+    estimates.begin()
     acquire_begin()
 
     local time = redis_call('TIME')

@@ -58,7 +58,7 @@ do
     end
 
     function forgive(now)
-        local before = o.again and record_raw(o.slice, o.nonce)
+        local before = o.resent and reservation_raw(o.slice, o.nonce)
         if before then
             local kept = { cmsgpack.unpack(before) }
             return answer_with({ unpack(kept, 4) })

@@ -18,8 +18,8 @@ do
                         end
                     end
                     if on_hold > 0 then
-                        hold_sub(s, r.class, r.deadline, on_hold)
-                        hold_add(s, class, deadline, on_hold)
+                        held_sub(s, r.class, r.deadline, on_hold)
+                        held_add(s, class, deadline, on_hold)
                     end
                 end
             end
@@ -28,12 +28,12 @@ do
     end
 
     local function move_books(r, deadline)
-        local estimate = record_estimate(r)
-        estimate[6] = 1 -- the books count reservations there
+        local estimate = reservation_estimate(r)
+        estimate[6] = 1 -- the ledger count reservations there
         for i = 1, o.targets do
-            if books_of[o[i]] then
-                books_owe(o[i], r.deadline, estimate, -1)
-                books_owe(o[i], deadline, estimate, 1)
+            if ledger_of[o[i]] then
+                ledger_outstanding(o[i], r.deadline, estimate, -1)
+                ledger_outstanding(o[i], deadline, estimate, 1)
             end
         end
     end
@@ -61,17 +61,17 @@ do
         move_holds(r, deadline, class)
         move_books(r, deadline)
         r.deadline, r.class, r.token = deadline, class, o.token or ''
-        if know.of[o[1]] then
-            know.renewed(know.of[o[1]], deadline)
+        if health.of[o[1]] then
+            health.renewed(health.of[o[1]], deadline)
         end
         if cost[1] + cost[2] + cost[3] + cost[4] + cost[5] + cost[UNITS] > 0 then
             grant_all(cost, 1, 0, class, deadline, now)
-            record_add_part(r, now, cost)
+            reservation_add_part(r, now, cost)
             r.split_unknown = r.split_unknown or o.split_unknown
         end
         keep_all(deadline, o.ttl)
         slice_keep(o.slice, deadline, o.ttl)
-        record_put(r)
+        reservation_put(r)
         return GRANTED, 1
     end
 end

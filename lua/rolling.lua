@@ -88,7 +88,7 @@ do
             top[s] = next_first
         end
         if classes[s] ~= 0 then
-            holds_turn(s, last, now, function(_, deadline, amount)
+            held_turn(s, last, now, function(_, deadline, amount)
                 if floor(deadline / limit.width) >= next_first then
                     rolling_charge(s, amount, deadline)
                 end
@@ -131,7 +131,7 @@ do
             end
             chunk = chunk * 2
         end
-        local holds = held[s] > 0 and holds_between(s, now, now + 2 ^ 40) or NOTHING
+        local holds = held[s] > 0 and held_between(s, now, now + 2 ^ 40) or NOTHING
         for i = 1, #holds do
             excess = excess - holds[i][2]
             if excess <= 0 then

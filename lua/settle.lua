@@ -3,8 +3,8 @@
 local settle
 
 do
-    -- Corrects one limit: `use` instead of the estimate that the parts charged.
-    local function settle_limit(s, r, use, estimate, cancelled, late, now)
+    -- Corrects one limit: `usage` instead of the estimate that the parts charged.
+    local function settle_limit(s, r, usage, estimate, cancelled, late, now)
         local limit = limit_of[s]
         local unit = limit.unit
         if limit.holds and not late then
@@ -15,17 +15,17 @@ do
                 end
             end
             if on_hold > 0 then
-                hold_sub(s, r.class, r.deadline, on_hold)
+                held_sub(s, r.class, r.deadline, on_hold)
             end
-            if limit.at_end and use > 0 then
-                limit_charge(s, use, now)
+            if limit.at_end and usage > 0 then
+                limit_charge(s, usage, now)
             end
             return
         end
         if limit.algorithm == CONCURRENT then
             return -- freed when it expired
         end
-        local more = use - estimate
+        local more = usage - estimate
         if more > 0 then
             limit_charge(s, more, now)
         elseif more < 0 and (limit.settle or cancelled) then
@@ -54,35 +54,35 @@ do
         local state = member_state(r, member)
         if state ~= 'o' then
             -- Sent again by the server, which does not know whether it arrived the first time: the same answer.
-            return o.again and ANSWERS[state] or DUPLICATE
+            return o.resent and ANSWERS[state] or DUPLICATE
         end
         local cancelled, late = o.kind == CANCEL, now >= r.deadline
-        local estimate = record_estimate(r)
-        local use = cancelled and NOTHING_USED or actual_use(o.stated, o.cost, estimate, r.split_unknown, o.partial)
-        if o.news or know.of[o[1]] then
-            know.report(r, use, now)
+        local estimate = reservation_estimate(r)
+        local usage = cancelled and NOTHING_USED or actual_usage(o.stated, o.cost, estimate, r.split_unknown, o.partial)
+        if o.feedback or health.of[o[1]] then
+            health.report(r, usage, now)
         end
         for i = 1, o.targets do
             local b = o[i]
             local set, base = set_of[b], first_of[b]
             if plain_of[b] and plain_open(b, now) then
-                plain_settle(b, r.parts, use, estimate, cancelled, now)
+                plain_settle(b, r.parts, usage, estimate, cancelled, now)
             else
                 for j = 1, #set do
                     local unit = set[j].unit
-                    if use[unit] ~= estimate[unit] or set[j].holds then
-                        settle_limit(base + j, r, use[unit], estimate[unit], cancelled, late, now)
+                    if usage[unit] ~= estimate[unit] or set[j].holds then
+                        settle_limit(base + j, r, usage[unit], estimate[unit], cancelled, late, now)
                     end
                 end
             end
-            if books_of[b] then
-                books_settle(b, r.deadline, estimate, use, cancelled, now)
+            if ledger_of[b] then
+                ledger_settle(b, r.deadline, estimate, usage, cancelled, now)
             end
             dirty[b] = true
         end
         member_mark(r, member, late and 'l' or cancelled and 'c' or 's')
         if o.estimates and (r.most > 0 or r.stated_input > 0) and #r.parts == 1 then
-            local which, over_output, over_input = know.learned_teach(r, use, estimate) -- how wrong it was
+            local which, over_output, over_input = estimates.teach(r, usage, estimate) -- how wrong it was
             return late and LATE or SETTLED, 0, which, 0, over_output, which > 1 and over_input
         end
         return late and LATE or SETTLED

@@ -5,7 +5,7 @@ local bucket_charge, bucket_refund, bucket_refresh, bucket_wait
 
 do
     local function bucket_empty_out(s)
-        used[s], rem[s], lows[s] = 0, 0, ''
+        used[s], rem[s], history[s] = 0, 0, ''
     end
 
     local function bucket_refill(s, ms)
@@ -26,31 +26,31 @@ do
             return
         end
         used[s] = u - came
-        if lows[s] ~= '' then
-            lows[s], top[s] = lows_fall(lows[s], top[s], used[s], rem[s])
+        if history[s] ~= '' then
+            history[s], top[s] = history_fall(history[s], top[s], used[s], rem[s])
         end
     end
 
     function bucket_charge(s, amount, at)
         local u = used[s]
         if u == 0 then
-            lows[s], top[s] = '', at
+            history[s], top[s] = '', at
         elseif top[s] < at then
-            lows[s], top[s] = lows_add(lows[s], top[s], u, rem[s]), at
+            history[s], top[s] = history_add(history[s], top[s], u, rem[s]), at
         end
         used[s] = u + amount
     end
 
     function bucket_refund(s, amount, from)
         if used[s] > 0 then
-            lows[s], top[s], used[s], rem[s] =
-                level_refund(lows[s], top[s], used[s], rem[s], limit_of[s].per, amount, from)
+            history[s], top[s], used[s], rem[s] =
+                level_refund(history[s], top[s], used[s], rem[s], limit_of[s].per, amount, from)
         end
     end
 
     function bucket_refresh(s, last, now)
         if classes[s] ~= 0 then
-            holds_turn(s, last, now, function(_, deadline, amount)
+            held_turn(s, last, now, function(_, deadline, amount)
                 bucket_refill(s, deadline - last)
                 bucket_charge(s, amount, deadline)
                 last = deadline
@@ -64,7 +64,7 @@ do
     function bucket_wait(s, room, now)
         local limit = limit_of[s]
         local in_use, rest, on_hold, at = used[s], rem[s], held[s], now
-        local list = on_hold > 0 and holds_between(s, now, now + 2 ^ 40) or NOTHING
+        local list = on_hold > 0 and held_between(s, now, now + 2 ^ 40) or NOTHING
         for i = 1, #list + 1 do
             local ms
             if on_hold <= room then
@@ -75,11 +75,11 @@ do
                 return min(at + ms - now, FOREVER)
             end
             -- Up to the next deadline it refills as usual; the state is put back afterwards.
-            local kept_used, kept_rem, kept_lows, kept_top = used[s], rem[s], lows[s], top[s]
-            used[s], rem[s], lows[s] = in_use, rest, ''
+            local kept_used, kept_rem, kept_lows, kept_top = used[s], rem[s], history[s], top[s]
+            used[s], rem[s], history[s] = in_use, rest, ''
             bucket_refill(s, list[i][1] - at)
             in_use, rest, at = used[s] + list[i][2], rem[s], list[i][1]
-            used[s], rem[s], lows[s], top[s] = kept_used, kept_rem, kept_lows, kept_top
+            used[s], rem[s], history[s], top[s] = kept_used, kept_rem, kept_lows, kept_top
             on_hold = on_hold - list[i][2]
         end
     end

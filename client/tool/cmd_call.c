@@ -13,7 +13,7 @@
 #include "tool/table.h"
 
 #include "grow.h"
-#include "profile/json_text.h"
+#include "profile/jtext.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -98,7 +98,7 @@ static char *ask_for_stream(char *text, size_t *len)
 {
     char *changed = NULL;
     size_t n = 0;
-    if (json_text_set(text, *len, "stream", "true", true, &changed, &n) <= 0)
+    if (jtext_set(text, *len, "stream", "true", true, &changed, &n) <= 0)
         return text;
     free(text);
     *len = n;

@@ -1,7 +1,7 @@
 /*
  * The audit of one or all pools, a domain at a time:
  *
- *     read the books  ->  SCAN for the domain's slices  ->  count them, some at a time  ->  read the books again
+ *     read the ledger  ->  SCAN for the domain's slices  ->  count them, some at a time  ->  read the ledger again
  *
  * All of it is judged as of one second of the store's clock, that of the first reading. If anything was granted or
  * settled in between, the count cannot be compared: it is taken again, and after the last try `scanned` is -1.
@@ -15,12 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/key_names.h"
 #include "batch/script_wire.h"
 #include "clock.h"
 #include "log.h"
 #include "store/store.h"
 
-enum { NUMBERS = 6, BOOKS = 6, SLICES_A_CALL = 64, TRIES = 3, RECORD_BYTES = 42 };
+enum { NUMBERS = 6, ACCOUNTS = 6, SLICES_A_CALL = 64, TRIES = 3, RECORD_BYTES = 42 };
 #define LARGEST_SUM (INT64_C(1) << 60)
 enum { GRANTED, REPORTED, EXPIRED, CANCELLED, SPENT, OUTSTANDING };
 
@@ -28,7 +29,7 @@ enum { GRANTED, REPORTED, EXPIRED, CANCELLED, SPENT, OUTSTANDING };
 
 struct pool_audit {
     const struct config_pool *pool;
-    int64_t books[BOOKS][NUMBERS];
+    int64_t ledger[ACCOUNTS][NUMBERS];
     int64_t scanned[NUMBERS];
     bool moved;
 };
@@ -51,7 +52,7 @@ struct audit {
     uint64_t deadline_ms; /* of waiting for a store that is away; monotonic */
 };
 
-static void read_books(struct audit *a, store_reply_fn *on_books);
+static void read_ledger(struct audit *a, store_reply_fn *on_ledger);
 static void start_domain(struct audit *a);
 
 static void free_slices(struct audit *a)
@@ -95,12 +96,12 @@ static struct audit_row make_row(const struct pool_audit *p, int unit)
     struct audit_row row = {
         .pool = p->pool,
         .unit = (enum ration_unit)unit,
-        .granted = p->books[GRANTED][unit],
-        .reported = p->books[REPORTED][unit],
-        .outstanding = p->books[OUTSTANDING][unit],
-        .expired = p->books[EXPIRED][unit],
-        .cancelled = p->books[CANCELLED][unit],
-        .used = p->books[SPENT][unit],
+        .granted = p->ledger[GRANTED][unit],
+        .reported = p->ledger[REPORTED][unit],
+        .outstanding = p->ledger[OUTSTANDING][unit],
+        .expired = p->ledger[EXPIRED][unit],
+        .cancelled = p->ledger[CANCELLED][unit],
+        .used = p->ledger[SPENT][unit],
         .scanned = p->moved ? -1 : p->scanned[unit],
     };
     row.balanced = row.granted == row.reported + row.outstanding + row.expired + row.cancelled &&
@@ -118,7 +119,7 @@ static void finish(struct audit *a)
     }
     for (size_t i = 0; i < a->n_pools; i++)
         for (int unit = 0; unit < RATION_UNIT_CONCURRENT; unit++)
-            if (unit == RATION_UNIT_REQUESTS || a->pools[i].books[GRANTED][unit] != 0)
+            if (unit == RATION_UNIT_REQUESTS || a->pools[i].ledger[GRANTED][unit] != 0)
                 rows[n++] = make_row(&a->pools[i], unit);
     a->done(a->arg, rows, n, NULL);
     free(rows);
@@ -140,18 +141,18 @@ static bool is_sum(int64_t number)
     return number >= -LARGEST_SUM && number <= LARGEST_SUM;
 }
 
-static void take_books(const char *data, int64_t books[BOOKS][NUMBERS])
+static void take_ledger(const char *data, int64_t ledger[ACCOUNTS][NUMBERS])
 {
-    for (size_t b = 0; b < BOOKS; b++)
+    for (size_t b = 0; b < ACCOUNTS; b++)
         for (size_t i = 0; i < NUMBERS; i++)
-            books[b][i] = get_int(data + (b * NUMBERS + i) * 8, 8);
+            ledger[b][i] = get_int(data + (b * NUMBERS + i) * 8, 8);
 }
 
-static const char *books_problem(const struct audit *a, enum store_status status, const char *data,
+static const char *ledger_problem(const struct audit *a, enum store_status status, const char *data,
                                  size_t n)
 {
     static const char problem[] = "the store's answer was not understood";
-    if (status != STORE_OK || n != 6 + a->n * BOOKS * NUMBERS * 8)
+    if (status != STORE_OK || n != 6 + a->n * ACCOUNTS * NUMBERS * 8)
         return problem;
     for (size_t at = 6; at < n; at += 8)
         if (!is_sum(get_int(data + at, 8)))
@@ -160,30 +161,30 @@ static const char *books_problem(const struct audit *a, enum store_status status
 }
 
 /* Whatever was granted, reported or cancelled meanwhile makes the two readings differ. */
-static bool same_movement(int64_t a[BOOKS][NUMBERS], int64_t b[BOOKS][NUMBERS])
+static bool same_movement(int64_t a[ACCOUNTS][NUMBERS], int64_t b[ACCOUNTS][NUMBERS])
 {
     return memcmp(a[GRANTED], b[GRANTED], sizeof a[0]) == 0 &&
            memcmp(a[REPORTED], b[REPORTED], sizeof a[0]) == 0 &&
            memcmp(a[CANCELLED], b[CANCELLED], sizeof a[0]) == 0;
 }
 
-static void on_books_again(void *arg, enum store_status status, const char *data, size_t n)
+static void on_ledger_again(void *arg, enum store_status status, const char *data, size_t n)
 {
     struct audit *a = arg;
     if (status == STORE_LOST) {
         begin_again(a, LOST);
         return;
     }
-    const char *problem = books_problem(a, status, data, n);
+    const char *problem = ledger_problem(a, status, data, n);
     if (problem) {
         fail(a, problem);
         return;
     }
     bool moved = false;
     for (size_t i = 0; i < a->n; i++) {
-        int64_t books[BOOKS][NUMBERS];
-        take_books(data + 6 + i * sizeof books, books);
-        a->pools[a->first + i].moved = !same_movement(a->pools[a->first + i].books, books);
+        int64_t ledger[ACCOUNTS][NUMBERS];
+        take_ledger(data + 6 + i * sizeof ledger, ledger);
+        a->pools[a->first + i].moved = !same_movement(a->pools[a->first + i].ledger, ledger);
         moved |= a->pools[a->first + i].moved;
     }
     if (moved && ++a->tries < TRIES) {
@@ -263,7 +264,7 @@ static void count_slices(struct audit *a)
     const char *keys[SLICES_A_CALL];
     size_t bytes[SLICES_A_CALL], n = slices_a_call(a);
     if (n == 0) {
-        read_books(a, on_books_again);
+        read_ledger(a, on_ledger_again);
         return;
     }
     for (size_t i = 0; i < n; i++) {
@@ -344,52 +345,51 @@ static void on_scanned(void *arg, enum store_status status, const char *data, si
 
 static void scan(struct audit *a)
 {
-    char pattern[RATION_MAX_DOMAIN_BYTES + 32];
-    snprintf(pattern, sizeof pattern, "ration:{%s}:r:*", a->config->domains[a->domain]);
+    char pattern[KEY_BYTES];
+    key_pattern_of_reservations(a->config->domains[a->domain], pattern);
     if (store_scan(a->store, a->cursor, pattern, on_slice, on_scanned, a) < 0)
         begin_again(a, store_trouble(a->store));
 }
 
 /* ---- a domain ---------------------------------------------------------------------------------------------- */
 
-static void on_books(void *arg, enum store_status status, const char *data, size_t n)
+static void on_ledger(void *arg, enum store_status status, const char *data, size_t n)
 {
     struct audit *a = arg;
     if (status == STORE_LOST) {
         begin_again(a, LOST);
         return;
     }
-    const char *problem = books_problem(a, status, data, n);
+    const char *problem = ledger_problem(a, status, data, n);
     if (problem) {
         fail(a, problem);
         return;
     }
     a->second = get_int(data, 6);
     for (size_t i = 0; i < a->n; i++)
-        take_books(data + 6 + i * sizeof a->pools[0].books, a->pools[a->first + i].books);
+        take_ledger(data + 6 + i * sizeof a->pools[0].ledger, a->pools[a->first + i].ledger);
     strcpy(a->cursor, "0");
     scan(a);
 }
 
-static void read_books(struct audit *a, store_reply_fn *reply)
+static void read_ledger(struct audit *a, store_reply_fn *reply)
 {
     size_t n = 2 * a->n;
-    char **keys = calloc(n, sizeof *keys);
+    char(*names)[KEY_BYTES] = calloc(n, sizeof *names);
+    const char **keys = calloc(n, sizeof *keys);
     size_t *bytes = calloc(n, sizeof *bytes);
-    bool made = keys && bytes;
+    bool made = names && keys && bytes;
     for (size_t i = 0; made && i < n; i++) {
         const struct config_pool *pool = a->pools[a->first + i / 2].pool;
-        int length =
-            asprintf(&keys[i], "ration:{%s}:p:%s%s", pool->domain, pool->name, i % 2 ? ":s" : "");
-        made = length > 0;
-        bytes[i] = made ? (size_t)length : 0;
+        keys[i] = names[i];
+        bytes[i] = key_name_of_pool(i % 2 ? KEY_POOL_SLOTS : KEY_POOL, pool->domain, pool->name,
+                                    names[i]);
     }
     char argument[8];
     pack_argument(a, a->n, argument);
-    bool sent = made && store_call(a->store, FUNCTION_AUDIT, n, (const char *const *)keys, bytes,
-                                   argument, sizeof argument, reply, a) == 0;
-    for (size_t i = 0; keys && i < n; i++)
-        free(keys[i]);
+    bool sent = made && store_call(a->store, FUNCTION_AUDIT, n, keys, bytes, argument,
+                                   sizeof argument, reply, a) == 0;
+    free(names);
     free(keys);
     free(bytes);
     if (!made)
@@ -412,7 +412,7 @@ static void start_domain(struct audit *a)
             memset(p->scanned, 0, sizeof p->scanned);
         }
         if (a->n > 0) {
-            read_books(a, on_books);
+            read_ledger(a, on_ledger);
             return;
         }
     }

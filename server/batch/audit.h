@@ -1,5 +1,5 @@
 /*
- * AUDIT: do the books of a pool balance? granted = reported + outstanding + expired + cancelled, and the outstanding
+ * AUDIT: do the ledger of a pool balance? granted = reported + outstanding + expired + cancelled, and the outstanding
  * reservations, counted one by one, agree with the pool's running sum.
  */
 #ifndef RATIOND_AUDIT_H

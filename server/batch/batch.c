@@ -150,7 +150,7 @@ void batch_submit(struct batcher *b, struct op *op)
 static void finish(struct batcher *b, struct op *op)
 {
     if (op->kind == OP_ACQUIRE && !id_is_made(&op->id))
-        id_make(&b->ids, clock_ms(),
+        id_make(&b->ids, clock_ms(), 1,
                 &op->id); /* it was in no batch, but may be allowed all the same */
     counter_add(&b->load, (uint64_t)-1);
     counter_add(&b->counters.unavailable, op->outcome == OP_UNAVAILABLE);
@@ -199,7 +199,7 @@ static void send_batch(struct lane *lane)
     lane->state = LANE_SENT;
     counter_add(&b->counters.batches, 1);
     counter_add(&b->counters.operations, batch->n);
-    counter_add(&b->counters.resent, batch->again ? batch->n : 0);
+    counter_add(&b->counters.resent, batch->resent ? batch->n : 0);
 }
 
 static void form_batch(struct lane *lane)
@@ -306,7 +306,7 @@ static void on_answer(void *arg, enum store_status status, const char *data, siz
         break;
     case STORE_NIL: /* the script never answers nil */
     case STORE_LOST:
-        lane->batch.again = true;
+        lane->batch.resent = true;
         lane->state = LANE_UNSENT;
         batcher_wake(lane->batcher);
         break;

@@ -84,7 +84,7 @@ static void put_group(struct batch *batch, const struct gathering *g, size_t lea
     struct id *id = &g->ops[leader]->id;
     if ((g->ops[leader]->kind == OP_ACQUIRE || g->ops[leader]->kind == OP_FORGIVE) &&
         !id_is_made(id))
-        id_make(ids, clock_ms(), id);
+        id_make(ids, clock_ms(), group->n, id);
     uint8_t member = 0;
     for (size_t j = leader + 1; j; j = g->next[j - 1]) {
         struct op *op = g->ops[j - 1];
@@ -112,7 +112,7 @@ size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[
     while (taken < n && gather(&g, taken))
         taken++;
     batch->domain = domain;
-    batch->again = false;
+    batch->resent = false;
     batch->n = batch->n_groups = 0;
     for (size_t i = 0; i < taken; i++)
         if (g.leader[i] == i)

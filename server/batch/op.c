@@ -6,9 +6,9 @@
 void op_clear(struct op *op)
 {
     memset(op, 0, offsetof(struct op, id) + offsetof(struct id, slice));
-    op->news.failed = false;
-    op->news.pause_ms = 0;
-    op->news.n_seen = 0;
+    op->feedback.failed = false;
+    op->feedback.pause_ms = 0;
+    op->feedback.n_headers = 0;
     op->reason[0] = '\0';
 }
 

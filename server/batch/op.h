@@ -38,13 +38,14 @@ enum op_outcome {
     OP_DUPLICATE = 5,
     OP_PEEKED = 6,
     OP_NOSUCH = 7,  /* no such reservation */
-    OP_FOREIGN = 8, /* the id is taken by a reservation of another tenant or pool */
-    OP_ENDED = 9,   /* RENEW of a reservation that was reported, cancelled or has expired */
+    OP_FOREIGN = 8, /* ACQUIRE: the id was used for another tenant, pool or cost */
+    OP_ENDED = 9,   /* ACQUIRE, RENEW: the reservation was reported or cancelled, or has expired */
     OP_SHOWN = 10,  /* the state of a pool */
     OP_FORGIVEN = 11,
+    OP_CROWDED = 12, /* ACQUIRE: the slice that its id names is full */
     /* the server's own */
     OP_UNAVAILABLE = 32, /* the store did not answer before the deadline */
-    OP_NOPERM = 33,      /* the reservation is another tenant's */
+    OP_SEVERAL = 33,     /* several tenants have used that free-form id: say which is meant */
     OP_NOPOOL = 34,      /* the reservation's pool is no longer configured */
     OP_REFUSED = 35,     /* the store refused: `trouble` has its words */
 };
@@ -62,19 +63,19 @@ enum op_refusal { OP_LIMITED_CLOSED = 253, OP_LIMITED_CIRCUIT = 254, OP_LIMITED_
 enum op_learned { OP_LEARNED_OUTPUT = 1, OP_LEARNED_INPUT = 2 };
 
 /* What the provider's headers said of one limit. */
-struct op_seen {
+struct op_header {
     uint8_t unit;
     int64_t per_ms, limit; /* 0: not said */
     int64_t remaining;
 };
 
 /* What a report says of the provider. */
-struct op_news {
+struct op_feedback {
     bool failed;
     uint32_t
         pause_ms; /* 0: it did not say to wait. Where op.reason closes the pool: for so long; 0: until it is opened */
-    uint8_t n_seen;
-    struct op_seen seen[RATION_MAX_SEEN];
+    uint8_t n_headers;
+    struct op_header headers[RATION_MAX_SEEN];
 };
 
 /* A pool as POOL shows it. */
@@ -93,8 +94,6 @@ struct op {
     /* ---- what was asked -------------------------------------------------------------------------------------- */
     struct config *config; /* one reference, held by the op; its policy points into it */
     struct policy policy;  /* resolved by the command; of a free-form id by the batch */
-    /* The credential's tenant: a free-form id of another is OP_NOPERM; NULL: any. Borrowed. */
-    const char *only_tenant;
     uint8_t priority; /* 0 - 2 */
     bool own_id;      /* the caller chose the id: it may have been sent before */
     bool dry_run;
@@ -128,7 +127,7 @@ struct op {
     /* ---- long, and mostly not used: op_clear() wipes what says so only ------------------------------------------- */
     struct id
         id; /* what was asked. Of an acquire without one, and of FORGIVE, made by the batch; of PEEK only the names */
-    struct op_news news; /* what was asked: REPORT, CANCEL */
+    struct op_feedback feedback; /* what was asked: REPORT, CANCEL */
     char reason[RATION_MAX_REASON_BYTES +
                 1]; /* why the pool is (to be) closed; "": it is not. Asked, or an answer */
 };

@@ -158,6 +158,11 @@ void batch_call_ask(struct batch_run *run, struct batch_call *call)
                              &options, &grant);
     int64_t now_ms = clock_ms();
     run->asked_ms = now_ms;
+    if (err == RATION_ENOSUCH) {
+        /* Granted, but the answer was lost, and it has expired since: ask for another. */
+        call->id[0] = '\0';
+        return;
+    }
     if (err < 0) {
         batch_queue_on_silence(run, err, now_ms);
         return;
@@ -198,8 +203,8 @@ static bool try_again(struct batch_run *run, struct batch_call *call,
     struct retry_case c = {
         .outcome = (int)answer->outcome,
         .tries = call->tries,
-        .told = answer->hints.waits,
-        .told_ms = answer->hints.retry_after_ms,
+        .wait_named = answer->hints.waits,
+        .named_ms = answer->hints.retry_after_ms,
         .should_retry = answer->hints.should_retry,
         .left_ms = INT64_MAX / 4,
         .random = erand48(run->random),
@@ -328,8 +333,8 @@ static void settle_or_keep(struct batch_run *run, struct batch_call *call,
     if (settlement.report.exhausted)
         call->settlement.report.retry_after_ms = 0; /* it said how long to close the pool */
     call->settlement.report.exhausted = NULL;
-    call->settlement.report.seen = NULL;
-    call->settlement.report.n_seen = 0;
+    call->settlement.report.limits = NULL;
+    call->settlement.report.n_limits = 0;
     call->retry = retry;
     call->state = CALL_UNACKNOWLEDGED;
     run->unacknowledged++;

@@ -4,7 +4,7 @@
 #include "tool/batch/run.h"
 #include "tool/say.h"
 
-#include "profile/json_text.h"
+#include "profile/jtext.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,13 +40,13 @@ static bool make_body(const struct batch_run *run, struct batch_call *call,
     char *made = NULL;
     size_t made_n = 0;
     const char *member = batch_forms[request->format].body;
-    if (member && !json_text_find(line, n, member, &at, &n))
+    if (member && !jtext_find(line, n, member, &at, &n))
         return false;
     call->body = strndup(line + at, n);
     call->body_bytes = n;
     if (!call->body)
         return false;
-    int changed = whole ? json_text_set(call->body, n, "stream", "false", true, &made, &made_n) : 0;
+    int changed = whole ? jtext_set(call->body, n, "stream", "false", true, &made, &made_n) : 0;
     if (!take_over(changed, &call->body, &call->body_bytes, made, made_n))
         return false;
     changed =

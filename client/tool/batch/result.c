@@ -7,7 +7,7 @@
 #include "tool/batch/json.h"
 
 #include "grow.h"
-#include "profile/json_text.h"
+#include "profile/jtext.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -143,11 +143,10 @@ static bool find_error(const struct batch_outcome *outcome, struct span *error, 
 {
     json_object *value = outcome->body ? parse(outcome->body, outcome->body_bytes) : NULL;
     json_object *own = NULL;
-    bool found =
-        json_object_is_type(value, json_type_object) &&
-        json_object_object_get_ex(value, "error", &own) &&
-        json_object_is_type(own, json_type_object) &&
-        json_text_find(outcome->body, outcome->body_bytes, "error", &error->at, &error->bytes);
+    bool found = json_object_is_type(value, json_type_object) &&
+                 json_object_object_get_ex(value, "error", &own) &&
+                 json_object_is_type(own, json_type_object) &&
+                 jtext_find(outcome->body, outcome->body_bytes, "error", &error->at, &error->bytes);
     *alone = found && json_object_object_length(value) == 1;
     json_object_put(value);
     return found;

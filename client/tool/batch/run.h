@@ -22,7 +22,7 @@
 #include "tool/batch/progress.h"
 
 #include "call/settlement.h"
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 #include "call/upstream.h"
 #include "profile/profile.h"
 #include "wire/id.h"

@@ -6,17 +6,18 @@ judged: a wait is right if the cost fits then and does not fit a millisecond ear
 
 from collections import Counter
 
-from knowledge import Knowledge
-from learned import DAY, Learned
+from pool_health import Health
+from learned_estimates import DAY, Learned
 from levels import KINDS
-from packing import (ACQUIRE, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, FORGIVE, FORGIVEN, GRANTED,
+from packing import (ACQUIRE, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, CROWDED, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, FORGIVE, FORGIVEN, GRANTED,
                      INPUT, IS_CLOSED, LATE, NEVER, NOSUCH, OPEN_POOL, OUTPUT, PEEK, PEEKED, RENEW, REPORT, SETTLED, SHOW_POOL,
                      SHOWN, TOKENS)
 
-BOOKED = 5
+LEDGER_UNITS = 5
 SECOND = 1024
 LONGEST_PARTS = 8
 GRACE = 60000
+MOST_IN_SLICE = 2000
 NOTHING = (0, 0, 0, 0, 0, 0)
 
 
@@ -29,13 +30,13 @@ def deadline_of(ttl, now):
     return -(-(now + ttl) // 2**k) * 2**k, k
 
 
-class Books:
+class Ledger:
     def __init__(self):
         self.granted = self.reported = self.expired = self.cancelled = self.spent = NOTHING
         self.owed = {}
 
     def copy(self):
-        new = object.__new__(Books)
+        new = object.__new__(Ledger)
         new.__dict__.update(self.__dict__)
         new.owed = dict(self.owed)
         return new
@@ -70,8 +71,8 @@ class Books:
 class Stored:
     """A bucket as of its last write, or while a batch has it open."""
 
-    def __init__(self, states, last, keep, books):
-        self.states, self.last, self.keep, self.books, self.dirty = states, last, keep, books, False
+    def __init__(self, states, last, keep, ledger):
+        self.states, self.last, self.keep, self.ledger, self.dirty = states, last, keep, ledger, False
 
 
 class Record:
@@ -79,6 +80,7 @@ class Record:
         self.check, self.states, self.deadline, self.k, self.split_unknown = check, [], deadline, k, split_unknown
         self.token, self.parts = None, parts
         self.stated = {}  # what was estimated of units that learn, whatever was charged
+        self.asked = None  # the cost as the acquire stated it
 
     def estimate(self):
         total = NOTHING
@@ -112,7 +114,7 @@ class Model:
             left = s.total_at(expired_at + 1)
             assert left == 0, f"{key} expires while {left} are used of {s.limit}"
 
-    def forget_knowledge(self, key, expired_at):
+    def forget_health(self, key, expired_at):
         known = self.known.pop(key)
         known.refresh(expired_at)
         assert not known.matters(expired_at), f"what {key} knows expires: {vars(known)}"
@@ -143,7 +145,7 @@ class Model:
         looks = {}
         for b in names:
             if buckets[b].breaker is not None:
-                known = self.known.setdefault(b, Knowledge(buckets[b].breaker))
+                known = self.known.setdefault(b, Health(buckets[b].breaker))
                 looks[known] = known.refresh(now)
         for o, answer in zip(ops, answers):
             self.decide(o, answer)
@@ -156,12 +158,12 @@ class Model:
         for r in self.touched:
             if "o" not in r.states and "m" not in r.states:
                 r.deadline = r.token = None  # only what tells a repeated report from a foreign one is kept
-        return written + ["knowledge"] * self.learned
+        return written + ["health"] * self.learned
 
     def open(self, key, bucket):
         now, stored = self.now, self.buckets.get(key)
         if stored is None:
-            return Stored([KINDS[l.algorithm](l, now) for l in bucket.limits], now, 0, Books() if bucket.books else None)
+            return Stored([KINDS[l.algorithm](l, now) for l in bucket.limits], now, 0, Ledger() if bucket.ledger else None)
         old, states = list(stored.states), [None] * len(bucket.limits)
         for i, l in enumerate(bucket.limits):
             for s in [s for s in old if s.limit.sig == l.sig]:
@@ -180,10 +182,10 @@ class Model:
                 s.refresh(l, stored.last, now)
                 # Of a charge of this very millisecond nobody can tell whether the limit was there.
                 s.since = now if now > stored.last else now + 1
-        books = stored.books.copy() if stored.books else None
-        if books:
-            books.turn(now)
-        return Stored(states, now, stored.keep, books)
+        ledger = stored.ledger.copy() if stored.ledger else None
+        if ledger:
+            ledger.turn(now)
+        return Stored(states, now, stored.keep, ledger)
 
     def write(self, key, b):
         for s in b.states:
@@ -205,10 +207,10 @@ class Model:
             assert (answer.outcome, answer.granted) == (outcome, 0), f"{answer} for {o}"
             assert not judged or (answer.bucket, answer.wait, answer.over_input) == tuple(judged), f"{answer}, not {judged}, for {o}"
         else:
-            stated = {}
+            stated, asked = {}, o.cost
             if o.kind == ACQUIRE and o.estimates is not None:
                 o, stated = self.as_learned(o)
-            outcome, granted, refused = self.acquire(o, stated) if o.kind == ACQUIRE else self.renew(o)
+            outcome, granted, refused = self.acquire(o, stated, asked) if o.kind == ACQUIRE else self.renew(o)
             assert (answer.outcome, answer.granted) == (outcome, granted), f"{answer}, not {outcome} {granted}, for {o}"
             if refused:
                 self.judge_refusal(o, answer)
@@ -233,7 +235,7 @@ class Model:
     def operate(self, o, answer):
         known = self.known_of(o)
         if o.kind != SHOW_POOL:
-            known.operate(o.news.reason if o.news else None)
+            known.operate(o.feedback.reason if o.feedback else None)
             self.learned = True
         state, until, failures, reports = known.shown(self.now)
         assert (answer.outcome, answer.state, answer.wait, answer.failures, answer.reports, answer.reason) \
@@ -303,7 +305,7 @@ class Model:
     def keep_all(self, o, deadline):
         for b in self.open_buckets(o):
             b.dirty = True
-            if b.books:
+            if b.ledger:
                 b.keep = max(b.keep, deadline + max(o.ttl, GRACE))
             elif any(s.limit.holds for s in b.states):
                 b.keep = max(b.keep, deadline)
@@ -311,15 +313,15 @@ class Model:
 
     def book(self, o, deadline, cost, reservations, sign=1):
         for b in self.open_buckets(o):
-            if b.books:
-                b.books.owe(deadline, cost[:BOOKED] + (reservations,), sign)
+            if b.ledger:
+                b.ledger.owe(deadline, cost[:LEDGER_UNITS] + (reservations,), sign)
 
     def book_grant(self, o, deadline, n, reservations):
         cost = tuple(c * n for c in o.cost)
         self.book(o, deadline, cost, reservations)
         for b in self.open_buckets(o):
-            if b.books:
-                b.books.granted = plus(b.books.granted, cost[:BOOKED] + (reservations,))
+            if b.ledger:
+                b.ledger.granted = plus(b.ledger.granted, cost[:LEDGER_UNITS] + (reservations,))
 
     def as_learned(self, o):
         """The acquire as it is charged; the rest of a group that learned costs what the first part did."""
@@ -327,16 +329,21 @@ class Model:
         cost, stated = self.estimates.get(o.estimates, Learned()).cost(o, limits)
         for unit in stated:
             self.met[unit, (cost[unit] > o.cost[unit]) - (cost[unit] < o.cost[unit])] += 1
-        r = self.slices.get(o.slice, {}).get(o.nonce) if o.again else None
+        r = self.slices.get(o.slice, {}).get(o.nonce) if o.resent else None
         if r and r.check == o.check and r.deadline is not None and r.stated:
             cost = r.parts[0][1]
         return o.change(cost=cost), stated
 
-    def acquire(self, o, stated):
+    def acquire(self, o, stated, asked):
+        """`asked` is the cost as it was stated; o.cost is what is charged for it."""
         r, had = None, 0
-        if o.again:
+        if o.resent:
             r = self.slices.get(o.slice, {}).get(o.nonce)
             if r and r.check != o.check:
+                return FOREIGN, 0, False
+            if r and (r.deadline is None or r.deadline <= self.now):
+                return ENDED, 0, False
+            if r and r.asked != asked:
                 return FOREIGN, 0, False
             had = len(r.states) if r else 0
             if had >= o.n:
@@ -348,8 +355,10 @@ class Model:
             # The rest of a group is no probe: no wait is promised.
             granted = had
             return GRANTED if granted else DENIED, granted, False
-        ended = r is not None and (r.deadline is None or r.deadline <= self.now or len(r.parts) > 1)
+        ended = r is not None and len(r.parts) > 1
         sure = fit < o.n - had
+        if fit and not o.dry and o.resent and not r and len(self.slices.get(o.slice, ())) >= MOST_IN_SLICE:
+            return CROWDED, 0, False
         if fit and not o.dry and not ended:
             deadline, k = (r.deadline, r.k) if r else deadline_of(o.ttl, self.now)
             self.charge_all(o, fit, deadline, k)
@@ -357,7 +366,7 @@ class Model:
             self.book_grant(o, deadline, fit, fit)
             if not r:
                 r = Record(o.check, deadline, k, o.split_unknown, [(self.now, o.cost)])
-                r.stated = stated
+                r.stated, r.asked = stated, asked
                 self.slices.setdefault(o.slice, {})[o.nonce] = r
                 if known:
                     known.granted((o.slice, o.nonce), deadline)
@@ -396,7 +405,7 @@ class Model:
             r.states[member] = "m"
             self.touched.append(r)
             group, r = r, Record(r.check, r.deadline, r.k, r.split_unknown, list(r.parts))
-            r.states, r.stated = ["o"], group.stated
+            r.states, r.stated, r.asked = ["o"], group.stated, group.asked
             self.slices[o.slice][o.nonce + bytes([o.member])] = r
         for _, _, s in self.limits_of(o):
             held = r.held_by(s) if s.limit.holds else 0
@@ -411,8 +420,8 @@ class Model:
         if any(o.cost):
             self.charge_all(o, 1, deadline, k)
             self.book_grant(o, deadline, 1, 0)
-            if len(r.parts) == LONGEST_PARTS:
-                r.parts[:2] = [(r.parts[0][0], plus(r.parts[0][1], r.parts[1][1]))]
+            if len(r.parts) == LONGEST_PARTS:  # of what was added, the two oldest become one
+                r.parts[1:3] = [(r.parts[1][0], plus(r.parts[1][1], r.parts[2][1]))]
             r.parts.append((self.now, o.cost))
             r.split_unknown = r.split_unknown or o.split_unknown
         self.keep_all(o, deadline)
@@ -426,19 +435,19 @@ class Model:
         if r is None:
             return NOSUCH,
         if r.states[member] != "o":
-            return (LATE if r.states[member] == "l" else SETTLED) if o.again else DUPLICATE,
+            return (LATE if r.states[member] == "l" else SETTLED) if o.resent else DUPLICATE,
         cancelled, late = o.kind == CANCEL, self.now >= r.deadline
         if self.known_of(o):
             self.known_of(o).report(o, (o.slice, o.nonce) if o.member == 0 else None, self.now)
         estimate = r.estimate()
-        use = (0,) * BOOKED if cancelled else actual_use(o, r.split_unknown, estimate)
+        use = (0,) * LEDGER_UNITS if cancelled else actual_use(o, r.split_unknown, estimate)
         for _, _, s in self.limits_of(o):
-            if s.limit.unit < BOOKED or not late:
+            if s.limit.unit < LEDGER_UNITS or not late:
                 self.settle_limit(s, r, use, estimate, cancelled, late)
         for b in self.open_buckets(o):
             b.dirty = True
-            if b.books:
-                b.books.settle(r.deadline, estimate[:BOOKED] + (1,), use + (0,), cancelled, self.now)
+            if b.ledger:
+                b.ledger.settle(r.deadline, estimate[:LEDGER_UNITS] + (1,), use + (0,), cancelled, self.now)
         r.states[member] = "l" if late else "c" if cancelled else "s"
         self.touched.append(r)
         return LATE if late else SETTLED, *self.teach(o, r, use, estimate)
@@ -483,7 +492,7 @@ class Model:
 
     def forgive(self, o, answer):
         """What is used beyond the capacity, once; what is held is not. Sent again it is the same answer."""
-        kept = self.slices.get(o.slice, {}).get(o.nonce) if o.again else None
+        kept = self.slices.get(o.slice, {}).get(o.nonce) if o.resent else None
         if kept:
             amounts = kept.forgiven
         else:
@@ -515,8 +524,8 @@ class Model:
 
 def actual_use(o, split_unknown, estimate):
     """What was used of the five units that can be reported: as stated, else as estimated, tokens being input and output."""
-    stated = [o.stated >> unit & 1 for unit in range(BOOKED)]
-    use = [o.cost[u] if stated[u] else estimate[u] for u in range(BOOKED)]
+    stated = [o.stated >> unit & 1 for unit in range(LEDGER_UNITS)]
+    use = [o.cost[u] if stated[u] else estimate[u] for u in range(LEDGER_UNITS)]
     if stated[INPUT] and stated[OUTPUT] and not stated[TOKENS]:
         use[TOKENS] = use[INPUT] + use[OUTPUT]
     elif (stated[INPUT] or stated[OUTPUT]) and not stated[TOKENS]:

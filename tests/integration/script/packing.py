@@ -1,7 +1,7 @@
 """The bytes that `decide` reads and answers, as lua/README.md describes them, and the script's text itself.
 
 Nothing here decides anything: a limit, an operation and an answer are plain objects, and this module turns them into bytes
-and back. The books at the end of a pool's levels can be unpacked too.
+and back. The ledger at the end of a pool's levels can be unpacked too.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ UNITS = ("requests", "tokens", "input_tokens", "output_tokens", "usd", "concurre
 REQUESTS, TOKENS, INPUT, OUTPUT, USD, IN_FLIGHT = range(6)
 BUCKET, ROLLING, CALENDAR, CONCURRENT = range(4)
 ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, CLOSE_POOL, SHOW_POOL, FORGIVE = range(1, 10)
-GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED, SHOWN, FORGIVEN = range(1, 12)
+GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED, SHOWN, FORGIVEN, CROWDED = range(1, 13)
 AGAIN, DRY, PARTIAL, SPLIT_UNKNOWN = 1, 2, 4, 8
 HAS_NAMES, HAS_TOKEN, HAS_ESTIMATES, HAS_NEWS = 16, 32, 64, 128
 PAUSED, CIRCUIT, IS_CLOSED = 255, 254, 253  # in the place of the limit that refuses
@@ -99,7 +99,7 @@ class Limit:
                 f" settle {self.settle} kept back {self.kept_back})")
 
 
-class News:
+class Feedback:
     """What a report says of the provider. `seen` are (unit, per or 0, limit or 0, remaining)."""
 
     def __init__(self, failed=False, pause=0, reason="", seen=()):
@@ -112,7 +112,7 @@ class News:
         return packed
 
     def __repr__(self):
-        return f"News(failed {self.failed} pause {self.pause} reason {self.reason!r} seen {self.seen})"
+        return f"Feedback(failed {self.failed} pause {self.pause} reason {self.reason!r} seen {self.seen})"
 
 
 class Breaker:
@@ -126,18 +126,19 @@ class Breaker:
 
 
 class Op:
-    """One operation. `buckets` are keys of buckets, `slice` is the key of a slice, cost has the six units."""
+    """One operation. `buckets` are keys of buckets, `slice` is the key of a slice, cost has the six units. Of a free-form id `names` are
+    b"tenant pool", and `owner` is the key that says whose it is."""
 
-    __slots__ = ("kind", "buckets", "cost", "again", "dry", "partial", "split_unknown", "priority", "n", "stated", "slice",
-                 "member", "nonce", "check", "ttl", "names", "token", "estimates", "news")
+    __slots__ = ("kind", "buckets", "cost", "resent", "dry", "partial", "split_unknown", "priority", "n", "stated", "slice",
+                 "member", "nonce", "check", "ttl", "names", "owner", "token", "estimates", "feedback")
 
-    def __init__(self, kind, buckets, cost=(0, 0, 0, 0, 0, 0), again=False, dry=False, partial=False, split_unknown=False,
-                 priority=1, n=1, stated=0, slice=None, member=0, nonce=bytes(8), check=1, ttl=60000, names=None, token=None,
-                 estimates=None, news=None):
-        self.kind, self.buckets, self.cost, self.again, self.dry = kind, buckets, cost, again, dry
+    def __init__(self, kind, buckets, cost=(0, 0, 0, 0, 0, 0), resent=False, dry=False, partial=False, split_unknown=False,
+                 priority=1, n=1, stated=0, slice=None, member=0, nonce=bytes(8), check=1, ttl=60000, names=None, owner=None,
+                 token=None, estimates=None, feedback=None):
+        self.kind, self.buckets, self.cost, self.resent, self.dry = kind, buckets, cost, resent, dry
         self.partial, self.split_unknown, self.priority, self.n, self.stated = partial, split_unknown, priority, n, stated
         self.slice, self.member, self.nonce, self.check, self.ttl = slice, member, nonce, check, ttl
-        self.names, self.token, self.estimates, self.news = names, token, estimates, news
+        self.names, self.owner, self.token, self.estimates, self.feedback = names, owner, token, estimates, feedback
 
     def change(self, **changes):
         copy = Op(self.kind, self.buckets)
@@ -147,21 +148,21 @@ class Op:
 
     def pack(self, bucket_index, slice_index, estimate_index):
         which = [bucket_index[b] for b in self.buckets]
-        flags = self.again | self.dry << 1 | self.partial << 2 | self.split_unknown << 3 \
+        flags = self.resent | self.dry << 1 | self.partial << 2 | self.split_unknown << 3 \
             | (self.names is not None) << 4 | (self.token is not None) << 5 | (self.estimates is not None) << 6 \
-            | (self.news is not None) << 7
+            | (self.feedback is not None) << 7
         parts = [struct.pack("<6B4HB8s", self.kind, flags, self.priority, self.n, self.stated, len(which),
                              *(which + [0, 0])[:3], slice_index.get(self.slice, 0), self.member, self.nonce),
                  self.check.to_bytes(6, "little"), self.ttl.to_bytes(4, "little")]
         parts += [c.to_bytes(6, "little") for c in self.cost]
         if self.names is not None:
-            parts += [struct.pack("<H", len(self.names)), self.names]
+            parts += [struct.pack("<H", len(self.names)), self.names, struct.pack("<H", slice_index[self.owner])]
         if self.token is not None:
             parts.append(self.token)
         if self.estimates is not None:
             parts.append(struct.pack("<H", estimate_index[self.estimates]))
-        if self.news is not None:
-            parts.append(self.news.pack())
+        if self.feedback is not None:
+            parts.append(self.feedback.pack())
         return b"".join(parts)
 
     def __repr__(self):
@@ -169,28 +170,28 @@ class Op:
 
 
 class Bucket:
-    """Where a bucket is kept and which limits it has now. A pool's (with books) may have a breaker, and then knows things."""
+    """Where a bucket is kept and which limits it has now. A pool's (with ledger) may have a breaker, and then knows things."""
 
-    def __init__(self, key, limits, books=False, breaker=None):
-        self.key, self.limits, self.books, self.breaker = key, list(limits), books, breaker
+    def __init__(self, key, limits, ledger=False, breaker=None):
+        self.key, self.limits, self.ledger, self.breaker = key, list(limits), ledger, breaker
 
     @property
-    def knowledge_key(self):
+    def health_key(self):
         return self.key + ":k"
 
     @property
     def slots_key(self):
-        return self.key + ":s"
+        return self.key + "+s"
 
     @property
     def has_slots(self):
-        return self.books or any(l.holds or l.algorithm == ROLLING for l in self.limits)
+        return self.ledger or any(l.holds or l.algorithm == ROLLING for l in self.limits)
 
 
 def pack_batch(buckets, ops):
     """KEYS and the argument for a batch over these buckets (a dict by key): only those that an operation names are sent."""
     used = list(dict.fromkeys(b for o in ops for b in o.buckets))
-    slices = list(dict.fromkeys(o.slice for o in ops if o.slice is not None))
+    slices = list(dict.fromkeys(s for o in ops for s in (o.slice, o.owner) if s is not None))
     estimates = list(dict.fromkeys(o.estimates for o in ops if o.estimates is not None))
     bucket_index = {b: i for i, b in enumerate(used)}
     estimate_index = {e: i for i, e in enumerate(estimates)}
@@ -199,12 +200,12 @@ def pack_batch(buckets, ops):
     for name in used:
         b = buckets[name]
         packed = bytes([len(b.limits)]) + b"".join(l.pack() for l in b.limits)
-        places.append(struct.pack("<HB", sets.setdefault(packed, len(sets)), b.has_slots | b.books << 1 | (b.breaker is not None) << 2))
+        places.append(struct.pack("<HB", sets.setdefault(packed, len(sets)), b.has_slots | b.ledger << 1 | (b.breaker is not None) << 2))
         keys.append(b.key)
         if b.has_slots:
             keys.append(b.slots_key)
         if b.breaker is not None:
-            keys.append(b.knowledge_key)
+            keys.append(b.health_key)
             places[-1] += b.breaker.pack()
     argument = struct.pack("<BHHHH", 4, len(sets), len(used), len(estimates), len(ops)) \
         + b"".join(struct.pack("<H", len(s)) + s for s in sets) + b"".join(places) \
@@ -251,22 +252,22 @@ def unpack_answer(data):
     return stale == STALE, clock, now, answers
 
 
-BOOKS = ("granted", "reported", "expired", "cancelled", "spent", "outstanding")
+ACCOUNTS = ("granted", "reported", "expired", "cancelled", "spent", "outstanding")
 STORED_BOOKS = ("granted", "outstanding", "reported", "expired", "cancelled", "spent")
 
 
-def unpack_books(levels):
-    """The books at the end of a pool's levels, as {name: [requests tokens input output usd reservations]}."""
+def unpack_ledger(levels):
+    """The ledger at the end of a pool's levels, as {name: [requests tokens input output usd reservations]}."""
     last = [int.from_bytes(levels[at:at + 7], "little", signed=True) for at in range(len(levels) - 36 * 7, len(levels), 7)]
     return {name: last[i * 6:i * 6 + 6] for i, name in enumerate(STORED_BOOKS)}
 
 
 def unpack_audit(data, pools, slices):
-    """(second, [books of each pool], [(check, [six outstanding])] over all slices)."""
-    second, at, books, records = int.from_bytes(data[:6], "little"), 6, [], []
+    """(second, [ledger of each pool], [(check, [six outstanding])] over all slices)."""
+    second, at, ledger, records = int.from_bytes(data[:6], "little"), 6, [], []
     for _ in range(pools):
         numbers = struct.unpack_from("<36q", data, at)
-        books.append({name: numbers[i * 6:i * 6 + 6] for i, name in enumerate(BOOKS)})
+        ledger.append({name: numbers[i * 6:i * 6 + 6] for i, name in enumerate(ACCOUNTS)})
         at += 36 * 8
     for _ in range(slices):
         n, = struct.unpack_from("<H", data, at)
@@ -276,4 +277,4 @@ def unpack_audit(data, pools, slices):
             records.append((numbers[0], numbers[1:]))
             at += 42
     assert at == len(data)
-    return second, books, records
+    return second, ledger, records

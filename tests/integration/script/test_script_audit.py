@@ -1,4 +1,4 @@
-"""`audit` counts one by one what the books of a pool keep as a sum; at quiet moments both agree."""
+"""`audit` counts one by one what the ledger of a pool keep as a sum; at quiet moments both agree."""
 
 import random
 import struct
@@ -14,7 +14,7 @@ def test_the_audit_agrees_with_the_books(clean_store):
     r, at, live = random.Random(5), START, []
     function = packing.load_with_clock(clean_store)
     audit = packing.load(clean_store) + "_audit"
-    buckets = {p: Bucket("{a}" + p, [Limit(TOKENS, ROLLING, 10**9)], books=True) for p in "pq"}
+    buckets = {p: Bucket("{a}" + p, [Limit(TOKENS, ROLLING, 10**9)], ledger=True) for p in "pq"}
     pool_of = {0x12345: "p", 0x54321: "q"}
     slices, compared = ["{a}r0", "{a}r1"], 0
     for turn in range(600):
@@ -41,24 +41,24 @@ def test_the_audit_agrees_with_the_books(clean_store):
         answers = packing.unpack_answer(clean_store.fcall(function, len(keys), *keys, argument, at))[3]
         assert all(a.outcome == GRANTED for o, a in zip(ops, answers) if o.kind == ACQUIRE)
         if turn % 10 == 0:
-            # A grant in both pools brings both books up to the same second.
+            # A grant in both pools brings both ledger up to the same second.
             ops = [Op(ACQUIRE, ["p", "q"], (0,) * 6, nonce=r.randbytes(8), slice="{a}r9", ttl=1)]
             keys, argument = packing.pack_batch(buckets, ops)
             clean_store.fcall(function, len(keys), *keys, argument, at)
             keys = [k for p in buckets.values() for k in (p.key, p.slots_key)] + slices + ["{a}r9"]
-            # The script's books are as of its last write; audit takes those seconds for expired that have passed since.
+            # The script's ledger are as of its last write; audit takes those seconds for expired that have passed since.
             later = at // SECOND + r.choice((0, 0, 1, 20))
             data = clean_store.fcall(audit, len(keys), *keys, struct.pack("<H", 2) + later.to_bytes(6, "little"))
             second, pools, records = packing.unpack_audit(data, 2, len(slices) + 1)
             assert second == later
             for pool, name in pool_of.items():
                 counted = [sum(x) for x in zip(*(n for check, n in records if check >> 28 == pool))] or [0] * 6
-                books = pools[list(buckets).index(name)]
+                ledger = pools[list(buckets).index(name)]
                 extra = sum(n[5] for check, n in records if check == 1)
-                assert [*counted[:5], counted[5] + extra] == list(books["outstanding"]), (turn, name)
+                assert [*counted[:5], counted[5] + extra] == list(ledger["outstanding"]), (turn, name)
                 for unit in range(6):
                     parts = ("reported", "expired", "cancelled", "outstanding")
-                    assert books["granted"][unit] == sum(books[word][unit] for word in parts)
+                    assert ledger["granted"][unit] == sum(ledger[word][unit] for word in parts)
                 compared += counted[5]
     assert compared > 1000
 

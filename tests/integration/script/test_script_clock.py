@@ -25,7 +25,7 @@ def test_the_script_as_it_is_agrees_on_the_real_clock(clean_store):
     name = packing.load(clean_store)
     buckets = {
         "p": Bucket("{c}p", [Limit(REQUESTS, ROLLING, 3000, 1000), Limit(TOKENS, ROLLING, 400_000, 1009),
-                             Limit(OUTPUT, BUCKET, 90_000, 1000, at_end=True)], books=True),
+                             Limit(OUTPUT, BUCKET, 90_000, 1000, at_end=True)], ledger=True),
         "t": Bucket("{c}t", [Limit(TOKENS, BUCKET, 299_993, 1000, capacity=50_000), Limit(IN_FLIGHT, CONCURRENT, 300, 0)]),
     }
     live, end = [], time.monotonic() + SECONDS
@@ -88,6 +88,6 @@ def test_levels_go_when_they_are_as_good_as_new(clean_store):
     keys, argument = packing.pack_batch(buckets, [o])
     clean_store.fcall(name, len(keys), *keys, argument)
     deadline = time.monotonic() + 10
-    while clean_store.exists("{c}t", "{c}t:s"):
+    while clean_store.exists("{c}t", "{c}t+s"):
         assert time.monotonic() < deadline
     assert clean_store.pttl("{c}r") > 50_000

@@ -8,9 +8,9 @@ from test_script_cases import EVERY_KIND, MIDNIGHT, Bench, daily, tokens
 
 
 class Debtor(Bench):
-    def forgive(self, *buckets, again=False, nonce=None):
+    def forgive(self, *buckets, resent=False, nonce=None):
         self.nonce += 1
-        self.asked = Op(FORGIVE, list(buckets or ["t"]), again=again, slice="{b}f", nonce=nonce or self.nonce.to_bytes(8, "big"))
+        self.asked = Op(FORGIVE, list(buckets or ["t"]), resent=resent, slice="{b}f", nonce=nonce or self.nonce.to_bytes(8, "big"))
         return self.forgiven(self.one(self.asked))
 
     def forgiven(self, answer):
@@ -54,7 +54,7 @@ def test_who_has_no_debt_is_given_nothing(bench, limit):
 def test_what_is_sent_twice_in_one_batch_gets_one_answer(bench):
     bench.limits([tokens(BUCKET, 1000)])
     bench.spend(1500)
-    o = Op(FORGIVE, ["t"], again=True, slice="{b}f", nonce=b"same one")
+    o = Op(FORGIVE, ["t"], resent=True, slice="{b}f", nonce=b"same one")
     assert [bench.forgiven(answer) for answer in bench.batch(o, o)] == [[500], [500]]
     assert bench.remaining() == [0]
 
@@ -68,7 +68,7 @@ def test_what_was_sent_again_forgives_once(bench, limit):
     sent = bench.asked
     bench.report(o, tokens=300)
     assert bench.remaining() == [-300]
-    assert bench.forgiven(bench.one(sent.change(again=True))) == [500]
+    assert bench.forgiven(bench.one(sent.change(resent=True))) == [500]
     assert bench.remaining() == [-300]
     assert 0 < bench.client.pttl("{b}f")
     assert bench.forgive() == [300]
@@ -140,8 +140,8 @@ def test_several_buckets_at_once_and_the_pool_stays_as_it_is(bench):
     bench.report(o, tokens=3000)
     assert bench.forgive("t", "i") == [2000, 2900]
     assert (bench.remaining("t"), bench.remaining("i"), bench.remaining("p")) == ([0], [0], [-2000])
-    books = packing.unpack_books(bench.client.get("{b}p"))
-    assert books["spent"][packing.TOKENS] == 3000
+    ledger = packing.unpack_ledger(bench.client.get("{b}p"))
+    assert ledger["spent"][packing.TOKENS] == 3000
 
 
 def test_forgiving_after_a_report_of_the_same_batch(bench):
@@ -162,7 +162,7 @@ def test_its_record_is_no_reservation(bench):
     assert bench.one(taken).outcome != SETTLED and bench.remaining() == [0]
     raw = bench.client.fcall(packing.load(bench.client) + "_audit", 1, "{b}f", b"\0" * 8)
     assert packing.unpack_audit(raw, 0, 1)[1:] == ([], [])
-    assert bench.one(bench.op(ACQUIRE, tokens=1, again=True, nonce=bench.asked.nonce, slice="{b}f", check=9)).outcome != GRANTED
+    assert bench.one(bench.op(ACQUIRE, tokens=1, resent=True, nonce=bench.asked.nonce, slice="{b}f", check=9)).outcome != GRANTED
 
 
 def test_yesterdays_debt_needs_no_forgiving(bench):

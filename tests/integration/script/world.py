@@ -10,7 +10,7 @@ from collections import Counter
 from model import Model
 from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, FORGIVE, GRANTED,
                      IN_FLIGHT, INPUT, NEVER, OPEN_POOL, OUTPUT, PEEK, RENEW, REPORT, ROLLING, SHOW_POOL, USD, Breaker, Bucket,
-                     Limit, News, Op, pack_batch, unpack_answer, unpack_books)
+                     Limit, Feedback, Op, pack_batch, unpack_answer, unpack_ledger)
 
 BEGINNING = 2_300_000_000_000  # in 2042
 DAY = 86_400_000
@@ -49,7 +49,7 @@ class World:
         pools, tenants = self.random.randint(1, 3), self.random.randint(1, 5)
         self.buckets = {}
         for i in range(pools):
-            self.buckets[f"p{i}"] = Bucket(f"{{w}}p{i}", self.make_limits(True), books=True, breaker=self.make_breaker())
+            self.buckets[f"p{i}"] = Bucket(f"{{w}}p{i}", self.make_limits(True), ledger=True, breaker=self.make_breaker())
         for i in range(tenants):
             self.buckets[f"t{i}"] = Bucket(f"{{w}}t{i}", self.make_limits(False))
             if self.random.random() < 0.2:
@@ -70,15 +70,15 @@ class World:
         if self.healthy or r.random() > self.failing:
             return None
         if r.random() < 0.006:  # no money: until it is opened, or for so long
-            return News(True, r.choice((0, 1, 700, 20_000, 20_000, 4_000_000_000 if r.random() < 0.02 else 90_000)), "no_money")
-        return News(r.random() < 0.8, r.choice((0,) * 12 + (1, 700, 20_000, 4_000_000_000 if r.random() < 0.02 else 0)))
+            return Feedback(True, r.choice((0, 1, 700, 20_000, 20_000, 4_000_000_000 if r.random() < 0.02 else 90_000)), "no_money")
+        return Feedback(r.random() < 0.8, r.choice((0,) * 12 + (1, 700, 20_000, 4_000_000_000 if r.random() < 0.02 else 0)))
 
     def make_operation(self):
         name = self.random.choice([n for n in self.buckets if n[0] == "p"])
         if self.buckets[name].breaker is None:
             return Op(PEEK, [name])
         kind = self.random.choices((OPEN_POOL, SHOW_POOL, CLOSE_POOL), (60, 30, 1))[0]
-        return Op(kind, [name], news=News(reason="operator") if kind == CLOSE_POOL else None)
+        return Op(kind, [name], feedback=Feedback(reason="operator") if kind == CLOSE_POOL else None)
 
     # Limits.
 
@@ -136,9 +136,9 @@ class World:
                 l = l.change(slack=r.choice((0, 250, 5000)))
             limits[l.sig] = l
         if r.random() < 0.3:
-            limit = self.make_limit(b.books)
+            limit = self.make_limit(b.ledger)
             limits.setdefault(limit.sig, limit)
-        if r.random() < 0.1 and not b.books:
+        if r.random() < 0.1 and not b.ledger:
             limits = {0: Limit(0, BUCKET, 10**6, 1000)}  # one that needs no slots
         previous = getattr(b, "previous", None)
         b.previous = b.limits
@@ -174,7 +174,7 @@ class World:
         n = 1 if r.random() < 0.7 else r.randint(2, 12)
         learns = r.random() < self.learning
         return Op(ACQUIRE, buckets, self.some_cost(buckets), estimates=self.estimates_key(buckets) if learns else None,
-                  stated=r.choice((0, 4, 8, 12, 12, 12, 12, 14, 31)) if learns else 0, again=r.random() < 0.05, dry=n == 1 and r.random() < 0.05,
+                  stated=r.choice((0, 4, 8, 12, 12, 12, 12, 14, 31)) if learns else 0, resent=r.random() < 0.05, dry=n == 1 and r.random() < 0.05,
                   split_unknown=r.random() < 0.2, priority=r.randrange(3), n=n, slice=slice_key, nonce=r.randbytes(8),
                   check=r.randrange(2**48), ttl=r.choice(TTLS))
 
@@ -191,8 +191,8 @@ class World:
         r = self.random
         member = r.randrange(o.n)
         if r.random() < 0.15:
-            return Op(CANCEL, o.buckets, again=r.random() < 0.1, slice=o.slice, nonce=o.nonce, check=o.check, member=member,
-                      news=self.make_news())
+            return Op(CANCEL, o.buckets, resent=r.random() < 0.1, slice=o.slice, nonce=o.nonce, check=o.check, member=member,
+                      feedback=self.make_news())
         cost = [0] * 6
         stated = r.randrange(32) & ~(r.random() < 0.9)
         if o.estimates is not None and r.random() < 0.7:
@@ -205,8 +205,8 @@ class World:
                     cost[unit] = self.what_it_comes_to(unit, o.cost[unit])
         learns = r.random() < (0.1 if o.estimates is None else 0.9)
         check = o.check if r.random() < 0.98 else o.check ^ 1
-        return Op(REPORT, o.buckets, tuple(cost), estimates=self.estimates_key(o.buckets) if learns else None, again=r.random() < 0.1, partial=r.random() < 0.1, stated=stated, slice=o.slice,
-                  nonce=o.nonce, check=check, member=member, news=self.make_news())
+        return Op(REPORT, o.buckets, tuple(cost), estimates=self.estimates_key(o.buckets) if learns else None, resent=r.random() < 0.1, partial=r.random() < 0.1, stated=stated, slice=o.slice,
+                  nonce=o.nonce, check=check, member=member, feedback=self.make_news())
 
     def make_renew(self, o):
         r = self.random
@@ -220,7 +220,7 @@ class World:
         """Of a tenant, as the server asks it; of a pool it would be the same."""
         r = self.random
         buckets = r.choice(self.pairs)
-        return Op(FORGIVE, buckets[1:] if r.random() < 0.9 else buckets, again=r.random() < 0.1,
+        return Op(FORGIVE, buckets[1:] if r.random() < 0.9 else buckets, resent=r.random() < 0.1,
                   slice=f"{{w}}r{self.clock >> 15}.{r.randrange(2)}", nonce=r.randbytes(8), check=r.randrange(2**48))
 
     def make_op(self):
@@ -229,7 +229,8 @@ class World:
             o = r.choice(self.sent)
             check = o.check if r.random() < 0.95 else o.check ^ 1
             more = r.randint(1, 3) if o.kind == ACQUIRE and r.random() < 0.3 else 0
-            return o.change(again=True, check=check, n=min(255, o.n + more))
+            o = o.change(resent=True, check=check, n=min(255, o.n + more))
+            return self.for_another_request(o) if o.kind == ACQUIRE and r.random() < 0.2 else o
         if x < 0.06:
             return Op(PEEK, r.choice(self.pairs))
         if x < 0.09:
@@ -246,6 +247,12 @@ class World:
                 self.live.pop()
             return self.make_settle(o)
         return self.make_acquire()
+
+    def for_another_request(self, o):
+        """The same id, with another cost. Of what was learned, the sum of the tokens need not tell what was stated."""
+        cost = list(o.cost)
+        cost[self.random.choice((0, 1, 2, 3, 4, 5) if o.estimates is None else (0, 2, 3, 4, 5))] += 1
+        return o.change(cost=tuple(cost))
 
     # Time.
 
@@ -267,10 +274,10 @@ class World:
                 self.model.forget_bucket(name, at, name in self.changed)
                 self.changed.discard(name)
             elif key.endswith(":k"):
-                self.model.forget_knowledge(name[:-2], at)
+                self.model.forget_health(name[:-2], at)
             elif name[0] == "e":
                 self.model.forget_estimates(key, at)
-            elif not key.endswith(":s"):
+            elif not key.endswith("+s"):
                 self.model.forget_slice(key, at)
 
     # Batches.
@@ -310,7 +317,7 @@ class World:
             self.change_limits()
         n = self.random.choice((1, 1, 2, 5, 20, 64))
         if self.random.random() < (0.6 if self.healthy else 0.1):
-            ops = [self.make_acquire().change(again=False, dry=False, ttl=60_000) for _ in range(n)]
+            ops = [self.make_acquire().change(resent=False, dry=False, ttl=60_000) for _ in range(n)]
         else:
             ops = [self.make_op() for _ in range(n)]
         answers, written = self.send(ops)
@@ -334,9 +341,9 @@ class World:
             for s in stored.states:
                 if s.check:
                     s.check.verify(s, stored.last)
-            raw = self.client.get(self.buckets[name].key) if stored.books else None
+            raw = self.client.get(self.buckets[name].key) if stored.ledger else None
             if raw and name not in self.changed:
-                kept, model = unpack_books(raw), stored.books
+                kept, model = unpack_ledger(raw), stored.ledger
                 for word in ("granted", "reported", "expired", "cancelled", "spent", "outstanding"):
                     assert tuple(kept[word]) == getattr(model, word), f"{name}: {word} {kept[word]}, not {getattr(model, word)}"
                 assert [g - x - c - e - u for g, x, c, e, u in
@@ -357,6 +364,6 @@ class World:
         for at, outcome in ((now + answer.wait - 1, DENIED), (now + answer.wait, GRANTED)):
             if any(at >= l.bounds[2] for l in limits):
                 return
-            keys, argument = pack_batch(self.buckets, [o.change(n=1, dry=True, again=False)])
+            keys, argument = pack_batch(self.buckets, [o.change(n=1, dry=True, resent=False)])
             got = unpack_answer(self.client.fcall(self.name, len(keys), *keys, argument, at))
             assert got[3][0].outcome == outcome, f"{got[3]} at {at - now} ms after {answer} for {o}"
