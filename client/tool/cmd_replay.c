@@ -23,7 +23,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define START_IN_MS 200 /* the hosts' threads start meanwhile */
@@ -191,13 +190,6 @@ static int verdict(const struct replay *replay, const struct replay_snapshot *to
     return sum.status_429 > 0 || seen ? EXIT_DENIED : EXIT_GRANTED;
 }
 
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int replay_all(struct replay *replay)
 {
     static struct parent parent;
@@ -211,7 +203,7 @@ static int replay_all(struct replay *replay)
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     replay->start_ms = clock_ms() + START_IN_MS;
-    replay->start_wall_ms = wall_ms() + START_IN_MS;
+    replay->start_wall_ms = clock_wall_ms() + START_IN_MS;
     parent.replay = replay;
     parent.last_line_ms = replay->start_ms;
     bool started = true;
