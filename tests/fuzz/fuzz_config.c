@@ -30,7 +30,7 @@ static void check_set(const struct limit_set *set)
         check((limit->per_ms == 0) == (limit->algorithm == LIMIT_CONCURRENT));
         check((limit->zone != NULL) == (limit->algorithm == LIMIT_CALENDAR));
         for (size_t p = 0; p < RATION_PRIORITIES; p++)
-            check(limit->floor[p] >= 0 && limit->floor[p] <= limit->capacity);
+            check(limit->held_back[p] >= 0 && limit->held_back[p] <= limit->capacity);
         int64_t bounds[3];
         if (limit->zone != NULL)
             zone_bounds(limit->zone, limit->calendar, 1790000000000, bounds);
