@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "batch/script_wire.h"
+#include "command/answer.h"
 #include "config/config.h"
 #include "net/front_inner.h"
 #include "log.h"
@@ -65,7 +66,6 @@ static void set_up(void)
     struct config_problems problems;
     log_set_level(LOG_LEVEL_ERROR);
     CHECK(config_parse("fuzz", document, strlen(document), &config, &problems) == 0);
-    CHECK(answer_forms_init(&front.forms));
     id_maker_init(&ids);
     worker.config = config;
 }

@@ -44,7 +44,7 @@ static void check_stream(const struct stream *stream, const struct outcome *outc
     CHECK(!stream->aborted);
     CHECK(!stream->failed || fuzz_is_answers_class(stream->error_class));
     CHECK(!stream->failed || stream->error_class != PROFILE_ANSWERED);
-    CHECK(strnlen(stream->words, sizeof(stream->words)) < sizeof(stream->words));
+    CHECK(strnlen(stream->error_text, sizeof(stream->error_text)) < sizeof(stream->error_text));
     fuzz_check_usage(stream->profile, &stream->usage);
 }
 

@@ -159,8 +159,8 @@ def test_a_second_signal_and_the_grace_break_calls_off(lab, provider):
             run.wait_for_log("a second signal breaks them off")
             run.signal(signal.SIGTERM)
         assert run.child.wait(30) == 3, run.log()
-    books = server.audit(POOL)["tokens"]
-    assert books["outstanding"] == 0 and books["reported"] > 0, "what was broken off is settled"
+    ledger = server.audit(POOL)["tokens"]
+    assert ledger["outstanding"] == 0 and ledger["reported"] > 0, "what was broken off is settled"
     go.set()
     batch.run()
     check_order(batch.results(), 10)

@@ -20,19 +20,16 @@
  *     reservation keeps its charge
  *   - broken off by the user: settled as partial, and undone
  */
-#include "tool/batch/run.h"
-
-#include "call/retry.h"
 #include "tool/batch/result.h"
-#include "tool/table.h"
+#include "tool/batch/run.h"
 #include "tool/say.h"
 
+#include "call/retry.h"
 #include "clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define MAX_CIRCUIT_WAIT_MS 5000
 
