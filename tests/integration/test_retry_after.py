@@ -1,5 +1,6 @@
-"""retry_after is the truth: a lone caller that comes back exactly then is admitted, and 1 ms earlier is not. The slots of a
-client that died are back by then, too."""
+"""retry_after is the truth: a lone caller that comes back exactly then is admitted, and 1 ms
+earlier it is not. The slots of a dead client are free by then, too.
+"""
 import multiprocessing
 import os
 import random
@@ -34,7 +35,8 @@ def test_kill_9_of_a_client_gives_its_slots_back_within_the_ttl(lab, late_ms):
     with server.wire() as wire:
         refused = wire.fields("ACQUIRE", POOL, "acme")
         assert refused["status"] == "denied"
-        # A deadline is rounded up by less than a 64th of the time to live, so that deadlines share their slots.
+        # A deadline is rounded up by less than a 64th of the time to live, so that deadlines share
+        # time slots.
         assert 2000 <= refused["retry_after_ms"] < 2000 + 2000 // 64 + 1
         os.kill(client.pid, signal.SIGKILL)
         client.join(20)
@@ -68,7 +70,7 @@ def random_limits(rng, scope):
 
 
 def test_retry_after_is_the_truth(lab):
-    """A lone caller: random limits of both scopes, random history. Exactly then it is admitted, and 1 ms earlier not."""
+    """Random limits and history: exactly then a lone caller is admitted, 1 ms earlier not."""
     rng = random.Random(8)
     pools, tenants = {}, {}
     for n in range(60):
@@ -108,7 +110,7 @@ def test_retry_after_is_the_truth(lab):
 
 
 def test_retry_after_by_the_real_clock(lab):
-    """On a clock that runs: asked again once the store's own clock says so, and granted at the first try."""
+    """On a running clock: asked again once the store's clock says so, granted at the first try."""
     store = lab.redis()
     server = lab.ration(config(store, pool=[limit("requests", 4, "500ms", slack_ms=0)],
                                tier=[limit("tokens", 1000, "second", burst=100)]))  # fmt: skip
@@ -120,6 +122,6 @@ def test_retry_after_by_the_real_clock(lab):
             if answer["status"] == "denied":
                 denied += 1
                 then = store.time_ms() + answer["retry_after_ms"]
-                wait_until(lambda: store.time_ms() >= then, "the time that was told")
+                wait_until(lambda: store.time_ms() >= then, "the reported time")
                 assert wire.fields(*command)["status"] == "granted"
     assert denied > 3
