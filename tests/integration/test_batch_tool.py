@@ -272,7 +272,7 @@ def test_other_providers(lab, server, provider):
 # ---- Limits --------------------------------------------------------------------------------------
 
 
-def test_a_429_is_waited_out_as_told(lab, server, provider):
+def test_the_wait_of_a_429_is_kept(lab, server, provider):
     def behave(handler, call):
         if call.n == 3 and call.attempt <= 2:
             handler.error(429, "rate_limit_exceeded", retry_after="2.6")  # longer than the longest computed wait
@@ -288,13 +288,13 @@ def test_a_429_is_waited_out_as_told(lab, server, provider):
     others = [call.at for call in upstream.calls if call.n != 3]
     assert not any(a < at < a + 2.59 for at in others for a in tries[:2]), "nobody calls meanwhile"
     assert summary["outcomes"]["limited"] == {"requests": 0, "tries": 2, "tried_again": 2}
-    told = [row for row in read_lines(log) if row["who"] == "provider"]
-    assert len(told) == 2 and all(row["event"] == "limited" and row["status_code"] == 429 for row in told)
-    assert all(row["wait_ms"] == 2600 and row["line"] == 4 and row["pool"] == POOL for row in told)
+    logged = [row for row in read_lines(log) if row["who"] == "provider"]
+    assert len(logged) == 2 and all(row["event"] == "limited" and row["status_code"] == 429 for row in logged)
+    assert all(row["wait_ms"] == 2600 and row["line"] == 4 and row["pool"] == POOL for row in logged)
 
 
 def test_waiting_costs_nothing(lab, server, provider):
-    """One to be tried again, and no place for it: the loop sleeps."""
+    """One request to retry, and no free slot for it: the loop sleeps."""
     never = threading.Event()
 
     def behave(handler, call):

@@ -1,4 +1,4 @@
-"""A denial writes nothing: it leaves the store as it was, and charges nobody."""
+"""A denial writes nothing: it leaves the store unchanged and charges nobody."""
 from configs import POOL, config, limit
 from wire import as_fields
 

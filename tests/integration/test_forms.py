@@ -56,14 +56,14 @@ class Shape:
         self.profile, self.key, self.family, self.body, self.most = profile, key, family, body, most
         self.base, self.output, self.cached, self.held, self.args = base, output, cached, held, args
 
-    def request(self, most, told):
+    def request(self, most, metadata):
         body = json.loads(json.dumps(self.body))
         at = body
         for member in self.most[:-1]:
             at = at.setdefault(member, {})
         if self.most:
             at[self.most[-1]] = most
-        return {**body, **({"metadata": {k: str(v) for k, v in told.items()}} if told else {})}
+        return {**body, **({"metadata": {k: str(v) for k, v in metadata.items()}} if metadata else {})}
 
     def used(self, input_=INPUT, output=OUTPUT, cached=CACHED):
         """What counts against a token limit."""
@@ -133,7 +133,7 @@ def nothing_came(shape, streamed):
     return Right("failed", 2 * SHAPES[shape].estimate())
 
 
-def told_failure(shape, streamed):
+def reported_failure(shape, streamed):
     """An error without a more specific code. If a stream reports it, at least its input counts."""
     return Right("failed", 2 * (ESTIMATE if streamed else SHAPES[shape].estimate()), 2 * SHAPES[shape].estimate())
 
@@ -155,10 +155,10 @@ def cut_short(shape):
     """Two pieces were shown. By then Gemini's have reported the usage of the whole."""
     if SHAPES[shape].family == "gemini":
         return Right("failed", INPUT, INPUT + OUTPUT, 1)
-    return generated(shape, 2 * len(PIECE), 1, told_input(shape), "failed")
+    return generated(shape, 2 * len(PIECE), 1, reported_input(shape), "failed")
 
 
-def told_input(shape):
+def reported_input(shape):
     """The input as reported by the first events of a stream; with Gemini every event reports it."""
     return {"anthropic": FRESH + WRITES, "gemini": INPUT, "vertex": INPUT}.get(shape, ESTIMATE)
 
@@ -184,7 +184,7 @@ def right(name, shape, streamed):
         return answered(shape)
     # ---- Errors ----
     if name in ("error-200-bare", "error-as-stream", "response-failed"):
-        return told_failure(shape, streamed)
+        return reported_failure(shape, streamed)
     if name in ("error-200-number", "error-200-text"):
         return named("limited")
     if name == "error-200-server":
@@ -192,11 +192,11 @@ def right(name, shape, streamed):
     if name == "stream-error-top" and shape == "responses":
         return named("limited")
     if name.startswith("stream-error"):
-        return told_failure(shape, True)
+        return reported_failure(shape, True)
     if name == "first-error":
-        return named(FIRST[family]) if family in FIRST else told_failure(shape, True)
+        return named(FIRST[family]) if family in FIRST else reported_failure(shape, True)
     if name == "early-error":
-        return named("overloaded") if shape == "anthropic" else told_failure(shape, True)
+        return named("overloaded") if shape == "anthropic" else reported_failure(shape, True)
     if name == "late-error":
         return cut_short(shape)
     # ---- Streams ----
@@ -477,12 +477,12 @@ def waits(lab, server, request):
 
 @pytest.mark.parametrize("wait", range(len(WAITS)), ids=[str(one[0]) for one in WAITS])
 def test_a_wait_is_as_reported_and_at_least_the_minimum(waits, wait):
-    _, outcome, tries, told, (least, most) = WAITS[wait]
+    _, outcome, tries, reported, (least, most) = WAITS[wait]
     came, requests = waits[wait]
     assert (came["outcome"], came["tries"], requests) == (outcome, tries, tries), came
     assert least <= came["waited_ms"] <= most, came
-    if told is not None:
-        assert told[0] <= came["retry_after_ms"] <= told[1], came
+    if reported is not None:
+        assert reported[0] <= came["retry_after_ms"] <= reported[1], came
 
 
 # ---- Batches -------------------------------------------------------------------------------------

@@ -401,7 +401,7 @@ def test_arguments_up_to_the_limit(wire):
     assert wire.call("COMMAND", "INFO", *["acquire"] * (MAX_ARGS - 2))[0][0] == "acquire"
 
 
-def test_a_half_written_request_costs_nobody_anything(server, wire):
+def test_a_half_written_request_harms_nobody(server, wire):
     halves = [server.wire() for _ in range(50)]
     data = encode("ACQUIRE", POOL, "acme", "tokens", 5)
     for n, peer in enumerate(halves):
@@ -410,7 +410,7 @@ def test_a_half_written_request_costs_nobody_anything(server, wire):
     assert as_fields(wire.call("ACQUIRE", POOL, "acme"))["status"] == "granted"
     for peer in halves:
         peer.close()
-    wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "the halves to be gone")
+    wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "the half requests to be gone")
     assert server.remaining(POOL, "acme", "tenant", "concurrent") == before - 1
 
 
@@ -425,7 +425,7 @@ def test_a_request_before_the_end_of_stream_is_answered(server):
 
 
 def test_a_peer_that_does_not_read_is_closed(server, wire):
-    """Its replies may take so much memory and no more; whoever reads is served meanwhile."""
+    """Its replies may take only a bounded amount of memory; others are served meanwhile."""
     slow = server.wire(timeout=5)
     slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     data = encode("COMMAND", "DOCS") * 200
@@ -454,8 +454,8 @@ def test_a_peer_that_reads_slowly_gets_everything(server):
         assert all(len(slow.read()) == 4 for _ in range(100))
 
 
-def test_clients_that_leave_in_mid_request(server, wire):
-    """Their operations end into nowhere; what they were granted is charged all the same, once."""
+def test_clients_that_leave_in_the_middle_of_a_request(server, wire):
+    """Nobody gets the answers to their operations; what was granted is still charged, once."""
     n = 200
     for k in range(n):
         peer = server.wire()
@@ -463,7 +463,7 @@ def test_clients_that_leave_in_mid_request(server, wire):
         if k % 2:
             peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         peer.close()
-    wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "them to be gone")
+    wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "the connections to be gone")
     for k in range(n):
         assert wire.fields("ACQUIRE", POOL, "acme", "tokens", 1, "ID", f"left-{k}")["status"] == "granted"
     assert server.audit(POOL)["tokens"]["granted"] == n
@@ -480,12 +480,12 @@ def test_a_thousand_idle_connections(server, wire):
             assert peer.call("PING") == Simple("PONG")
         for peer in idle:
             peer.close()
-        wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "them to be gone")
+        wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "the connections to be gone")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_more_connections_than_allowed_are_told_so(lab):
+def test_more_connections_than_allowed_are_refused_with_a_reason(lab):
     server = lab.ration(config(lab.redis(), max_connections=3))
     peers = [server.wire() for _ in range(3)]
     assert all(peer.call("PING") == Simple("PONG") for peer in peers)

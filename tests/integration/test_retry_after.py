@@ -13,11 +13,11 @@ from waiting import wait_until
 from wire import Wire, WireError
 
 
-def _hold_slots(port, n, told):
+def _hold_slots(port, n, ready):
     with Wire(port) as wire:
         for _ in range(n):
             assert wire.fields("ACQUIRE", POOL, "acme", "TTL", 2000)["status"] == "granted"
-        told.put("held")
+        ready.put("held")
         signal.pause()
 
 
@@ -27,11 +27,11 @@ def test_kill_9_of_a_client_gives_its_slots_back_within_the_ttl(lab, late_ms):
     clock.advance(late_ms)
     server = lab.ration(config(lab.redis(clock=clock), pool=[limit("concurrent", 10)]))
     context = multiprocessing.get_context("fork")
-    told = context.Queue()
-    client = context.Process(target=_hold_slots, args=(server.port, 10, told), daemon=True)
+    ready = context.Queue()
+    client = context.Process(target=_hold_slots, args=(server.port, 10, ready), daemon=True)
     client.start()
     lab.on_close(lambda: client.is_alive() and client.kill())
-    assert told.get(timeout=20) == "held"
+    assert ready.get(timeout=20) == "held"
     with server.wire() as wire:
         refused = wire.fields("ACQUIRE", POOL, "acme")
         assert refused["status"] == "denied"
@@ -78,7 +78,7 @@ def test_retry_after_is_the_truth(lab):
         tenants[f"t{n}"] = {"tier": "all", "limits": random_limits(rng, "tenant")}
     clock = lab.clock()
     server = lab.ration(config(lab.redis(clock=clock), pools=pools, tenants=tenants))
-    told = {"granted": 0, "never": 0, "later": 0}
+    counts = {"granted": 0, "never": 0, "later": 0}
     with server.wire() as wire:
         for n in range(60):
             open_ = []
@@ -91,7 +91,7 @@ def test_retry_after_is_the_truth(lab):
                 answer = wire.fields(*command)
                 assert not isinstance(answer, WireError), answer
                 if answer["status"] == "denied" and answer["retry_after_ms"] > 0:
-                    told["later"] += 1
+                    counts["later"] += 1
                     wait = answer["retry_after_ms"]
                     clock.advance(wait - 1)
                     early = wire.fields(*command)
@@ -102,11 +102,11 @@ def test_retry_after_is_the_truth(lab):
                     answer = then
                 elif answer["status"] == "denied":
                     assert answer["retry_after_ms"] == -1
-                    told["never"] += 1
+                    counts["never"] += 1
                     continue
-                told["granted"] += 1
+                counts["granted"] += 1
                 open_.append(answer["id"])
-    assert min(told.values()) > 100, told
+    assert min(counts.values()) > 100, counts
 
 
 def test_retry_after_by_the_real_clock(lab):

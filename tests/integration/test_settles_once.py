@@ -1,4 +1,4 @@
-"""What is used is charged, once, where it belongs."""
+"""Usage is charged once, where it belongs."""
 import random
 import threading
 
@@ -230,8 +230,8 @@ def test_the_same_ids_many_times_in_flight(world):
         for id_ in ids:
             for wire in w.wires:
                 wire.send("REPORT", id_, "tokens", 3)
-    told = [as_fields(wire.read())["status"] for _ in range(20 * len(ids)) for wire in w.wires]
-    assert (told.count("settled"), told.count("duplicate")) == (len(ids), 39 * len(ids))
+    statuses = [as_fields(wire.read())["status"] for _ in range(20 * len(ids)) for wire in w.wires]
+    assert (statuses.count("settled"), statuses.count("duplicate")) == (len(ids), 39 * len(ids))
     assert w.remaining("tokens") == 1000 - 3 * len(ids)
     assert all(row["balanced"] for row in w.servers[0].audit().values())
 
