@@ -1,9 +1,9 @@
 /*
  * Asking: ACQUIRE and RENEW, whose answers have the same form.
  *
- * Every ACQUIRE carries an id and every RENEW that adds something a token, so that
- * handle_ask() may repeat them: the server answers a repetition as it answered the first time,
- * and charges nothing more.
+ * Every ACQUIRE carries an id, and every RENEW that adds something a token, so that handle_ask()
+ * may repeat them: the server answers a repetition as it answered the first time, and charges
+ * nothing more.
  *
  * Failures: arguments out of range are found before anything is sent; a reply that lacks a field or
  * has it in another type is RATION_EPROTOCOL, and `grant` stays as it was.

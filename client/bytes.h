@@ -1,4 +1,4 @@
-/* Whole numbers as formats of files and streams write them: n bytes, at most 7. */
+/* Whole numbers in the bytes of files and streams: n bytes, at most 7. */
 #ifndef RATION_BYTES_H
 #define RATION_BYTES_H
 

@@ -1,4 +1,4 @@
-/* TENANT FORGIVE: takes a tenant's debt away. */
+/* TENANT FORGIVE: forgives a tenant's debt. */
 #include "handle.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* The room doubles, so that bytes which come one by one are copied twice on average. */
+/* The room doubles, so that bytes added one by one are copied twice on average. */
 #include "grow.h"
 
 #include <ration/ration.h>

@@ -1,9 +1,9 @@
 /*
  * A handle: opening, configuring and closing it, its messages, one command with its reply, and the
- * words of the error codes.
+ * texts of the error codes.
  *
- * Opening fails if an option is out of its range, there is no memory, or the system has no randomness
- * for ids. It never touches the network.
+ * Opening fails if an option is out of its range, memory runs out, or the system has no random
+ * bytes for ids. It never touches the network.
  */
 #include "handle.h"
 
@@ -47,7 +47,7 @@ void ration_options_init(struct ration_options *options)
     options->connect_timeout_ms = 1000;
 }
 
-/* What the caller said, else the environment, else a default. An empty variable counts as unset. */
+/* The caller's value, else the environment's, else a default. An empty variable counts as unset. */
 static const char *choose(const char *said, const char *variable, const char *otherwise)
 {
     if (said)

@@ -12,7 +12,7 @@
 #include "wire/id.h"
 #include "wire/servers.h"
 
-/* How many URLs a handle remembers that refuse to be asked for usage. */
+/* How many URLs that refuse to be asked for usage a handle remembers. */
 #define MAX_NO_USAGE_URLS 8
 
 struct exchange;
@@ -23,11 +23,11 @@ struct ration {
     struct unacknowledged report;
     struct id_maker ids;
     struct exchange *exchange; /* made by the first ration_call(); NULL before */
-    struct profiles *profiles; /* likewise, and made anew if another file is named */
-    char *profiles_file;       /* they were read from; NULL: only the embedded ones */
+    struct profiles *profiles; /* likewise; read again if another file is named */
+    char *profiles_file;       /* the file they were read from; NULL: only the embedded ones */
     uint64_t
         no_usage[MAX_NO_USAGE_URLS]; /* hashes of URLs whose server refuses to be asked for usage */
-    size_t n_no_usage;               /* counts all that there were; the last ones are kept */
+    size_t n_no_usage;               /* counts all of them; the last ones are kept */
     uint32_t timeout_ms;
     char errmsg[SERVERS_ERRMSG_BYTES];
 };
@@ -49,8 +49,8 @@ int handle_add_amounts(ration *r, struct command *cmd, const struct ration_amoun
 
 /*
  * Finishes a command, sends it, moving from server to server while the deadline allows, and gives
- * its reply, which is never an error reply: those become codes here. The command must be harmless to
- * repeat. A report that is still unacknowledged is collected before.
+ * its reply, which is never an error reply: those become codes here. The command must be harmless
+ * to repeat. A report that is still unacknowledged is collected before.
  * wait_ms  how long the server itself is asked to wait, on top of the handle's deadline
  * Errors: as ration_acquire(), with the message set.
  */

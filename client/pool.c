@@ -1,4 +1,4 @@
-/* POOL: what every host knows of a pool, and the operator's closing and opening. */
+/* POOL: the state of a pool that all hosts share, and its closing and opening by an operator. */
 #include "handle.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
- * Settling: REPORT and CANCEL. Both are known by their reservation's id, so a repetition after a
- * broken connection changes nothing; it is then answered "duplicate" although it was this very call
- * that settled.
+ * Settling: REPORT and CANCEL. The reservation's id identifies both, so a repetition after a
+ * broken connection changes nothing; it is then answered "duplicate" although this very call
+ * settled it.
  */
 #include "settle.h"
 
@@ -73,7 +73,7 @@ static int check_report(ration *r, const struct ration_report_options *options)
     return 0;
 }
 
-/* What the provider said is left, of as many limits as one report may tell of and has room for. */
+/* What the provider said is left, of as many limits as fit into one report. */
 static void add_limits(struct command *cmd, const struct ration_report_options *options)
 {
     size_t sent = 0;

@@ -1,5 +1,5 @@
-/* REPORT and CANCEL whose replies nobody waits for (unacknowledged.c). Arguments and errors as those
- * of ration_report() and ration_cancel(). */
+/* REPORT and CANCEL without waiting for the reply (unacknowledged.c). Arguments and errors: as
+ * ration_report() and ration_cancel(). */
 #ifndef RATION_SETTLE_H
 #define RATION_SETTLE_H
 

@@ -1,7 +1,5 @@
-/*
- * A report or cancel that was sent, and whose reply is read later: nobody waits for it.
- * unacknowledged.c has the rules.
- */
+/* A report or cancel that was sent, and whose reply is read later, so that no call waits for it.
+ * unacknowledged.c has the rules. */
 #ifndef RATION_UNACKNOWLEDGED_H
 #define RATION_UNACKNOWLEDGED_H
 
@@ -25,7 +23,7 @@ int unacknowledged_post(struct unacknowledged *report, struct servers *servers,
                         const struct command *cmd, int64_t deadline_ms);
 
 /* Reads the reply, or sends the command again if it was lost; if neither works until the deadline,
- * it stays unacknowledged. Does nothing if there is none. */
+ * it stays unacknowledged. Does nothing without one. */
 void unacknowledged_collect(struct unacknowledged *report, struct servers *servers,
                             int64_t deadline_ms);
 

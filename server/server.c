@@ -1,17 +1,18 @@
 /*
  * From a configuration to a running server, and back down.
  *
- * Up:    signals > embedded store (if configured) > workers, each with its sockets, store and batcher. Clients are
- *        listened to at once; until the store is ready for the first time, their commands wait in the batch, and are
- *        answered as its deadline says.
- * Down:  SIGTERM or SIGINT drains the workers: what was asked is answered, for 5 s at the most. Then everything is freed
- *        from the store's side, so that each operation still under way is answered exactly once before its connection
- *        goes.
+ * Up:    signals > embedded store (if configured) > workers, each with its sockets, store and
+ *        batcher. Clients may connect at once; until the store is ready for the first time, their
+ *        commands wait in the batch, and are answered by its deadline.
+ * Down:  SIGTERM or SIGINT drains the workers: what was asked is answered, within 5 s. Then
+ *        everything is freed, beginning with the store, so that each operation still under way is
+ *        answered exactly once before its connection goes.
  *
- * Each step that fails logs one line with the remedy, undoes the steps before it, and ends with status 1.
+ * Each step that fails logs one line with the remedy, undoes the steps before it, and ends with
+ * status 1.
  *
- * The store keeps borrowing the settings of the configuration that the server was started with, so that one is kept
- * until the end, whatever is loaded meanwhile.
+ * The store borrows the settings of the configuration that the server was started with, so that one
+ * is kept until the end, whatever is loaded meanwhile.
  */
 #include "server.h"
 
@@ -30,7 +31,7 @@
 #include "version.h"
 #include "workers.h"
 
-#define SPARE_FILES  64 /* file descriptors beside the clients' */
+#define SPARE_FILES  64 /* file descriptors other than the clients' */
 #define ERRMSG_BYTES 512
 
 enum { ON_TERM, ON_INT, ON_HUP, N_SIGNALS };
@@ -40,14 +41,14 @@ struct server {
     struct workers workers;
     const char *config_path;    /* borrowed; NULL: the built-in example */
     struct config *boot_config; /* whose store settings are borrowed; one reference */
-    struct config_store
-        store_settings; /* boot_config's, or the embedded store's socket; strings are borrowed */
-    struct embedded *embedded; /* NULL: the store is somebody else's */
+    /* boot_config's, or the embedded store's socket; strings are borrowed */
+    struct config_store store_settings;
+    struct embedded *embedded; /* NULL: the store is not ours */
     struct event *signals[N_SIGNALS];
     bool stopping; /* a first signal has come */
 };
 
-/* ---- Signals -------------------------------------------------------------------------------------------------- */
+/* ---- Signals --------------------------------------------------------------------------------- */
 
 static void log_problems(const char *event, struct config_problems *problems)
 {
@@ -61,9 +62,9 @@ static void say_what_differs(const struct config *config)
     if (config->on_outage == OUTAGE_LOCAL)
         log_warn(
             "on_outage is local",
-            "remedy=\"this version answers as deny while the store is away; say deny or allow\"");
+            "remedy=\"this version treats it as deny while the store is away; set deny or allow\"");
     if (config->listen.http_host != NULL)
-        log_info("http is not served", "reason=\"listen.http is for a later version\"");
+        log_info("http is not served", "reason=\"listen.http is not supported by this version\"");
 }
 
 /* Each client is a file descriptor; the usual soft limit is 1024. */
@@ -102,7 +103,7 @@ static void on_reload(evutil_socket_t signal, short what, void *arg)
     }
     const char *restart = config_restart_needed(server->boot_config, config);
     if (restart != NULL)
-        log_warn("restart needed", "setting=%s reason=\"it takes effect at the next start only\"",
+        log_warn("restart needed", "setting=%s reason=\"it takes effect only at the next start\"",
                  restart);
     say_what_differs(config);
     raise_file_limit(config->max_connections);
@@ -140,9 +141,9 @@ static int set_up_signals(struct server *server)
     return 0;
 }
 
-/* ---- Up ------------------------------------------------------------------------------------------------------- */
+/* ---- Up -------------------------------------------------------------------------------------- */
 
-/* The directory and those above it. */
+/* Makes the directory and its parents. */
 static int make_directory(char *path)
 {
     for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
@@ -167,7 +168,7 @@ static int start_embedded(struct server *server, const struct options *options)
     if (err != 0)
         log_error("cannot start",
                   "reason=\"cannot make the state directory %s: %s\" "
-                  "remedy=\"say --state DIR with one that can be written\"",
+                  "remedy=\"give --state DIR with a writable directory\"",
                   state, strerror(errno));
     else if ((err = embedded_start(server->base, state, &server->embedded, errmsg,
                                    sizeof errmsg)) != 0)
@@ -202,15 +203,16 @@ static int start(struct server *server, const struct options *options)
     return -1;
 }
 
-/* ---- Down ----------------------------------------------------------------------------------------------------- */
+/* ---- Down ------------------------------------------------------------------------------------ */
 
 static void stop(struct server *server)
 {
-    if (!server->stopping) /* else the others have their time for it */
+    if (!server->stopping) /* else they are draining already */
         workers_drain(&server->workers, true);
     workers_close(&server->workers);
     embedded_stop(server->embedded);
-    /* A further signal must not end the process in the middle of this: event_free() puts the default action back. */
+    /* Another signal must not end the process in the middle of this: event_free() restores the
+     * default action. */
     sigset_t ending;
     sigemptyset(&ending);
     sigaddset(&ending, SIGTERM);

@@ -27,7 +27,7 @@ static size_t least(size_t a, size_t b, size_t c)
     return ab < c ? ab : c;
 }
 
-/* Levenshtein's, a row at a time. */
+/* Levenshtein's distance, a row at a time. */
 size_t text_distance(const char *a, size_t a_n, const char *b, size_t b_n)
 {
     size_t row[TEXT_FAR + 1];

@@ -1,10 +1,11 @@
 /*
  * A worker's references to its configurations.
  *
- * Each operation holds one, so that what its policy points to stays when the configuration is reatd under way. The
- * configuration's own count is shared by all workers: counting each operation there would pass one cache line between
- * the cores for every request. So a worker has one reference to each configuration that it knows, and counts for itself
- * how many of its operations hold it. One that was reatd goes when nobody holds it any more.
+ * Each operation holds one, so that what its policy points to survives a reload under way. The
+ * configuration's own count is shared by all workers: counting each operation there would pass a
+ * cache line between the cores for every request. So a worker has one reference to each
+ * configuration that it knows, and counts for itself how many of its operations hold it. A replaced
+ * configuration goes with its last holder.
  */
 #include "worker.h"
 

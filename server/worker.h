@@ -1,7 +1,7 @@
 /*
- * A worker: one thread, one event base, one connection to the store, its own listening sockets, batcher and client
- * connections. Nothing on the path of a request is shared between workers; counters are atomic so that INFO on one worker
- * can sum them. workers.h opens and closes them.
+ * A worker: one thread, one event base, one connection to the store, its own listening sockets,
+ * batcher and client connections. Nothing on the path of a request is shared between workers;
+ * counters are atomic so that INFO on one worker can sum them. workers.h opens and closes them.
  */
 #ifndef RATIOND_WORKER_H
 #define RATIOND_WORKER_H
@@ -31,11 +31,11 @@ struct workers;
     X(commands_failed, "commands answered with an error")                                          \
     X(granted, "acquires and renewals granted")                                                    \
     X(denied, "acquires and renewals denied")                                                      \
-    X(denied_never, "of those, such as can never fit")                                             \
-    X(denied_pool, "of those, such as the pool's pause, circuit or closing refused")               \
+    X(denied_never, "of those, requests that can never fit")                                       \
+    X(denied_pool, "of those, refused by the pool's pause, circuit or closing")                    \
     X(settled, "reports and cancels charged")                                                      \
     X(late, "of those, late ones")                                                                 \
-    X(duplicate, "reports and cancels that came again")                                            \
+    X(duplicate, "reports and cancels that were repeated")                                         \
     X(estimates_learned, "reports that judged a learned estimate of the output")                   \
     X(estimates_actual_tokens, "output tokens that they reported")                                 \
     X(estimates_over_tokens, "output tokens charged beyond what was used")                         \
@@ -64,7 +64,7 @@ struct worker {
     _Atomic size_t connections; /* of clients */
     _Atomic bool store_ready;   /* its store is ready: for INFO, which any worker may be asked */
     bool was_ready;             /* its store has been ready before */
-    bool draining; /* SIGTERM came: no new connections, commands under way are finished */
+    bool draining; /* SIGTERM came: accepts no connections, finishes commands under way */
 
     /* How the main thread reaches it: workers.c. */
     pthread_t thread;
@@ -82,7 +82,7 @@ struct workers {
     _Atomic size_t ready;    /* workers whose store has been ready once */
     const char *config_path; /* the configuration's file, borrowed; NULL: the built-in example */
     uint64_t started_ms;     /* monotonic */
-    uint16_t port;           /* the one that all listen at */
+    uint16_t port;           /* that all of them listen at */
     const char *store_url;   /* borrowed, for the log */
     const char *own_path;    /* listen.unix, to be removed in the end, borrowed; NULL: none */
 };
@@ -90,9 +90,10 @@ struct workers {
 /* Client connections of all workers. */
 size_t worker_connections(const struct worker *worker);
 
-/* For an operation: a reference to the configuration in force. In the worker's thread, as the two below. */
+/* Gives an operation a reference to the configuration in force. Only in the worker's thread, like
+ * the two below. */
 struct config *worker_config_ref(struct worker *worker);
-/* Gives it back, whichever configuration it is; NULL allowed. */
+/* Releases such a reference; NULL allowed. */
 void worker_config_unref(struct worker *worker, struct config *config);
 /* Puts a configuration in force, or NULL at the worker's end; takes the reference. */
 void worker_config_set(struct worker *worker, struct config *config);

@@ -1,8 +1,9 @@
 /*
  * A worker from its opening to its end, and the threads of those beside the first.
  *
- * Everything is made and freed in the main thread; in between a worker's things belong to its thread alone. A mailbox is
- * an eventfd and two atomics: the main thread writes them and rings, the worker reads them in its event loop.
+ * Everything is made and freed in the main thread; in between, all that a worker has belongs to its
+ * own thread. A mailbox is an eventfd and two atomics: the main thread writes them and rings, the
+ * worker reads them in its event loop.
  */
 #define _GNU_SOURCE
 #include "workers.h"
@@ -39,7 +40,7 @@ struct worker_setup {
     size_t n_sockets;
 };
 
-/* ---- In the worker's thread ----------------------------------------------------------------------------------- */
+/* ---- In the worker's thread ------------------------------------------------------------------ */
 
 static void on_store_changed(void *arg, bool ready)
 {
@@ -107,9 +108,10 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* ---- One worker ----------------------------------------------------------------------------------------------- */
+/* ---- One worker ------------------------------------------------------------------------------ */
 
-/* Interest in a socket that comes and goes within a turn of the loop costs no system call. */
+/* Interest in a socket that is added and removed within one turn of the loop costs no system
+ * call. */
 struct event_base *worker_base_new(void)
 {
     struct event_config *how = event_config_new();
@@ -121,7 +123,7 @@ struct event_base *worker_base_new(void)
     return base;
 }
 
-/* Takes the sockets. Whatever it returns, worker_close is due. */
+/* Takes the sockets. worker_close is due whatever this returns. */
 static int worker_open(struct worker *worker, const struct worker_setup *setup, char *errmsg,
                        size_t size)
 {
@@ -144,7 +146,8 @@ static int worker_open(struct worker *worker, const struct worker_setup *setup, 
     return worker->batcher != NULL ? 0 : -1;
 }
 
-/* From the store's side, so that each operation still under way is answered before its connection goes. */
+/* The store first, so that each operation still under way is answered before its connection
+ * goes. */
 static void worker_close(struct worker *worker)
 {
     store_free(worker->store);
@@ -161,7 +164,7 @@ static void worker_close(struct worker *worker)
     config_unref(atomic_load(&worker->next_config));
 }
 
-/* ---- All of them ---------------------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static size_t count(const struct config *config)
 {
@@ -170,8 +173,8 @@ static size_t count(const struct config *config)
     return n < WORKERS_MAX ? n : WORKERS_MAX;
 }
 
-/* A worker's own at the address, and, if there is a path, the first one's there: for a path there is no SO_REUSEPORT, so
- * all share one socket, and whoever is quicker accepts. */
+/* Each worker has its own socket at the address. Paths have no SO_REUSEPORT, so all share the first
+ * worker's socket there, and whoever is faster accepts. */
 static int open_sockets(struct workers *workers, bool first, const struct config_listen *where,
                         struct worker_setup *setup, char *errmsg, size_t size)
 {
@@ -216,7 +219,7 @@ static int open_each(struct workers *workers, const struct workers_setup *given,
     return 0;
 }
 
-/* Signals are the main thread's: the others are started with all of them blocked. */
+/* Signals belong to the main thread: the others start with all of them blocked. */
 static int start_threads(struct workers *workers)
 {
     sigset_t all, before;
@@ -256,7 +259,7 @@ int workers_open(struct workers *workers, const struct workers_setup *setup, cha
         log_info("listening", "unix=%s", workers->own_path);
     if (start_threads(workers) == 0)
         return 0;
-    snprintf(errmsg, size, "threads cannot be started; set \"threads\" to fewer");
+    snprintf(errmsg, size, "threads cannot be started; lower \"threads\"");
     return -1;
 }
 
@@ -264,7 +267,7 @@ static void ring(struct worker *worker)
 {
     static const uint64_t one = 1;
     ssize_t ignored = write(worker->bell, &one, sizeof one);
-    (void)ignored; /* an eventfd that is full has been rung */
+    (void)ignored; /* a full eventfd has already been rung */
 }
 
 void workers_reload(struct workers *workers, struct config *config)

@@ -1,4 +1,4 @@
-/* A message is gathered until it is whole, checked, and given; nothing of it is believed before its
+/* A message is gathered until it is whole, checked, and given; nothing in it is believed before its
  * checksums are right. */
 #include "call/aws_events.h"
 
@@ -63,7 +63,7 @@ static bool is_name(const unsigned char *at, size_t n, const char *name)
     return n == strlen(name) && memcmp(at, name, n) == 0;
 }
 
-/* Which event it is; false: the headers are none. */
+/* Which event it is; false: these are not headers. */
 static bool read_headers(const unsigned char *at, size_t n, char *name)
 {
     name[0] = '\0';
@@ -105,7 +105,7 @@ static int give(struct aws_events *events, size_t total, size_t headers)
     return events->on_event(events->arg, name, payload, n);
 }
 
-/* How many bytes the message has that begins; 0: that is not known yet; SIZE_MAX: it is none. */
+/* The length of the message that has begun; 0: not known yet; SIZE_MAX: not a message. */
 static size_t message_bytes(const struct aws_events *events)
 {
     const unsigned char *begin = begin_of(events);

@@ -1,7 +1,7 @@
 /*
  * One easy handle in one multi handle. How it fails: an exchange that cannot be set up is
- * RATION_ENOMEM; a multi handle that fails while the exchange runs ends it with what has come so
- * far, as a connection that broke would.
+ * RATION_ENOMEM; if the multi handle fails while the exchange runs, the exchange ends with what has
+ * come so far, as if its connection had broken.
  */
 #include "call/exchange.h"
 
@@ -39,7 +39,7 @@ void exchange_free(struct exchange *exchange)
     free(exchange);
 }
 
-/* True when the exchange has ended, and how. */
+/* True when the exchange has ended; *code says how. */
 static bool is_done(CURLM *multi, CURLcode *code)
 {
     int left = 0;

@@ -1,11 +1,11 @@
 /*
- * From the options of ration_call() to a call that can be made: takes over as many of the options
- * as the caller's version of the struct has, checks them, finds the profile, parses the body once,
- * and reads from it the URL, the estimate, and whether a stream is wanted. What is sent is the
- * body's own text, changed only where the profile must.
+ * Turns the options of ration_call() into a call that can be made: copies as many options as the
+ * caller's version of the struct has, checks them, finds the profile, parses the body once, and
+ * reads from it the URL, the estimate, and whether a stream is wanted. The body's own text is sent,
+ * changed only where the profile must.
  *
- * What is refused here costs nothing: the server has not been asked yet. A body that only the
- * provider objects to is left to the provider to refuse.
+ * A refusal here costs nothing, since the server has not been asked yet. A body that only the
+ * provider objects to is left for the provider to refuse.
  */
 #include "call/call.h"
 
@@ -19,9 +19,9 @@
 
 #define MAX_CALL_TIMEOUT_MS     3600000
 #define DEFAULT_CALL_TIMEOUT_MS 120000
-#define WAITS_MS                300000 /* what the default deadline leaves for waits of retries */
+#define WAITS_MS                300000 /* the default deadline's share for the waits of retries */
 #define MIN_IDLE_MS             1000
-#define SETTLE_MARGIN_MS        5000 /* a reservation outlives its call: no late report */
+#define SETTLE_MARGIN_MS        5000 /* a reservation outlives its call, so no report is late */
 
 void ration_call_options_init(struct ration_call_options *options)
 {
@@ -70,11 +70,9 @@ static int check_options(struct call *call)
     return wrong ? handle_fail(r, RATION_EINVALID, "%s", wrong) : 0;
 }
 
-/*
- * Fills in what is not stated and follows from other options, or from whether a stream is wanted.
- * Silence ends a stream, not its length: without a time-out of the caller's own it has none. Its
- * tries and waits have a deadline, but a stream that runs may run on.
- */
+/* Fills in the defaults that follow from other options, or from whether a stream is wanted. Silence
+ * ends a stream, not its length: without a time-out of the caller's own it has none. Its tries and
+ * waits have a deadline, but a stream that runs may run on. */
 static void fill_in(struct call *call)
 {
     struct ration_call_options *o = &call->options;
@@ -158,7 +156,7 @@ static int find_key(struct call *call)
 
 /* ---- What servers refuse to be asked ---- */
 
-/* FNV-1a, so that the URLs of a handle need no memory. */
+/* FNV-1a: the URLs that a handle remembers need no memory of their own. */
 static uint64_t hash_of(const char *url)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);

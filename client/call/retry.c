@@ -1,13 +1,12 @@
 /*
  * The retry table.
  *
- * A wait from the provider rules if it is longer than the computed one: waiting less only makes
- * more 429s. So it gets no jitter and no maximum; if it ends after the call's deadline there is no
- * point in waiting at all. If it is shorter, the computed one stands: some providers say 0, or a
- * moment that has passed, with every error, and all tries would be over in milliseconds. What is
- * computed in the exponential way gets jitter, so that the hosts which were refused together do not
- * come back together; what is computed in the linear way is spread by the time-outs and connections
- * themselves.
+ * A wait that the provider names wins if it is longer than the computed one: waiting less only
+ * makes more 429s. So it gets no jitter and no maximum; if it ends after the call's deadline,
+ * waiting is pointless. If it is shorter, the computed one stands: some providers say 0, or a
+ * moment in the past, with every error, and all tries would be over in milliseconds. Exponential
+ * waits get jitter, so that hosts which were refused together do not come back together; linear
+ * ones are spread by the time-outs and connections themselves.
  *
  * If the provider says whether to try again, that is obeyed. But a quota that is used up is never
  * asked again, and a class that the caller has switched off stays off.
@@ -94,8 +93,7 @@ static const char *why_never(const struct retry_case *c)
     return NULL;
 }
 
-/* No caller can ask for refusals to be retried; one gets here only if the provider says to
- * retry. */
+/* Callers cannot ask for refusals to be retried; one gets here only if the provider says so. */
 static bool is_wanted(const struct ration_retry *retry, int outcome)
 {
     return outcome == RATION_REFUSED || retry->classes & 1u << outcome;

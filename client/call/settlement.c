@@ -1,7 +1,5 @@
-/*
- * See settlement.h for the table. What fails here is only the exchange with the server, and then the reservation expires
- * with its charge, which is the safe side.
- */
+/* The table is in settlement.h. Only the exchange with the server can fail here, and then the
+ * reservation expires with its charge, which is the safe side. */
 #include "call/settlement.h"
 
 #include "settle.h"
@@ -9,9 +7,9 @@
 #include <assert.h>
 
 #define WINDOW_TOKENS 2000000 /* no model reads or writes more in one call */
-#define TENFOLD       10   /* of what a request says: what a provider says beyond that cannot be */
-#define LEAST_OUTPUT  1000 /* that can be: some servers take a very small maximum for none */
-#define LEAST_INPUT   100000 /* the same: what a server puts before every prompt is in no request */
+#define TENFOLD       10      /* of what a request says; a provider that reports more is wrong */
+#define LEAST_OUTPUT  1000    /* always possible: some servers ignore a very small maximum */
+#define LEAST_INPUT   100000  /* likewise: servers put text of their own before every prompt */
 
 static int64_t larger(int64_t a, int64_t b)
 {
@@ -28,11 +26,9 @@ static bool bound(int64_t *n, int64_t most)
     return true;
 }
 
-/*
- * A provider that says 10^12 tokens would put a tenant into debt for weeks. A request cannot have more input than ten tokens for
- * each of its bytes, or, where it names what stands elsewhere, than its window; nor more output than ten times what it said is
- * the most.
- */
+/* A provider that reports 10^12 tokens would put a tenant into debt for weeks. A request cannot
+ * have more input than ten tokens for each of its bytes or, if it refers to something elsewhere,
+ * than the model's window; nor more output than ten times the maximum that it set. */
 static bool bound_usage(const struct upstream_answer *answer, struct profile_usage *usage)
 {
     int64_t by_bytes = larger((int64_t)answer->request_bytes * TENFOLD, LEAST_INPUT);
@@ -51,7 +47,7 @@ static bool bound_usage(const struct upstream_answer *answer, struct profile_usa
 
 /* ---- What is charged ---- */
 
-/* The request counts, nothing else does. Dollars are given back only where they were reserved. */
+/* The request counts, nothing else does. Dollars are given back only if they were reserved. */
 static void charge_nothing(const struct ration_amounts *estimate, struct settlement *out)
 {
     out->has_used = true;
@@ -60,7 +56,7 @@ static void charge_nothing(const struct ration_amounts *estimate, struct settlem
         out->used.usd_millionths = RATION_ZERO;
 }
 
-/* Where only one part was told, or only a total, the rest stays as estimated. */
+/* If only one part was reported, or only a total, the rest stays as estimated. */
 static void charge_reported(const struct profile *profile, struct profile_usage *usage,
                             const struct ration_amounts *estimate, struct settlement *out)
 {
@@ -89,11 +85,9 @@ static void charge_reported(const struct profile *profile, struct profile_usage 
     }
 }
 
-/*
- * As far as it is known. The input may have been told at the start of a stream; where it was not, PARTIAL charges its
- * estimate. The output is what was told at the end or, before that, what everything that was generated amounts to, if that is
- * more. A total without parts is the least of both together.
- */
+/* As far as it is known. The start of a stream may have reported the input; if not, PARTIAL charges
+ * its estimate. The output is what the end reported or, before that, what was generated so far,
+ * whichever is more. A total without parts is the minimum of both together. */
 static void charge_part(const struct profile *profile, const struct upstream_answer *answer,
                         struct profile_usage *usage, struct settlement *out)
 {
@@ -122,7 +116,8 @@ static void report_error(const struct upstream_answer *answer, struct settlement
         out->report.exhausted = answer->reason;
 }
 
-/* An error under a status of 200 whose code says that the request was refused before anything was made of it. */
+/* An error under a status of 200 whose code says that the request was refused before anything came
+ * of it. */
 static bool is_refusal(const struct upstream_answer *answer)
 {
     return answer->error_status != 0 && answer->outcome != PROFILE_FAILED &&
@@ -162,8 +157,8 @@ void settlement_of(const struct profile *profile, const struct upstream_answer *
     } else {
         settle_sent(profile, answer, estimate, out);
     }
-    /* An amount is not stated, none, or above zero: anything else would be refused by the server,
-     * and the call would be charged its estimate. */
+    /* An amount is unstated, RATION_ZERO, or above zero: the server would refuse anything else, and
+     * the estimate would be charged. */
     assert(out->used.tokens >= RATION_ZERO && out->used.input_tokens >= RATION_ZERO &&
            out->used.output_tokens >= RATION_ZERO);
 }

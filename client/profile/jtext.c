@@ -1,10 +1,10 @@
 /*
- * One scanner over the members of an object, and two ways to write a text anew around what it
+ * One scanner over the members of an object, and two ways to write a text again around what it
  * found.
  *
  * How it fails: a scanner that meets something it does not know ends with BROKEN, and then nothing
- * is changed. It goes through nested values by counting brackets, so that no depth of nesting is
- * too much.
+ * is changed. It passes nested values by counting brackets, so that no depth of nesting is too
+ * much.
  */
 #include "profile/jtext.h"
 
@@ -128,8 +128,7 @@ static enum step scan_next(struct scan *scan, struct member *member)
 
 /* ---- Names ---- */
 
-/* One character of a name, which may be written as an escape; 0 for one that no name of ours
- * has. */
+/* One character of a name, which may be written as an escape; 0: one that our names never have. */
 static int read_char(const char **at, const char *end)
 {
     static const char hex[] = "0123456789abcdef0123456789ABCDEF";
@@ -167,7 +166,7 @@ static bool is_named(const struct scan *scan, const struct member *member, const
 }
 
 /* Goes through the whole object and finds the last member of that name. END: there is none. `last`
- * is the last member of all; its end is 0 if the object is empty. */
+ * is the last member of any name; its end is 0 if the object is empty. */
 static enum step find(struct scan *scan, const char *name, size_t name_len, struct member *found,
                       struct member *last)
 {
@@ -199,14 +198,14 @@ bool jtext_find(const char *text, size_t n, const char *name, size_t *at, size_t
 
 /* ---- Setting ---- */
 
-/* In place of text[at .. at + cut) comes before + middle + after. */
+/* Replaces text[at .. at + cut) with before + middle + after. */
 struct edit {
     size_t at;
     size_t cut;
     char text[256];
 };
 
-/* Writes "b":{"c":value} for the place "b.c", or what stands behind the name of it. */
+/* Writes "b":{"c":value} for the place "b.c", or only the value behind its name. */
 static bool write_member(struct edit *edit, const char *before, const char *place, bool named,
                          const char *value)
 {

@@ -1,5 +1,5 @@
-/* Only the ends of values are found here, by counting brackets outside of strings; whether a value
- * is well formed is for the parser that gets it to say. */
+/* Only finds the ends of values, by counting brackets outside of strings; whether a value is well
+ * formed is for its parser to say. */
 #include "profile/jvalues.h"
 
 #include "parse.h"
@@ -17,7 +17,7 @@ void jvalues_close(struct jvalues *values)
     grow_close(&values->value);
 }
 
-/* True where this byte ends the value. */
+/* True if this byte ends the value. */
 static bool step(struct jvalues *values, char byte)
 {
     if (values->in_string) {

@@ -1,7 +1,5 @@
-/*
- * Base64, and the formats in it, are read as a stream of bytes that only goes forward, so that
- * nothing has to be kept. Data that is cut short or makes no sense has an unknown size.
- */
+/* Base64, and the formats in it, are read as a stream of bytes that only goes forward, so that
+ * nothing has to be kept. Data that is cut short or makes no sense has an unknown size. */
 #include "profile/media_size.h"
 
 #include "bytes.h"
@@ -12,7 +10,7 @@
 
 #define MAX_SIDE      (INT64_C(1) << 20)
 #define MAX_SCANNED   (1 << 20) /* of a JPEG, until its size comes */
-#define SHORTEST_DATA 64        /* characters of base64 that are taken for data */
+#define SHORTEST_DATA 64        /* fewer characters of base64 are not taken for data */
 
 /* ---- Base64 ---- */
 
@@ -38,7 +36,7 @@ static int digit_of(char c)
     return c == '/' || c == '_' ? 63 : -1;
 }
 
-/* The next byte; -1: the end, or no base64. */
+/* The next byte; -1: the end, or not base64. */
 static int next(struct reader *reader)
 {
     while (reader->n_bits < 8) {

@@ -1,8 +1,8 @@
 /*
- * From the tree of one profile to struct profile, along one table of keys: what each key is called,
- * what it holds, and where it goes. A key that is not in the table is refused, as is a value of
- * another kind, each with its path in the document and what should be there: a misspelt key that
- * was ignored would be noticed when a bill comes.
+ * From the tree of one profile to struct profile, by one table of keys: the name of each key, what
+ * it holds, and where it goes. A key that is not in the table is refused, as is a value of another
+ * kind, each with its path in the document and the expectation: a misspelt key that was ignored
+ * would only be noticed on the bill.
  */
 #include "profile/profile_keys.h"
 
@@ -13,7 +13,7 @@
 
 #define MAX_PATH_BYTES 96
 
-/* Where the checker is, for what it has to say. */
+/* Where the checker is, for messages. */
 struct check {
     char path[MAX_PATH_BYTES];
     char *why;
@@ -27,7 +27,7 @@ static bool wrong(const struct check *check, const char *remedy)
     return false;
 }
 
-/* Goes one step down; gives where the path ended before, to come back. */
+/* Goes one step down; returns the length of the path before, to come back. */
 static size_t enter(struct check *check, const char *key)
 {
     size_t used = strlen(check->path);

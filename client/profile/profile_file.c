@@ -2,13 +2,13 @@
  * From the text of a profiles file to the tree of one profile.
  *
  * Comments are allowed, as in rationd's configuration. "like" is followed here, on the trees,
- * before anything is checked: what one profile has and the other does not name stays, member by
- * member; lists and values are replaced; null takes away. In a file, "like" means the file's
+ * before anything is checked: what the base profile has and the other does not name stays, member
+ * by member; lists and values are replaced; null removes. In a file, "like" means the file's
  * profile of that name, or the embedded one; in a profile that replaces an embedded one of the same
  * name it means that one. The embedded profiles do not see the file, so that a changed "openai"
  * changes no other.
  *
- * Every mistake is told with its place and what to write instead; the first one is enough.
+ * Every mistake is reported with its place and what to write instead; the first one is enough.
  */
 #include "profile/profile_inner.h"
 
@@ -145,7 +145,7 @@ static void write_names(json_object *set, char *why, size_t used)
 static int resolve(json_object *embedded, json_object *file, const char *name, unsigned depth,
                    json_object **out, char *why);
 
-/* Gives what a profile starts from: the other one, or nothing. */
+/* Gives the profile that this one starts from, or nothing. */
 static int start_from(json_object *embedded, json_object *file, const char *name, json_object *own,
                       unsigned depth, json_object **out, char *why)
 {

@@ -1,7 +1,5 @@
-/*
- * The table of what a profile may say: what each key is called, what it holds, and where it goes in
- * struct profile. Only profile_check.c reads it.
- */
+/* The table of what a profile may say: the name of each key, what it holds, and where it goes in
+ * struct profile. Only profile_check.c reads it. */
 #ifndef RATION_PROFILE_KEYS_H
 #define RATION_PROFILE_KEYS_H
 
@@ -39,7 +37,7 @@ struct profile_member {
     size_t size;                       /* ROWS: of one */
 };
 
-/* Of a whole profile. Ends with a NULL name, as all of its parts do. */
+/* The keys of a whole profile. Ends with a NULL name, as all of its parts do. */
 extern const struct profile_member profile_members[];
 
 #endif

@@ -1,21 +1,22 @@
 /*
- * What a provider reports of its limits and waits: in headers, which come in any order, and in the
- * body of an error.
+ * What a provider reports about its limits and waits: in headers, which come in any order, and in
+ * the body of an error.
  *
- * An explicit wait goes before everything. Without one, the limits that have nothing left say when
- * they are reset, and the latest of these is the wait. A value that cannot be read is ignored: a
- * wrong number here would hold back every host, or none.
+ * An explicit wait comes first. Without one, the limits that have nothing left say when they are
+ * reset, and the latest of these is the wait. A value that cannot be read is ignored: a wrong
+ * number here would hold back every host, or none.
  *
  * The period of a limit comes from its profile, from a header, or from limit, remaining and reset
  * together (profile_period.c). If none of these has it, the limit is passed on with its amount
  * alone, by which the server finds it if it can; without an amount it is not passed on at all: what
  * is left of a day must not be held against a minute.
  *
- * What one header means may depend upon others, so each new one has all of them evaluated again.
+ * The meaning of one header may depend on others, so each new one makes all of them be evaluated
+ * again.
  */
 #include "profile/profile_inner.h"
 
-#include "call/wait.h"
+#include "profile/wait.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,8 +61,8 @@ static struct ration_provider_limit *limit_of(struct profile_hints *hints, enum 
     return entry;
 }
 
-/* If several limits are of the same unit and period (an organization's and a project's), the one
- * with less left counts. */
+/* If several limits have the same unit and period (an organization's and a project's), the one with
+ * less left counts. */
 static void keep_limit(struct profile_hints *hints, enum ration_unit unit, int64_t per_ms,
                        int64_t limit, int64_t remaining)
 {
@@ -176,9 +177,9 @@ static bool note(const struct profile_limit *limit, const char *name, const char
     return true;
 }
 
-/* If the three fit no period, the limit has fixed windows, or is a log. What is left of it is then
- * all that there is until it is reset: if that is within a minute, it may be held against a
- * minute's limit, whatever its own period. */
+/* If the three fit no period, the limit has fixed windows, or is a log. Its remainder must then
+ * last until it is reset: if that is within a minute, it may be held against a minute's limit,
+ * whatever its own period. */
 static int64_t find_period(int64_t limit, int64_t remaining, int64_t reset_ms, int64_t within_ms)
 {
     int64_t found_ms = profile_period(limit, remaining, reset_ms, within_ms, 0);
@@ -267,8 +268,8 @@ static bool read_delay(void *arg, json_object *value)
     return true;
 }
 
-/* "GenerateRequestsPerDayPerProjectPerModel-FreeTier": its words say which limit it is, and
- * nothing is left of it. */
+/* "GenerateRequestsPerDayPerProjectPerModel-FreeTier": its parts say which limit it is, and nothing
+ * is left of it. */
 static bool read_violation(void *arg, json_object *value)
 {
     struct body *body = arg;

@@ -1,12 +1,11 @@
 /*
- * What a request says of itself: whether it wants a stream, how long its prompt is, and the most
- * that it may answer.
+ * What a request asks for: whether it wants a stream, how long its prompt is, and its maximum for
+ * the answer.
  *
- * With no better knowledge a call is estimated at a quarter of its prompt's characters, rounded up,
- * plus the most that it may answer, of each choice. Without a
- * maximum a model may answer up to its own limit, which no request states, so the profile has a
- * guess. A maximum that is not a number of tokens ("100", -1, 0) is ignored: it is left to the
- * provider to refuse such a body.
+ * Without better knowledge a call is estimated at a quarter of its prompt's characters, rounded up,
+ * plus the maximum for the answer, of each choice. Without a maximum a model may answer up to its
+ * own limit, which no request states, so the profile has a guess. A maximum that is not a number of
+ * tokens ("100", -1, 0) is ignored: refusing such a body is left to the provider.
  *
  * The caller's own text is sent; the tree that is read here serves the estimate only.
  */
@@ -36,11 +35,11 @@ int64_t profile_tokens_of(int64_t characters)
     return (characters + CHARACTERS_PER_TOKEN - 1) / CHARACTERS_PER_TOKEN;
 }
 
-/* What a prompt comes to so far. */
+/* The prompt so far. */
 struct prompt {
     const struct profile *profile;
     int64_t characters;
-    int64_t tokens; /* of all that is not text */
+    int64_t tokens; /* of everything but text */
 };
 
 static bool add_text(void *arg, json_object *value)
@@ -68,7 +67,7 @@ static int64_t count_quoted(const char *text, size_t len)
     return n;
 }
 
-/* Tools and their like reach the model much as they are written, except for data in them. Goes as
+/* Tools and the like reach the model much as they are written, except for data in them. Goes as
  * deep as the body does. */
 static bool add_json(void *arg, json_object *value)
 {
@@ -176,11 +175,9 @@ int profile_read_request(const struct profile *profile, json_object *body,
     return 0;
 }
 
-/*
- * A caller that states only the sum has said all: the server charges it to either part until the
+/* A caller that states only the sum has stated all: the server charges it to either part until the
  * report. If output does not count as tokens, or there is none, the sum is stated as well, because
- * the server would add up both parts.
- */
+ * the server would add up both parts. */
 void profile_estimate(const struct profile *profile, const struct profile_request *request,
                       struct ration_amounts *estimate)
 {
@@ -219,7 +216,7 @@ int profile_parse_body(const char *text, size_t n, json_object **out, char *why)
         *out = body;
         return 0;
     }
-    /* Without memory json-c gives NULL and calls it success, as it does for the literal null. */
+    /* Without memory json-c returns NULL and calls it success, as for the literal null. */
     const char *null = memchr(text, 'n', n);
     bool no_memory =
         parsed == json_tokener_success && !body && !(null && is_blank(text, (size_t)(null - text)));
@@ -269,7 +266,7 @@ bool profile_refuses_usage(const struct profile *profile, int http_status, const
     const char *place = profile->request.ask_usage;
     if (!place || !body || (http_status != 400 && http_status != 422))
         return false;
-    /* Servers name it in the message, in "param", or in a list of where the error is. */
+    /* Servers name it in the message, in "param", or in a list that locates the error. */
     size_t len = strcspn(place, ".[");
     snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1), place);
     return strstr(body, name) != NULL;

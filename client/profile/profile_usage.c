@@ -1,17 +1,18 @@
 /*
- * What a call used: from an answer, or gathered from the events of a stream, and what of it counts.
+ * What a call used: from an answer, or gathered from the events of a stream, and how much of it
+ * counts.
  *
- * The profile names the provider's own counts and which of them make up the input and the output: Anthropic's input is the sum
- * of three, Gemini's output of two. Each is kept apart and the sums are made anew with every event, because an event tells
- * some of them only.
+ * The profile names the provider's own counts and which of them make up the input and the output:
+ * Anthropic's input is the sum of three, Gemini's output of two. Each is kept apart and the sums
+ * are made again with every event, because an event reports only some of them.
  *
- * What a provider says of one call may contradict itself: a later event repeats the input as 0, the total has tokens that no
- * part has, there is a total and nothing else. Then the most that was said is what counts: counts of a stream are cumulative and
- * never fall, and what a total is over the sum of its parts is output. All zeros say nothing, since a call that used nothing
- * was not made.
+ * What a provider reports of one call may contradict itself: a later event repeats the input as 0,
+ * the total has tokens that no part has, there is a total and nothing else. Then the largest value
+ * counts: counts of a stream are cumulative and never fall, and the excess of a total over its
+ * parts is output. All zeros mean nothing, since a call that used nothing was not made.
  *
- * How it fails: a count that is missing, negative, or no number is as if it were not there; one that is absurd is cut to
- * RATION_MAX_COST here, and to what can be at the settlement (settlement.c).
+ * How it fails: a count that is missing, negative, or not a number is ignored; an absurd one is
+ * capped at RATION_MAX_COST here, and at what is possible in the settlement (settlement.c).
  */
 #include "profile/profile_inner.h"
 
@@ -26,7 +27,7 @@ static int64_t at_most(int64_t n, int64_t most)
     return n < most ? n : most;
 }
 
-/* 10, "10", 10.0 and 14417.92 are all seen; a fraction is rounded up. */
+/* Accepts 10, "10", 10.0 and 14417.92; a fraction is rounded up. */
 static bool read_count(json_object *value, int64_t *out)
 {
     if (json_object_is_type(value, json_type_int)) {
@@ -52,7 +53,7 @@ static bool read_count(json_object *value, int64_t *out)
 
 /* ---- Reading ---- */
 
-/* Goes through the lists of counts and, beside them, through the numbers that are kept of them. */
+/* Goes through the lists of counts, and in step through the numbers that are kept for them. */
 struct counts {
     json_object *at;
     int64_t *reported; /* the next place in profile_usage.reported */
@@ -150,7 +151,7 @@ static void take_tier(const struct profile *profile, json_object *root, struct p
 
 /* ---- Adding up ---- */
 
-/* What a total knows better than its parts. */
+/* What a total adds to its parts. */
 static void apply_total(const struct profile *profile, struct profile_usage *usage, int64_t total)
 {
     int64_t parts = usage->input + usage->output;

@@ -2,7 +2,7 @@
  * `ration acquire`: asks for one call. stdout gets the id and nothing else, so that a script can
  * keep it; why a call was denied goes to stderr.
  */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/say.h"
 
@@ -12,7 +12,7 @@
 static struct {
     const char *pool;
     const char *tenant;
-    struct ration_amounts estimate;
+    struct ration_amounts amounts;
     const char *id;
     int64_t priority;
     int64_t ttl_ms;
@@ -23,7 +23,7 @@ static struct {
 static int answer(const struct session *session, const struct ration_grant *grant)
 {
     if (session->json)
-        json_out_grant(grant);
+        object_print_grant(grant);
     if (!grant->granted)
         return session->json ? EXIT_DENIED : session_denied(grant);
     if (!session->json)
@@ -43,31 +43,29 @@ static int run(struct session *session)
     options.wait_ms = (uint32_t)args.wait_ms;
     options.id = args.id;
     options.dry_run = args.dry_run;
-    int err = ration_acquire(session->r, args.pool, args.tenant, &args.estimate, &options, &grant);
+    int err = ration_acquire(session->r, args.pool, args.tenant, &args.amounts, &options, &grant);
     return err < 0 ? session_fail(session, err) : answer(session, &grant);
 }
 
 static const struct option_row options[] = {
-    OPTION_WHO(&args.pool, &args.tenant),
-    OPTION_UNITS(&args.estimate),
-    OPTION_CONCURRENT(&args.estimate),
-    OPTION_PRIORITY(&args.priority),
-    {"ttl", OPTION_INTEGER, &args.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
-     "life of the reservation; default: the server's"},
-    {"wait", OPTION_INTEGER, &args.wait_ms, 0, RATION_MAX_WAIT_MS, "MS",
-     "how long the server may park the request"},
-    {"id", OPTION_STRING, &args.id, 0, 0, "ID",
-     "an id of your own; asking again with it is charged once"},
-    {"dry-run", OPTION_FLAG, &args.dry_run, 0, 0, NULL, "only say what the answer would be"},
-    {0}};
+    WHO_ROWS,
+    UNIT_ROWS,
+    CONCURRENT_ROW,
+    PRIORITY_ROW,
+    TTL_ROW("life of the reservation; default: the server's"),
+    WHOLE("wait", wait_ms, 0, RATION_MAX_WAIT_MS, "MS", "how long the server may park the request"),
+    TEXT("id", id, "ID", "an id of your own; asking again with it is charged once"),
+    FLAG("dry-run", dry_run, "only say what the answer would be"),
+    {0},
+};
 
 const struct command command_acquire = {
     .name = "acquire",
     .summary = "ask for one call: reserve its estimate",
     .synopsis = "POOL TENANT [options]",
     .about = "Asks for one call of TENANT to POOL and reserves the estimate in every limit that it "
-             "meets, or nothing at "
-             "all. Prints the reservation's id; report it when the call is over.\n\n"
+             "meets, or nothing at all. Prints the reservation's id; report it when the call is "
+             "over.\n\n"
              "  id=$(ration acquire openai/gpt-4o acme --tokens 500) || exit\n\n"
              "Without --tokens and the like it is one request of unknown size.",
     .options = options,

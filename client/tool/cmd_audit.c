@@ -1,5 +1,5 @@
 /* `ration audit`: the ledger of the pools, and whether it balances. */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/rows.h"
 
@@ -30,7 +30,8 @@ static const struct column columns[] = {
     {">used", "used", COLUMN_COUNT, ROW(used), 0, NULL},
     {">scanned", "scanned", COLUMN_COUNT, ROW(scanned), 0, show_scanned},
     {"", "balanced", COLUMN_YES, ROW(balanced), 0, show_balanced},
-    {0}};
+    {0},
+};
 
 static bool all_balanced(const struct ration_audit_row *rows, size_t n)
 {
@@ -43,9 +44,9 @@ static bool all_balanced(const struct ration_audit_row *rows, size_t n)
 static void print_json(const struct ration_audit_row *rows, size_t n)
 {
     json_object *o = json_object_new_object();
-    json_put_bool(o, "balanced", all_balanced(rows, n));
+    object_put_bool(o, "balanced", all_balanced(rows, n));
     json_object_object_add(o, "rows", rows_json(columns, rows, n, sizeof(*rows)));
-    json_out_print(o);
+    object_print(o);
 }
 
 static void print_text(const struct ration_audit_row *rows, size_t n)
@@ -81,10 +82,8 @@ const struct command command_audit = {
     .summary = "check that granted = reported + outstanding + expired + cancelled",
     .synopsis = "[POOL] [options]",
     .about = "Shows the ledger of one pool, or of all: for each unit what was granted as "
-             "estimates, and what became of "
-             "it. 'used' is what the reports said was really used; 'scanned' is outstanding, "
-             "counted once more from the "
-             "reservations themselves.",
+             "estimates, and what became of it. 'used' is what the reports said was really used; "
+             "'scanned' is outstanding, counted once more from the reservations themselves.",
     .exits = "0 balanced, 1 not balanced, 2 an error",
     .arguments = {{&pool, NULL}},
     .run = run,

@@ -5,12 +5,11 @@
  * of the input, the journal and its folder, and that a server answers for that pool and tenant.
  */
 #include "tool/batch/batch.h"
-
 #include "tool/batch/input.h"
 #include "tool/batch/journal.h"
 #include "tool/batch/run.h"
-#include "tool/provider.h"
 #include "tool/options.h"
+#include "tool/provider.h"
 #include "tool/say.h"
 
 #include "call/retry.h"
@@ -192,48 +191,37 @@ static int run(struct session *session)
 }
 
 static const struct option_row options[] = {
-    {"output", OPTION_STRING, &args.output_file, 0, 0, "FILE", "the results; required"},
-    {"pool", OPTION_STRING, &args.pool, 0, 0, "POOL", "whose limits; required"},
-    {"tenant", OPTION_STRING, &args.tenant, 0, 0, "TENANT", "who asks; required"},
-    {"provider", OPTION_STRING, &args.provider, 0, 0, "NAME",
-     "its profile; default openai, 'ration presets --profiles' shows them"},
-    {"profiles", OPTION_STRING, &args.profiles_file, 0, 0, "FILE",
-     "profiles of your own; default: RATION_PROFILES"},
-    {"url", OPTION_STRING, &args.url, 0, 0, "URL",
-     "the provider's base URL; default: the profile's"},
-    {"header", OPTION_LIST, &args.headers, 0, 0, "'NAME: VALUE'",
-     "one to send too, or instead of the profile's; may be repeated"},
-    {"query", OPTION_LIST, &args.parameters, 0, 0, "NAME=VALUE",
-     "a parameter of the URL; may be repeated"},
-    {"model", OPTION_STRING, &args.model, 0, 0, "MODEL",
-     "if the URL names it; default: the body's"},
-    {"key-variable", OPTION_STRING, &args.key_variable, 0, 0, "NAME",
-     "environment variable with the key; default: the profile's"},
-    {"in-flight", OPTION_INTEGER, &args.in_flight, 1, BATCH_MAX_IN_FLIGHT, "N",
-     "calls at a time; default 16"},
-    OPTION_PRIORITY(&args.priority),
-    {"learned", OPTION_FLAG, &args.learned, 0, 0, NULL,
-     "charge what such prompts and answers usually take"},
-    {"call-timeout", OPTION_INTEGER, &args.call_timeout_ms, 1, 3600000, "MS",
-     "of one try; default 600000"},
-    {"ttl", OPTION_INTEGER, &args.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
-     "of a reservation, renewed at half; default 60000"},
-    {"tries", OPTION_INTEGER, &args.tries, 1, 100, "N", "of one request; default 5"},
-    {"retry-min", OPTION_INTEGER, &args.retry_min_ms, 1, 3600000, "MS",
-     "first wait if the provider names none; default 1000"},
-    {"retry-max", OPTION_INTEGER, &args.retry_max_ms, 1, 3600000, "MS",
-     "longest such wait; default 60000"},
-    {"grace", OPTION_DECIMAL, &args.grace_s, 0, 3600, "SECONDS",
-     "for what is in flight when stopped; default 30"},
-    {"patience", OPTION_DECIMAL, &args.patience_s, 0, 86400, "SECONDS",
-     "how long servers may be away, or a pool closed; default 300"},
-    {"retry-failed", OPTION_FLAG, &args.retry_failed, 0, 0, NULL,
-     "try again what failed in an earlier run"},
-    {"overwrite", OPTION_FLAG, &args.overwrite, 0, 0, NULL, "replace an OUTPUT that is complete"},
-    {"rate-log", OPTION_STRING, &args.rate_log_file, 0, 0, "FILE",
-     "append each wait: JSON lines of who, why, how long"},
-    {"quiet", OPTION_FLAG, &args.quiet, 0, 0, NULL, "no progress"},
-    {0}};
+    TEXT("output", output_file, "FILE", "the results; required"),
+    TEXT("pool", pool, "POOL", "whose limits; required"),
+    TEXT("tenant", tenant, "TENANT", "who asks; required"),
+    TEXT("provider", provider, "NAME",
+         "its profile; default openai, 'ration presets --profiles' shows them"),
+    TEXT("profiles", profiles_file, "FILE", "profiles of your own; default: RATION_PROFILES"),
+    TEXT("url", url, "URL", "the provider's base URL; default: the profile's"),
+    LIST("header", headers, "'NAME: VALUE'",
+         "one to send too, or instead of the profile's; may be repeated"),
+    LIST("query", parameters, "NAME=VALUE", "a parameter of the URL; may be repeated"),
+    TEXT("model", model, "MODEL", "if the URL names it; default: the body's"),
+    TEXT("key-variable", key_variable, "NAME",
+         "environment variable with the key; default: the profile's"),
+    WHOLE("in-flight", in_flight, 1, BATCH_MAX_IN_FLIGHT, "N", "calls at a time; default 16"),
+    PRIORITY_ROW,
+    FLAG("learned", learned, "charge what such prompts and answers usually take"),
+    WHOLE("call-timeout", call_timeout_ms, 1, 3600000, "MS", "of one try; default 600000"),
+    TTL_ROW("of a reservation, renewed at half; default 60000"),
+    WHOLE("tries", tries, 1, 100, "N", "of one request; default 5"),
+    WHOLE("retry-min", retry_min_ms, 1, 3600000, "MS",
+          "first wait if the provider names none; default 1000"),
+    WHOLE("retry-max", retry_max_ms, 1, 3600000, "MS", "longest such wait; default 60000"),
+    DECIMAL("grace", grace_s, 0, 3600, "SECONDS", "for what is in flight when stopped; default 30"),
+    DECIMAL("patience", patience_s, 0, 86400, "SECONDS",
+            "how long servers may be away, or a pool closed; default 300"),
+    FLAG("retry-failed", retry_failed, "try again what failed in an earlier run"),
+    FLAG("overwrite", overwrite, "replace an OUTPUT that is complete"),
+    TEXT("rate-log", rate_log_file, "FILE", "append each wait: JSON lines of who, why, how long"),
+    FLAG("quiet", quiet, "no progress"),
+    {0},
+};
 
 const struct command command_batch = {
     .name = "batch",
@@ -241,10 +229,8 @@ const struct command command_batch = {
     .synopsis = "INPUT --output FILE --pool POOL --tenant TENANT [options]",
     .about =
         "Sends a file of requests to a provider, as many at a time as --in-flight says and the "
-        "limits allow, and writes "
-        "their results in the same order. INPUT has one JSON object a line; - is stdin. It is "
-        "checked as a whole before "
-        "anything is sent.\n\n"
+        "limits allow, and writes their results in the same order. INPUT has one JSON object a "
+        "line; - is stdin. It is checked as a whole before anything is sent.\n\n"
         "  INPUT                         OUTPUT\n"
         "  {\"custom_id\", \"method\",       {\"id\", \"custom_id\", \"response\": "
         "{\"status_code\",\n"
@@ -255,18 +241,15 @@ const struct command command_batch = {
         "  {\"key\", \"request\"} (Gemini)   {\"key\", \"response\"} or {\"key\", \"error\"}\n"
         "  a plain body                  {\"line\", \"status_code\", \"body\", \"error\"}\n\n"
         "\"error\" is null, or not there, only if the answer itself shows that it is one: a 400, "
-        "or a 200 without an "
-        "answer, keeps what came and has an error beside it. A \"url\" must be the one that the "
-        "provider's profile "
-        "calls.\n\n"
+        "or a 200 without an answer, keeps what came and has an error beside it. A \"url\" must be "
+        "the one that the provider's profile calls.\n\n"
         "What is done is kept in OUTPUT.journal as it comes, and OUTPUT is written when all is. If "
-        "the program is "
-        "stopped, or killed, the same command goes on from there and calls again only what was in "
-        "flight. Ctrl-C lets "
-        "what is in flight end. --retry-failed calls again whatever was not answered.",
+        "the program is stopped, or killed, the same command goes on from there and calls again "
+        "only what was in flight. Ctrl-C lets what is in flight end. --retry-failed calls again "
+        "whatever was not answered.",
     .exits = "0 every request was answered, 1 some failed (OUTPUT says which), 2 an error, or the "
-             "provider or the "
-             "servers stopped it, 3 stopped by a signal. After 2 and 3 the same command goes on.",
+             "provider or the servers stopped it, 3 stopped by a signal. After 2 and 3 the same "
+             "command goes on.",
     .options = options,
     .arguments = {{&args.input_file, "an INPUT"},
                   {&args.output_file, "--output"},

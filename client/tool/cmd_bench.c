@@ -4,7 +4,6 @@
 #include "tool/options.h"
 #include "tool/say.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 static struct bench_options args = {.pool = "openai/gpt-4o",
@@ -51,61 +50,52 @@ static int run(struct session *session)
 }
 
 static const struct option_row options[] = {
-    {"pool", OPTION_STRING, &args.pool, 0, 0, "POOL", "default openai/gpt-4o"},
-    {"tenant", OPTION_STRING, &args.tenant, 0, 0, "NAME", "the only tenant; default acme"},
-    {"tenants", OPTION_INTEGER, &args.tenants, 1, BENCH_MAX_TENANTS, "N",
-     "if more than one: this many, t0000000 and so on"},
-    {"zipf", OPTION_DECIMAL, &args.zipf, 0, 10, "S",
-     "the k-th asks 1/k^S as often as the first; default 0: all alike"},
-    {"seed", OPTION_INTEGER, &args.seed, 0, INT64_MAX, "N", "of the random numbers; default 1"},
-    {"tokens", OPTION_INTEGER, &args.tokens, 0, RATION_MAX_COST, "N",
-     "estimate of a call; default 500"},
-    {"pairs", OPTION_FLAG, &args.pairs, 0, 0, NULL,
-     "report after each grant; latency is that of both"},
-    {"used", OPTION_INTEGER, &args.used, 0, RATION_MAX_COST, "N",
-     "tokens that are reported; default 80 % of --tokens"},
-    {"ttl", OPTION_INTEGER, &args.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
-     "life of a reservation; default: the server's"},
-    {"connections", OPTION_INTEGER, &args.connections, 1, BENCH_MAX_CONNECTIONS, "N", "default 50"},
-    {"pipeline", OPTION_INTEGER, &args.pipeline, 1, RATION_MAX_PIPELINE, "N",
-     "requests in flight on each; default 1"},
-    {"idle", OPTION_INTEGER, &args.idle, 0, BENCH_MAX_CONNECTIONS, "N",
-     "further connections that are open and do nothing"},
-    {"reserve", OPTION_INTEGER, &args.reserve, 0, INT64_C(100000000), "N",
-     "reservations to make first and leave outstanding"},
-    {"warmup", OPTION_DECIMAL, &args.warmup_s, 0, 3600, "SECONDS",
-     "load before measuring; default 1"},
-    {"duration", OPTION_DECIMAL, &args.duration_s, 0, 86400, "SECONDS", "of measuring; default 10"},
-    {"requests", OPTION_INTEGER, &args.requests, 1, INT64_MAX, "N",
-     "measure this many requests, however long they take"},
-    {"rate", OPTION_DECIMAL, &args.rate, 0, 10000000, "R",
-     "open loop: this many requests are due a second"},
-    {"poisson", OPTION_FLAG, &args.poisson, 0, 0, NULL,
-     "they are due at random, not at equal distances"},
-    {"json", OPTION_STRING, &args.json_file, 0, 0, "FILE", "also write the result as JSON"},
-    {"quiet", OPTION_FLAG, &args.quiet, 0, 0, NULL, "no progress line"},
-    {0}};
+    TEXT("pool", pool, "POOL", "default openai/gpt-4o"),
+    TEXT("tenant", tenant, "NAME", "the only tenant; default acme"),
+    WHOLE("tenants", tenants, 1, BENCH_MAX_TENANTS, "N",
+          "if more than one: this many, t0000000 and so on"),
+    DECIMAL("zipf", zipf, 0, 10, "S",
+            "the k-th asks 1/k^S as often as the first; default 0: all alike"),
+    WHOLE("seed", seed, 0, INT64_MAX, "N", "of the random numbers; default 1"),
+    WHOLE("tokens", tokens, 0, RATION_MAX_COST, "N", "estimate of a call; default 500"),
+    FLAG("pairs", pairs, "report after each grant; latency is that of both"),
+    WHOLE("used", used, 0, RATION_MAX_COST, "N",
+          "tokens that are reported; default 80 % of --tokens"),
+    TTL_ROW("life of a reservation; default: the server's"),
+    WHOLE("connections", connections, 1, BENCH_MAX_CONNECTIONS, "N", "default 50"),
+    WHOLE("pipeline", pipeline, 1, RATION_MAX_PIPELINE, "N",
+          "requests in flight on each; default 1"),
+    WHOLE("idle", idle, 0, BENCH_MAX_CONNECTIONS, "N",
+          "further connections that are open and do nothing"),
+    WHOLE("reserve", reserve, 0, INT64_C(100000000), "N",
+          "reservations to make first and leave outstanding"),
+    DECIMAL("warmup", warmup_s, 0, 3600, "SECONDS", "load before measuring; default 1"),
+    DECIMAL("duration", duration_s, 0, 86400, "SECONDS", "of measuring; default 10"),
+    WHOLE("requests", requests, 1, INT64_MAX, "N",
+          "measure this many requests, however long they take"),
+    DECIMAL("rate", rate, 0, 10000000, "R", "open loop: this many requests are due a second"),
+    FLAG("poisson", poisson, "they are due at random, not at equal distances"),
+    TEXT("json", json_file, "FILE", "also write the result as JSON"),
+    FLAG("quiet", quiet, "no progress line"),
+    {0},
+};
 
 const struct command command_bench = {
     .name = "bench",
     .summary = "put load on a server and measure its decisions and latency",
     .synopsis = "[options]",
-    .about = "Puts load on a server and measures its decisions: a table of latencies and of what "
-             "was granted and denied. "
-             "Every decision is a real one: it is charged to the tenant and the pool it names.\n\n"
-             "Without --rate (closed loop) each connection asks again when it has its answer, "
-             "which finds the highest "
-             "rate. With --rate (open loop) requests are due by a schedule, and latency counts "
-             "from when each was due. "
-             "This avoids coordinated omission: a generator that waits for a stalled server sends "
-             "nothing meanwhile, and "
-             "so records one slow request although all that should have been sent would have been "
-             "slow.\n\n"
-             "Connections are spread over the addresses of --server. Tenants are t0000000, "
-             "t0000001, ...; with --zipf "
-             "the first ask most. --timeout is how long answers are waited for after the end. "
-             "Ctrl-C stops early and "
-             "still prints.",
+    .about =
+        "Puts load on a server and measures its decisions: a table of latencies and of what was "
+        "granted and denied. Every decision is a real one: it is charged to the tenant and the "
+        "pool it names.\n\n"
+        "Without --rate (closed loop) each connection asks again when it has its answer, which "
+        "finds the highest rate. With --rate (open loop) requests are due by a schedule, and "
+        "latency counts from when each was due. This avoids coordinated omission: a generator that "
+        "waits for a stalled server sends nothing meanwhile, and so records one slow request "
+        "although all that should have been sent would have been slow.\n\n"
+        "Connections are spread over the addresses of --server. Tenants are t0000000, t0000001, "
+        "...; with --zipf the first ask most. --timeout is how long answers are waited for after "
+        "the end. Ctrl-C stops early and still prints.",
     .exits = "0 no errors (denials are none), 2 an error",
     .options = options,
     .run = run,

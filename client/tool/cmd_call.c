@@ -6,13 +6,14 @@
  * The exit status says what to do next: ask for less or later (1), fix this side (2), come back
  * (3), or change the request or the account (4).
  */
+#include "tool/object.h"
+#include "tool/options.h"
+#include "tool/provider.h"
+#include "tool/say.h"
+#include "tool/table.h"
+
 #include "grow.h"
 #include "profile/jtext.h"
-#include "tool/provider.h"
-#include "tool/json_out.h"
-#include "tool/options.h"
-#include "tool/table.h"
-#include "tool/say.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@ static struct call {
     const char *profiles;
     const char *body_file;
     const char *key_variable;
-    struct ration_amounts estimate;
+    struct ration_amounts amounts;
     int64_t priority;
     int64_t ttl_ms;
     int64_t wait_ms;
@@ -112,9 +113,9 @@ static int on_event(void *arg, const char *name, const char *data, size_t bytes,
     (void)bytes;
     if (c->json) {
         json_object *o = json_object_new_object();
-        json_put_string(o, "event", name);
-        json_put_string(o, "data", data);
-        json_out_print(o);
+        object_put_string(o, "event", name);
+        object_put_string(o, "data", data);
+        object_print(o);
     } else if (text) {
         fputs(text, stdout);
     }
@@ -124,7 +125,7 @@ static int on_event(void *arg, const char *name, const char *data, size_t bytes,
 static void put_amount(json_object *o, const char *name, int64_t n)
 {
     if (n != 0)
-        json_put_integer(o, name, n == RATION_ZERO ? 0 : n);
+        object_put_integer(o, name, n == RATION_ZERO ? 0 : n);
 }
 
 static json_object *used_json(const struct ration_amounts *used)
@@ -139,13 +140,13 @@ static json_object *used_json(const struct ration_amounts *used)
 static json_object *usage_json(const struct ration_usage *usage)
 {
     json_object *o = json_object_new_object();
-    json_put_integer(o, "input_tokens", usage->input_tokens);
-    json_put_integer(o, "output_tokens", usage->output_tokens);
-    json_put_integer(o, "total_tokens", usage->total_tokens);
-    json_put_integer(o, "cached_input_tokens", usage->cached_input_tokens);
-    json_put_integer(o, "cache_write_tokens", usage->cache_write_tokens);
-    json_put_integer(o, "reasoning_tokens", usage->reasoning_tokens);
-    json_put_integer(o, "audio_tokens", usage->audio_tokens);
+    object_put_integer(o, "input_tokens", usage->input_tokens);
+    object_put_integer(o, "output_tokens", usage->output_tokens);
+    object_put_integer(o, "total_tokens", usage->total_tokens);
+    object_put_integer(o, "cached_input_tokens", usage->cached_input_tokens);
+    object_put_integer(o, "cache_write_tokens", usage->cache_write_tokens);
+    object_put_integer(o, "reasoning_tokens", usage->reasoning_tokens);
+    object_put_integer(o, "audio_tokens", usage->audio_tokens);
     return o;
 }
 
@@ -161,25 +162,25 @@ static json_object *body_json(const struct ration_response *answer)
 static void print_json(const ration *r, int err, const struct ration_response *answer)
 {
     json_object *o = json_object_new_object();
-    json_put_string(o, "result", err < 0 ? ration_strerror(err) : "answered");
-    json_put_string(o, "message", ration_errmsg(r));
-    json_put_string(o, "outcome",
-                    answer->tries ? ration_outcome_name(answer->outcome) : "not_sent");
-    json_put_integer(o, "http_status", answer->http_status);
-    json_put_integer(o, "tries", answer->tries);
-    json_put_integer(o, "waited_ms", (int64_t)answer->waited_ms);
-    json_put_integer(o, RATION_FIELD_RETRY_AFTER_MS, answer->retry_after_ms);
-    json_put_integer(o, "upstream_us", (int64_t)answer->upstream_us);
+    object_put_string(o, "result", err < 0 ? ration_strerror(err) : "answered");
+    object_put_string(o, "message", ration_errmsg(r));
+    object_put_string(o, "outcome",
+                      answer->tries ? ration_outcome_name(answer->outcome) : "not_sent");
+    object_put_integer(o, "http_status", answer->http_status);
+    object_put_integer(o, "tries", answer->tries);
+    object_put_integer(o, "waited_ms", (int64_t)answer->waited_ms);
+    object_put_integer(o, RATION_FIELD_RETRY_AFTER_MS, answer->retry_after_ms);
+    object_put_integer(o, "upstream_us", (int64_t)answer->upstream_us);
     json_object_object_add(o, "used", used_json(&answer->used));
-    json_put_bool(o, "used_known", answer->used_known);
-    json_put_bool(o, "usage_doubted", answer->usage_doubted);
+    object_put_bool(o, "used_known", answer->used_known);
+    object_put_bool(o, "usage_doubted", answer->usage_doubted);
     json_object_object_add(o, "usage", usage_json(&answer->usage));
-    json_put_string(o, "service_tier", answer->usage.service_tier);
-    json_put_string(o, RATION_FIELD_ID, answer->grant.id);
-    json_put_string(o, RATION_FIELD_LIMITED_BY, answer->grant.limited_by);
-    json_put_string(o, RATION_FIELD_MODE, answer->grant.mode);
+    object_put_string(o, "service_tier", answer->usage.service_tier);
+    object_put_string(o, RATION_FIELD_ID, answer->grant.id);
+    object_put_string(o, RATION_FIELD_LIMITED_BY, answer->grant.limited_by);
+    object_put_string(o, RATION_FIELD_MODE, answer->grant.mode);
     json_object_object_add(o, "body", body_json(answer));
-    json_out_print(o);
+    object_print(o);
 }
 
 static void print_answer(const struct call *c, const struct ration_response *answer)
@@ -237,7 +238,7 @@ static void set_options(const struct call *c, struct ration_call_options *to)
     to->url = c->url;
     to->model = c->model;
     to->profiles = c->profiles;
-    to->estimate = c->estimate;
+    to->estimate = c->amounts;
     to->acquire.priority = (int32_t)c->priority;
     to->acquire.ttl_ms = (uint32_t)c->ttl_ms;
     to->acquire.wait_ms = (uint32_t)c->wait_ms;
@@ -302,66 +303,58 @@ static int run(struct session *session)
 }
 
 static const struct option_row options[] = {
-    OPTION_WHO(&args.pool, &args.tenant),
-    {"provider", OPTION_STRING, &args.provider, 0, 0, "NAME",
-     "openai (default), anthropic, gemini, ...; 'ration presets --profiles' lists them"},
-    {"body", OPTION_STRING, &args.body_file, 0, 0, "FILE",
-     "the request as JSON; - is stdin (default)"},
-    {"stream", OPTION_FLAG, &args.stream, 0, 0, NULL, "ask for a stream, print text as it comes"},
-    {"url", OPTION_STRING, &args.url, 0, 0, "URL",
-     "base URL, with as much of the path and the query as other clients want there; default: the "
-     "provider's own"},
-    {"header", OPTION_LIST, &args.headers, 0, 0, "'NAME: VALUE'",
-     "a header to send too, or instead of the provider's own; may be repeated"},
-    {"query", OPTION_LIST, &args.query, 0, 0, "NAME=VALUE",
-     "a parameter of the URL, as text: it is encoded here; may be repeated"},
-    {"model", OPTION_STRING, &args.model, 0, 0, "MODEL",
-     "if the URL names it; default: the body's"},
-    {"profiles", OPTION_STRING, &args.profiles, 0, 0, "FILE", "provider profiles of your own"},
-    {"key-variable", OPTION_STRING, &args.key_variable, 0, 0, "NAME",
-     "the environment variable that holds the key; default: as the provider's profile says "
-     "(OPENAI_API_KEY, ...); "
-     "servers of your own may need none"},
-    OPTION_UNITS(&args.estimate),
-    {"learned", OPTION_FLAG, &args.learned, 0, 0, NULL,
-     "charge the share of estimated input and most output that calls like this have used"},
-    OPTION_PRIORITY(&args.priority),
-    {"ttl", OPTION_INTEGER, &args.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
-     "life of the reservation, which is renewed meanwhile; default: a minute"},
-    {"wait", OPTION_INTEGER, &args.wait_ms, 0, RATION_MAX_WAIT_MS, "MS",
-     "how long the server may park the request"},
-    {"wait-max", OPTION_DECIMAL, &args.wait_max_s, 0, 86400, "SECONDS",
-     "sit out denials for up to this long"},
-    {"call-timeout", OPTION_INTEGER, &args.call_timeout_ms, 0, 3600000, "MS",
-     "of each try; default (or 0): 120000, and none for a stream"},
-    {"idle-timeout", OPTION_INTEGER, &args.idle_timeout_ms, 1000, 3600000, "MS",
-     "how long a stream may be silent; default 120000"},
-    {"tries", OPTION_INTEGER, &args.tries, 1, 100, "N", "tries in all; default 5, 1: no retry"},
-    {"backoff-min", OPTION_INTEGER, &args.backoff_min_ms, 1, 3600000, "MS",
-     "the first wait, if the provider names none; default 1000"},
-    {"backoff-max", OPTION_INTEGER, &args.backoff_max_ms, 1, 3600000, "MS",
-     "the longest such wait; default 60000"},
-    {"deadline", OPTION_DECIMAL, &args.deadline_s, 0, 86400, "SECONDS",
-     "of tries and waits together; default: the time-out (or 120 s), --wait-max and five minutes, "
-     "none of which ends a "
-     "stream that runs"},
-    {"fail-fast", OPTION_FLAG, &args.fail_fast, 0, 0, NULL,
-     "sit nothing out: say at once when to come back"},
-    {0}};
+    WHO_ROWS,
+    TEXT("provider", provider, "NAME",
+         "openai (default), anthropic, gemini, ...; 'ration presets --profiles' lists them"),
+    TEXT("body", body_file, "FILE", "the request as JSON; - is stdin (default)"),
+    FLAG("stream", stream, "ask for a stream, print text as it comes"),
+    TEXT("url", url, "URL",
+         "base URL, with as much of the path and the query as other clients want there; default: "
+         "the provider's own"),
+    LIST("header", headers, "'NAME: VALUE'",
+         "a header to send too, or instead of the provider's own; may be repeated"),
+    LIST("query", query, "NAME=VALUE",
+         "a parameter of the URL, as text: it is encoded here; may be repeated"),
+    TEXT("model", model, "MODEL", "if the URL names it; default: the body's"),
+    TEXT("profiles", profiles, "FILE", "provider profiles of your own"),
+    TEXT("key-variable", key_variable, "NAME",
+         "the environment variable that holds the key; default: as the provider's profile says "
+         "(OPENAI_API_KEY, ...); servers of your own may need none"),
+    UNIT_ROWS,
+    FLAG("learned", learned,
+         "charge the share of estimated input and most output that calls like this have used"),
+    PRIORITY_ROW,
+    TTL_ROW("life of the reservation, which is renewed meanwhile; default: a minute"),
+    WHOLE("wait", wait_ms, 0, RATION_MAX_WAIT_MS, "MS", "how long the server may park the request"),
+    DECIMAL("wait-max", wait_max_s, 0, 86400, "SECONDS", "sit out denials for up to this long"),
+    WHOLE("call-timeout", call_timeout_ms, 0, 3600000, "MS",
+          "of each try; default (or 0): 120000, and none for a stream"),
+    WHOLE("idle-timeout", idle_timeout_ms, 1000, 3600000, "MS",
+          "how long a stream may be silent; default 120000"),
+    WHOLE("tries", tries, 1, 100, "N", "tries in all; default 5, 1: no retry"),
+    WHOLE("backoff-min", backoff_min_ms, 1, 3600000, "MS",
+          "the first wait, if the provider names none; default 1000"),
+    WHOLE("backoff-max", backoff_max_ms, 1, 3600000, "MS", "the longest such wait; default 60000"),
+    DECIMAL("deadline", deadline_s, 0, 86400, "SECONDS",
+            "of tries and waits together; default: the time-out (or 120 s), --wait-max and five "
+            "minutes, none of which ends a stream that runs"),
+    FLAG("fail-fast", fail_fast, "sit nothing out: say at once when to come back"),
+    {0},
+};
 
 const struct command command_call = {
     .name = "call",
     .summary = "call a provider: ask, send, retry, report, print the answer",
     .synopsis = "--pool POOL --tenant TENANT [--body FILE] [options]",
-    .about = "Calls a provider under Ration: asks for the call's share of the quota, sends the "
-             "request, retries what can "
-             "be retried, reports what was used, and prints the answer.\n\n"
-             "  echo '{\"model\": \"gpt-4o\", \"max_tokens\": 100,\n"
-             "         \"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}' |\n"
-             "      ration call --pool openai/gpt-4o --tenant acme --stream",
+    .about =
+        "Calls a provider under Ration: asks for the call's share of the quota, sends the request, "
+        "retries what can be retried, reports what was used, and prints the answer.\n\n"
+        "  echo '{\"model\": \"gpt-4o\", \"max_tokens\": 100,\n"
+        "         \"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}' |\n"
+        "      ration call --pool openai/gpt-4o --tenant acme --stream",
     .exits = "0 answered, 1 denied by a limit and not sent, 2 an error on this side, 3 the "
-             "provider failed or could not be "
-             "reached: come back later, 4 the provider refused: another try would not help",
+             "provider failed or could not be reached: come back later, 4 the provider refused: "
+             "another try would not help",
     .options = options,
     .arguments = {{&args.pool, "--pool"}, {&args.tenant, "--tenant"}},
     .run = run,

@@ -24,7 +24,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -35,7 +34,7 @@
 static struct {
     const char *pool;
     const char *tenant;
-    struct ration_amounts estimate;
+    struct ration_amounts amounts;
     int64_t priority;
     int64_t ttl_ms;
     double wait_max_s;
@@ -56,7 +55,7 @@ static int acquire(const struct session *session, struct ration_grant *grant)
     int64_t give_up_ms = clock_ms() + (int64_t)(args.wait_max_s * 1000);
     for (;;) {
         int err =
-            ration_acquire(session->r, args.pool, args.tenant, &args.estimate, &options, grant);
+            ration_acquire(session->r, args.pool, args.tenant, &args.amounts, &options, grant);
         if (err < 0)
             return session_fail(session, err);
         if (grant->granted)
@@ -177,27 +176,25 @@ static int run(struct session *session)
 }
 
 static const struct option_row options[] = {
-    OPTION_WHO(&args.pool, &args.tenant),
-    OPTION_UNITS(&args.estimate),
-    OPTION_CONCURRENT(&args.estimate),
-    OPTION_PRIORITY(&args.priority),
-    {"ttl", OPTION_INTEGER, &args.ttl_ms, 1000, RATION_MAX_TTL_MS, "MS",
-     "life of the reservation, renewed while the command runs; default 60000"},
-    {"wait-max", OPTION_DECIMAL, &args.wait_max_s, 0, 86400, "SECONDS",
-     "sit out denials for up to this long"},
-    {0}};
+    WHO_ROWS,
+    UNIT_ROWS,
+    CONCURRENT_ROW,
+    PRIORITY_ROW,
+    WHOLE("ttl", ttl_ms, 1000, RATION_MAX_TTL_MS, "MS",
+          "life of the reservation, renewed while the command runs; default 60000"),
+    DECIMAL("wait-max", wait_max_s, 0, 86400, "SECONDS", "sit out denials for up to this long"),
+    {0},
+};
 
 const struct command command_exec = {
     .name = "exec",
     .summary = "run a command under a reservation",
     .synopsis = "--pool POOL --tenant TENANT [options] -- COMMAND [ARG]...",
     .about = "Asks for one call, runs COMMAND if it is granted, and reports the call as estimated "
-             "when COMMAND ends. "
-             "COMMAND finds the reservation's id in RATION_ID and may itself report what it really "
-             "used.",
+             "when COMMAND ends. COMMAND finds the reservation's id in RATION_ID and may itself "
+             "report what it really used.",
     .exits = "COMMAND's; 128 + n if signal n ended it; 127 if it is not found. Also 1 if denied "
-             "and 2 for an error, "
-             "with COMMAND not run and the reason on stderr",
+             "and 2 for an error, with COMMAND not run and the reason on stderr",
     .options = options,
     .arguments = {{&args.pool, "--pool"}, {&args.tenant, "--tenant"}},
     .rest = &args.argv,

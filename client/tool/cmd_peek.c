@@ -1,5 +1,5 @@
 /* `ration peek`: every limit that a call would meet, as a table with a bar, or as JSON. */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/rows.h"
 
@@ -28,7 +28,8 @@ static const struct column columns[] = {
     {">of", NULL, COLUMN_AMOUNT, ROW(limit), ROW(unit), NULL},
     {"used", NULL, COLUMN_COUNT, 0, 0, show_used},
     {">full again in", "reset_ms", COLUMN_COUNT, ROW(reset_ms), 0, show_reset},
-    {0}};
+    {0},
+};
 
 static struct {
     const char *pool;
@@ -43,7 +44,7 @@ static int run(struct session *session)
     if (err < 0)
         return session_fail(session, err);
     if (session->json)
-        json_out_print(rows_json(columns, rows, n, sizeof(*rows)));
+        object_print(rows_json(columns, rows, n, sizeof(*rows)));
     else
         rows_print(columns, rows, n, sizeof(*rows), "");
     if (!session->json && n == 0)
@@ -52,15 +53,15 @@ static int run(struct session *session)
     return EXIT_GRANTED;
 }
 
-static const struct option_row options[] = {OPTION_WHO(&args.pool, &args.tenant), {0}};
+static const struct option_row options[] = {WHO_ROWS, {0}};
 
 const struct command command_peek = {
     .name = "peek",
     .summary = "show every limit that a tenant's call to a pool meets",
     .synopsis = "POOL TENANT [options]",
-    .about = "Shows every limit that a call of TENANT to POOL meets, and what remains of it. "
-             "Changes nothing. A remaining "
-             "amount below zero is debt: calls used more than they had estimated.",
+    .about =
+        "Shows every limit that a call of TENANT to POOL meets, and what remains of it. Changes "
+        "nothing. A remaining amount below zero is debt: calls used more than they had estimated.",
     .options = options,
     .arguments = {{&args.pool, "a pool"}, {&args.tenant, "a tenant"}},
     .run = run,

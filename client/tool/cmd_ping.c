@@ -3,7 +3,7 @@
  * nothing, so this looks at a pool and a tenant that need not exist: a rationd answers PEEK in any
  * case.
  */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 
 #include <stdio.h>
@@ -24,7 +24,7 @@ static int run(struct session *session)
     if (!is_answer(err))
         return session_fail(session, err);
     if (session->json)
-        json_out_settled("ok");
+        object_print_settled("ok");
     else
         puts("ok");
     return EXIT_GRANTED;

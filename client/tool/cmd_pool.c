@@ -1,9 +1,9 @@
 /* `ration pool`: the health of a pool as every host knows it, and how an operator closes and opens
  * it. */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,14 +25,14 @@ static bool find_action(const char *word, enum ration_pool_action *action)
 static void print_json(const char *pool, const struct ration_pool_state *state)
 {
     json_object *o = json_object_new_object();
-    json_put_string(o, "pool", pool);
-    json_put_string(o, "state", state->state);
-    json_put_string(o, "reason", state->reason);
-    json_put_integer(o, "until_ms", state->until_ms);
-    json_put_integer(o, "failures", state->failures);
-    json_put_integer(o, "reports", state->reports);
-    json_put_integer(o, "cool_down_ms", state->cool_down_ms);
-    json_out_print(o);
+    object_put_string(o, "pool", pool);
+    object_put_string(o, "state", state->state);
+    object_put_string(o, "reason", state->reason);
+    object_put_integer(o, "until_ms", state->until_ms);
+    object_put_integer(o, "failures", state->failures);
+    object_put_integer(o, "reports", state->reports);
+    object_put_integer(o, "cool_down_ms", state->cool_down_ms);
+    object_print(o);
 }
 
 /* The date is by this machine's clock, to the nearest minute: it is for people and decides
@@ -92,13 +92,11 @@ const struct command command_pool = {
     .summary = "show the health of a pool; close it, or open it again",
     .synopsis = "show|open|close POOL [REASON] [options]",
     .about = "Shows what every host knows of a pool: open; paused, because the provider said when "
-             "to come back; circuit or "
-             "probing, because too many calls failed; or closed, because no wait will help or an "
-             "operator said so: until "
-             "'open', or until the date that the provider named.\n\n"
+             "to come back; circuit or probing, because too many calls failed; or closed, because "
+             "no wait will help or an operator said so: until 'open', or until the date that the "
+             "provider named.\n\n"
              "'close' closes it for everybody, and its calls are denied with the REASON (one "
-             "word); 'open' opens it again, "
-             "and forgets pauses and failures.",
+             "word); 'open' opens it again, and forgets pauses and failures.",
     .exits = "0 it is open (after 'close': it is closed), 1 it is not, 2 an error",
     .arguments = {{&args.action, "show, open or close"},
                   {&args.pool, "the name of a pool"},

@@ -3,11 +3,11 @@
  * APIs are called; both are data that was embedded when Ration was built, so no server is asked.
  * --from-openai asks OpenAI instead (presets_openai.c).
  */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/presets_openai.h"
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include "profile/profile.h"
 
@@ -19,9 +19,8 @@ extern const char ration_presets_json[];
 
 static const char *text_of(json_object *object, const char *key)
 {
-    json_object *value = NULL;
-    json_object_object_get_ex(object, key, &value);
-    return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
+    const char *text = object_string(object, key);
+    return text ? text : "";
 }
 
 static bool is_wanted(const char *name, const char *prefix)
@@ -39,14 +38,14 @@ static void print_json(json_object *all, const char *prefix)
         if (!is_wanted(name, prefix))
             continue;
         json_object *row = json_object_new_object();
-        json_put_string(row, "name", name);
+        object_put_string(row, "name", name);
         json_object_object_foreach(one, key, value)
         {
             json_object_object_add(row, key, json_object_get(value));
         }
         json_object_array_add(list, row);
     }
-    json_out_print(list);
+    object_print(list);
 }
 
 /* ---- Tables ---- */
@@ -214,29 +213,27 @@ static int run(struct session *session)
 }
 
 static const struct option_row options[] = {
-    {"profiles", OPTION_FLAG, &args.profiles, 0, 0, NULL,
-     "the provider profiles, by which APIs are called"},
-    {"from-openai", OPTION_STRING, &args.project, 0, 0, "PROJECT",
-     "the limits of a project of yours, as pools; key: " PRESETS_OPENAI_KEY},
-    {"url", OPTION_STRING, &args.url, 0, 0, "URL", "of --from-openai; default " PRESETS_OPENAI_URL},
-    {0}};
+    FLAG("profiles", profiles, "the provider profiles, by which APIs are called"),
+    TEXT("from-openai", project, "PROJECT",
+         "the limits of a project of yours, as pools; key: " PRESETS_OPENAI_KEY),
+    TEXT("url", url, "URL", "of --from-openai; default " PRESETS_OPENAI_URL),
+    {0},
+};
 
 const struct command command_presets = {
     .name = "presets",
     .summary = "list the limits of providers, with their sources",
     .synopsis = "[PREFIX] [options]\n       ration presets --from-openai PROJECT [options]",
-    .about = "Lists the limits of providers, as published, with their source and the day they were "
-             "last checked (those "
-             "whose name begins with PREFIX). Asks no server.\n\n"
-             "A pool of rationd's configuration names one:\n"
-             "  \"pools\": {\"openai/gpt-4o\": {\"preset\": \"openai/gpt-4o/tier1\"}}\n"
-             "Accounts differ: what the provider shows for yours goes into the pool's own "
-             "\"limits\".\n\n"
-             "--from-openai reads what OpenAI allows a project (its id begins with proj_) and "
-             "prints a configuration with "
-             "a pool for each of its models, for rationd --check and --config. It wants an "
-             "administrator's key of the "
-             "organization in " PRESETS_OPENAI_KEY ".",
+    .about =
+        "Lists the limits of providers, as published, with their source and the day they were last "
+        "checked (those whose name begins with PREFIX). Asks no server.\n\n"
+        "A pool of rationd's configuration names one:\n"
+        "  \"pools\": {\"openai/gpt-4o\": {\"preset\": \"openai/gpt-4o/tier1\"}}\n"
+        "Accounts differ: what the provider shows for yours goes into the pool's own "
+        "\"limits\".\n\n"
+        "--from-openai reads what OpenAI allows a project (its id begins with proj_) and prints a "
+        "configuration with a pool for each of its models, for rationd --check and --config. It "
+        "wants an administrator's key of the organization in " PRESETS_OPENAI_KEY ".",
     .exits = "0 listed, 2 an error, or nothing has that name",
     .options = options,
     .arguments = {{&args.prefix, NULL}},

@@ -9,8 +9,8 @@
 #include "tool/options.h"
 #include "tool/provider.h"
 #include "tool/replay/replay.h"
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include "clock.h"
 
@@ -272,47 +272,39 @@ static int run(struct session *session)
 }
 
 static const struct option_row options[] = {
-    {"trace", OPTION_STRING, &args.trace_file, 0, 0, "FILE", "the traffic; required"},
-    {"url", OPTION_STRING, &args.url, 0, 0, "URL", "the provider; default http://127.0.0.1:8080"},
-    {"pool", OPTION_STRING, &args.pool, 0, 0, "POOL", "default openai/gpt-4o"},
-    {"tenants", OPTION_STRING, &args.tenants_text, 0, 0, "NAME:LABEL,...",
-     "who asks; labels group the table; default acme:pro,globex:enterprise,initech:free"},
-    {"hosts", OPTION_INTEGER, &args.hosts, 1, REPLAY_MAX_HOSTS, "N", "processes; default 4"},
-    {"threads", OPTION_INTEGER, &args.threads, 1, REPLAY_MAX_THREADS, "N",
-     "of each host; default 16"},
-    {"speed", OPTION_DECIMAL, &args.speed, 0, 100000, "FACTOR",
-     "compress the trace's time; default 1"},
-    {"duration", OPTION_DECIMAL, &args.duration_s, 0, 86400, "SECONDS",
-     "stop after this long; default: its end"},
-    {"output-cap", OPTION_INTEGER, &args.output_cap, 1, 10000000, "N",
-     "cut longer answers to this many tokens"},
-    {"wait-max", OPTION_DECIMAL, &args.wait_max_s, 0, 3600, "SECONDS",
-     "sit out denials for up to this long"},
-    {"call-timeout", OPTION_INTEGER, &args.call_timeout_ms, 1, 3600000, "MS",
-     "of a call; default 30000"},
-    {"warm-up", OPTION_DECIMAL, &args.warm_up_s, 0, 86400, "SECONDS",
-     "begin at another speed, for this long"},
-    {"warm-up-speed", OPTION_DECIMAL, &args.warm_up_speed, 0, 100000, "FACTOR",
-     "that speed; default --speed"},
-    {"without-ration", OPTION_FLAG, &args.without_ration, 0, 0, NULL,
-     "to compare: ask nobody, retry a 429 by exponential backoff with jitter"},
-    {"key-variable", OPTION_STRING, &args.key_variable, 0, 0, "NAME",
-     "environment variable with the provider's key; default: a made-up key"},
-    {"json", OPTION_STRING, &args.json_file, 0, 0, "FILE", "also write the result as JSON"},
-    {0}};
+    TEXT("trace", trace_file, "FILE", "the traffic; required"),
+    TEXT("url", url, "URL", "the provider; default http://127.0.0.1:8080"),
+    TEXT("pool", pool, "POOL", "default openai/gpt-4o"),
+    TEXT("tenants", tenants_text, "NAME:LABEL,...",
+         "who asks; labels group the table; default acme:pro,globex:enterprise,initech:free"),
+    WHOLE("hosts", hosts, 1, REPLAY_MAX_HOSTS, "N", "processes; default 4"),
+    WHOLE("threads", threads, 1, REPLAY_MAX_THREADS, "N", "of each host; default 16"),
+    DECIMAL("speed", speed, 0, 100000, "FACTOR", "compress the trace's time; default 1"),
+    DECIMAL("duration", duration_s, 0, 86400, "SECONDS", "stop after this long; default: its end"),
+    WHOLE("output-cap", output_cap, 1, 10000000, "N", "cut longer answers to this many tokens"),
+    DECIMAL("wait-max", wait_max_s, 0, 3600, "SECONDS", "sit out denials for up to this long"),
+    WHOLE("call-timeout", call_timeout_ms, 1, 3600000, "MS", "of a call; default 30000"),
+    DECIMAL("warm-up", warm_up_s, 0, 86400, "SECONDS", "begin at another speed, for this long"),
+    DECIMAL("warm-up-speed", warm_up_speed, 0, 100000, "FACTOR", "that speed; default --speed"),
+    FLAG("without-ration", without_ration,
+         "to compare: ask nobody, retry a 429 by exponential backoff with jitter"),
+    TEXT("key-variable", key_variable, "NAME",
+         "environment variable with the provider's key; default: a made-up key"),
+    TEXT("json", json_file, "FILE", "also write the result as JSON"),
+    {0},
+};
 
 const struct command command_replay = {
     .name = "replay",
     .summary = "replay recorded traffic against a provider through Ration",
     .synopsis = "--trace FILE [options]",
     .about = "Replays recorded traffic against an OpenAI-compatible provider: each request of the "
-             "trace asks Ration first, "
-             "is sent when it is granted, and reports what it used. Several processes stand for "
-             "hosts that share the one "
-             "quota. Ends with what each tier met, and what the provider saw.\n\n"
+             "trace asks Ration first, is sent when it is granted, and reports what it used. "
+             "Several processes stand for hosts that share the one quota. Ends with what each tier "
+             "met, and what the provider saw.\n\n"
              "The trace is CSV: TIMESTAMP,ContextTokens,GeneratedTokens. Hosts begin at different "
-             "--server addresses and "
-             "move on when one goes away. Ctrl-C stops early and still prints the tables.",
+             "--server addresses and move on when one goes away. Ctrl-C stops early and still "
+             "prints the tables.",
     .exits = "0 no error and no 429, 1 there were 429s, 2 an error",
     .options = options,
     .arguments = {{&args.trace_file, "--trace"}},

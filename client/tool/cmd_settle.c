@@ -1,5 +1,5 @@
 /* `ration report`, `ration cancel` and `ration renew`: what can be done with a reservation. */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ static int conclude(const struct session *session, int err, enum ration_settled 
     if (err < 0)
         return session_fail(session, err);
     if (session->json)
-        json_out_settled(settled_word(settled));
+        object_print_settled(settled_word(settled));
     else
         puts(settled_word(settled));
     return EXIT_GRANTED;
@@ -48,7 +48,7 @@ static int run_renew(struct session *session)
     if (err < 0)
         return session_fail(session, err);
     if (session->json)
-        json_out_grant(&grant);
+        object_print_grant(&grant);
     else if (grant.granted)
         puts("renewed");
     if (grant.granted)
@@ -57,29 +57,27 @@ static int run_renew(struct session *session)
 }
 
 static const struct option_row report_options[] = {
-    OPTION_UNITS(&args.amounts),
-    {"status", OPTION_INTEGER, &args.status, 100, 599, "N", "the provider's HTTP status"},
-    {"retry-after", OPTION_INTEGER, &args.retry_after_ms, 0, INT64_C(86400000), "MS",
-     "how long the provider said to wait"},
-    {"partial", OPTION_FLAG, &args.partial, 0, 0, NULL,
-     "the answer was cut short: charge at least the input estimate"},
-    {0}};
+    UNIT_ROWS,
+    WHOLE("status", status, 100, 599, "N", "the provider's HTTP status"),
+    WHOLE("retry-after", retry_after_ms, 0, INT64_C(86400000), "MS",
+          "how long the provider said to wait"),
+    FLAG("partial", partial, "the answer was cut short: charge at least the input estimate"),
+    {0},
+};
 
-static const struct option_row renew_options[] = {{"ttl", OPTION_INTEGER, &args.ttl_ms,
-                                                   RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
-                                                   "life from now on; default: the server's"},
-                                                  OPTION_UNITS(&args.amounts),
-                                                  {0}};
+static const struct option_row renew_options[] = {
+    TTL_ROW("life from now on; default: the server's"),
+    UNIT_ROWS,
+    {0},
+};
 
 const struct command command_report = {
     .name = "report",
     .summary = "say what a call really used",
     .synopsis = "ID [options]",
     .about = "Says what a call really used. Less than estimated is given back at once, more "
-             "becomes debt; a unit that is "
-             "not named stays as estimated. Prints settled, late (it had expired, and counts) or "
-             "duplicate (reported "
-             "before; nothing was changed).",
+             "becomes debt; a unit that is not named stays as estimated. Prints settled, late (it "
+             "had expired, and counts) or duplicate (reported before; nothing was changed).",
     .options = report_options,
     .arguments = {{&args.id, "the reservation's id"}},
     .run = run_report,
@@ -99,8 +97,7 @@ const struct command command_renew = {
     .summary = "let a reservation live longer, and add to it",
     .synopsis = "ID [options]",
     .about = "Lets a reservation live longer from now on. Units add to its estimate; if that is "
-             "denied, the reservation "
-             "stays as it was and the exit status is 1.",
+             "denied, the reservation stays as it was and the exit status is 1.",
     .options = renew_options,
     .arguments = {{&args.id, "the reservation's id"}},
     .run = run_renew,

@@ -1,5 +1,5 @@
 /* `ration tenant`: what an operator does for a tenant. */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/rows.h"
 #include "tool/say.h"
@@ -14,7 +14,8 @@ static const struct column columns[] = {
     {"limit on", "unit", COLUMN_LIMIT, ROW(unit), ROW(per), NULL},
     {NULL, "per", COLUMN_TEXT, ROW(per), 0, NULL},
     {">forgiven", "forgiven", COLUMN_AMOUNT, ROW(forgiven), ROW(unit), NULL},
-    {0}};
+    {0},
+};
 
 static struct {
     const char *action;
@@ -33,7 +34,7 @@ static int run(struct session *session)
     if (err < 0)
         return session_fail(session, err);
     if (session->json)
-        json_out_print(rows_json(columns, rows, n, sizeof(*rows)));
+        object_print(rows_json(columns, rows, n, sizeof(*rows)));
     else if (n > 0)
         rows_print(columns, rows, n, sizeof(*rows), "");
     else
@@ -47,11 +48,9 @@ const struct command command_tenant = {
     .summary = "take away a tenant's debt",
     .synopsis = "forgive TENANT [options]",
     .about = "Takes away a tenant's debt, which comes from calls that used more than they had "
-             "estimated, or from a "
-             "provider that counted wrongly: each limit of the tenant that is below zero is "
-             "brought up to zero, and "
-             "nothing more is given. Says how much it was. 'ration peek' shows debt as a remaining "
-             "amount below zero.",
+             "estimated, or from a provider that counted wrongly: each limit of the tenant that is "
+             "below zero is brought up to zero, and nothing more is given. Says how much it was. "
+             "'ration peek' shows debt as a remaining amount below zero.",
     .exits = "0 done, or there was no debt; 2 an error",
     .arguments = {{&args.action, "forgive"}, {&args.tenant, "the name of a tenant"}},
     .run = run,

@@ -3,6 +3,7 @@
  * the option and what it accepts. Nothing is guessed: "12x" is not a number and "" is not a name.
  */
 #include "tool/options.h"
+
 #include "tool/say.h"
 
 #include <errno.h>
@@ -55,21 +56,13 @@ static bool read_dollars(const char *text, int64_t *out)
 
 static bool set_integer(const struct option_row *row, const char *text)
 {
+    bool is_amount = row->kind == OPTION_AMOUNT;
+    int64_t max = is_amount ? RATION_MAX_COST : row->max;
     int64_t value = 0;
-    if (!read_integer(text, &value) || value < row->min || value > row->max)
-        return say("--%s takes %" PRId64 " - %" PRId64 ", not '%s'", row->name, row->min, row->max,
-                   text);
-    *(int64_t *)row->to = value;
-    return true;
-}
-
-static bool set_amount(const struct option_row *row, const char *text)
-{
-    int64_t value = 0;
-    if (!read_integer(text, &value) || value < 0 || value > RATION_MAX_COST)
-        return say("--%s takes 0 - %" PRId64 ", not '%s'", row->name, (int64_t)RATION_MAX_COST,
-                   text);
-    *(int64_t *)row->to = value == 0 ? RATION_ZERO : value;
+    if (!read_integer(text, &value) || value < row->min || value > max)
+        return say("--%s takes a whole number, %" PRId64 " - %" PRId64 ", not '%s'", row->name,
+                   row->min, max, text);
+    *(int64_t *)row->to = is_amount && value == 0 ? RATION_ZERO : value;
     return true;
 }
 
@@ -88,8 +81,8 @@ static bool set_decimal(const struct option_row *row, const char *text)
     char *end = NULL;
     double value = strtod(text, &end);
     if (end == text || *end || !(value >= (double)row->min && value <= (double)row->max))
-        return say("--%s takes %" PRId64 " - %" PRId64 ", decimals allowed, not '%s'", row->name,
-                   row->min, row->max, text);
+        return say("--%s takes a number, %" PRId64 " - %" PRId64 ", not '%s'", row->name, row->min,
+                   row->max, text);
     *(double *)row->to = value;
     return true;
 }
@@ -115,9 +108,8 @@ static bool set_value(const struct option_row *row, const char *text)
         *(const char **)row->to = text;
         return true;
     case OPTION_INTEGER:
-        return set_integer(row, text);
     case OPTION_AMOUNT:
-        return set_amount(row, text);
+        return set_integer(row, text);
     case OPTION_DOLLARS:
         return set_dollars(row, text);
     case OPTION_DECIMAL:

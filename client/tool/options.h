@@ -63,32 +63,35 @@ struct command {
 bool options_parse(const struct command *command, struct session *session, int argc, char **argv,
                    int *code);
 
-/* Rows that several commands have. */
-#define OPTION_WHO(pool, tenant)                                                                   \
-    {"pool", OPTION_STRING, pool, 0, 0, "POOL", "the pool, like openai/gpt-4o"},                   \
+/* Rows, for a command whose values are in `args`. */
+#define ROW_OF(name, kind, member, min, max, value, help)                                          \
     {                                                                                              \
-        "tenant", OPTION_STRING, tenant, 0, 0, "TENANT", "who is asking"                           \
+        name, kind, &args.member, min, max, value, help                                            \
     }
+#define FLAG(name, member, help)        ROW_OF(name, OPTION_FLAG, member, 0, 0, NULL, help)
+#define TEXT(name, member, value, help) ROW_OF(name, OPTION_STRING, member, 0, 0, value, help)
+#define LIST(name, member, value, help) ROW_OF(name, OPTION_LIST, member, 0, 0, value, help)
+#define AMOUNT(name, member, help)      ROW_OF(name, OPTION_AMOUNT, member, 0, 0, "N", help)
+#define WHOLE(name, member, min, max, value, help)                                                 \
+    ROW_OF(name, OPTION_INTEGER, member, min, max, value, help)
+#define DECIMAL(name, member, min, max, value, help)                                               \
+    ROW_OF(name, OPTION_DECIMAL, member, min, max, value, help)
 
-#define OPTION_UNITS(a)                                                                            \
-    {"tokens", OPTION_AMOUNT, &(a)->tokens, 0, 0, "N", "tokens, input and output together"},       \
-        {"input-tokens", OPTION_AMOUNT, &(a)->input_tokens, 0, 0, "N", "tokens of the prompt"},    \
-        {"output-tokens", OPTION_AMOUNT, &(a)->output_tokens, 0, 0, "N", "tokens of the answer"},  \
-        {"requests", OPTION_AMOUNT, &(a)->requests, 0, 0, "N", "requests, if not one"},            \
-    {                                                                                              \
-        "usd", OPTION_DOLLARS, &(a)->usd_millionths, 0, 0, "DOLLARS", "money, like 0.0125"         \
-    }
-
-#define OPTION_CONCURRENT(a)                                                                       \
-    {                                                                                              \
-        "concurrent", OPTION_AMOUNT, &(a)->concurrent, 0, 0, "N", "calls in flight, if not one"    \
-    }
-
-#define OPTION_PRIORITY(to)                                                                        \
-    {                                                                                              \
-        "priority", OPTION_INTEGER, to, 0, RATION_PRIORITIES - 1, "0-2",                           \
-            "0 real time, 1 standard, 2 background; default: the tier's"                           \
-    }
+#define WHO_ROWS                                                                                   \
+    TEXT("pool", pool, "POOL", "the pool, like openai/gpt-4o"),                                    \
+        TEXT("tenant", tenant, "TENANT", "who is asking")
+#define UNIT_ROWS                                                                                  \
+    AMOUNT("tokens", amounts.tokens, "tokens, input and output together"),                         \
+        AMOUNT("input-tokens", amounts.input_tokens, "tokens of the prompt"),                      \
+        AMOUNT("output-tokens", amounts.output_tokens, "tokens of the answer"),                    \
+        AMOUNT("requests", amounts.requests, "requests, if not one"),                              \
+        ROW_OF("usd", OPTION_DOLLARS, amounts.usd_millionths, 0, 0, "DOLLARS",                     \
+               "money, like 0.0125")
+#define CONCURRENT_ROW AMOUNT("concurrent", amounts.concurrent, "calls in flight, if not one")
+#define PRIORITY_ROW                                                                               \
+    WHOLE("priority", priority, 0, RATION_PRIORITIES - 1, "0-2",                                   \
+          "0 real time, 1 standard, 2 background; default: the tier's")
+#define TTL_ROW(help) WHOLE("ttl", ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS", help)
 
 extern const struct command command_acquire, command_report, command_renew, command_cancel,
     command_peek, command_audit, command_call, command_pool, command_tenant, command_exec,

@@ -13,7 +13,7 @@
  */
 #include "tool/presets_openai.h"
 
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/provider.h"
 #include "tool/say.h"
 
@@ -114,18 +114,11 @@ static json_object *parsed(const char *text, size_t len)
 static void said(json_object *body, char out[SAID_BYTES])
 {
     json_object *error = NULL;
-    json_object *message = NULL;
-    size_t n = 0;
     json_object_object_get_ex(body, "error", &error);
-    if (json_object_is_type(error, json_type_string))
-        message = error;
-    else
-        json_object_object_get_ex(error, "message", &message);
-    const char *text =
-        json_object_is_type(message, json_type_string) ? json_object_get_string(message) : "";
-    for (; *text && n + 1 < SAID_BYTES; text++)
-        out[n++] = (char)(*text >= ' ' && *text <= '~' ? *text : '?');
-    out[n] = '\0';
+    const char *text = object_string(body, "error");
+    if (!text)
+        text = object_string(error, "message");
+    say_printable(text ? text : "", text ? strlen(text) : 0, out, SAID_BYTES);
 }
 
 static void explain_status(const struct reader *reader, long status, json_object *body)
@@ -134,9 +127,8 @@ static void explain_status(const struct reader *reader, long status, json_object
     const char *remedy = "";
     said(body, words);
     if (status == 401 || status == 403)
-        remedy = "\n" PRESETS_OPENAI_KEY
-                 " must hold an administrator's key of the organization; a project's own key "
-                 "cannot read its limits";
+        remedy = "\n" PRESETS_OPENAI_KEY " must hold an administrator's key of the organization; a "
+                 "project's own key cannot read its limits";
     else if (status == 404)
         remedy = "\nis there such a project? Its id begins with proj_";
     else if (status == 429 || status >= 500)
@@ -195,9 +187,9 @@ static int64_t most_of(json_object *row, const char *key)
 static void add_limit(json_object *limits, const char *unit, const char *per, int64_t amount)
 {
     json_object *limit = json_object_new_object();
-    json_put_string(limit, "unit", unit);
-    json_put_integer(limit, "amount", amount);
-    json_put_string(limit, "per", per);
+    object_put_string(limit, "unit", unit);
+    object_put_integer(limit, "amount", amount);
+    object_put_string(limit, "per", per);
     json_object_array_add(limits, limit);
 }
 
@@ -267,14 +259,11 @@ static void read_page(struct reader *reader, json_object *data)
 {
     for (size_t i = 0; i < json_object_array_length(data); i++) {
         json_object *row = json_object_array_get_idx(data, i);
-        json_object *model = NULL;
         char name[2 * RATION_MAX_POOL_BYTES];
-        json_object_object_get_ex(row, "model", &model);
-        const char *text =
-            json_object_is_type(model, json_type_string) ? json_object_get_string(model) : "";
-        int len = snprintf(name, sizeof(name), "openai/%s/batch", text);
-        if (text[0] && len < (int)sizeof(name) && is_pool_name(name))
-            read_model(reader, text, row);
+        const char *model = object_string(row, "model");
+        int len = snprintf(name, sizeof(name), "openai/%s/batch", model ? model : "");
+        if (model && model[0] && len < (int)sizeof(name) && is_pool_name(name))
+            read_model(reader, model, row);
         else
             say("a model of the list has a name that no pool can have; left out");
     }
@@ -299,12 +288,11 @@ static char *page_url(const struct reader *reader, const char *after)
  * none. */
 static char *last_of(json_object *page, json_object *data)
 {
-    json_object *id = NULL;
     size_t n = json_object_array_length(data);
-    json_object_object_get_ex(page, "last_id", &id);
-    if (!json_object_is_type(id, json_type_string) && n > 0)
-        json_object_object_get_ex(json_object_array_get_idx(data, n - 1), "id", &id);
-    return json_object_is_type(id, json_type_string) ? strdup(json_object_get_string(id)) : NULL;
+    const char *id = object_string(page, "last_id");
+    if (!id && n > 0)
+        id = object_string(json_object_array_get_idx(data, n - 1), "id");
+    return id ? strdup(id) : NULL;
 }
 
 static bool has_more(json_object *page)
@@ -365,7 +353,7 @@ static void print_pools(const struct reader *reader)
     json_object *document = json_object_new_object();
     json_object_object_add(document, "pools", json_object_get(reader->pools));
     if (reader->session->json) {
-        json_out_print(document);
+        object_print(document);
         return;
     }
     puts(json_object_to_json_string_ext(document, JSON_C_TO_STRING_PRETTY |

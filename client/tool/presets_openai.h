@@ -1,5 +1,4 @@
-/* `ration presets --from-openai`: the limits of a project, as OpenAI tells them to its
- * organisation's administrators. */
+/* `ration presets --from-openai`: the limits of a project, as OpenAI shows them to administrators. */
 #ifndef RATION_TOOL_PRESETS_OPENAI_H
 #define RATION_TOOL_PRESETS_OPENAI_H
 

@@ -1,4 +1,5 @@
 #include "tool/provider.h"
+
 #include "tool/say.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * own business. */
 #include "tool/rows.h"
 
-#include "tool/json_out.h"
+#include "tool/object.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -65,11 +65,11 @@ json_object *row_json(const struct column *columns, const void *row)
         if (!c->key)
             continue;
         if (c->kind == COLUMN_COUNT || c->kind == COLUMN_AMOUNT)
-            json_put_integer(o, c->key, integer_at(member));
+            object_put_integer(o, c->key, integer_at(member));
         else if (c->kind == COLUMN_YES)
-            json_put_bool(o, c->key, *(const int *)(const void *)member == 1);
+            object_put_bool(o, c->key, *(const int *)(const void *)member == 1);
         else
-            json_put_string(o, c->key, text_of(c, member));
+            object_put_string(o, c->key, text_of(c, member));
     }
     return o;
 }

@@ -10,6 +10,9 @@
 /* Always gives false, so that what fails can say why and return at once. */
 bool say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Copies text from outside for people: cut to size, unprintable bytes as '?'. */
+void say_printable(const char *text, size_t n, char *out, size_t size);
+
 /*
  * A progress line. On a terminal it is redrawn in place and cut to the terminal's width, since a
  * wrapped one could not be redrawn; elsewhere each is a line of a log.

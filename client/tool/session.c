@@ -1,8 +1,8 @@
 /* Opening the handle of a command, and saying what went wrong in words that help. */
 #include "tool/session.h"
 
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /*
  * One command in RESP, built in place. A command has the bound of RATION_MAX_REQUEST_BYTES that the
- * server has too; what does not fit marks the command as overflowed, which command_finish() reports
+ * server has too; one that does not fit is marked as overflowed, which command_finish() reports
  * once, so that building needs no checks.
  */
 #ifndef RATION_COMMAND_H
@@ -16,7 +16,7 @@
 
 struct command {
     char buf[RATION_MAX_REQUEST_BYTES];
-    size_t start; /* set by command_finish: where the bytes to send begin */
+    size_t start; /* set by command_finish: the bytes to send begin here */
     size_t len;   /* end of what was written */
     unsigned argc;
     bool overflow;

@@ -38,8 +38,8 @@ void conn_close(struct conn *conn)
     conn->reader = NULL;
 }
 
-/* strerror() may share its buffer between threads; strerror_r() has two incompatible forms, and this
- * is GNU's. */
+/* strerror() may share its buffer between threads; strerror_r() has two incompatible forms, and
+ * this is GNU's. */
 static int fail_errno(struct conn *conn, int error)
 {
     char buf[128];
@@ -82,7 +82,7 @@ bool conn_is_fresh(struct conn *conn)
 
 /* ---- Connecting ---- */
 
-/* Waits until a connection that was begun is there. */
+/* Waits until a connection that was begun is established. */
 static int await_connection(struct conn *conn, int64_t deadline_ms)
 {
     int error = 0;
@@ -141,7 +141,7 @@ static int open_tcp(struct conn *conn, const struct addr *addr, int64_t deadline
         left++;
     err = RATION_ECONNECT;
     for (struct addrinfo *ai = found; ai && err < 0; ai = ai->ai_next, left--) {
-        /* An address that swallows packets must leave time for those behind it. */
+        /* An address that swallows packets must leave time for those after it. */
         int64_t now = clock_ms();
         int64_t until = now + (deadline_ms - now) / left;
         err = connect_socket(conn, ai->ai_addr, ai->ai_addrlen, until);

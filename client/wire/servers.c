@@ -30,11 +30,11 @@
 
 struct attempt {
     int64_t deadline_ms; /* of the whole command */
-    uint32_t wait_ms;    /* of it, what the server may use for parking the request */
+    uint32_t wait_ms;    /* the part of it for which the server may park the request */
     size_t turn;         /* servers asked in this turn through the list */
     int64_t pause_ms;    /* after this turn */
     int err;             /* of the last try */
-    bool final;          /* no other server is to be asked; the message is complete */
+    bool final;          /* do not ask another server; the message is complete */
 };
 
 void servers_init(struct servers *servers)
@@ -103,7 +103,7 @@ int servers_unexpected(struct servers *servers, const char *verb, struct reply *
 
 /* ---- One server ---- */
 
-/* What this try may take: its share of the time that is left. */
+/* The deadline of this try: its share of the time that is left. */
 static int64_t try_deadline(const struct servers *s, const struct attempt *a)
 {
     int64_t now = clock_ms();

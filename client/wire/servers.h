@@ -15,12 +15,12 @@
 
 struct servers {
     struct addr_list list;
-    size_t current;   /* the one in use, or tried next */
+    size_t current;   /* in use, or tried next */
     struct conn conn; /* to it */
     uint32_t connect_timeout_ms;
     char tenant[RATION_MAX_TENANT_BYTES + 1]; /* user of AUTH */
     char secret[RATION_MAX_SECRET_BYTES + 1]; /* "": AUTH is not sent */
-    char errmsg[SERVERS_ERRMSG_BYTES];        /* what the last error was, in words */
+    char errmsg[SERVERS_ERRMSG_BYTES];        /* the last error, in words */
 };
 
 void servers_init(struct servers *servers);
@@ -31,7 +31,7 @@ void servers_close(struct servers *servers); /* allowed twice; forgets the secre
  * reply, which is never an error reply: those become codes here. The command must be harmless to
  * repeat.
  * deadline_ms  by clock_ms()
- * wait_ms      of the time until then, how long the server itself was asked to wait
+ * wait_ms      the part of that time that the server itself was asked to wait
  */
 int servers_ask(struct servers *servers, const struct command *cmd, int64_t deadline_ms,
                 uint32_t wait_ms, struct reply **out);

@@ -8,7 +8,7 @@
 
 /* Writes the reply to request->op. */
 void answer_write(struct request *request, struct buf *out);
-/* Counts what it was. */
+/* Counts its outcome. */
 void answer_count(const struct request *request);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * Reading units and options.
  *
- * Numbers are whole decimal numbers and nothing else: "1e3", "NaN", "+5", "5.0" and "-1" are refused with the range that
- * would have been right, so that nothing but exact integers ever comes near a limit.
+ * Numbers are whole decimal numbers and nothing else: "1e3", "NaN", "+5", "5.0" and "-1" are
+ * refused with the valid range, so that nothing but exact integers ever gets near a limit.
  */
 #include "command/arguments.h"
 
@@ -35,6 +35,7 @@ static const struct option {
     [ARGUMENT_EXHAUSTED] = {"EXHAUSTED", TAKES_TEXT, 0, 0, ""},
     [ARGUMENT_REMAINING] = {"REMAINING", TAKES_MORE, 0, 0, ""},
     [ARGUMENT_LEARNED] = {"LEARNED", TAKES_NOTHING, 0, 0, ""},
+    [ARGUMENT_TENANT] = {"TENANT", TAKES_TEXT, 0, 0, ""},
 };
 
 bool argument_is(const struct arg *arg, const char *word)
@@ -44,7 +45,7 @@ bool argument_is(const struct arg *arg, const char *word)
 
 bool argument_number(const struct arg *arg, int64_t min, int64_t max, int64_t *out)
 {
-    enum { MAX_DIGITS = 18 }; /* of what fits into 63 bits whatever the digits */
+    enum { MAX_DIGITS = 18 }; /* fit into 63 bits whatever they are */
     int64_t value = 0;
     if (arg->n == 0 || arg->n > MAX_DIGITS)
         return false;
@@ -72,13 +73,13 @@ static bool read_unit(struct request *r, const struct arg *args, size_t i, size_
     char shown[RESP_SHOW_BYTES];
     const char *name = limit_unit_name(unit);
     if (!(units & 1u << unit)) {
-        command_usage(r, "%s cannot be stated here: %s", name,
-                      unit == RATION_UNIT_CONCURRENT ? "a call's slot is freed by its report"
+        command_usage(r, "%s cannot be given here: %s", name,
+                      unit == RATION_UNIT_CONCURRENT ? "a report always frees the call's slot"
                                                      : "it is not counted");
         return false;
     }
     if (out->stated & 1u << unit) {
-        command_usage(r, "%s is stated twice", name);
+        command_usage(r, "%s is given twice", name);
         return false;
     }
     if (!need_value(r, name, i + 1 < n))
@@ -100,7 +101,7 @@ static bool read_option(struct request *r, const struct arg *args, size_t i, siz
     char shown[RESP_SHOW_BYTES];
     const struct option *option = &options_known[which];
     if (out->given & ARGUMENT_BIT(which)) {
-        command_usage(r, "%s is there twice", option->word);
+        command_usage(r, "%s is given twice", option->word);
         return false;
     }
     out->given |= ARGUMENT_BIT(which);
@@ -111,7 +112,9 @@ static bool read_option(struct request *r, const struct arg *args, size_t i, siz
     if (option->takes == TAKES_TEXT) {
         if (which == ARGUMENT_EXHAUSTED && !argument_is_reason(r, option->word, &args[i + 1]))
             return false;
-        *(which == ARGUMENT_ID ? &out->id : &out->reason) = args[i + 1];
+        *(which == ARGUMENT_ID       ? &out->id
+          : which == ARGUMENT_TENANT ? &out->tenant
+                                     : &out->reason) = args[i + 1];
         return true;
     }
     if (argument_number(&args[i + 1], option->min, option->max, &out->values[which]))
@@ -122,7 +125,8 @@ static bool read_option(struct request *r, const struct arg *args, size_t i, siz
     return false;
 }
 
-/* Reads LIMIT n and PER ms behind a REMAINING. Gives how many arguments that was; -1 when it has been answered. */
+/* Reads LIMIT n and PER ms after a REMAINING. Returns how many arguments that took; -1: the request
+ * has been answered. */
 static int read_remaining_options(struct request *r, const struct arg *args, size_t i, size_t n,
                                   struct op_header *header)
 {
@@ -143,13 +147,13 @@ static int read_remaining_options(struct request *r, const struct arg *args, siz
     return (int)(i - from);
 }
 
-/* REMAINING unit n [LIMIT n] [PER ms]: as read_remaining_options. */
+/* REMAINING unit n [LIMIT n] [PER ms]. Returns as read_remaining_options. */
 static int read_remaining(struct request *r, const struct arg *args, size_t i, size_t n,
                           struct arguments *out)
 {
     unsigned unit = 0;
     if (out->n_headers == RATION_MAX_SEEN) {
-        command_usage(r, "REMAINING is there more than %d times", RATION_MAX_SEEN);
+        command_usage(r, "REMAINING is given more than %d times", RATION_MAX_SEEN);
         return -1;
     }
     while (unit < RATION_UNIT_CONCURRENT &&
@@ -187,7 +191,7 @@ bool argument_is_reason(struct request *r, const char *word, const struct arg *a
         ok = arg->p[i] > 0x20 && arg->p[i] < 0x7f;
     if (!ok)
         command_usage(r,
-                      "%s needs a reason: 1 to %d bytes of printable ASCII without space, such as "
+                      "%s needs a reason: 1 to %d bytes of printable ASCII without spaces, such as "
                       "insufficient_quota",
                       word, RATION_MAX_REASON_BYTES);
     return ok;
@@ -233,7 +237,7 @@ bool arguments_to_op(struct request *r, const struct arguments *arguments)
     int64_t parts = arguments->amounts[RATION_UNIT_INPUT_TOKENS] +
                     arguments->amounts[RATION_UNIT_OUTPUT_TOKENS];
     if (parts > RATION_MAX_COST) {
-        command_usage(r, "input_tokens and output_tokens are more than %lld together",
+        command_usage(r, "input_tokens and output_tokens together exceed %lld",
                       (long long)RATION_MAX_COST);
         return false;
     }

@@ -11,7 +11,7 @@
      ARGUMENT_BIT(ARGUMENT_ID) | ARGUMENT_BIT(ARGUMENT_DRYRUN) | ARGUMENT_BIT(ARGUMENT_LEARNED))
 #define ALL_UNITS ((1u << RATION_UNIT_COUNT) - 1)
 
-/* A caller may step back, but not ahead of its tier. */
+/* Callers may lower the priority of their tier, not raise it. */
 static bool set_priority(struct request *r, const struct arguments *arguments,
                          const struct arg *tenant)
 {
@@ -22,7 +22,7 @@ static bool set_priority(struct request *r, const struct arguments *arguments,
     if (wanted < op->priority) {
         const struct config_tier *tier = names_tier(op->config, tenant->p, tenant->n);
         request_error(r, RATION_ERR_MALFORMED,
-                      "PRIORITY %lld is above tier %s's %u; state %u or more, or leave it out",
+                      "PRIORITY %lld is above tier %s's %u; give %u or more, or leave it out",
                       (long long)wanted, tier->name, op->priority, op->priority);
         return false;
     }
@@ -30,7 +30,7 @@ static bool set_priority(struct request *r, const struct arguments *arguments,
     return true;
 }
 
-/* Where the caller gives no id, the batch makes one. */
+/* If the caller gives no id, the batch makes one. */
 static bool set_id(struct request *r, const struct arguments *arguments, const struct arg *pool,
                    const struct arg *tenant)
 {
@@ -58,7 +58,8 @@ static bool set_id(struct request *r, const struct arguments *arguments, const s
     return true;
 }
 
-/* What is learned is a share of what was stated of input and output; where the caller asks for it, one must be there. */
+/* A learned estimate is a share of the stated input and output, so LEARNED needs at least one of
+ * them. */
 static bool set_learned(struct request *r, const struct arguments *arguments)
 {
     enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };

@@ -3,9 +3,10 @@
  * HELLO [2|3 [AUTH name secret] [SETNAME name]]
  * RESET
  *
- * There is one operator's secret, which may do everything, and one for each tenant that has been given one, which may
- * act for that tenant only. Secrets are compared in a time that does not depend on how much of them was right, and the
- * log says who failed, never with what. A reload that changes secrets leaves connections as they are.
+ * The operator's secret allows everything; a tenant's, if it has one, allows acting for that tenant
+ * only. Secrets are compared in a time that does not depend on how much of them was right, and the
+ * log says who failed, never with what. A reload that changes secrets leaves connections as they
+ * are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 
 static bool secret_is(const char *expected, const struct arg *given)
 {
-    /* Somebody who guesses at a name that has no secret must not notice it by the time it takes. */
+    /* The time taken must not reveal to a guesser that a name has no secret. */
     const char *secret = expected != NULL ? expected : "no secret has this value";
     size_t n = strlen(secret);
     volatile unsigned char difference = expected == NULL || n != given->n;
@@ -31,7 +32,7 @@ static bool secret_is(const char *expected, const struct arg *given)
 
 static void become(struct conn *conn, enum conn_auth auth, struct identity *tenant)
 {
-    identity_unref(conn->tenant);
+    free(conn->tenant);
     conn->tenant = tenant;
     conn->auth = auth;
 }
@@ -41,7 +42,7 @@ static bool is_operator(const struct arg *name)
     return name == NULL || argument_is(name, "operator") || argument_is(name, "default");
 }
 
-/* Returns true, or false when the request has been answered. name NULL: the operator. */
+/* Returns true, or false if the request has been answered. name NULL: the operator. */
 static bool authenticate(struct request *r, const struct arg *name, const struct arg *secret)
 {
     const struct config *config = r->worker->config;
@@ -117,9 +118,7 @@ void cmd_hello(struct request *r, const struct arg *args, size_t n)
             own_name = &args[i + 1];
             i += 2;
         } else {
-            command_usage(r,
-                          "after the version come AUTH with a name and a secret, or SETNAME with a "
-                          "name");
+            command_usage(r, "after the version come AUTH name secret or SETNAME name");
             return;
         }
     }

@@ -1,7 +1,8 @@
 /*
  * COMMAND [COUNT | LIST | INFO [name]... | DOCS [name]...]
  *
- * In the form in which Redis tells its own commands, so that redis-cli completes and explains them.
+ * In the format that Redis uses for its own commands, so that redis-cli completes and explains
+ * them.
  */
 #include <string.h>
 
@@ -18,7 +19,7 @@ static void write_name(struct buf *out, const struct command *command)
     resp_bulk(out, lower, n);
 }
 
-/* Arity as Redis counts: the name too, and negative for "at least". */
+/* Arity as Redis counts it: including the name, negative for "at least". */
 static int64_t arity(const struct command *command)
 {
     int64_t least = (int64_t)command->min_args + 1;
@@ -47,7 +48,7 @@ static void write_info(struct buf *out, const struct command *command)
     write_name(out, command);
     resp_integer(out, arity(command));
     write_flags(out, command);
-    for (int i = 0; i < 3; i++) /* first, last and step of keys: there are none */
+    for (int i = 0; i < 3; i++) /* first, last and step of its keys: it has none */
         resp_integer(out, 0);
 }
 
@@ -64,7 +65,8 @@ static void write_docs(struct buf *out, int resp, const struct command *command)
     resp_text(out, command->flags & COMMAND_STORE ? "ration" : "connection");
     if (params == NULL)
         return;
-    /* One argument with everything in its name: the syntax of units and options does not fit the form. */
+    /* A single argument with the whole syntax in its name: units and options do not fit the
+     * format. */
     resp_text(out, "arguments");
     resp_array(out, 1);
     resp_map(out, resp, 2);

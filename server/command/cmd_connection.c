@@ -1,5 +1,5 @@
 /*
- * What Redis clients send to see whether somebody is there, and to introduce themselves:
+ * What Redis clients send to check that the server is there, and to introduce themselves:
  *
  * PING [message]   ECHO message   SELECT 0   QUIT
  * CLIENT ID | GETNAME | SETNAME name | SETINFO LIB-NAME|LIB-VER value
@@ -69,7 +69,7 @@ void cmd_client(struct request *r, const struct arg *args, size_t n)
             command_usage(r, "SETINFO takes LIB-NAME or LIB-VER, and a value");
     } else {
         char shown[RESP_SHOW_BYTES];
-        command_usage(r, "'%s' with %zu more argument%s is none of these",
+        command_usage(r, "'%s' with %zu more argument%s is not one of these",
                       resp_show(shown, what->p, what->n), n - 2, n == 3 ? "" : "s");
     }
 }

@@ -1,8 +1,8 @@
 /*
  * INFO [section]...
  *
- * Text in the form of Redis' INFO: "# Section", then "name:value" lines. Counters are sums over all workers since
- * the start; the lists in worker.h and batch.h say what each counts.
+ * Text in the form of Redis' INFO: "# Section", then "name:value" lines. Counters are sums over all
+ * workers since the start; the lists in worker.h and batch.h say what each counts.
  */
 #include <inttypes.h>
 #include <unistd.h>
@@ -37,7 +37,7 @@ static void write_clients(struct buf *text, const struct worker *worker)
     buf_printf(text, "max_connections:%u\r\n", worker->config->max_connections);
 }
 
-/* After a failover one worker may have the store back some milliseconds before another. */
+/* After a failover one worker may get the store back some milliseconds before another. */
 static bool ready_for_all(const struct workers *all)
 {
     for (size_t i = 0; i < all->n; i++)
@@ -54,7 +54,7 @@ static void write_store(struct buf *text, const struct worker *worker)
     buf_printf(text, "store_warning:%.900s\r\n", store_warning(worker->store));
 }
 
-/* Sums a number of all workers; each is read on its own, while the others go on counting. */
+/* Sums a number over all workers; each is read separately, while the others continue counting. */
 #define SUM(worker, expression)                                                                    \
     __extension__({                                                                                \
         uint64_t sum_ = 0;                                                                         \

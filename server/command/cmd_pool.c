@@ -1,9 +1,9 @@
 /*
- * POOL GET pool              what is known of it: is it open, paused, its circuit open, closed, and why
- * POOL CLOSE pool [reason]   nothing is granted from now on, on any host
- * POOL OPEN pool             forgets that it was closed, paused, or that calls failed
+ * POOL GET pool              its health: open, paused, circuit open or closed, and why
+ * POOL CLOSE pool [reason]   grants nothing from now on, on any host
+ * POOL OPEN pool             forgets closing, pause and failed calls
  *
- * Each answers the state that the pool is in afterwards.
+ * Each answers the pool's resulting state.
  */
 #include <string.h>
 
@@ -34,7 +34,7 @@ void cmd_pool(struct request *r, const struct arg *args, size_t n)
 {
     enum op_kind kind = OP_POOL_GET;
     if (!kind_of(&args[1], &kind) || (n > 3 && kind != OP_POOL_CLOSE)) {
-        command_usage(r, "say GET, OPEN or CLOSE and the name of a pool, and with CLOSE why");
+        command_usage(r, "say GET, OPEN or CLOSE and a pool, and a reason with CLOSE");
         return;
     }
     const struct config_pool *pool = names_pool(r, &args[2]);

@@ -1,11 +1,11 @@
 /*
  * REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL] [FAILED] [EXHAUSTED reason]
- *           [REMAINING unit n [LIMIT n] [PER ms]]...
- * CANCEL id [FAILED]
+ *           [REMAINING unit n [LIMIT n] [PER ms]]... [TENANT name]
+ * CANCEL id [FAILED] [TENANT name]
  *
- * What the provider answered becomes feedback for the script, which has never heard of HTTP: did the call fail, how long is
- * the pool to pause, is it to be closed. The script acts upon it when the report settles, and only then, so that a
- * report that is sent twice tells nothing twice.
+ * The provider's answer becomes feedback for the script, which has never heard of HTTP: did the
+ * call fail, how long should the pool pause, should it close? The script acts on it only when the
+ * report settles, so a report that is sent twice has no second effect.
  */
 #include <string.h>
 
@@ -17,15 +17,16 @@
 #define OPTIONS                                                                                    \
     (ARGUMENT_BIT(ARGUMENT_STATUS) | ARGUMENT_BIT(ARGUMENT_RETRY_AFTER) |                          \
      ARGUMENT_BIT(ARGUMENT_PARTIAL) | ARGUMENT_BIT(ARGUMENT_FAILED) |                              \
-     ARGUMENT_BIT(ARGUMENT_EXHAUSTED) | ARGUMENT_BIT(ARGUMENT_REMAINING))
-/* A call's slot is freed by the report itself. */
+     ARGUMENT_BIT(ARGUMENT_EXHAUSTED) | ARGUMENT_BIT(ARGUMENT_REMAINING) |                         \
+     ARGUMENT_BIT(ARGUMENT_TENANT))
+/* Any report frees the call's slot. */
 #define REPORTED_UNITS (((1u << RATION_UNIT_COUNT) - 1) & ~(1u << RATION_UNIT_CONCURRENT))
 
 enum { TOO_MANY = 429, UNAVAILABLE = 503, OVERLOADED = 529, SERVER_ERROR = 500 };
 enum { PAUSE_UNSAID_MS = 1000, PAUSE_LONGEST_MS = 86400000 };
 #define CLOSING_LONGEST_MS ((int64_t)32 * PAUSE_LONGEST_MS)
 
-/* For how long the pool is closed; 0: until an operator opens it. */
+/* How long the pool stays closed; 0: until an operator opens it. */
 static uint32_t closing_of(const struct arguments *arguments)
 {
     int64_t ms = arguments->given & ARGUMENT_BIT(ARGUMENT_RETRY_AFTER)
@@ -59,7 +60,7 @@ static void set_feedback(struct op *op, const struct arguments *arguments)
            arguments->n_headers * sizeof arguments->headers[0]);
 }
 
-/* A call teaches what calls come to when it went well and says so. */
+/* A call that succeeded and stated its tokens teaches what such calls use. */
 static bool teaches(const struct op *op, const struct arguments *arguments)
 {
     enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
@@ -74,7 +75,7 @@ void cmd_report(struct request *r, const struct arg *args, size_t n)
     if (!arguments_read(r, args, 2, n, OPTIONS, REPORTED_UNITS, &arguments))
         return;
     operation_init(r, OP_REPORT);
-    if (!names_resolve_id(r, &args[1]) || !arguments_to_op(r, &arguments))
+    if (!names_resolve_id(r, &args[1], &arguments.tenant) || !arguments_to_op(r, &arguments))
         return;
     r->op.partial = arguments.given & ARGUMENT_BIT(ARGUMENT_PARTIAL);
     set_feedback(&r->op, &arguments);
@@ -85,10 +86,12 @@ void cmd_report(struct request *r, const struct arg *args, size_t n)
 void cmd_cancel(struct request *r, const struct arg *args, size_t n)
 {
     struct arguments arguments;
-    if (!arguments_read(r, args, 2, n, ARGUMENT_BIT(ARGUMENT_FAILED), 0, &arguments))
+    if (!arguments_read(r, args, 2, n,
+                        ARGUMENT_BIT(ARGUMENT_FAILED) | ARGUMENT_BIT(ARGUMENT_TENANT), 0,
+                        &arguments))
         return;
     operation_init(r, OP_CANCEL);
-    if (!names_resolve_id(r, &args[1]))
+    if (!names_resolve_id(r, &args[1], &arguments.tenant))
         return;
     r->op.feedback.failed = arguments.given & ARGUMENT_BIT(ARGUMENT_FAILED);
     operation_submit(r);

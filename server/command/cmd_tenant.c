@@ -1,8 +1,8 @@
 /*
- * TENANT GET name             the tier that holds for a tenant, configured or not
- * TENANT LIST cursor          the configured tenants, a page at a time: next cursor ("0": the end), names
- * TENANT FORGIVE name         takes away the tenant's debt; a row for each limit that had any (forgive.c)
- * TENANT SET, TENANT DEL      the configuration file's business in this version
+ * TENANT GET name          the tier of a tenant, configured or not
+ * TENANT LIST cursor       a page of the configured tenants: next cursor ("0": the end), names
+ * TENANT FORGIVE name      clears the tenant's debt; a row for each limit that had any (forgive.c)
+ * TENANT SET, TENANT DEL   not in this version: see the configuration file
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -49,7 +49,7 @@ static void list(struct request *r, const struct arg *cursor)
         return;
     }
     if (!argument_number(cursor, 0, INT64_MAX, &from)) {
-        command_usage(r, "a cursor is 0, or what the last TENANT LIST answered first");
+        command_usage(r, "a cursor is 0, or the first element of the last TENANT LIST's answer");
         return;
     }
     size_t first = (uint64_t)from < count ? (size_t)from : count;
@@ -69,7 +69,7 @@ static void forgive(struct request *r, const struct arg *name)
     if (command_is_tenant(r))
         request_error(r, RATION_ERR_NOPERM, "TENANT FORGIVE is for the operator's credential only");
     else if (!policy_name_ok(name->p, name->n, RATION_MAX_TENANT_BYTES))
-        command_usage(r, "'%s' cannot be a tenant", resp_show(shown, name->p, name->n));
+        command_usage(r, "'%s' is not a valid tenant name", resp_show(shown, name->p, name->n));
     else if (names_tier(r->worker->config, name->p, name->n) == NULL)
         names_answer_notenant(r, name->p, name->n);
     else

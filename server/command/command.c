@@ -1,8 +1,8 @@
 /*
- * The command table and what is checked before any handler runs.
+ * The command table, and the checks before any handler runs.
  *
- * Every way of using a command wrongly is answered with what would have been right: its usage, or the command whose
- * name is closest to what was typed.
+ * Every mistake is answered with the remedy: the command's usage, or the command with the closest
+ * name.
  */
 #include "command/command.h"
 
@@ -24,27 +24,28 @@ static const struct command commands[] = {
      "Asks whether a call may be made now, and reserves what it may use"},
     {"REPORT", 1, MOST, COMMAND_STORE | COMMAND_WRITES, cmd_report,
      "REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL] [FAILED] [EXHAUSTED reason] "
-     "[REMAINING unit n [LIMIT n] [PER ms]]...",
-     "Says what a call really used; what was reserved beyond it is given back"},
+     "[REMAINING unit n [LIMIT n] [PER ms]]... [TENANT name]",
+     "Reports what a call really used; the unused part of its reservation is given back"},
     {"RENEW", 1, MOST, COMMAND_STORE | COMMAND_WRITES, cmd_renew,
-     "RENEW id [TTL ms] [unit n]... [ID token]", "Lets a reservation live longer, and adds to it"},
-    {"CANCEL", 1, 2, COMMAND_STORE | COMMAND_WRITES, cmd_cancel, "CANCEL id [FAILED]",
-     "Gives a reservation back: the call was never sent"},
+     "RENEW id [TTL ms] [unit n]... [ID token] [TENANT name]",
+     "Extends a reservation's time to live, and adds to its cost"},
+    {"CANCEL", 1, 4, COMMAND_STORE | COMMAND_WRITES, cmd_cancel, "CANCEL id [FAILED] [TENANT name]",
+     "Gives a reservation back, because the call was never sent"},
     {"PEEK", 2, 2, COMMAND_STORE, cmd_peek, "PEEK pool tenant",
-     "Shows every limit that a call of this tenant to this pool meets; changes nothing"},
+     "Shows every limit that applies to this tenant's calls to this pool; changes nothing"},
     {"PING", 0, 1, 0, cmd_ping, "PING [message]", "Answers PONG, or the message"},
     {"AUDIT", 0, 1, COMMAND_STORE | COMMAND_OPERATOR, cmd_audit, "AUDIT [pool]",
      "Shows the ledger: granted = reported + outstanding + expired + cancelled"},
     {"POOL", 2, 3, COMMAND_STORE | COMMAND_WRITES | COMMAND_OPERATOR, cmd_pool,
      "POOL GET pool | OPEN pool | CLOSE pool [reason]",
-     "Shows what is known of a pool; closes it, or opens it again"},
+     "Shows a pool's health; closes it, or opens it again"},
     {"TENANT", 1, 4, COMMAND_STORE | COMMAND_WRITES, cmd_tenant,
      "TENANT GET name | LIST cursor | FORGIVE name | SET name TIER tier | DEL name",
-     "Shows tenants and their tiers; forgives one's debt"},
+     "Shows tenants and their tiers; forgives a tenant's debt"},
     {"AUTH", 1, 2, COMMAND_OPEN, cmd_auth, "AUTH [name] secret",
      "Authenticates as the operator, or as a tenant"},
     {"HELLO", 0, MOST, COMMAND_OPEN, cmd_hello, "HELLO [2|3 [AUTH name secret] [SETNAME name]]",
-     "Chooses the protocol version, and says who the server is"},
+     "Chooses the protocol version, and describes the server"},
     {"ECHO", 1, 1, 0, cmd_echo, "ECHO message", "Answers the message"},
     {"INFO", 0, MOST, 0, cmd_info, "INFO [section]...",
      "Shows the server's state and counters: server, clients, store, batches, stats"},
@@ -52,13 +53,12 @@ static const struct command commands[] = {
      "Lists the commands"},
     {"CLIENT", 1, MOST, 0, cmd_client,
      "CLIENT ID | GETNAME | SETNAME name | SETINFO LIB-NAME|LIB-VER value",
-     "Names this connection"},
+     "Names or identifies this connection"},
     {"CONFIG", 1, MOST, COMMAND_OPERATOR, cmd_config, "CONFIG GET pattern...",
      "Shows settings of the server"},
     {"SELECT", 1, 1, 0, cmd_select, "SELECT 0",
-     "Accepted for Redis clients; there is one database"},
-    {"RESET", 0, 0, COMMAND_OPEN, cmd_reset, "RESET",
-     "Puts the connection into the state of a new one"},
+     "Accepted for Redis clients; there is only one database"},
+    {"RESET", 0, 0, COMMAND_OPEN, cmd_reset, "RESET", "Resets the connection to its initial state"},
     {"QUIT", 0, 0, COMMAND_OPEN, cmd_quit, "QUIT", "Closes the connection"},
 };
 
@@ -91,11 +91,11 @@ const struct command *command_find(const struct arg *name)
     return NULL;
 }
 
-/* The command that was probably meant, or NULL. */
+/* The command that was probably meant; NULL: none is close. */
 static const struct command *closest(const struct arg *name)
 {
     const struct command *best = NULL;
-    size_t best_distance = 3; /* of 3 changes and more, nothing was meant */
+    size_t best_distance = 3; /* 3 changes are too many to mean this one */
     for (size_t i = 0; i < command_count(); i++) {
         size_t n = strlen(commands[i].name);
         size_t d = text_distance(name->p, name->n, commands[i].name, n);

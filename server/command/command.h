@@ -1,8 +1,8 @@
 /*
  * The command table: one row a command, one handler a row, one file a verb (cmd_<verb>.c).
  *
- * command_run() finds the row, checks who may run it and how many arguments it takes, and calls its handler. request.h
- * says what a handler does.
+ * command_run() finds the row, checks who may run it and how many arguments it takes, and calls its
+ * handler. request.h describes handlers.
  */
 #ifndef RATIOND_COMMAND_H
 #define RATIOND_COMMAND_H
@@ -21,7 +21,7 @@ enum command_flag {
 
 struct command {
     const char *name;  /* upper case */
-    unsigned min_args; /* beside the name */
+    unsigned min_args; /* not counting the name */
     unsigned max_args;
     unsigned flags; /* command_flag */
     request_run_fn *run;
@@ -37,7 +37,7 @@ void command_usage(struct request *request, const char *format, ...)
 
 size_t command_count(void);
 const struct command *command_at(size_t index);
-/* In any case of letters; NULL: no such command. */
+/* In any case; NULL: no such command. */
 const struct command *command_find(const struct arg *name);
 
 /* May this connection act for that tenant? If not, the request is answered NOPERM. */
@@ -45,7 +45,7 @@ bool command_may_act_for(struct request *request, const char *tenant, size_t n);
 /* Is the connection authenticated as a tenant (and so may not see others)? */
 bool command_is_tenant(const struct request *request);
 
-/* One a row, in cmd_*.c. */
+/* One for each row, in cmd_*.c. */
 request_run_fn cmd_acquire, cmd_report, cmd_renew, cmd_cancel, cmd_peek, cmd_audit, cmd_pool,
     cmd_tenant;
 request_run_fn cmd_auth, cmd_hello, cmd_ping, cmd_echo, cmd_info, cmd_command, cmd_client,

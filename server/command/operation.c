@@ -1,8 +1,9 @@
 /*
  * From a request to its operation and back.
  *
- * An answer whose details are only borrowed until `done` returns (the rows of a PEEK, the store's own words) is written
- * aside at once when requests before it are still waiting; any other stays in its op until it is due.
+ * Some answers have details that are only borrowed until `done` returns (the rows of a PEEK, the
+ * store's own words). If requests before it are still waiting, such an answer is written aside at
+ * once; any other stays in its op until it is due.
  */
 #include "command/operation.h"
 
@@ -13,7 +14,7 @@
 #include "net/conn.h"
 #include "worker.h"
 
-#define MAX_WAITING_OPS 131072 /* of one worker at the batch; beyond, BUSY */
+#define MAX_WAITING_OPS 131072 /* of one worker at the batch; more are answered BUSY */
 
 static void on_op_done(struct op *op)
 {
@@ -37,7 +38,7 @@ void operation_init(struct request *r, enum op_kind kind)
     r->write = answer_write;
 }
 
-/* What the script takes for granted of an operation. */
+/* What the script takes for granted about an operation. */
 static bool is_complete(const struct op *op)
 {
     bool resolved = op->policy.pool != NULL && op->policy.n >= 1;
@@ -54,7 +55,7 @@ void operation_submit(struct request *r)
     (void)is_complete; /* in a build without assertions */
     if (batch_load(r->worker->batcher) >= MAX_WAITING_OPS) {
         request_error(r, RATION_ERR_BUSY,
-                      "%d operations wait for the store already; try again in a moment",
+                      "%d operations are already waiting for the store; try again in a moment",
                       MAX_WAITING_OPS);
         return;
     }

@@ -1,5 +1,5 @@
 /*
- * A request's operation: begun by the command, handed to the batch, answered when it is back.
+ * A request's operation: begun by a command, handed to the batch, answered when it comes back.
  */
 #ifndef RATIOND_OPERATION_H
 #define RATIOND_OPERATION_H
@@ -8,7 +8,7 @@
 
 /* Fills in what every operation has: kind, a reference to the configuration in force. */
 void operation_init(struct request *request, enum op_kind kind);
-/* Hands request->op to the batch; or, with too many waiting there, answers BUSY. */
+/* Hands request->op to the batch, or answers BUSY if too many wait there. */
 void operation_submit(struct request *request);
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * What is wrong with a document, in words: one line a problem, "path: what is wrong; what to do".
+ * Problems of a document, in words: one line each, "path: what is wrong; what to do".
  *
- * Everything quoted from the document may be anything: it is escaped and cut, so that a problem is always one line. A
- * document of a hundred thousand mistakes gets the first CONFIG_MAX_PROBLEMS of them and a line that says so.
+ * Quotes from the document may contain any bytes: they are escaped and cut, so that a problem is
+ * always one line. A document with a hundred thousand mistakes gets the first CONFIG_MAX_PROBLEMS
+ * and a line that says so.
  */
 #include "config/config_parts.h"
 #include "text.h"
@@ -15,7 +16,7 @@
 
 #define PATH_BYTES 1024
 
-/* Text that is cut at the end of its buffer. */
+/* Text that is cut off at the end of its buffer. */
 struct text {
     char *buf;
     size_t n, cap;
@@ -61,7 +62,8 @@ static bool plain_key(const char *key)
            strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == n;
 }
 
-/* tiers.pro.limits[1].per, pools["openai/gpt-4o"].preset. Documents are at most some 30 levels deep. */
+/* tiers.pro.limits[1].per, pools["openai/gpt-4o"].preset. Documents are at most about 30 levels
+ * deep. */
 static void put_path(struct text *out, const struct config_place *at)
 {
     if (at == NULL)
@@ -142,11 +144,11 @@ const char *config_kind(struct json_object *value)
     return "something else";
 }
 
-/* ---- "did you mean" ------------------------------------------------------------------------------------------- */
+/* ---- "did you mean" -------------------------------------------------------------------------- */
 
 void config_names_add(struct config_names *names, const char *candidate)
 {
-    /* What cannot be a name has a problem of its own, and must not break the line of this one. */
+    /* An invalid name is reported elsewhere, and must not break this problem's line. */
     for (const char *p = candidate; *p != '\0'; p++)
         if (!isgraph((unsigned char)*p))
             return;

@@ -23,24 +23,20 @@ struct request;
 enum conn_state {
     CONN_OPEN, /* in front->conns: reads, parses, answers */
     CONN_LAST, /* in front->conns: reads no more, parses and answers what it has, then closes */
-    CONN_ANSWERING, /* in front->conns: answers what was asked, then closes; does not read or parse */
-    CONN_LINGER, /* in front->conns: all answered, sending shut down; discards what still comes in */
-    CONN_CLOSED, /* in front->closed until the end of the turn */
+    CONN_ANSWERING, /* in front->conns: answers what was asked, then closes; reads nothing */
+    CONN_LINGER,    /* in front->conns: all answered, sending shut down; discards input */
+    CONN_CLOSED,    /* in front->closed until the end of the turn */
 };
 
 enum conn_auth { AUTH_NONE, AUTH_OPERATOR, AUTH_TENANT };
 
-/* A tenant's name, shared by the connection that authenticated as it and by its requests under
- * way. */
+/* The name of the tenant as which a connection authenticated. */
 struct identity {
-    unsigned refs;
     size_t n;
     char name[]; /* NUL-terminated */
 };
 
-struct identity *identity_new(const char *name, size_t n); /* one reference; NULL: no memory */
-struct identity *identity_ref(struct identity *identity);
-void identity_unref(struct identity *identity); /* NULL allowed */
+struct identity *identity_new(const char *name, size_t n); /* NULL: no memory; free() frees it */
 
 struct conn {
     struct front *front;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call/wait.h"
+#include "profile/wait.h"
 
 #define UNTOUCHED (-5)
 

@@ -181,7 +181,7 @@ def test_money_that_is_gone_stops_the_batch(lab, server, provider, args, status,
     summary, done = batch.run(status=2)
     assert summary["stopped"] == "exhausted" and summary["done"] == 2 and len(upstream.calls) == 3
     assert all(word in done.stderr for word in words), done.stderr
-    # Ration tells the next caller so, which asks nobody else.
+    # The next run is denied by Ration and does not ask the provider.
     _, done = batch.run(status=2)
     assert "is closed (" in done.stderr and len(upstream.calls) == 3
 
@@ -411,7 +411,7 @@ def test_a_server_that_is_away_for_a_while(lab, provider):
     assert run.child.wait(60) == 0, run.log()
     check_order(batch.results(), 40)
     assert max(upstream.tries.values()) == 1
-    # The call that ended while no server was up was reported to the next one.
+    # The call that ended while there was no server was reported to the next one.
     assert int(again.info()["granted"]) == 29 and int(again.info()["settled"]) == 30
 
 
@@ -463,7 +463,7 @@ def test_a_server_that_stays_away(lab, provider):
         ([request(0), *["{"] * 20], ["line 2", "line 11", "20 problems"]),
     ],
 )
-def test_bad_input_is_reported_by_line_before_anything_is_sent(lab, server, provider, lines, words):
+def test_bad_input_is_refused_by_line_before_anything_is_sent(lab, server, provider, lines, words):
     upstream = provider()
     batch = Batch(lab, server, upstream.url, lines)
     _, done = batch.run(status=2)

@@ -86,7 +86,7 @@ def test_names_that_are_not_tenants_and_tenants_without_limits(lab):
     w = World(lab, tier=[], default_tier=None, tenants={"acme": {"tier": "all"}})
     assert w.a.call("TENANT", "FORGIVE", "acme") == []
     assert w.a.call("TENANT", "FORGIVE", "nobody").startswith("NOTENANT")
-    assert "cannot be a tenant" in w.a.call("TENANT", "FORGIVE", "{a}")
+    assert "is not a valid tenant" in w.a.call("TENANT", "FORGIVE", "{a}")
     assert "usage" in w.a.call("TENANT", "FORGIVE")
     assert w.a.call("PING") == "PONG"
 

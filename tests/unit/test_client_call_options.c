@@ -1,4 +1,5 @@
-/* From the options of ration_call() to a call: time-outs and lives that follow from others, and what a handle remembers. */
+/* From the options of ration_call() to a call: time-outs and lives that follow from others, and
+ * what a handle remembers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
- * The forms of streams beside server-sent events: JSON values one after another, and AWS' binary messages. The two messages
- * below are as a decoder of AWS' own, botocore.eventstream, reads them.
+ * The forms of streams beside server-sent events: JSON values one after another, and AWS' binary
+ * messages. The two messages below are as a decoder of AWS' own, botocore.eventstream, reads them.
  */
 #include <setjmp.h>
 #include <stdarg.h>

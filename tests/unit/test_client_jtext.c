@@ -119,7 +119,8 @@ static void finds_members(void **state)
     assert_false(jtext_find("{\"n\":1", 6, "n", &at, &len));
 }
 
-/* Every beginning of a text is one that ends too early: none may be read past its end, or changed. */
+/* Every beginning of a text is one that ends too early: none may be read past its end, or
+ * changed. */
 static void stays_within(void **state)
 {
     (void)state;

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 
 static const char *const variables[] = {"OPENAI_API_KEY",       "GEMINI_API_KEY",
                                         "AZURE_OPENAI_API_KEY", "OPENAI_COMPATIBLE_API_KEY",

@@ -1,6 +1,6 @@
 /*
- * What went wrong, and what a provider lets know of its limits and waits, in the shapes of each. Each recorded answer says
- * where its shape is documented; texts and ids are shortened.
+ * What went wrong, and what a provider lets know of its limits and waits, in the shapes of each.
+ * Each recorded answer says where its shape is documented; texts and ids are shortened.
  */
 #include "test_client_profiles.h"
 
@@ -23,7 +23,8 @@
     "your rate limit.'},'request_id':'req_1'}"
 #define ANTHROPIC_OVERLOADED                                                                       \
     "{'type':'error','error':{'type':'overloaded_error','message':'Overloaded'}}"
-/* https://ai.google.dev/gemini-api/docs/rate-limits, https://cloud.google.com/apis/design/errors (QuotaFailure, RetryInfo) */
+/* https://ai.google.dev/gemini-api/docs/rate-limits, https://cloud.google.com/apis/design/errors
+ * (QuotaFailure, RetryInfo) */
 #define GEMINI_LIMITED                                                                             \
     "{'error':{'code':429,'message':'You exceeded your current quota.',"                           \
     "'status':'RESOURCE_EXHAUSTED','details':["                                                    \
@@ -35,7 +36,8 @@
     "{'quotaId':'SomethingElseEntirely'},{'quotaId':7},null]},"                                    \
     "{'@type':'type.googleapis.com/google.rpc.Help','links':[]},"                                  \
     "{'@type':'type.googleapis.com/google.rpc.RetryInfo','retryDelay':'37s'}]}}"
-/* https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#API_runtime_Converse_Errors */
+/*
+ * https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#API_runtime_Converse_Errors */
 #define BEDROCK_LIMITED "{'message':'Too many tokens, please wait before trying again.'}"
 
 static void classifies_each_answer(void **state)
@@ -347,7 +349,8 @@ static void skips_amounts_of_rubbish(void **state)
     expect_seen(&hints, 0, RATION_UNIT_TOKENS, 60000, 0, 12);
 }
 
-/* Limit, remaining and reset together tell of which period a limit is, in whatever order they come. */
+/* Limit, remaining and reset together tell of which period a limit is, in whatever order they
+ * come. */
 static void finds_the_period(void **state)
 {
     (void)state;
@@ -442,7 +445,8 @@ static void keeps_the_scarcer_of_two(void **state)
         "x-ratelimit-reset-requests", reset                                                        \
     }
 
-/* https://learn.microsoft.com/en-us/azure/ai-services/openai/how-to/quota: seconds; some resources write milliseconds. */
+/* https://learn.microsoft.com/en-us/azure/ai-services/openai/how-to/quota: seconds; some resources
+ * write milliseconds. */
 static void reads_resets_of_azure(void **state)
 {
     (void)state;

@@ -43,7 +43,8 @@
 #define HTTP_429_MS                                                                                \
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After-Ms: 1234\r\nRetry-After: 2\r\n"                 \
     "Content-Length: 2\r\n\r\n{}"
-/* The error is as OpenAI's and Anthropic's references of error codes show it, the headers as their rate limit guides do. */
+/* The error is as OpenAI's and Anthropic's references of error codes show it, the headers as their
+ * rate limit guides do. */
 #define HTTP_EXHAUSTED                                                                             \
     "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 61\r\n\r\n"                                 \
     "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no credit\"}}"

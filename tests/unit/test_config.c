@@ -441,9 +441,9 @@ static void secrets_come_from_files_and_the_environment(void **state)
         "auth.operator.env: there is no environment variable 'RATION_TEST_SECRET'; set it...",
         (char *)NULL);
     bad("{" POOLS ", 'auth': {'operator': 'plain'}}",
-        "auth.operator: a secret does not stand in the configuration; use...", (char *)NULL);
-    bad("{" POOLS ", 'auth': {'operator': {}}}", "auth.operator: says nowhere to look; use...",
-        (char *)NULL);
+        "auth.operator: a secret must not be in the configuration; use...", (char *)NULL);
+    bad("{" POOLS ", 'auth': {'operator': {}}}",
+        "auth.operator: names no place to read it from; use...", (char *)NULL);
     bad("{" POOLS ", 'auth': {'operator': {'env': 'A', 'file': '/x'}}}",
         "auth.operator: both a file and an environment variable; use...", (char *)NULL);
     setenv("RATION_TEST_SECRET", "same", 1);

@@ -21,7 +21,7 @@ static void test_passwords(void **state)
     struct fixture *f = *state;
     own_redis_start(&f->redis, (const char *const[]){"--requirepass", "sesame", NULL});
     open_store(f);
-    wait_for_trouble(f, "wants a password");
+    wait_for_trouble(f, "requires a password");
     store_free(f->store);
 
     f->settings.password = "wr0ng";
@@ -166,7 +166,7 @@ static void test_answers_of_other_servers(void **state)
     } cases[] = {
         {"$22\r\nredis_version:5.0.3\r\n\r\n\r\n", "upgrade it", NULL},
         {"$23\r\nredis_version:6.2.14\r\n\r\n\r\n",
-         "is Redis 6.2.14, and Redis 7.0 or later, or any Valkey, is needed", NULL},
+         "is Redis 6.2.14, but Redis 7.0 or later, or any Valkey, is needed", NULL},
         {"$34\r\nredis_version:7.0.3\r\nloading:1\r\n\r\n\r\n", "still loading", NULL},
         {"-LOADING Redis is loading\r\n", "INFO was answered with LOADING", NULL},
         {":5\r\n", "unexpected type", NULL},

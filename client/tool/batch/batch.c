@@ -1,8 +1,6 @@
 /* What all parts of `ration batch` share: the words for how requests end, a hash. */
 #include "tool/batch/batch.h"
 
-#include <string.h>
-
 const char *const batch_class_words[] = {
 #define BATCH_CLASS_WORD(upper, word, text) word,
     BATCH_CLASSES(BATCH_CLASS_WORD)

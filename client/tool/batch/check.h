@@ -10,9 +10,10 @@
 #ifndef RATION_TOOL_BATCH_CHECK_H
 #define RATION_TOOL_BATCH_CHECK_H
 
-#include "profile/profile.h"
 #include "tool/batch/batch.h"
 #include "tool/batch/form.h"
+
+#include "profile/profile.h"
 
 #define BATCH_URL_BYTES 4096
 

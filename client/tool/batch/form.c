@@ -2,6 +2,8 @@
  * forgot its id. */
 #include "tool/batch/form.h"
 
+#include "tool/object.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -17,14 +19,6 @@ const struct batch_form batch_forms[] = {
 static bool has(json_object *o, const char *key)
 {
     return json_object_object_get_ex(o, key, NULL);
-}
-
-static const char *get_string(json_object *o, const char *key)
-{
-    json_object *value = NULL;
-    if (!json_object_object_get_ex(o, key, &value) || !json_object_is_type(value, json_type_string))
-        return NULL;
-    return json_object_get_string(value);
 }
 
 enum batch_format batch_form_of(json_object *root)
@@ -45,15 +39,15 @@ void batch_form_take_apart(enum batch_format format, json_object *root,
     if (format == BATCH_PLAIN)
         return;
     request->body = json_object_object_get(root, batch_forms[format].body);
-    request->custom_id = get_string(root, batch_forms[format].id);
+    request->custom_id = object_string(root, batch_forms[format].id);
     if (format == BATCH_OPENAI)
-        request->url = get_string(root, "url");
+        request->url = object_string(root, "url");
 }
 
 /* Members that only OpenAI's form has. */
 static const char *check_sending(const struct batch_request *request)
 {
-    const char *method = get_string(request->root, "method");
+    const char *method = object_string(request->root, "method");
     if (has(request->root, "method") && (!method || strcmp(method, "POST") != 0))
         return "\"method\" must be \"POST\"";
     if (has(request->root, "url") && !request->url)

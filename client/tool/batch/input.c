@@ -14,6 +14,7 @@
 #include "tool/batch/json.h"
 #include "tool/batch/spool.h"
 #include "tool/say.h"
+
 #include "clock.h"
 #include "grow.h"
 

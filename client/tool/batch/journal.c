@@ -11,6 +11,7 @@
  *     output is made again
  */
 #include "tool/batch/journal.h"
+
 #include "tool/say.h"
 
 #include <errno.h>

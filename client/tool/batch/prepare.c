@@ -1,12 +1,11 @@
 /* What is sent for a request of the input: its body, cut out of its line, its estimate and its
  * headers. */
-#include "tool/batch/run.h"
-
-#include "profile/jtext.h"
 #include "tool/batch/check.h"
+#include "tool/batch/run.h"
 #include "tool/say.h"
 
-#include <stdio.h>
+#include "profile/jtext.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -8,10 +8,10 @@
  */
 #include "tool/batch/progress.h"
 
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/rows.h"
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include "clock.h"
 
@@ -117,7 +117,7 @@ static void put_time(json_object *o)
     gmtime_r(&ts.tv_sec, &tm);
     size_t n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(text + n, sizeof(text) - n, ".%03dZ", (int)(ts.tv_nsec / 1000000));
-    json_put_string(o, "time", text);
+    object_put_string(o, "time", text);
 }
 
 void batch_progress_log(struct batch_progress *p, const char *who, const char *what, uint32_t line,
@@ -127,15 +127,15 @@ void batch_progress_log(struct batch_progress *p, const char *who, const char *w
         return;
     json_object *o = json_object_new_object();
     put_time(o);
-    json_put_string(o, "who", who);
-    json_put_string(o, "event", what);
-    json_put_string(o, "pool", p->options->pool);
-    json_put_string(o, "tenant", p->options->tenant);
-    json_put_integer(o, "line", line);
+    object_put_string(o, "who", who);
+    object_put_string(o, "event", what);
+    object_put_string(o, "pool", p->options->pool);
+    object_put_string(o, "tenant", p->options->tenant);
+    object_put_integer(o, "line", line);
     if (status)
-        json_put_integer(o, "status_code", status);
-    json_put_integer(o, "wait_ms", wait_ms);
-    json_put_string(o, "by", by);
+        object_put_integer(o, "status_code", status);
+    object_put_integer(o, "wait_ms", wait_ms);
+    object_put_string(o, "by", by);
     int n = fprintf(
         p->log, "%s\n",
         json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
@@ -215,22 +215,22 @@ static void print_json(const struct batch_progress *p, const char *stopped, int6
 {
     const struct batch_counts *c = p->counts;
     json_object *o = json_object_new_object();
-    json_put_string(o, "output", p->journal->output);
-    json_put_bool(o, "complete", p->journal->done == p->journal->n);
-    json_put_string(o, "stopped", stopped);
-    json_put_integer(o, "requests", (int64_t)p->journal->n);
-    json_put_integer(o, "done", (int64_t)p->journal->done);
-    json_put_integer(o, "done_before", (int64_t)p->journal->found);
-    json_put_integer(o, "calls", (int64_t)c->calls);
-    json_put_integer(o, "input_tokens", c->input_tokens);
-    json_put_integer(o, "output_tokens", c->output_tokens);
-    json_put_integer(o, "cached_tokens", c->cached_tokens);
-    json_put_integer(o, "elapsed_ms", elapsed_ms);
-    json_put_integer(o, "denials", (int64_t)c->denials);
-    json_put_integer(o, "waited_ms", c->waited_ms);
-    json_put_integer(o, "server_errors", (int64_t)c->server_errors);
+    object_put_string(o, "output", p->journal->output);
+    object_put_bool(o, "complete", p->journal->done == p->journal->n);
+    object_put_string(o, "stopped", stopped);
+    object_put_integer(o, "requests", (int64_t)p->journal->n);
+    object_put_integer(o, "done", (int64_t)p->journal->done);
+    object_put_integer(o, "done_before", (int64_t)p->journal->found);
+    object_put_integer(o, "calls", (int64_t)c->calls);
+    object_put_integer(o, "input_tokens", c->input_tokens);
+    object_put_integer(o, "output_tokens", c->output_tokens);
+    object_put_integer(o, "cached_tokens", c->cached_tokens);
+    object_put_integer(o, "elapsed_ms", elapsed_ms);
+    object_put_integer(o, "denials", (int64_t)c->denials);
+    object_put_integer(o, "waited_ms", c->waited_ms);
+    object_put_integer(o, "server_errors", (int64_t)c->server_errors);
     json_object_object_add(o, "outcomes", classes_json(p));
-    json_out_print(o);
+    object_print(o);
 }
 
 void batch_summary(const struct batch_progress *p, const char *stopped, int64_t now_ms)

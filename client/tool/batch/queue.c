@@ -1,10 +1,8 @@
 /* When the next request may ask: not while a limit or the provider holds the queue, nor while no
  * server answers. */
 #include "tool/batch/run.h"
-
-#include "clock.h"
-#include "tool/table.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
 #include <stdio.h>
 #include <time.h>

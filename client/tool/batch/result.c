@@ -38,29 +38,22 @@ static void put_text(struct text *t, const char *s)
 /* Length of the UTF-8 character at s, at most n bytes; 0: not one. */
 static size_t character(const unsigned char *s, size_t n)
 {
-    static const struct {
-        unsigned char mask, lead, low, high; /* low and high: of the second byte */
-        size_t bytes;
-    } forms[] = {
-        {0x80, 0x00, 0x00, 0x00, 1}, {0xff, 0xe0, 0xa0, 0xbf, 3}, {0xff, 0xed, 0x80, 0x9f, 3},
-        {0xff, 0xf0, 0x90, 0xbf, 4}, {0xff, 0xf4, 0x80, 0x8f, 4}, {0xe0, 0xc0, 0x80, 0xbf, 2},
-        {0xf0, 0xe0, 0x80, 0xbf, 3}, {0xfc, 0xf0, 0x80, 0xbf, 4},
-    };
-    if (s[0] == 0xc0 || s[0] == 0xc1)
+    size_t bytes = s[0] < 0x80   ? 1
+                   : s[0] < 0xc2 ? 0
+                   : s[0] < 0xe0 ? 2
+                   : s[0] < 0xf0 ? 3
+                   : s[0] < 0xf5 ? 4
+                                 : 0;
+    if (bytes > n)
         return 0;
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-        if ((s[0] & forms[i].mask) != forms[i].lead)
-            continue;
-        size_t bytes = forms[i].bytes;
-        if (bytes > n || (bytes > 1 && (s[1] < forms[i].low || s[1] > forms[i].high)))
+    for (size_t k = 1; k < bytes; k++) {
+        if ((s[k] & 0xc0) != 0x80)
             return 0;
-        for (size_t k = 2; k < bytes; k++) {
-            if ((s[k] & 0xc0) != 0x80)
-                return 0;
-        }
-        return bytes;
     }
-    return 0;
+    bool too_long = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+    bool surrogate = s[0] == 0xed && s[1] > 0x9f;
+    bool beyond = s[0] == 0xf4 && s[1] > 0x8f;
+    return too_long || surrogate || beyond ? 0 : bytes;
 }
 
 /* Bytes that are not UTF-8 would make the whole output unreadable: each becomes U+FFFD. */

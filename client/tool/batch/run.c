@@ -8,12 +8,12 @@
  * journal cannot be written, results cannot be kept: what is in flight is broken off at once.
  */
 #include "tool/batch/run.h"
+
 #include "tool/say.h"
 
 #include "clock.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

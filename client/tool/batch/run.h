@@ -15,16 +15,17 @@
 #ifndef RATION_TOOL_BATCH_RUN_H
 #define RATION_TOOL_BATCH_RUN_H
 
-#include "wire/id.h"
-#include "profile/profile.h"
-#include "call/settlement.h"
-#include "call/sigv4.h"
-#include "call/upstream.h"
 #include "tool/batch/batch.h"
 #include "tool/batch/check.h"
 #include "tool/batch/input.h"
 #include "tool/batch/journal.h"
 #include "tool/batch/progress.h"
+
+#include "call/settlement.h"
+#include "profile/sigv4.h"
+#include "call/upstream.h"
+#include "profile/profile.h"
+#include "wire/id.h"
 
 enum batch_call_state { CALL_IDLE, CALL_ASKING, CALL_SENT, CALL_PARKED, CALL_UNACKNOWLEDGED };
 

@@ -1,4 +1,5 @@
 #include "tool/batch/spool.h"
+
 #include "tool/say.h"
 
 #include <errno.h>

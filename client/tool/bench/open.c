@@ -10,8 +10,8 @@
 #include "tool/bench/run.h"
 #include "tool/say.h"
 
-#include "wire/addr.h"
 #include "clock.h"
+#include "wire/addr.h"
 #include "wire/resolve.h"
 
 #include <errno.h>
@@ -20,7 +20,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>

@@ -1,14 +1,12 @@
 /* The progress line of a run, and its results: for people on stdout, for programs in a file. */
 #include "tool/bench/run.h"
-#include "tool/json_out.h"
-#include "tool/table.h"
+#include "tool/object.h"
 #include "tool/say.h"
+#include "tool/table.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #define BAR_WIDTH    50
 #define MOST_PICTURE 16 /* rows; a wider range of latencies has wider rows */
@@ -170,48 +168,48 @@ static void put_decimal(json_object *object, const char *key, double value, int 
 
 static void put_count(json_object *o, const struct bench_count *count)
 {
-    json_put_integer(o, "requests", (int64_t)count->requests);
-    json_put_integer(o, "granted", (int64_t)count->granted);
-    json_put_integer(o, "denied", (int64_t)count->denied);
-    json_put_integer(o, "errors", (int64_t)count->errors);
-    json_put_integer(o, "pairs", (int64_t)count->pairs);
+    object_put_integer(o, "requests", (int64_t)count->requests);
+    object_put_integer(o, "granted", (int64_t)count->granted);
+    object_put_integer(o, "denied", (int64_t)count->denied);
+    object_put_integer(o, "errors", (int64_t)count->errors);
+    object_put_integer(o, "pairs", (int64_t)count->pairs);
 }
 
 static json_object *options_json(const struct bench_options *o)
 {
     json_object *out = json_object_new_object();
-    json_put_string(out, "server", session_servers(o->session));
-    json_put_string(out, "pool", o->pool);
-    json_put_integer(out, "tenants", o->tenants);
+    object_put_string(out, "server", session_servers(o->session));
+    object_put_string(out, "pool", o->pool);
+    object_put_integer(out, "tenants", o->tenants);
     if (o->tenants == 1)
-        json_put_string(out, "tenant", o->tenant);
+        object_put_string(out, "tenant", o->tenant);
     put_decimal(out, "zipf", o->zipf, 3);
-    json_put_integer(out, "seed", o->seed);
-    json_put_integer(out, "tokens", o->tokens);
-    json_put_integer(out, "used", o->used);
-    json_put_integer(out, "ttl_ms", o->ttl_ms);
-    json_put_integer(out, "connections", o->connections);
-    json_put_integer(out, "idle", o->idle);
-    json_put_integer(out, "pipeline", o->pipeline);
-    json_put_bool(out, "pairs", o->pairs);
+    object_put_integer(out, "seed", o->seed);
+    object_put_integer(out, "tokens", o->tokens);
+    object_put_integer(out, "used", o->used);
+    object_put_integer(out, "ttl_ms", o->ttl_ms);
+    object_put_integer(out, "connections", o->connections);
+    object_put_integer(out, "idle", o->idle);
+    object_put_integer(out, "pipeline", o->pipeline);
+    object_put_bool(out, "pairs", o->pairs);
     put_decimal(out, "duration", o->duration_s, 3);
     put_decimal(out, "warmup", o->warmup_s, 3);
-    json_put_integer(out, "requests", o->requests);
+    object_put_integer(out, "requests", o->requests);
     put_decimal(out, "rate", o->rate, 3);
-    json_put_bool(out, "poisson", o->poisson);
-    json_put_integer(out, "reserve", o->reserve);
+    object_put_bool(out, "poisson", o->poisson);
+    object_put_integer(out, "reserve", o->reserve);
     return out;
 }
 
 static json_object *latency_json(const struct bench_hist *hist)
 {
     json_object *out = json_object_new_object();
-    json_put_integer(out, "count", (int64_t)hist->total);
-    json_put_integer(out, "min", (int64_t)hist->min);
+    object_put_integer(out, "count", (int64_t)hist->total);
+    object_put_integer(out, "min", (int64_t)hist->min);
     put_decimal(out, "mean", hist->total > 0 ? hist->sum / (double)hist->total : 0, 1);
     for (size_t i = 0; i < N_PERCENTILES; i++)
-        json_put_integer(out, percentiles[i].name,
-                         (int64_t)bench_hist_percentile(hist, percentiles[i].percent));
+        object_put_integer(out, percentiles[i].name,
+                           (int64_t)bench_hist_percentile(hist, percentiles[i].percent));
     return out;
 }
 
@@ -224,25 +222,16 @@ static bool write_json(const struct bench_options *o, const struct bench_result 
     put_decimal(out, "per_second", per_second(r, r->measured.requests), 1);
     put_decimal(out, "pairs_per_second", per_second(r, r->measured.pairs), 1);
     json_object_object_add(out, "latency_us", latency_json(&r->hist));
-    json_put_integer(out, "longest_wait_for_connection_us", r->late_us);
-    json_put_integer(out, "given_up", (int64_t)r->given_up);
-    json_put_integer(out, "lost_connections", (int64_t)r->lost);
-    json_put_integer(out, "reserved", (int64_t)r->reserved);
-    json_put_bool(out, "interrupted", r->interrupted);
-    json_put_string(out, "error", r->error);
+    object_put_integer(out, "longest_wait_for_connection_us", r->late_us);
+    object_put_integer(out, "given_up", (int64_t)r->given_up);
+    object_put_integer(out, "lost_connections", (int64_t)r->lost);
+    object_put_integer(out, "reserved", (int64_t)r->reserved);
+    object_put_bool(out, "interrupted", r->interrupted);
+    object_put_string(out, "error", r->error);
     put_count(unmeasured, &r->unmeasured);
     json_object_object_add(out, "unmeasured", unmeasured);
     json_object_object_add(out, "options", options_json(o));
-    FILE *file = fopen(o->json_file, "we");
-    const char *text = json_object_to_json_string_ext(out, JSON_C_TO_STRING_PRETTY |
-                                                               JSON_C_TO_STRING_NOSLASHESCAPE);
-    bool ok = file && text && fprintf(file, "%s\n", text) > 0;
-    if (file)
-        ok = fclose(file) == 0 && ok;
-    if (!ok)
-        say("--json %s: %s", o->json_file, strerror(errno));
-    json_object_put(out);
-    return ok;
+    return object_write(out, o->json_file);
 }
 
 bool bench_report(const struct bench_options *options, const struct bench_result *result)

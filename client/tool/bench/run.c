@@ -14,6 +14,7 @@
 #include "tool/bench/run.h"
 
 #include "tool/say.h"
+
 #include "clock.h"
 
 #include <math.h>
@@ -135,13 +136,8 @@ void bench_run_on_room(struct bench_run *run, struct bench_conn *conn, int64_t n
 
 void bench_run_error(struct bench_run *run, const char *text, size_t n)
 {
-    char *to = run->result->error;
-    if (to[0])
-        return;
-    n = n < sizeof(run->result->error) ? n : sizeof(run->result->error) - 1;
-    for (size_t i = 0; i < n; i++)
-        to[i] = (char)(text[i] >= ' ' && text[i] <= '~' ? text[i] : '?');
-    to[n] = '\0';
+    if (!run->result->error[0])
+        say_printable(text, n, run->result->error, sizeof(run->result->error));
 }
 
 /* Fills the connections that have room, at the beginning of a phase. */

@@ -7,15 +7,13 @@
  * How it ends: answered, given up (the next try would begin after the patience is over), or an
  * error that no retry helps.
  */
-#include "tool/replay/replay.h"
-
 #include "tool/provider.h"
+#include "tool/replay/replay.h"
 
 #include "clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <json-c/json.h>
 

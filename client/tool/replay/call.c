@@ -107,8 +107,9 @@ void replay_make_call(struct replay_caller *caller, size_t n, struct replay_outc
     char body[BODY_BYTES];
     snprintf(body, sizeof(body),
              "{\"model\":\"%s\",\"max_tokens\":%" PRId64
-             ",\"messages\":[{\"role\":\"user\",\"content\":\"replayed request %zu\"}],"
-             "\"metadata\":{\"input_tokens\":\"%" PRId32 "\",\"output_tokens\":\"%" PRId64 "\"}}",
+             ",\"messages\":[{\"role\":\"user\",\"content\":\"replayed request "
+             "%zu\"}],\"metadata\":{\"input_tokens\":\"%" PRId32 "\",\"output_tokens\":\"%" PRId64
+             "\"}}",
              model_of(replay->pool), max_tokens, n, row->input_tokens, output);
     *out = (struct replay_outcome){.how = REPLAY_FAILED};
     if (replay->without_ration)

@@ -19,7 +19,6 @@
 #include "tool/session.h"
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
 
 #define REPLAY_MAX_HOSTS   64

@@ -6,15 +6,12 @@
  * running before: its counts are shown as differences, its peaks are those of its whole life ("in
  * any window").
  */
-#include "tool/replay/replay.h"
-
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/provider.h"
+#include "tool/replay/replay.h"
 #include "tool/rows.h"
 #include "tool/table.h"
-#include "tool/say.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,11 +45,9 @@ static int64_t get_integer(json_object *o, const char *key)
 static void read_seconds(json_object *o, struct replay_upstream *upstream)
 {
     json_object *list = NULL;
-    json_object *word = NULL;
-    json_object_object_get_ex(o, "count", &word);
+    const char *counts = object_string(o, "count");
     json_object_object_get_ex(o, "per_second", &list);
-    upstream->counts_at_start = json_object_is_type(word, json_type_string) &&
-                                strcmp(json_object_get_string(word), "start") == 0;
+    upstream->counts_at_start = counts && strcmp(counts, "start") == 0;
     size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
     upstream->seconds = n > 0 ? calloc(n, sizeof(*upstream->seconds)) : NULL;
     for (size_t i = 0; upstream->seconds && i < n; i++) {
@@ -218,15 +213,15 @@ static json_object *upstream_json(const struct replay_upstream *before,
 {
     double share = share_used(before, after, elapsed_ms);
     json_object *o = json_object_new_object();
-    json_put_integer(o, "requests", after->requests - before->requests);
-    json_put_integer(o, "granted", after->granted - before->granted);
-    json_put_integer(o, "tokens", after->tokens - before->tokens);
-    json_put_integer(o, "status_429", after->status_429 - before->status_429);
-    json_put_integer(o, "max_requests_in_window", after->max_requests_in_window);
-    json_put_integer(o, "max_tokens_in_window", after->max_tokens_in_window);
-    json_put_integer(o, "rpm", after->rpm);
-    json_put_integer(o, "tpm", after->tpm);
-    json_put_integer(o, "window_ms", after->window_ms);
+    object_put_integer(o, "requests", after->requests - before->requests);
+    object_put_integer(o, "granted", after->granted - before->granted);
+    object_put_integer(o, "tokens", after->tokens - before->tokens);
+    object_put_integer(o, "status_429", after->status_429 - before->status_429);
+    object_put_integer(o, "max_requests_in_window", after->max_requests_in_window);
+    object_put_integer(o, "max_tokens_in_window", after->max_tokens_in_window);
+    object_put_integer(o, "rpm", after->rpm);
+    object_put_integer(o, "tpm", after->tpm);
+    object_put_integer(o, "window_ms", after->window_ms);
     json_object_object_add(o, "quota_used",
                            json_object_new_double(used->known ? used->of_could : share));
     json_object_object_add(o, "could_be_had",
@@ -245,24 +240,15 @@ static json_object *replay_json(const struct replay *replay, const struct replay
     for (size_t i = 0; i < replay->n_groups; i++)
         json_object_object_add(tiers, replay->labels[i], count_json(&total->group[i]));
     struct replay_count sum = replay_sum(replay, total);
-    json_put_integer(o, "elapsed_ms", elapsed_ms);
-    json_put_integer(o, "start_ms", replay->start_ms);
-    json_put_integer(o, "late_ms", (int64_t)total->most_late_ms);
+    object_put_integer(o, "elapsed_ms", elapsed_ms);
+    object_put_integer(o, "start_ms", replay->start_ms);
+    object_put_integer(o, "late_ms", (int64_t)total->most_late_ms);
     json_object_object_add(o, "tiers", tiers);
     json_object_object_add(o, "all", count_json(&sum));
     json_object_object_add(o, "upstream",
                            after->known ? upstream_json(before, after, used, elapsed_ms) : NULL);
-    json_put_string(o, "first_error", total->error);
+    object_put_string(o, "first_error", total->error);
     return o;
-}
-
-static bool write_json(const char *path, json_object *o)
-{
-    int failed =
-        json_object_to_file_ext(path, o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-    if (failed)
-        say("--json %s: %s", path, strerror(errno));
-    return !failed;
 }
 
 bool replay_report(const struct replay *replay, const struct replay_snapshot *total,
@@ -279,10 +265,7 @@ bool replay_report(const struct replay *replay, const struct replay_snapshot *to
     if (total->error[0])
         printf("\nThe first error: %s\n", total->error);
     fflush(stdout);
-    if (!replay->json_file)
-        return true;
-    json_object *o = replay_json(replay, total, before, after, &used, elapsed_ms);
-    bool ok = write_json(replay->json_file, o);
-    json_object_put(o);
-    return ok;
+    return !replay->json_file ||
+           object_write(replay_json(replay, total, before, after, &used, elapsed_ms),
+                        replay->json_file);
 }

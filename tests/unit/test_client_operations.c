@@ -1,6 +1,6 @@
 /*
- * The library's operations against a peer: what goes over the wire, what comes back, and what happens when servers break
- * off, say nothing, or are not there.
+ * The library's operations against a peer: what goes over the wire, what comes back, and what
+ * happens when servers break off, say nothing, or are not there.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -144,7 +144,7 @@ static void tables_are_read(void **state)
     (void)state;
     ration *r = open_to(1, 2000);
     struct ration_limit_row *limits = NULL;
-    struct ration_audit_row *books = NULL;
+    struct ration_audit_row *ledger = NULL;
     size_t n = 0;
     assert_int_equal(ration_peek(r, "p", "t", &limits, &n), RATION_OK);
     assert_int_equal(n, 1);
@@ -152,13 +152,13 @@ static void tables_are_read(void **state)
     assert_string_equal(limits[0].per, "minute");
     assert_int_equal(limits[0].remaining, -7);
     ration_rows_free(limits);
-    assert_int_equal(ration_audit(r, NULL, &books, &n), RATION_OK);
+    assert_int_equal(ration_audit(r, NULL, &ledger, &n), RATION_OK);
     assert_string_equal(last_of(one, "AUDIT"), "AUDIT");
     assert_int_equal(n, 1);
-    assert_int_equal(books[0].granted, 10);
-    assert_int_equal(books[0].scanned, -1);
-    assert_int_equal(books[0].balanced, 1);
-    ration_audit_free(books);
+    assert_int_equal(ledger[0].granted, 10);
+    assert_int_equal(ledger[0].scanned, -1);
+    assert_int_equal(ledger[0].balanced, 1);
+    ration_audit_free(ledger);
 
     n = 99;
     peer_answer(one, "PEEK", "*1\r\n*2\r\n$5\r\nscope\r\n:1\r\n");

@@ -1,13 +1,13 @@
 /*
- * AWS Signature Version 4, as Bedrock wants it: headers that prove a request was made by the holder
- * of a secret.
+ * AWS Signature Version 4, as Bedrock wants it: headers that prove that the holder of a secret made
+ * the request.
  *
  * libcurl can sign too (CURLOPT_AWS_SIGV4), but releases in use, 7.88 of Debian 12 among them, sign
- * the path as it is sent where AWS encodes it once more, so that every model id with a colon in it
- * is refused, and sign headers that are then not sent. A signature of our own is the same with
+ * the path as it is sent although AWS encodes it once more, so that every model id with a colon in
+ * it is refused, and sign headers that are then not sent. A signature of our own is the same with
  * every libcurl.
  *
- * Pure: the moment is the caller's. A signature holds for about five minutes, so each try is signed
+ * Pure: the caller passes the time. A signature holds for about five minutes, so each try is signed
  * anew.
  */
 #ifndef RATION_SIGV4_H
@@ -21,7 +21,7 @@
 struct sigv4_account {
     const char *id;
     const char *secret;
-    const char *session; /* token of a temporary account; NULL: it is none */
+    const char *session; /* token of a temporary account; NULL: it is not one */
     const char *region;  /* "eu-west-1" */
     const char *service; /* "bedrock" */
 };

@@ -1,4 +1,5 @@
-/* ration_call() when a try fails: how each is settled, which have another, and what the server learns. */
+/* ration_call() when a try fails: how each is settled, which have another, and what the server
+ * learns. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -208,7 +209,8 @@ static void a_wait_that_does_not_fit_is_not_begun(void **state)
     ration_response_free(&answer);
 }
 
-/* The report of a 429 pauses the pool, so the limits may have the retry wait although no denial was to be sat out. */
+/* The report of a 429 pauses the pool, so the limits may have the retry wait although no denial was
+ * to be sat out. */
 static void a_retry_that_is_denied_waits_for_the_limit(void **state)
 {
     (void)state;

@@ -1,9 +1,9 @@
 /*
  * Each form has its own reader, which takes the whole text or nothing; wait_parse() tries them in
- * turn. Numbers are read as decimal digits, not by strtod(): that would depend on the locale and
- * take "nan", "inf" and hexadecimal.
+ * turn. Numbers are read as decimal digits, not by strtod(), which would depend on the locale and
+ * accept "nan", "inf" and hexadecimal.
  */
-#include "call/wait.h"
+#include "profile/wait.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -42,7 +42,7 @@ static const char *read_number(const char *s, int64_t unit_us, int64_t *us)
         int64_t numerator = 0;
         int64_t denominator = 1;
         for (; isdigit((unsigned char)*s); s++) {
-            if (denominator < 1000000000) { /* beyond nanoseconds nobody can tell */
+            if (denominator < 1000000000) { /* nothing beyond nanoseconds matters */
                 numerator = numerator * 10 + (*s - '0');
                 denominator *= 10;
             }
@@ -171,8 +171,8 @@ static bool parse_rfc3339(const char *s, int64_t now_ms, int64_t most_ms, int64_
 
 #define LAST_SECOND INT64_C(253402300799) /* of the year 9999; libcurl reads years of any length */
 
-/* libcurl reads the three forms of an HTTP date without asking the locale. It would take much else
- * for a date too, so the name of a day is asked for first. */
+/* libcurl reads the three forms of an HTTP date without asking the locale. It would take many other
+ * texts for a date too, so the name of a day must come first. */
 static bool parse_http_date(const char *s, int64_t now_ms, int64_t most_ms, int64_t *ms)
 {
     static const char days[][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};

@@ -9,7 +9,7 @@
  * libcrypto hashes. It fails only for want of memory, or if its own configuration leaves it without
  * SHA-256.
  */
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 
 #include <ration/ration.h>
 
@@ -73,7 +73,7 @@ struct parts {
     size_t host_len;
     const char *path;
     size_t path_len;
-    const char *query; /* "" where there is none */
+    const char *query; /* "" if there is none */
 };
 
 static bool split(const char *url, struct parts *out)
