@@ -292,7 +292,7 @@ do
     -- Fails where slots that are to be written are not a hash.
     function bucket_check(b)
         local slots = slots_of[b]
-        if slots and not slots.fresh and (slots.touched or slots.dead or changed[b] or ledger_of[b] and seconds_of[b]) then
+        if not slots.fresh and (slots.touched or slots.dead or changed[b] or ledger_of[b] and seconds_of[b]) then
             redis_call('HGET', slots.key, '')
         end
     end

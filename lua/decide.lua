@@ -150,7 +150,7 @@ local function write_all(slices, n_buckets, now)
     charge_run(now)
     health.observe(now)
     for b = 1, n_buckets do
-        if dirty[b] then
+        if dirty[b] and slots_of[b] then
             bucket_check(b)
         end
     end
