@@ -1,33 +1,7 @@
-/* Looking: PEEK and AUDIT, whose answers are arrays of rows, and how such answers are read. */
+/* PEEK and AUDIT, whose answers are arrays of rows. */
 #include "handle.h"
 
 #include <stdlib.h>
-
-int handle_exchange_rows(ration *r, struct command *cmd, const char *verb, size_t row_bytes,
-                         int (*read)(const struct reply *from, void *row), void **rows, size_t *n)
-{
-    struct reply *reply = NULL;
-    int err = handle_exchange(r, cmd, 0, &reply);
-    if (err < 0)
-        return err;
-    if (reply->type != REPLY_ARRAY)
-        return handle_bad_reply(r, verb, reply);
-    char *table = calloc(reply->n + 1, row_bytes);
-    if (!table) {
-        reply_free(reply);
-        return handle_fail(r, RATION_ENOMEM, "out of memory for the rows");
-    }
-    for (size_t i = 0; i < reply->n; i++) {
-        if (read(reply->element[i], table + i * row_bytes) < 0) {
-            free(table);
-            return handle_bad_reply(r, verb, reply);
-        }
-    }
-    *rows = table;
-    *n = reply->n;
-    reply_free(reply);
-    return 0;
-}
 
 static int read_limit_row(const struct reply *from, void *to)
 {
@@ -66,13 +40,13 @@ int ration_peek(ration *r, const char *pool, const char *tenant, struct ration_l
 {
     handle_begin(r);
     if (!pool || !id_pool_is_valid(pool) || !tenant || !id_tenant_is_valid(tenant))
-        return handle_fail(r, RATION_EINVALID, "this is no pool's or no tenant's name");
+        return handle_fail(r, RATION_EINVALID, "not a valid pool or tenant name");
     struct command cmd;
     void *table = NULL;
     command_init(&cmd, "PEEK");
     command_arg(&cmd, pool);
     command_arg(&cmd, tenant);
-    int err = handle_exchange_rows(r, &cmd, "PEEK", sizeof(**rows), read_limit_row, &table, n);
+    int err = handle_ask_rows(r, &cmd, "PEEK", sizeof(**rows), read_limit_row, &table, n);
     if (err < 0)
         return err;
     *rows = table;
@@ -88,13 +62,13 @@ int ration_audit(ration *r, const char *pool, struct ration_audit_row **rows, si
 {
     handle_begin(r);
     if (pool && !id_pool_is_valid(pool))
-        return handle_fail(r, RATION_EINVALID, "this is no pool's name");
+        return handle_fail(r, RATION_EINVALID, "not a valid pool name");
     struct command cmd;
     void *table = NULL;
     command_init(&cmd, "AUDIT");
     if (pool)
         command_arg(&cmd, pool);
-    int err = handle_exchange_rows(r, &cmd, "AUDIT", sizeof(**rows), read_audit_row, &table, n);
+    int err = handle_ask_rows(r, &cmd, "AUDIT", sizeof(**rows), read_audit_row, &table, n);
     if (err < 0)
         return err;
     *rows = table;

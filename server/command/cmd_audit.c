@@ -1,9 +1,10 @@
 /* AUDIT [pool]: the ledger, for the operator. */
 #include "batch/audit.h"
-#include "command/command.h"
-#include "config/config.h"
-#include "command/names.h"
 #include "command/arguments.h"
+#include "command/command.h"
+#include "command/names.h"
+#include "config/config.h"
+#include "policy/limit.h"
 #include "worker.h"
 
 static void write_row(struct buf *out, int resp, const struct audit_row *row)
@@ -21,7 +22,7 @@ static void write_row(struct buf *out, int resp, const struct audit_row *row)
     resp_text(out, "pool");
     resp_text(out, row->pool->name);
     resp_text(out, "unit");
-    resp_text(out, unit_name(row->unit));
+    resp_text(out, limit_unit_name(row->unit));
     for (size_t i = 0; i < NUMBERS; i++) {
         resp_text(out, numbers[i].name);
         resp_integer(out, numbers[i].value);

@@ -1,4 +1,5 @@
-/* Ids: canonical ones name their slice, tenant and pool, so that a report needs no look-up; see protocol.h. */
+/* Ids: a canonical one names its slice, tenant and pool, so that a report needs no lookup; see
+ * protocol.h. */
 #define _GNU_SOURCE /* memrchr, mempcpy, arc4random_buf */
 #include "policy/id.h"
 
@@ -6,9 +7,10 @@
 #include <string.h>
 
 #include "policy/policy.h"
+#include "text.h"
 
-/* A slice holds so many ids of so many milliseconds: few enough that Redis keeps it as one compact list, which costs a
- * third of a hash table, and that freeing it is nothing. */
+/* The most ids in a slice, and its longest time: few enough for Redis to keep it as a compact list,
+ * which takes a third of a hash table's memory and is freed at once. */
 #define SLICE_IDS 100
 #define SLICE_MS  2000
 
@@ -26,7 +28,8 @@ void id_maker_init(struct id_maker *maker)
         maker->prefix[i] = alphabet[random[i] % 32];
 }
 
-/* The kernel is asked for many ids' randomness at once: a system call each costs more than the rest of an id. */
+/* Randomness is taken from the kernel for many ids at once: a system call for each would cost more
+ * than the rest of it. */
 static void take_random(struct id_maker *maker, unsigned char *to, size_t n)
 {
     if (maker->random_left < n) {
@@ -35,8 +38,7 @@ static void take_random(struct id_maker *maker, unsigned char *to, size_t n)
     }
     maker->random_left -= n;
     memcpy(to, maker->random + maker->random_left, n);
-    memset(maker->random + maker->random_left, 0,
-           n); /* an id that was given out stands nowhere else */
+    memset(maker->random + maker->random_left, 0, n); /* an id must not remain readable here */
 }
 
 static void roll_slice(struct id_maker *maker, uint64_t monotonic_ms)
@@ -85,22 +87,13 @@ static const char *parse_free_form(const char *text, size_t n, struct id *out)
     return NULL;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
+/* Capitals would make a second text for the same id. */
 static bool parse_nonce(const char *text, unsigned char nonce[RATION_ID_NONCE_BYTES])
 {
-    for (size_t i = 0; i < RATION_ID_NONCE_BYTES; i++) {
-        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-        if (high < 0 || low < 0)
+    for (size_t i = 0; i < NONCE_DIGITS; i++)
+        if (text[i] >= 'A' && text[i] <= 'F')
             return false;
-        nonce[i] = (unsigned char)(high * 16 + low);
-    }
-    return true;
+    return text_from_hex(text, nonce, RATION_ID_NONCE_BYTES);
 }
 
 /* Reads "<slice>." and returns where it ends, or NULL. */

@@ -1,6 +1,6 @@
 """What each kind of limit does, on a store whose clock stands still until the test moves it."""
-import math
 import datetime
+import math
 import zoneinfo
 
 import pytest

@@ -1,4 +1,4 @@
-/* Ids: what is made can be read again, and nothing else can. */
+/* Ids: generated ones can be parsed, and nothing else can. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,7 +124,7 @@ static void test_wrong_ids_are_refused(void **state)
     struct id id;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         if (!id_parse(wrong[i], strlen(wrong[i]), &id))
-            fail_msg("was accepted: %s", wrong[i]);
+            fail_msg("accepted: %s", wrong[i]);
     char long_one[RATION_MAX_FREE_ID_BYTES + 1];
     memset(long_one, 'x', sizeof long_one);
     assert_non_null(id_parse(long_one, sizeof long_one, &id));
