@@ -85,10 +85,49 @@ local function answer_head(how, n_buckets, clock)
     return pack_bytes('<I1I6I2', how, clock, n) .. list
 end
 
--- A bucket of another format: read as ours it would be nonsense, and as nothing it would be forgotten: both could admit too much.
-local function other_format(b, raw)
-    return redis.error_reply('ERR ' .. key_of[b] .. ' was written by another version of rationd (format ' .. byte(raw)
-        .. ', this one has ' .. LEVELS_FORMAT .. '): go back to that version, or delete the key, which forgets what was used')
+local read_levels
+
+do
+    -- A bucket of another format: read as ours it would be nonsense, and as nothing it would be forgotten: both could admit too much.
+    local function other_format(b, raw)
+        return redis.error_reply('ERR ' .. key_of[b] .. ' was written by another version of rationd (format ' .. byte(raw)
+            .. ', this one has ' .. LEVELS_FORMAT .. '): go back to that version, or delete the key, which forgets what was used')
+    end
+
+    local function levels_readable(raw)
+        return byte(raw) >= OLDEST_FORMAT and byte(raw) <= LEVELS_FORMAT
+    end
+
+    -- MGET takes what is not a string for nothing.
+    local function other_type(key)
+        local got = redis.pcall('GET', key)
+        return type(got) == 'table' and got.err and redis.error_reply('ERR ' .. key .. ' has no levels: ' .. got.err)
+    end
+
+    -- The levels of all buckets, and behind them what is known of pools. Returns the values, or nil and why one cannot be read.
+    function read_levels(n_buckets, clock)
+        for i = 1, health.n do
+            key_of[n_buckets + i] = health.keys[i]
+        end
+        ahead = false
+        local raw = n_buckets > 0 and redis_call('MGET', unpack(key_of, 1, n_buckets + health.n)) or NOTHING
+        for b = 1, n_buckets do
+            if not raw[b] then
+                local refused = other_type(key_of[b])
+                if refused then
+                    return nil, refused
+                end
+            elseif not levels_readable(raw[b]) then
+                return nil, other_format(b, raw[b])
+            end
+            local last = bucket_last(b, raw[b])
+            if last and last > clock then
+                ahead = ahead or {}
+                ahead[b] = last
+            end
+        end
+        return raw
+    end
 end
 
 local function open_slices(from, clock)
@@ -97,37 +136,6 @@ local function open_slices(from, clock)
         slices[#slices + 1] = slice_new(batch_keys[i], clock)
     end
     return slices
-end
-
--- MGET takes what is not a string for nothing.
-local function other_type(key)
-    local got = redis.pcall('GET', key)
-    return type(got) == 'table' and got.err and redis.error_reply('ERR ' .. key .. ' has no levels: ' .. got.err)
-end
-
--- The levels of all buckets, and behind them what is known of pools. Returns the values, or nil and why one cannot be read.
-local function read_levels(n_buckets, clock)
-    for i = 1, health.n do
-        key_of[n_buckets + i] = health.keys[i]
-    end
-    ahead = false
-    local raw = n_buckets > 0 and redis_call('MGET', unpack(key_of, 1, n_buckets + health.n)) or NOTHING
-    for b = 1, n_buckets do
-        if not raw[b] then
-            local refused = other_type(key_of[b])
-            if refused then
-                return nil, refused
-            end
-        elseif byte(raw[b]) ~= LEVELS_FORMAT then
-            return nil, other_format(b, raw[b])
-        end
-        local last = bucket_last(b, raw[b])
-        if last and last > clock then
-            ahead = ahead or {}
-            ahead[b] = last
-        end
-    end
-    return raw
 end
 
 local function open_all(raw, n_buckets, now)

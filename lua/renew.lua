@@ -63,7 +63,7 @@ do
         if o.token and r.token == o.token then
             return GRANTED, 1 -- this renewal was done before; its answer was lost
         end
-        if member_state(r, member) ~= 'o' or reservation_over(r, now) then
+        if member_state(r, member) ~= 'o' or apart.over(r, now) then
             return ENDED, 0
         end
         local cost = o.cost
@@ -71,8 +71,8 @@ do
             return DENIED, 0, why_not(cost, now)
         end
         r = member_move(r, member)
-        if not r.views and times_differ(now) then
-            reservation_split(r)
+        if not r.views and apart.differ(now) then
+            apart.split(r)
         end
         move(r, now)
         r.token = o.token or ''

@@ -56,7 +56,7 @@ do
             -- Sent again by the server, which does not know whether it arrived the first time: the same answer.
             return o.resent and ANSWERS[state] or DUPLICATE
         end
-        local cancelled, late = o.kind == CANCEL, reservation_over(r, now)
+        local cancelled, late = o.kind == CANCEL, apart.over(r, now)
         local estimate = reservation_estimate(r)
         local usage = cancelled and NOTHING_USED or actual_usage(o.stated, o.cost, estimate, r.split_unknown, o.partial)
         if o.feedback or health.of[o[1]] then

@@ -15,8 +15,8 @@
  * many more. */
 #define BATCH_MAX_GROUPS 128
 #define BATCH_MAX_OPS    2048
-/* Two of each bucket, what is known of the pool, the estimates, the slice. */
-#define BATCH_MAX_KEYS (BATCH_MAX_GROUPS * (2 * POLICY_MAX_BUCKETS + 3))
+/* Two of each bucket, what is known of the pool, the estimates, the slice, whose a free-form id is. */
+#define BATCH_MAX_KEYS (BATCH_MAX_GROUPS * (2 * POLICY_MAX_BUCKETS + 4))
 
 /* Bytes that grow; emptied, not freed, between batches. */
 struct bytes {
@@ -79,9 +79,6 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
 
 /* The key of a bucket that the last answer called ahead, for a log; NULL if it is not in the last call. */
 const char *batch_bucket_key(const struct batch *batch, uint64_t bucket, size_t *n);
-
-/* The text of a key; returns its length. */
-size_t batch_slice_key(const char *domain, const struct id *id, char *buf, size_t cap);
 
 /* The 48 bits that tie a record to its pool and tenant; the upper 20 tell the pool. */
 uint64_t batch_check(const char *tenant, size_t tenant_n, const char *pool, size_t pool_n);

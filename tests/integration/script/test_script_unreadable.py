@@ -106,7 +106,7 @@ def test_a_batch_that_fails_has_written_nothing(place):
         got = place.send(place.some(r))
         if isinstance(got, Exception):
             assert client.execute_command("DEBUG", "DIGEST") == before, f"{key}: {got}"
-            kind = key[3] if not key.endswith((":s", ":k")) else key[-1]
+            kind = key[3] if not key.endswith(("+s", ":k")) else key[-1]
             failed[kind] = failed.get(kind, 0) + 1
         else:
             clean += 1
@@ -123,14 +123,14 @@ def test_a_batch_that_fails_has_written_nothing(place):
     assert clean > 0
 
 
-HASHES = ("p2:s", "i2:s", "r2")
+HASHES = ("p2+s", "i2+s", "r2")
 
 
 @pytest.mark.parametrize("key, kind", [(key, kind) for key in ("p2", "t2", "i2") + HASHES for kind in TYPES
                                        if kind != ("hash" if key in HASHES else "string")])
 def test_only_who_uses_the_key_is_refused(place, key, kind):
     """Nothing of ours is there: the script has to look before it writes."""
-    if key.endswith(":s"):  # without levels slots are of no use, and go
+    if key.endswith("+s"):  # without levels slots are of no use, and go
         place.send([place.acquire("2", 0)])
         place.client.delete(f"{{u}}{key}")
     TYPES[kind](place.client, f"{{u}}{key}")
@@ -149,10 +149,10 @@ def test_slots_that_are_written_and_not_read_are_looked_at(place):
     for ttl, step in ((1000, 0), (1000, DAY // 120)):
         place.at += step
         place.send([place.acquire("2", 0).change(buckets=["p2"], estimates=None, ttl=ttl)])
-        place.client.delete("{u}p2:s")
-        place.client.set("{u}p2:s", "x")
+        place.client.delete("{u}p2+s")
+        place.client.set("{u}p2+s", "x")
         before = place.client.execute_command("DEBUG", "DIGEST")
         got = place.send([place.acquire("1", 0), place.acquire("2", 0).change(buckets=["p2"], estimates=None, ttl=600_000)])
         assert "WRONGTYPE" in str(got)
         assert place.client.execute_command("DEBUG", "DIGEST") == before
-        place.client.delete("{u}p2:s")
+        place.client.delete("{u}p2+s")
