@@ -126,7 +126,7 @@ void audit_run(struct event_base *base, struct store *store, struct config *conf
 
 static void answer(struct op *op)
 {
-    struct op_row rows[16] = {{1, 2}};
+    struct op_row rows[16] = {{1, 2, 0}};
     switch (op->kind) {
     case OP_ACQUIRE:
     case OP_RENEW:

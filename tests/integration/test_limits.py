@@ -1,5 +1,6 @@
 """What each kind of limit does, on a store whose clock stands still unless the test moves it."""
 import datetime
+import math
 import zoneinfo
 
 import pytest
@@ -223,6 +224,25 @@ def test_hold_back_stops_background_work_first(held):
             h.granted(tenant=tenant)
         assert h.ask(tenant=tenant)["status"] == "denied"
     assert h.remaining("requests", tenant="real") == 0
+
+
+def test_a_small_limit_is_not_held_back_as_a_whole(held):
+    """Whatever the share, one is left for every priority, and no more than the share is taken otherwise."""
+    shares = [[0, 0.01, 0.1], [0.1, 0.1, 0.3], [0.5, 0.5, 0.5], [0.9, 0.99, 0.999999999]]
+    pools = {f"p{i}.{n}": {"limits": [limit("requests", n, "day"), limit("concurrent", n)], "hold_back": share}
+             for i, share in enumerate(shares) for n in range(1, 21)}  # fmt: skip
+    tiers = {f"t{priority}": {"priority": priority, "limits": []} for priority in range(3)}
+    h = held(pools=pools, tiers=tiers, tenants={name: {"tier": name} for name in tiers}, default_tier=None)
+    for i, share in enumerate(shares):
+        for n in range(1, 21):
+            for priority in (2, 1, 0):
+                got, pool = [], f"p{i}.{n}"
+                while (answer := h.wire.fields("ACQUIRE", pool, f"t{priority}"))["status"] == "granted":
+                    got.append(answer["id"])
+                assert len(got) == max(1, n - math.ceil(share[priority] * n - 1e-9)), (share, n, priority)
+                assert answer["retry_after_ms"] > 0
+                for id_ in got:
+                    assert h.wire.fields("CANCEL", id_)["status"] == "settled"
 
 
 def test_priority_may_be_lowered_and_not_raised(held):
