@@ -25,6 +25,7 @@
 
 #include "batch/batch.h"
 #include "clock.h"
+#include "command/command.h"
 #include "config/config.h"
 #include "workers.h"
 #include "store/embedded.h"
@@ -280,6 +281,7 @@ static void stop(struct server *server)
     store_free(worker->store);
     worker->store = NULL;
     batcher_free(worker->batcher);
+    cmd_audit_end(worker);
     front_free(worker->front);
     embedded_stop(server->embedded);
     /* A further signal must not end the process in the middle of this: event_free() puts the default action back. */

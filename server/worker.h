@@ -17,6 +17,7 @@ struct event_base;
 struct store;
 struct front;
 struct crew;
+struct worker_audit;
 
 /* Counters of one worker, for INFO. One list makes the struct and the names. */
 #define WORKER_COUNTERS(X)                                                                         \
@@ -57,10 +58,11 @@ struct worker {
     struct batcher *batcher;
     struct front *front; /* the client connections: front.h */
     struct worker_counters counters;
-    uint64_t started_ms;      /* monotonic */
-    struct crew *crew;        /* all workers: crew.h */
-    bool was_ready;           /* its store has been ready before */
-    _Atomic bool store_ready; /* its store is ready: for INFO, which any worker may be asked */
+    struct worker_audit *audits; /* under way, or not fetched yet: cmd_audit.c */
+    uint64_t started_ms;         /* monotonic */
+    struct crew *crew;           /* all workers: crew.h */
+    bool was_ready;              /* its store has been ready before */
+    _Atomic bool store_ready;    /* its store is ready: for INFO, which any worker may be asked */
     bool draining; /* SIGTERM came: no new connections, commands under way are finished */
 };
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "batch/batch.h"
+#include "command/command.h"
 #include "net/front.h"
 #include "log.h"
 #include "store/store.h"
@@ -148,6 +149,7 @@ static void free_member(struct crew_member *member)
     store_free(worker->store);
     worker->store = NULL;
     batcher_free(worker->batcher);
+    cmd_audit_end(worker);
     front_free(worker->front);
     if (member->bell_event)
         event_free(member->bell_event);

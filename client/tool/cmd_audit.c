@@ -4,6 +4,9 @@
 #include "tool/table.h"
 
 #include <stdio.h>
+#include <unistd.h>
+
+#define LOG_EVERY 10 /* signs of life, which come twice a second */
 
 static bool all_balanced(const struct ration_audit_row *rows, size_t n)
 {
@@ -70,6 +73,23 @@ static void print_json(const struct ration_audit_row *rows, size_t n)
     json_out_print(o);
 }
 
+/* One line on stderr, anew for each sign of life; not for a log, unless the audit takes long. */
+static void show_progress(void *arg, int percent)
+{
+    int *times = arg;
+    ++*times;
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[Kaudited %d %%", percent);
+    else if (*times % LOG_EVERY == 0)
+        fprintf(stderr, "audited %d %%\n", percent);
+}
+
+static void end_progress(int times)
+{
+    if (times > 0 && isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+}
+
 int cmd_audit(int argc, char **argv, struct tool *tool)
 {
     const struct command_line line = {
@@ -90,7 +110,9 @@ int cmd_audit(int argc, char **argv, struct tool *tool)
         return EXIT_WRONG;
     struct ration_audit_row *rows = NULL;
     size_t n = 0;
-    int err = ration_audit(r, at < argc ? argv[at] : NULL, &rows, &n);
+    int times = 0;
+    int err = ration_audit_watch(r, at < argc ? argv[at] : NULL, show_progress, &times, &rows, &n);
+    end_progress(times);
     int code = EXIT_WRONG;
     if (err < 0)
         tool_fail(tool, r, err);

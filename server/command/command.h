@@ -51,4 +51,7 @@ command_fn cmd_acquire, cmd_report, cmd_renew, cmd_cancel, cmd_peek, cmd_audit, 
 command_fn cmd_auth, cmd_hello, cmd_ping, cmd_echo, cmd_info, cmd_command, cmd_client, cmd_config;
 command_fn cmd_select, cmd_reset, cmd_quit;
 
+/* Ends the worker's audits, after store_free() and before front_free(). */
+void cmd_audit_end(struct worker *worker);
+
 #endif

@@ -2,7 +2,7 @@
  * Fuzz target: what the store answers to an audit: the ledger, the keys of a SCAN, the records that
  * were counted.
  *
- *     294 1 n 294      a word an answer: of how many bytes it is, or how it failed (l lost, n nil, r refused)
+ *     302 1 n 302      a word an answer: of how many bytes it is, or how it failed (l lost, n nil, r refused)
  *     <bytes>          the answers, one after another; of a SCAN, keys that end in a line feed and the next cursor
  *
  * However they look, the audit ends, once, with rows or with a reason.
