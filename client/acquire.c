@@ -1,9 +1,9 @@
 /*
  * Asking: ACQUIRE and RENEW, whose answers have the same form.
  *
- * Every ACQUIRE carries an id and every RENEW that adds something a token, so that
- * handle_exchange() may repeat them: the server answers a repetition as it answered the first time,
- * and charges nothing more.
+ * Every ACQUIRE carries an id, and every RENEW that adds something a token, so that handle_ask()
+ * may repeat them: the server answers a repetition as it answered the first time, and charges
+ * nothing more.
  *
  * Failures: arguments out of range are found before anything is sent; a reply that lacks a field or
  * has it in another type is RATION_EPROTOCOL, and `grant` stays as it was.
@@ -20,12 +20,6 @@ void ration_acquire_options_init(struct ration_acquire_options *options)
     options->priority = -1;
 }
 
-/* A field that older or newer servers may leave out: then `out` stays as it is. */
-static int optional_string(const struct reply *reply, const char *name, char *out, size_t size)
-{
-    return reply_field(reply, name) ? reply_field_string(reply, name, out, size) : 0;
-}
-
 static int read_grant(const struct reply *reply, const char *id, struct ration_grant *grant)
 {
     struct ration_grant g = {.granted = 0};
@@ -38,25 +32,26 @@ static int read_grant(const struct reply *reply, const char *id, struct ration_g
     if (reply_field_integer(reply, RATION_FIELD_RETRY_AFTER_MS, &g.retry_after_ms) < 0 ||
         g.retry_after_ms < RATION_RETRY_NEVER)
         return RATION_EPROTOCOL;
-    if (optional_string(reply, RATION_FIELD_ID, g.id, sizeof(g.id)) < 0 ||
-        optional_string(reply, RATION_FIELD_LIMITED_BY, g.limited_by, sizeof(g.limited_by)) < 0 ||
-        optional_string(reply, RATION_FIELD_MODE, g.mode, sizeof(g.mode)) < 0)
+    if (reply_field_string(reply, RATION_FIELD_ID, g.id, sizeof(g.id)) < 0 ||
+        reply_field_string(reply, RATION_FIELD_LIMITED_BY, g.limited_by, sizeof(g.limited_by)) <
+            0 ||
+        reply_field_string(reply, RATION_FIELD_MODE, g.mode, sizeof(g.mode)) < 0)
         return RATION_EPROTOCOL;
-    if (g.id[0] == '\0')
+    if (g.id[0] == '\0') /* of a dry run */
         memcpy(g.id, id, strlen(id) + 1);
     *grant = g;
     return 0;
 }
 
-static int exchange_grant(ration *r, struct command *cmd, const char *verb, const char *id,
-                          uint32_t wait_ms, struct ration_grant *grant)
+static int ask_grant(ration *r, struct command *cmd, const char *verb, const char *id,
+                     uint32_t wait_ms, struct ration_grant *grant)
 {
     struct reply *reply = NULL;
-    int err = handle_exchange(r, cmd, wait_ms, &reply);
+    int err = handle_ask(r, cmd, wait_ms, &reply);
     if (err < 0)
         return err;
     if (read_grant(reply, id, grant) < 0)
-        return handle_bad_reply(r, verb, reply);
+        return handle_unexpected(r, verb, reply);
     reply_free(reply);
     return RATION_OK;
 }
@@ -86,11 +81,11 @@ static int check_acquire(ration *r, const char *pool, const char *tenant,
         return handle_fail(r, RATION_EINVALID, "priority is %d; it must be -1 or 0 - %d",
                            options->priority, RATION_PRIORITIES - 1);
     if (options->wait_ms > RATION_MAX_WAIT_MS)
-        return handle_fail(r, RATION_EINVALID, "wait_ms is %u; the most is %d", options->wait_ms,
+        return handle_fail(r, RATION_EINVALID, "wait_ms is %u; it must be 0 - %d", options->wait_ms,
                            RATION_MAX_WAIT_MS);
     if (options->id && !id_is_valid(options->id))
         return handle_fail(r, RATION_EINVALID,
-                           "the id is neither canonical nor 1 - %d printable characters",
+                           "the id must be canonical, or 1 - %d printable characters",
                            RATION_MAX_FREE_ID_BYTES);
     return check_ttl(r, options->ttl_ms);
 }
@@ -99,7 +94,7 @@ static int choose_id(ration *r, const char *pool, const char *tenant, const char
 {
     if (!said) {
         int err = id_make(&r->ids, clock_ms(), pool, tenant, id);
-        return err < 0 ? handle_fail(r, err, "the system has no randomness to make an id from") : 0;
+        return err < 0 ? handle_fail(r, err, "the system gave no random bytes for an id") : 0;
     }
     memcpy(id, said, strlen(said) + 1); /* its length was checked */
     return 0;
@@ -140,7 +135,7 @@ int ration_acquire(ration *r, const char *pool, const char *tenant,
         command_arg(&cmd, "DRYRUN");
     if (options->learned)
         command_arg(&cmd, "LEARNED");
-    return exchange_grant(r, &cmd, "ACQUIRE", id, options->wait_ms, grant);
+    return ask_grant(r, &cmd, "ACQUIRE", id, options->wait_ms, grant);
 }
 
 int ration_renew(ration *r, const char *id, uint32_t ttl_ms, const struct ration_amounts *more,
@@ -148,7 +143,7 @@ int ration_renew(ration *r, const char *id, uint32_t ttl_ms, const struct ration
 {
     handle_begin(r);
     if (!id || !id_is_valid(id))
-        return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
+        return handle_fail(r, RATION_EINVALID, "not a valid reservation id");
     int err = check_ttl(r, ttl_ms);
     if (err < 0)
         return err;
@@ -166,9 +161,9 @@ int ration_renew(ration *r, const char *id, uint32_t ttl_ms, const struct ration
         char token[ID_TOKEN_BYTES];
         err = id_make_token(token);
         if (err < 0)
-            return handle_fail(r, err, "the system has no randomness to make a token from");
+            return handle_fail(r, err, "the system gave no random bytes for a token");
         command_arg(&cmd, "ID");
         command_arg(&cmd, token);
     }
-    return exchange_grant(r, &cmd, "RENEW", id, 0, grant);
+    return ask_grant(r, &cmd, "RENEW", id, 0, grant);
 }

@@ -1,6 +1,7 @@
 /*
- * Time as the client sees it: milliseconds of the monotonic clock, for deadlines and nothing else.
- * No time of a client ever reaches a server: only the store's clock decides.
+ * Time as the client sees it: the monotonic clock, for deadlines and nothing else, and the wall
+ * clock, for the dates that providers name. No time of a client ever reaches a server: only the
+ * store's clock decides.
  */
 #ifndef RATION_CLOCK_H
 #define RATION_CLOCK_H
@@ -19,6 +20,13 @@ static inline int64_t clock_us(void)
 static inline int64_t clock_ms(void)
 {
     return clock_us() / 1000;
+}
+
+static inline int64_t clock_wall_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static inline int64_t clock_earlier(int64_t a, int64_t b)

@@ -1,4 +1,4 @@
-/* TENANT FORGIVE: takes a tenant's debt away. */
+/* TENANT FORGIVE: forgives a tenant's debt. */
 #include "handle.h"
 
 #include <stdlib.h>
@@ -18,13 +18,13 @@ int ration_forgive(ration *r, const char *tenant, struct ration_forgiven_row **r
 {
     handle_begin(r);
     if (!tenant || !id_tenant_is_valid(tenant))
-        return handle_fail(r, RATION_EINVALID, "this is no tenant's name");
+        return handle_fail(r, RATION_EINVALID, "not a valid tenant name");
     struct command cmd;
     void *table = NULL;
     command_init(&cmd, "TENANT");
     command_arg(&cmd, "FORGIVE");
     command_arg(&cmd, tenant);
-    int err = handle_exchange_rows(r, &cmd, "TENANT", sizeof(**rows), read_row, &table, n);
+    int err = handle_ask_rows(r, &cmd, "TENANT", sizeof(**rows), read_row, &table, n);
     if (err < 0)
         return err;
     *rows = table;

@@ -1,8 +1,9 @@
-/* The room doubles, so that bytes which come one by one are copied twice on average. */
+/* The room doubles, so that bytes added one by one are copied twice on average. */
 #include "grow.h"
 
 #include <ration/ration.h>
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ void grow_init(struct grow *grow, size_t max)
 
 int grow_reserve(struct grow *grow, size_t n)
 {
+    assert(grow->n <= grow->max && (grow->n < grow->room || grow->n == 0));
     if (n > grow->max - grow->n)
         return RATION_EPROTOCOL;
     size_t needed = grow->n + n + 1;

@@ -1,5 +1,5 @@
 /*
- * A buffer that grows with what is added to it, up to a maximum that it is given at birth.
+ * A buffer that grows as bytes are added, up to a maximum that it is given at birth.
  *
  *     struct grow text;
  *     grow_init(&text, MAX_BYTES);
@@ -7,7 +7,7 @@
  *     ...
  *     grow_close(&text);
  *
- * Where something was added, a NUL follows the last byte; it counts neither as a byte nor towards
+ * Once something was added, a NUL follows the last byte; it counts neither as a byte nor towards
  * the maximum.
  */
 #ifndef RATION_GROW_H
@@ -17,7 +17,7 @@
 
 struct grow {
     char *bytes; /* NULL: nothing was ever added */
-    size_t n;    /* set to 0, or to less than it is, to forget; the memory is kept */
+    size_t n;    /* set it lower, or to 0, to forget; the memory is kept */
     size_t room;
     size_t max;
 };
@@ -28,11 +28,10 @@ void grow_init(struct grow *grow, size_t max);
  * the buffer is as before. */
 int grow_add(struct grow *grow, const void *bytes, size_t n);
 
-/* Makes sure that the next n bytes will find room: adding them cannot fail then. Errors as
- * above. */
+/* Makes sure that the next n bytes fit: adding them cannot fail then. Errors: as above. */
 int grow_reserve(struct grow *grow, size_t n);
 
-/* Gives the bytes, to be freed with free(), and leaves the buffer empty. NULL: nothing was ever
+/* Gives the bytes, to be freed with free(), and leaves the buffer empty. NULL: nothing was
  * added. */
 char *grow_take(struct grow *grow);
 

@@ -1,22 +1,23 @@
 /*
- * Opening, configuring and closing a handle, its messages, and the words of the error codes.
+ * A handle: opening, configuring and closing it, its messages, one command with its reply, and the
+ * texts of the error codes.
  *
- * Opening fails for an option that is out of its range, without memory, or where the system has no
- * randomness for ids. It never touches the network.
+ * Opening fails if an option is out of its range, memory runs out, or the system has no random
+ * bytes for ids. It never touches the network.
  */
 #include "handle.h"
 
-#include "clock.h"
 #include "call/exchange.h"
+#include "clock.h"
 #include "profile/profile.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_TIMEOUT_MS 600000
-#define MAX_SPIN_US    1000
 #define DEFAULT_SERVER "127.0.0.1:7420"
 
 const char *ration_strerror(int err)
@@ -44,10 +45,9 @@ void ration_options_init(struct ration_options *options)
     memset(options, 0, sizeof(*options));
     options->timeout_ms = 5000;
     options->connect_timeout_ms = 1000;
-    options->spin_us = 200;
 }
 
-/* What the caller said, else the environment, else a default. An empty variable counts as unset. */
+/* The caller's value, else the environment's, else a default. An empty variable counts as unset. */
 static const char *choose(const char *said, const char *variable, const char *otherwise)
 {
     if (said)
@@ -68,18 +68,19 @@ static int copy_string(char *to, size_t size, const char *from)
 static int configure(ration *r, const struct ration_options *options)
 {
     if (options->timeout_ms < 1 || options->timeout_ms > MAX_TIMEOUT_MS ||
-        options->connect_timeout_ms < 1 || options->connect_timeout_ms > MAX_TIMEOUT_MS ||
-        options->spin_us > MAX_SPIN_US)
+        options->connect_timeout_ms < 1 || options->connect_timeout_ms > MAX_TIMEOUT_MS)
         return RATION_EINVALID;
+    struct servers *servers = &r->servers;
     r->timeout_ms = options->timeout_ms;
-    r->connect_timeout_ms = options->connect_timeout_ms;
-    if (copy_string(r->tenant, sizeof(r->tenant),
+    servers->connect_timeout_ms = options->connect_timeout_ms;
+    if (copy_string(servers->tenant, sizeof(servers->tenant),
                     choose(options->tenant, "RATION_TENANT", "default")) < 0 ||
-        copy_string(r->secret, sizeof(r->secret), choose(options->secret, "RATION_SECRET", "")) <
-            0 ||
-        !id_tenant_is_valid(r->tenant))
+        copy_string(servers->secret, sizeof(servers->secret),
+                    choose(options->secret, "RATION_SECRET", "")) < 0 ||
+        !id_tenant_is_valid(servers->tenant))
         return RATION_EINVALID;
-    return addr_list_parse(choose(options->servers, "RATION_SERVERS", DEFAULT_SERVER), &r->servers);
+    return addr_list_parse(choose(options->servers, "RATION_SERVERS", DEFAULT_SERVER),
+                           &servers->list);
 }
 
 int ration_open(const struct ration_options *options, ration **out)
@@ -91,7 +92,7 @@ int ration_open(const struct ration_options *options, ration **out)
     ration *r = calloc(1, sizeof(*r));
     if (!r)
         return RATION_ENOMEM;
-    conn_init(&r->conn, options->spin_us);
+    servers_init(&r->servers);
     int err = configure(r, options);
     if (err == 0)
         err = id_maker_init(&r->ids);
@@ -107,14 +108,12 @@ void ration_close(ration *r)
 {
     if (!r)
         return;
-    if (r->owed.bytes)
-        handle_collect(r, clock_ms() + r->timeout_ms);
-    owed_forget(&r->owed);
-    conn_close(&r->conn);
-    drive_free(r->drive);
+    unacknowledged_collect(&r->report, &r->servers, clock_ms() + r->timeout_ms);
+    unacknowledged_forget(&r->report);
+    servers_close(&r->servers);
+    exchange_free(r->exchange);
     profiles_close(r->profiles);
     free(r->profiles_file);
-    explicit_bzero(r->secret, sizeof(r->secret));
     free(r);
 }
 
@@ -141,12 +140,14 @@ int handle_add_amounts(ration *r, struct command *cmd, const struct ration_amoun
                        bool slots)
 {
     if (amounts && command_amounts(cmd, amounts, slots) < 0)
-        return handle_fail(r, RATION_EINVALID, "an amount is neither 1 - %lld nor RATION_ZERO",
+        return handle_fail(r, RATION_EINVALID, "an amount must be 1 - %lld or RATION_ZERO",
                            (long long)RATION_MAX_COST);
     return 0;
 }
 
-int handle_finish(ration *r, struct command *cmd)
+/* ---- Commands ---- */
+
+static int finish(ration *r, struct command *cmd)
 {
     if (command_finish(cmd) < 0)
         return handle_fail(r, RATION_EINVALID,
@@ -155,10 +156,61 @@ int handle_finish(ration *r, struct command *cmd)
     return 0;
 }
 
-int handle_bad_reply(ration *r, const char *verb, struct reply *reply)
+/* An error of the servers, with its message. */
+static int fail_as_servers(ration *r, int err)
 {
+    memcpy(r->errmsg, r->servers.errmsg, sizeof(r->errmsg));
+    return err;
+}
+
+int handle_unexpected(ration *r, const char *verb, struct reply *reply)
+{
+    return fail_as_servers(r, servers_unexpected(&r->servers, verb, reply));
+}
+
+int handle_ask(ration *r, struct command *cmd, uint32_t wait_ms, struct reply **out)
+{
+    int err = finish(r, cmd);
+    if (err < 0)
+        return err;
+    int64_t now_ms = clock_ms();
+    unacknowledged_collect(&r->report, &r->servers, now_ms + (r->timeout_ms + 1) / 2);
+    assert(!r->report.in_flight); /* or its reply would be taken for this command's */
+    err = servers_ask(&r->servers, cmd, now_ms + r->timeout_ms + wait_ms, wait_ms, out);
+    return err < 0 ? fail_as_servers(r, err) : 0;
+}
+
+int handle_post(ration *r, struct command *cmd)
+{
+    int err = finish(r, cmd);
+    if (err < 0)
+        return err;
+    err = unacknowledged_post(&r->report, &r->servers, cmd, clock_ms() + r->timeout_ms);
+    return err < 0 ? fail_as_servers(r, err) : 0;
+}
+
+int handle_ask_rows(ration *r, struct command *cmd, const char *verb, size_t row_bytes,
+                    int (*read)(const struct reply *from, void *row), void **rows, size_t *n)
+{
+    struct reply *reply = NULL;
+    int err = handle_ask(r, cmd, 0, &reply);
+    if (err < 0)
+        return err;
+    if (reply->type != REPLY_ARRAY)
+        return handle_unexpected(r, verb, reply);
+    char *table = calloc(reply->n + 1, row_bytes);
+    if (!table) {
+        reply_free(reply);
+        return handle_fail(r, RATION_ENOMEM, "out of memory for the rows");
+    }
+    for (size_t i = 0; i < reply->n; i++) {
+        if (read(reply->element[i], table + i * row_bytes) < 0) {
+            free(table);
+            return handle_unexpected(r, verb, reply);
+        }
+    }
+    *rows = table;
+    *n = reply->n;
     reply_free(reply);
-    return handle_fail(r, RATION_EPROTOCOL,
-                       "%s answered %s with something else than a rationd does",
-                       r->servers.at[r->current].text, verb);
+    return 0;
 }

@@ -1,4 +1,4 @@
-/* POOL: what every host knows of a pool, and the operator's closing and opening. */
+/* POOL: the state of a pool that all hosts share, and its closing and opening by an operator. */
 #include "handle.h"
 
 #include <string.h>
@@ -21,13 +21,13 @@ int ration_pool(ration *r, const char *pool, enum ration_pool_action action, con
     static const char *const verbs[] = {"GET", "OPEN", "CLOSE"};
     handle_begin(r);
     if (!pool || !id_pool_is_valid(pool))
-        return handle_fail(r, RATION_EINVALID, "this is no pool's name");
+        return handle_fail(r, RATION_EINVALID, "not a valid pool name");
     if (action < RATION_POOL_SHOW || action > RATION_POOL_DO_CLOSE)
-        return handle_fail(r, RATION_EINVALID, "this is no action on a pool");
+        return handle_fail(r, RATION_EINVALID, "not an action on a pool");
     if (reason && (action != RATION_POOL_DO_CLOSE || !id_reason_is_valid(reason)))
         return handle_fail(r, RATION_EINVALID,
-                           "a reason goes with closing: 1 to %d printable ASCII bytes without "
-                           "space",
+                           "a reason is for closing only: 1 - %d printable ASCII bytes "
+                           "without space",
                            RATION_MAX_REASON_BYTES);
     struct command cmd;
     struct reply *reply = NULL;
@@ -36,13 +36,13 @@ int ration_pool(ration *r, const char *pool, enum ration_pool_action action, con
     command_arg(&cmd, pool);
     if (reason)
         command_arg(&cmd, reason);
-    int err = handle_exchange(r, &cmd, 0, &reply);
+    int err = handle_ask(r, &cmd, 0, &reply);
     if (err < 0)
         return err;
     struct ration_pool_state state;
     memset(&state, 0, sizeof(state));
     if (reply->type != REPLY_ARRAY || read_state(reply, &state) < 0)
-        return handle_bad_reply(r, "POOL", reply);
+        return handle_unexpected(r, "POOL", reply);
     reply_free(reply);
     if (out)
         *out = state;

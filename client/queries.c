@@ -1,53 +1,8 @@
-/* Looking: PEEK and AUDIT, whose answers are arrays of rows, and how such answers are read. */
+/* PEEK and AUDIT, whose answers are arrays of rows. */
 #include "handle.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define AUDIT_ID_BYTES 33
-#define AUDIT_WAIT_MS  500
-#define AUDIT_TRIES    5
-
-/* Puts the rows of a reply behind the *n that are in the table, which grows. */
-static int append_rows(ration *r, const struct reply *from, size_t row_bytes,
-                       int (*read)(const struct reply *from, void *row), char **table, size_t *n)
-{
-    if (!from || from->type != REPLY_ARRAY)
-        return RATION_EPROTOCOL;
-    char *grown = realloc(*table, (*n + from->n + 1) * row_bytes);
-    if (!grown)
-        return handle_fail(r, RATION_ENOMEM, "out of memory for the rows");
-    *table = grown;
-    memset(grown + *n * row_bytes, 0, (from->n + 1) * row_bytes);
-    for (size_t i = 0; i < from->n; i++)
-        if (read(from->element[i], grown + (*n + i) * row_bytes) < 0)
-            return RATION_EPROTOCOL;
-    *n += from->n;
-    return 0;
-}
-
-int handle_exchange_rows(ration *r, struct command *cmd, const char *verb, size_t row_bytes,
-                         int (*read)(const struct reply *from, void *row), void **rows, size_t *n)
-{
-    struct reply *reply = NULL;
-    char *table = NULL;
-    size_t count = 0;
-    int err = handle_exchange(r, cmd, 0, &reply);
-    if (err < 0)
-        return err;
-    err = append_rows(r, reply, row_bytes, read, &table, &count);
-    if (err < 0) {
-        free(table);
-        if (err == RATION_EPROTOCOL)
-            return handle_bad_reply(r, verb, reply);
-        reply_free(reply);
-        return err;
-    }
-    reply_free(reply);
-    *rows = table;
-    *n = count;
-    return 0;
-}
 
 static int read_limit_row(const struct reply *from, void *to)
 {
@@ -86,13 +41,13 @@ int ration_peek(ration *r, const char *pool, const char *tenant, struct ration_l
 {
     handle_begin(r);
     if (!pool || !id_pool_is_valid(pool) || !tenant || !id_tenant_is_valid(tenant))
-        return handle_fail(r, RATION_EINVALID, "this is no pool's or no tenant's name");
+        return handle_fail(r, RATION_EINVALID, "not a valid pool or tenant name");
     struct command cmd;
     void *table = NULL;
     command_init(&cmd, "PEEK");
     command_arg(&cmd, pool);
     command_arg(&cmd, tenant);
-    int err = handle_exchange_rows(r, &cmd, "PEEK", sizeof(**rows), read_limit_row, &table, n);
+    int err = handle_ask_rows(r, &cmd, "PEEK", sizeof(**rows), read_limit_row, &table, n);
     if (err < 0)
         return err;
     *rows = table;
@@ -102,6 +57,28 @@ int ration_peek(ration *r, const char *pool, const char *tenant, struct ration_l
 void ration_rows_free(struct ration_limit_row *rows)
 {
     free(rows);
+}
+
+#define AUDIT_ID_BYTES 33
+#define AUDIT_WAIT_MS  500
+#define AUDIT_TRIES    5
+
+/* Puts the rows of a reply behind the *n that are in the table, which grows. */
+static int append_rows(ration *r, const struct reply *from, size_t row_bytes,
+                       int (*read)(const struct reply *from, void *row), char **table, size_t *n)
+{
+    if (!from || from->type != REPLY_ARRAY)
+        return RATION_EPROTOCOL;
+    char *grown = realloc(*table, (*n + from->n + 1) * row_bytes);
+    if (!grown)
+        return handle_fail(r, RATION_ENOMEM, "out of memory for the rows");
+    *table = grown;
+    memset(grown + *n * row_bytes, 0, (from->n + 1) * row_bytes);
+    for (size_t i = 0; i < from->n; i++)
+        if (read(from->element[i], grown + (*n + i) * row_bytes) < 0)
+            return RATION_EPROTOCOL;
+    *n += from->n;
+    return 0;
 }
 
 /* An audit under way. */
@@ -124,7 +101,7 @@ static int audit_step(ration *r, struct audit *a)
     if (a->id[0] || a->pool)
         command_arg(&cmd, a->id[0] ? a->id : a->pool);
     command_option(&cmd, "WAIT", AUDIT_WAIT_MS);
-    int err = handle_exchange(r, &cmd, AUDIT_WAIT_MS, &reply);
+    int err = handle_ask(r, &cmd, AUDIT_WAIT_MS, &reply);
     if (err < 0)
         return err;
     err = RATION_EPROTOCOL;
@@ -133,7 +110,7 @@ static int audit_step(ration *r, struct audit *a)
         err = append_rows(r, reply_field(reply, RATION_FIELD_ROWS), sizeof(struct ration_audit_row),
                           read_audit_row, &a->rows, &a->n);
     if (err == RATION_EPROTOCOL)
-        return handle_bad_reply(r, "AUDIT", reply);
+        return handle_unexpected(r, "AUDIT", reply);
     reply_free(reply);
     return err;
 }
@@ -143,7 +120,7 @@ int ration_audit_watch(ration *r, const char *pool, ration_progress_fn *on_progr
 {
     handle_begin(r);
     if (pool && !id_pool_is_valid(pool))
-        return handle_fail(r, RATION_EINVALID, "this is no pool's name");
+        return handle_fail(r, RATION_EINVALID, "not a valid pool name");
     struct audit a = {.pool = pool};
     int err, begun = 1;
     do {

@@ -1,13 +1,15 @@
 /*
- * Settling: REPORT and CANCEL. Both are known by their reservation's id, so a repetition after a
- * broken connection changes nothing; it is then answered "duplicate" although it was this very call
- * that settled.
+ * Settling: REPORT and CANCEL. The reservation's id identifies both, so a repetition after a
+ * broken connection changes nothing; it is then answered "duplicate" although this very call
+ * settled it.
  */
+#include "settle.h"
+
 #include "handle.h"
 
 #include <string.h>
 
-#define SEEN_ARGS 7 /* REMAINING unit n LIMIT n PER n */
+#define LIMIT_ARGS 7 /* REMAINING unit n LIMIT n PER n */
 
 void ration_report_options_init(struct ration_report_options *options)
 {
@@ -30,26 +32,26 @@ static int read_settled(const struct reply *reply, enum ration_settled *settled)
     return 0;
 }
 
-static int exchange_settled(ration *r, struct command *cmd, const char *verb,
-                            enum ration_settled *settled)
+static int ask_settled(ration *r, struct command *cmd, const char *verb,
+                       enum ration_settled *settled)
 {
     struct reply *reply = NULL;
     enum ration_settled how;
-    int err = handle_exchange(r, cmd, 0, &reply);
+    int err = handle_ask(r, cmd, 0, &reply);
     if (err < 0)
         return err;
     if (read_settled(reply, &how) < 0)
-        return handle_bad_reply(r, verb, reply);
+        return handle_unexpected(r, verb, reply);
     reply_free(reply);
     if (settled)
         *settled = how;
     return RATION_OK;
 }
 
-static bool seen_is_valid(const struct ration_seen *seen)
+static bool limit_is_valid(const struct ration_provider_limit *limit)
 {
-    return (unsigned)seen->unit < RATION_UNIT_COUNT && seen->per_ms >= 0 && seen->limit >= 0 &&
-           seen->limit <= RATION_MAX_AMOUNT && seen->remaining <= RATION_MAX_AMOUNT;
+    return (unsigned)limit->unit < RATION_UNIT_COUNT && limit->per_ms >= 0 && limit->limit >= 0 &&
+           limit->limit <= RATION_MAX_AMOUNT && limit->remaining <= RATION_MAX_AMOUNT;
 }
 
 static int check_report(ration *r, const struct ration_report_options *options)
@@ -58,39 +60,34 @@ static int check_report(ration *r, const struct ration_report_options *options)
         return handle_fail(r, RATION_EINVALID, "http_status is %d; it must be 0 or 100 - 599",
                            options->http_status);
     if (options->retry_after_ms < 0)
-        return handle_fail(r, RATION_EINVALID, "retry_after_ms is below zero");
+        return handle_fail(r, RATION_EINVALID, "retry_after_ms must not be negative");
     if (options->exhausted && !id_reason_is_valid(options->exhausted))
         return handle_fail(r, RATION_EINVALID,
                            "exhausted must be 1 - %d printable characters without space",
                            RATION_MAX_REASON_BYTES);
-    for (size_t i = 0; i < options->n_seen; i++) {
-        if (!seen_is_valid(&options->seen[i]))
+    for (size_t i = 0; i < options->n_limits; i++) {
+        if (!limit_is_valid(&options->limits[i]))
             return handle_fail(r, RATION_EINVALID,
-                               "seen[%zu] has an unknown unit, or an amount out of range", i);
+                               "limits[%zu] has an unknown unit, or an amount out of range", i);
     }
     return 0;
 }
 
-/* What the provider said is left, of as many limits as one report may tell of and has room for. */
-static void add_seen(struct command *cmd, const struct ration_report_options *options)
+/* What the provider said is left, of as many limits as fit into one report. */
+static void add_limits(struct command *cmd, const struct ration_report_options *options)
 {
-    static const char *const names[] = {
-#define UNIT_NAME(upper, name) name,
-        RATION_UNITS(UNIT_NAME)
-#undef UNIT_NAME
-    };
-    size_t told = 0;
-    for (size_t i = 0; i < options->n_seen && told < RATION_MAX_SEEN; i++) {
-        const struct ration_seen *seen = &options->seen[i];
-        if (seen->remaining < 0 || cmd->argc + SEEN_ARGS > RATION_MAX_ARGS)
+    size_t sent = 0;
+    for (size_t i = 0; i < options->n_limits && sent < RATION_MAX_SEEN; i++) {
+        const struct ration_provider_limit *limit = &options->limits[i];
+        if (limit->remaining < 0 || cmd->argc + LIMIT_ARGS > RATION_MAX_ARGS)
             continue;
-        told++;
+        sent++;
         command_arg(cmd, "REMAINING");
-        command_option(cmd, names[seen->unit], seen->remaining);
-        if (seen->limit > 0)
-            command_option(cmd, "LIMIT", seen->limit);
-        if (seen->per_ms > 0)
-            command_option(cmd, "PER", seen->per_ms);
+        command_unit(cmd, limit->unit, limit->remaining);
+        if (limit->limit > 0)
+            command_option(cmd, "LIMIT", limit->limit);
+        if (limit->per_ms > 0)
+            command_option(cmd, "PER", limit->per_ms);
     }
 }
 
@@ -108,7 +105,7 @@ static void add_options(struct command *cmd, const struct ration_report_options 
         command_arg(cmd, "EXHAUSTED");
         command_arg(cmd, options->exhausted);
     }
-    add_seen(cmd, options);
+    add_limits(cmd, options);
 }
 
 /* Builds the command of a report. Errors: RATION_EINVALID, with the message set. */
@@ -117,7 +114,7 @@ static int make_report(ration *r, struct command *cmd, const char *id,
                        const struct ration_report_options *options)
 {
     if (!id || !id_is_valid(id))
-        return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
+        return handle_fail(r, RATION_EINVALID, "not a valid reservation id");
     int err = check_report(r, options);
     if (err < 0)
         return err;
@@ -137,13 +134,13 @@ int ration_report(ration *r, const char *id, const struct ration_amounts *used,
     struct command cmd;
     handle_begin(r);
     int err = make_report(r, &cmd, id, used, options ? options : &defaults);
-    return err < 0 ? err : exchange_settled(r, &cmd, "REPORT", settled);
+    return err < 0 ? err : ask_settled(r, &cmd, "REPORT", settled);
 }
 
 static int make_cancel(ration *r, struct command *cmd, const char *id, bool failed)
 {
     if (!id || !id_is_valid(id))
-        return handle_fail(r, RATION_EINVALID, "this is no reservation's id");
+        return handle_fail(r, RATION_EINVALID, "not a valid reservation id");
     command_init(cmd, "CANCEL");
     command_arg(cmd, id);
     if (failed)
@@ -156,7 +153,7 @@ static int cancel(ration *r, const char *id, bool failed, enum ration_settled *s
     struct command cmd;
     handle_begin(r);
     int err = make_cancel(r, &cmd, id, failed);
-    return err < 0 ? err : exchange_settled(r, &cmd, "CANCEL", settled);
+    return err < 0 ? err : ask_settled(r, &cmd, "CANCEL", settled);
 }
 
 int ration_cancel(ration *r, const char *id, enum ration_settled *settled)
@@ -171,40 +168,17 @@ int ration_cancel_failed(ration *r, const char *id, enum ration_settled *settled
 
 /* ---- Without waiting ---- */
 
-bool settle_has_newer_words(const struct ration_report_options *options)
-{
-    return options->failed || options->exhausted || options->n_seen > 0;
-}
-
-struct ration_report_options settle_without_newer_words(const struct ration_report_options *options)
-{
-    struct ration_report_options older = *options;
-    older.failed = 0;
-    older.exhausted = NULL;
-    older.n_seen = 0;
-    return older;
-}
-
 int settle_post_cancel(ration *r, const char *id, bool failed)
 {
     struct command cmd;
-    struct command plainer;
     int err = make_cancel(r, &cmd, id, failed);
-    if (err == 0 && failed)
-        err = make_cancel(r, &plainer, id, false);
-    return err < 0 ? err : handle_post(r, &cmd, failed ? &plainer : NULL);
+    return err < 0 ? err : handle_post(r, &cmd);
 }
 
 int settle_post_report(ration *r, const char *id, const struct ration_amounts *used,
                        const struct ration_report_options *options)
 {
     struct command cmd;
-    struct command plainer;
-    bool newer = settle_has_newer_words(options);
     int err = make_report(r, &cmd, id, used, options);
-    if (err == 0 && newer) {
-        struct ration_report_options older = settle_without_newer_words(options);
-        err = make_report(r, &plainer, id, used, &older);
-    }
-    return err < 0 ? err : handle_post(r, &cmd, newer ? &plainer : NULL);
+    return err < 0 ? err : handle_post(r, &cmd);
 }

@@ -1,10 +1,11 @@
-# Turns files into C sources, so that they become part of a program:
+# Embeds files into a program by turning them into C sources:
 #
 #     include(embed)
 #     ration_embed(ration_presets_json server/config/presets.json)
 #
-# makes ${CMAKE_CURRENT_BINARY_DIR}/ration_presets_json.c with `const char ration_presets_json[]`, NUL-terminated, and
-# `const unsigned long ration_presets_json_size`, without the NUL. The file runs itself as the script that writes it.
+# makes ${CMAKE_CURRENT_BINARY_DIR}/ration_presets_json.c with `const char ration_presets_json[]`,
+# NUL-terminated, and `const unsigned long ration_presets_json_size`, not counting the NUL. This
+# file is also the script that writes the source.
 set(RATION_EMBED_FILE ${CMAKE_CURRENT_LIST_FILE})
 
 function(ration_embed name file)
@@ -26,8 +27,8 @@ if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
   file(READ "${INPUT}" hex HEX)
   string(LENGTH "${hex}" digits)
   math(EXPR size "${digits} / 2")
-  # Sixteen bytes a line, so that compilers and people can read it. An array, because string literals have a length limit
-  # in C11.
+  # Sixteen bytes per line, so that compilers and people can read it. An array, because C11 limits
+  # the length of string literals.
   string(REGEX REPLACE "(................................)" "\\1\n" hex "${hex}")
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${hex}")
   get_filename_component(file_name "${INPUT}" NAME)

@@ -1,7 +1,8 @@
 #!/bin/sh
-# The demonstration load of docker/compose.yaml: four hosts replay traffic against the strict provider, half of them asking
-# server1 first, half server2; then the ledger is shown. Exit status 0: nothing was refused by the provider, no call failed,
-# and the ledger balances. A server may be stopped meanwhile.
+# The demonstration load of docker/compose.yaml: four hosts replay traffic against the strict
+# provider, half of them asking server1 first, half server2; then the ledger is shown. Exit status 0
+# if the provider refused nothing, no call failed, and the ledger balances. A server may be stopped
+# meanwhile.
 set -eu
 
 replayed=0

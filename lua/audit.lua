@@ -139,7 +139,11 @@ do
         local n = 0
         while n < n_pools and read < MOST_FIELDS do
             n = n + 1
-            ledgers[n], fields = read_ledger(redis_call('GET', keys[2 * n - 1]), keys[2 * n], second)
+            local levels, slots = redis_call('GET', keys[2 * n - 1]), keys[2 * n]
+            if levels and byte(levels) == 3 then
+                slots = keys[2 * n - 1] .. ':s' -- time_slots.lua
+            end
+            ledgers[n], fields = read_ledger(levels, slots, second)
             read = read + fields
         end
         local first = n == n_pools and 2 * n_pools + 1 or #keys + 1

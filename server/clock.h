@@ -1,5 +1,5 @@
-/* This process's own clock: milliseconds that only ever go forward. For ages and deadlines; never for decisions, which
- * are the store's clock's alone. */
+/* This process's own clock: milliseconds that only ever go forward. For ages and deadlines, never
+ * for decisions: those follow the store's clock alone. */
 #ifndef RATIOND_CLOCK_H
 #define RATIOND_CLOCK_H
 

@@ -1,6 +1,6 @@
 /*
- * Counters that one thread writes and any thread may read. Nobody else writes them, so a plain load and store do, and the
- * path of a request has no locked instruction.
+ * Counters that one thread writes and any thread may read. With a single writer a plain load and
+ * store suffice, so the path of a request has no locked instruction.
  */
 #ifndef RATIOND_COUNTER_H
 #define RATIOND_COUNTER_H

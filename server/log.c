@@ -1,4 +1,4 @@
-/* Logging to stderr; one write a line, so that lines of several threads never mix. */
+/* Logging to stderr: one write per line, so that lines of several threads never mix. */
 #include "log.h"
 
 #include <stdarg.h>
@@ -15,7 +15,7 @@ void log_set_level(enum log_level level)
     atomic_store(&minimum, (int)level);
 }
 
-/* A line is one event, whatever bytes a peer put into it. */
+/* A line is one event, whatever bytes a peer has put into it. */
 static size_t escape_line(char *line, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -1,4 +1,5 @@
-/* rationd: reads its command line and its configuration, and serves (server.c). Exit statuses are in --help. */
+/* rationd: reads its command line and its configuration, and serves (server.c). Exit statuses are
+ * in --help. */
 #include <stdio.h>
 
 #include "config/config.h"
@@ -7,7 +8,7 @@
 #include "server.h"
 #include "version.h"
 
-/* What a person wants to see of a configuration that is good. */
+/* What people want to see of a good configuration. */
 static void print_summary(const char *path, const struct config *config)
 {
     printf("%s: ok (%zu pool%s, %zu tenant%s, default tier %s, listens at %s:%u, store %s)\n", path,
@@ -45,7 +46,7 @@ static int serve(const struct options *options)
     struct config *config;
     if (load(options, &config) == 0)
         return server_run(options, config);
-    log_error("cannot start", "reason=\"the configuration is wrong, see above\"");
+    log_error("cannot start", "reason=\"the configuration has errors, see above\"");
     return 1;
 }
 

@@ -1,4 +1,4 @@
-/* The command line. Secrets never come from it: anybody on the host may read it. */
+/* The command line. It carries no secrets, since anybody on the host may read it. */
 #define _GNU_SOURCE /* asprintf */
 #include "options.h"
 
@@ -15,19 +15,20 @@ static const char usage[] =
     "       rationd --check FILE | --print-default-config | --help | --version\n"
     "\n"
     "Shares one LLM provider quota among many hosts, and holds each tenant to its tier.\n"
-    "Speaks RESP: any Redis client is a client, redis-cli -p 7420 for one.\n"
+    "Speaks RESP: any Redis client will do, such as redis-cli -p 7420.\n"
     "\n"
     "  --config FILE           the configuration; without it, a built-in example is served\n"
-    "  --state DIR             where the embedded store keeps its data; made if absent. Default:\n"
+    "  --state DIR             where the embedded store keeps its data; created if missing. "
+    "Default:\n"
     "                          $XDG_STATE_HOME/ration, ~/.local/state/ration, as root "
     "/var/lib/ration\n"
     "  --log-level LEVEL       debug, info (default), warn or error; the log goes to stderr\n"
-    "  --check FILE            say what is wrong with a configuration, and end\n"
-    "  --print-default-config  print the built-in example, and end\n"
+    "  --check FILE            check a configuration, report what is wrong with it, and exit\n"
+    "  --print-default-config  print the built-in example, and exit\n"
     "  --help                  this text, and the table of settings\n"
     "  --version               the version\n"
     "\n"
-    "Signals: SIGHUP reads the configuration again (a bad file leaves the old one in force);\n"
+    "Signals: SIGHUP reloads the configuration (a bad file leaves the old one in force);\n"
     "SIGTERM and SIGINT finish what clients have asked, at most 5 s, and end; a second one ends at "
     "once.\n"
     "\n"
@@ -87,7 +88,7 @@ static void take(struct options *out, int option)
     case OPT_VERSION:
         out->action = OPTIONS_VERSION;
         break;
-    default: /* getopt has said what is wrong */
+    default: /* getopt has reported what is wrong */
         out->action = OPTIONS_WRONG;
         break;
     }

@@ -10,11 +10,11 @@
 
 enum options_action {
     OPTIONS_SERVE,
-    OPTIONS_CHECK,         /* check `config`, say what is wrong, and end */
-    OPTIONS_PRINT_DEFAULT, /* print the built-in example, and end */
+    OPTIONS_CHECK,         /* check `config`, report what is wrong, and exit */
+    OPTIONS_PRINT_DEFAULT, /* print the built-in example, and exit */
     OPTIONS_HELP,
     OPTIONS_VERSION,
-    OPTIONS_WRONG, /* what was typed cannot be understood; said on stderr already */
+    OPTIONS_WRONG, /* not understood; already reported on stderr */
 };
 
 /* Strings are borrowed from argv. */
@@ -30,8 +30,8 @@ void options_parse(int argc, char **argv, struct options *out);
 /* Prints the usage and the table of settings on stdout. */
 void options_print_help(void);
 
-/* The state directory: what was given, else $XDG_STATE_HOME/ration, ~/.local/state/ration, or as root /var/lib/ration.
- * Gives the path, or NULL with a message for people in errmsg. */
+/* The state directory: the one given, else $XDG_STATE_HOME/ration, ~/.local/state/ration, or as
+ * root /var/lib/ration. Gives the path, or NULL with a message for people in errmsg. */
 char *options_state_dir(const struct options *options, char *errmsg, unsigned long errmsg_cap);
 
 #endif

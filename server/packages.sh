@@ -1,13 +1,14 @@
 # shellcheck shell=sh
-# The Debian packages that Ration needs: read by server/quickstart.sh and tests/run.sh, so that the lists are in one place.
+# The Debian packages that Ration needs, in one place for server/quickstart.sh and tests/run.sh.
 #
 #     . server/packages.sh
-#     need_packages build test        installs what is missing of these lists, or ends with a message
+#     need_packages build test        installs what these lists miss, or ends with a message
 #
-# What is there is looked for by what it offers (a program, a pkg-config module, a file, a Python module, a run-time library
-# of clang), not by the name of a package: another build of libcurl, or a cmake of one's own, will do.
+# Checks for what a package provides (a program, a pkg-config module, a file, a Python module, one
+# of clang's runtime libraries), not for its name: another build of libcurl, or a cmake of your own,
+# will do.
 
-# kind, what is looked for, the package that has it
+# kind, what is needed, the package that provides it
 packages_build='
 program cc           gcc
 file /usr/include/stdio.h libc6-dev
@@ -39,7 +40,7 @@ program clang-tidy   clang-tidy
 program cppcheck     cppcheck
 '
 
-# Debian's own interpreter, which sees Debian's modules; another one that comes first in PATH would not.
+# Debian's own interpreter, which finds Debian's modules; another one first in PATH would not.
 RATION_PYTHON=/usr/bin/python3
 
 packages_have() {
@@ -52,7 +53,7 @@ packages_have() {
     esac >/dev/null 2>&1
 }
 
-# The packages of list $1 that are missing, in one line. The list is words, three a row.
+# Prints the missing packages of list $1 on one line. A list has three words a row.
 packages_missing() {
     # shellcheck disable=SC2086
     case $1 in
@@ -66,7 +67,7 @@ packages_missing() {
     done
 }
 
-# Runs as root. sudo may ask for a password only where somebody can answer.
+# Runs a command as root. sudo may ask for a password only if somebody can answer.
 packages_as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
@@ -82,7 +83,8 @@ packages_install() {
         packages_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
-# Lists by name (build, test, lint). Ends the script with status 1 when something is missing and stays so.
+# need_packages LIST... (build, test, lint): ends the script with status 1 if something is missing
+# and cannot be installed.
 need_packages() {
     missing=
     for packages_list; do
@@ -90,12 +92,12 @@ need_packages() {
     done
     [ -n "$missing" ] || return 0
     if ! command -v apt-get >/dev/null; then
-        echo "These Debian packages, or what your system calls them, are missing: $missing" >&2
-        echo "Install them and run this again." >&2
+        echo "These Debian packages, or their equivalents on your system, are missing: $missing" >&2
+        echo "Install them and rerun this." >&2
         exit 1
     fi
     if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
-        echo "Some packages are missing, and only root can install them. Run this as root, then try again:" >&2
+        echo "Some packages are missing, and only root can install them. Run this as root, then retry:" >&2
         echo "    apt-get install $missing" >&2
         exit 1
     fi
@@ -106,7 +108,7 @@ need_packages() {
     if ! packages_install $missing >"$packages_log" 2>&1 </dev/null; then
         tail -n 20 "$packages_log" >&2
         rm -f "$packages_log"
-        echo "The packages could not be installed; the lines above say why. To see all of it:" >&2
+        echo "The packages could not be installed; the lines above show why. For the full output, run:" >&2
         echo "    apt-get update && apt-get install $missing" >&2
         exit 1
     fi

@@ -3,26 +3,28 @@
 #
 #     sh server/quickstart.sh
 #
-# Installs what is missing, builds, starts rationd on its embedded store and a strict provider that answers 429 to whoever
-# exceeds its quota, and replays recorded traffic from four processes that stand for hosts. Everything it starts is stopped
-# when it ends, however it ends; the programs stay in build/release/.
+# Installs what is missing, builds, starts rationd on its embedded store and a strict provider that
+# answers 429 to everyone who exceeds its quota, and replays recorded traffic from four processes
+# that stand for hosts. Stops everything it started, however it ends; the programs stay in
+# build/release/.
 #
-# Exit status: 0 the provider refused nothing and the ledger balances, 1 otherwise, or something could not be installed,
-# built or started. QUICKSTART_PRESET=tsan builds and runs another preset, QUICKSTART_SECONDS=6 replays less.
+# Exit status: 0 the provider refused nothing and the ledger balances; 1 otherwise, or if something
+# could not be installed, built or started. QUICKSTART_PRESET=tsan builds and runs another preset,
+# QUICKSTART_SECONDS=6 replays less.
 set -eu
 cd "$(dirname "$0")/.."
 . server/packages.sh
 
 QUOTA_REQUESTS=5000 # as in server/quickstart.json
 QUOTA_TOKENS=450000
-MINUTE_MS=6000 # what stands for a minute
+MINUTE_MS=6000 # the length of a minute here
 TENANTS=globex:enterprise,stark:enterprise,wayne:enterprise
 TENANTS=$TENANTS,acme:pro,initech:pro,hooli:pro,umbrella:pro,ada:free,grace:free,linus:free
 preset=${QUICKSTART_PRESET:-release}
 seconds=${QUICKSTART_SECONDS:-30}
 bin=build/$preset
 
-# The provider is on this machine: no proxy is to be asked for it.
+# The provider runs on this machine: do not ask a proxy for it.
 NO_PROXY=127.0.0.1${NO_PROXY:+,$NO_PROXY}
 no_proxy=$NO_PROXY
 export NO_PROXY no_proxy
@@ -42,7 +44,7 @@ clean_up() {
     [ -z "$work" ] || rm -rf "$work"
     exit "$status"
 }
-# The replay finishes the calls in flight and prints its tables; asked a second time, it ends at once.
+# The replay finishes the calls in flight and prints its tables; asked again, it ends at once.
 stop_early() {
     if [ -n "$replay" ]; then
         kill "$replay" 2>/dev/null || true
@@ -64,13 +66,13 @@ fail() {
     exit 1
 }
 
-# show_log NAME FILE LINES: the end of a log, when something went wrong.
+# show_log NAME FILE LINES: shows the end of a log after a failure.
 show_log() {
     echo "--- the end of the log of $1 ---" >&2
     tail -n "$3" "$2" >&2
 }
 
-# wait_for NAME PID LOG command...: until the command succeeds, for 20 s at the most.
+# wait_for NAME PID LOG command...: waits until the command succeeds, at most 20 s.
 wait_for() {
     name=$1 pid=$2 log=$3
     shift 3
@@ -79,7 +81,7 @@ wait_for() {
         tries=$((tries - 1))
         if [ $tries -eq 0 ] || ! kill -0 "$pid" 2>/dev/null; then
             show_log "$name" "$log" 20
-            fail "$name did not start; its log above says why"
+            fail "$name did not start; its log above shows why"
         fi
         sleep 0.1
     done
@@ -89,11 +91,12 @@ build() {
     if ! { cmake --preset "$preset" -DRATION_TESTS=ON &&
         cmake --build --preset "$preset" --target rationd ration_tool strict-provider; } >"$work/build.log" 2>&1; then
         show_log "the build" "$work/build.log" 40
-        fail "the build failed. If $bin was made elsewhere or long ago, remove it and try again"
+        fail "the build failed. If $bin was made elsewhere or long ago, remove it and retry"
     fi
 }
 
-# Each program has a session of its own, so that Ctrl-C reaches this script alone, which stops them in order.
+# Each program gets its own session, so that Ctrl-C reaches this script alone, which stops them in
+# order.
 start_rationd() {
     setsid "$bin/rationd" --config server/quickstart.json --state "$work/state" 2>"$work/rationd.log" &
     rationd=$!
@@ -129,7 +132,7 @@ begin=$(date +%s)
 
 step 1 "Packages"
 need_packages build
-echo "  all there"
+echo "  all installed"
 
 step 2 "Building $bin (a minute or so the first time)"
 build
@@ -145,10 +148,10 @@ echo "  one minute is $((MINUTE_MS / 1000)) s here"
 recorded=../shared/traces/azure_llm_2023_conv.csv
 if [ -r "$recorded" ]; then
     trace=$recorded speed=22
-    step 4 "Replaying the traffic of a production service, $speed times as fast: about twice the quota"
+    step 4 "Replaying the traffic of a production service at $speed times its speed: about twice the quota"
 else
     trace=tests/integration/data/sample_trace.csv speed=20
-    step 4 "Replaying sample traffic, $speed times as fast: about twice the quota"
+    step 4 "Replaying sample traffic at $speed times its speed: about twice the quota"
 fi
 echo "  4 hosts share the quota; 10 tenants: 3 enterprise, 4 pro, 3 free"
 replayed=0
@@ -166,20 +169,21 @@ else
 fi
 
 if [ $replayed -ne 0 ] || [ $balanced -ne 0 ]; then
-    [ $replayed -ne 1 ] || echo "quickstart: the provider answered 429; none was to be expected" >&2
+    [ $replayed -ne 1 ] || echo "quickstart: the provider answered 429, which should not happen" >&2
     show_log rationd "$work/rationd.log" 20
     exit 1
 fi
 
 cat <<EOF
 
-Done in $(($(date +%s) - begin)) s. To go on:
+Done in $(($(date +%s) - begin)) s. Next steps:
 
-  1. Ask by hand. In one terminal start a server (it serves an example configuration on port 7420), in another ask it:
+  1. Try it by hand. Start a server in one terminal (it serves an example configuration on port 7420),
+     and ask it in another:
          $bin/rationd
          redis-cli -p 7420 ACQUIRE openai/gpt-4o acme tokens 500
   2. Two servers on one Redis, with the same traffic:
          docker compose -f docker/compose.yaml up --build
-  3. The tests:
+  3. Run the tests:
          sh tests/run.sh
 EOF

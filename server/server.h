@@ -1,5 +1,5 @@
 /*
- * The server as a whole: what is made at the start, in which order, and taken down at the end.
+ * The server as a whole: what is set up at the start, in which order, and taken down at the end.
  */
 #ifndef RATIOND_SERVER_H
 #define RATIOND_SERVER_H

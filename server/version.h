@@ -1,4 +1,4 @@
-/* The version of rationd; the build says it. */
+/* The version of rationd, set by the build. */
 #ifndef RATIOND_VERSION_H
 #define RATIOND_VERSION_H
 

@@ -1,36 +1,73 @@
 /*
- * A worker's references to its configuration.
+ * A worker's references to its configurations.
  *
- * Each operation holds one, so that what its policy points to stays when the configuration is replaced under way. The
- * configuration's own count is shared by all workers: counting each operation there would pass one cache line between
- * the cores for every request. So a worker takes many references at once and gives them out of its own stock; only what
- * outlives a replacement is given back one by one.
+ * Each operation holds one, so that what its policy points to survives a reload under way. The
+ * configuration's own count is shared by all workers: counting each operation there would pass a
+ * cache line between the cores for every request. So a worker has one reference to each
+ * configuration that it knows, and counts for itself how many of its operations hold it. A replaced
+ * configuration goes with its last holder.
  */
 #include "worker.h"
 
-#define STOCK 1048576
+#include <assert.h>
+#include <stdlib.h>
+
+struct known_config {
+    struct config *config; /* one reference */
+    size_t holders;        /* operations */
+    struct known_config *older;
+};
+
+size_t worker_connections(const struct worker *worker)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < worker->all->n; i++)
+        sum += atomic_load_explicit(&worker->all->list[i].connections, memory_order_relaxed);
+    return sum;
+}
 
 struct config *worker_config_ref(struct worker *worker)
 {
-    if (worker->config_stock == 0) {
-        config_ref_many(worker->config, STOCK);
-        worker->config_stock = STOCK;
-    }
-    worker->config_stock--;
+    assert(worker->config != NULL);
+    worker->known->holders++;
     return worker->config;
+}
+
+static void release_if_unused(struct known_config **at)
+{
+    struct known_config *known = *at;
+    if (known->holders > 0)
+        return;
+    *at = known->older;
+    config_unref(known->config);
+    free(known);
 }
 
 void worker_config_unref(struct worker *worker, struct config *config)
 {
-    if (config != NULL && config == worker->config)
-        worker->config_stock++;
-    else
-        config_unref(config);
+    struct known_config **at = &worker->known;
+    if (config == NULL)
+        return;
+    while ((*at)->config != config)
+        at = &(*at)->older;
+    assert((*at)->holders > 0);
+    (*at)->holders--;
+    if (config != worker->config)
+        release_if_unused(at);
 }
 
 void worker_config_set(struct worker *worker, struct config *config)
 {
-    config_unref_many(worker->config, worker->config_stock + 1);
-    worker->config_stock = 0;
+    if (worker->config != NULL)
+        release_if_unused(&worker->known);
     worker->config = config;
+    if (config == NULL) {
+        assert(worker->known == NULL);
+        return;
+    }
+    struct known_config *known = calloc(1, sizeof *known);
+    if (known == NULL)
+        abort();
+    *known = (struct known_config){.config = config, .older = worker->known};
+    worker->known = known;
 }

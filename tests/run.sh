@@ -3,14 +3,14 @@
 #
 #     sh tests/run.sh [--quick] [--preset NAME]
 #
-#     --quick         without the linters, docker compose and the servers from PyPI, and with less traffic
-#     --preset NAME   the preset to build and test; asan (default), dev or release
+#     --quick         skip the linters, docker compose and the servers from PyPI; use less traffic
+#     --preset NAME   the preset to build and test: asan (default), dev or release
 #
-# Installs what is missing, builds with warnings as errors, and runs stage after stage; one that fails shows the end of its
-# log, and the next one is run all the same. The last line is `N passed, N failed`: the tests that ctest and pytest counted,
-# and one for each other stage.
+# Installs what is missing, builds with warnings as errors, and runs stage after stage. A stage that
+# fails shows the end of its log, and the next one runs all the same. The last line is
+# `N passed, N failed`: the tests that ctest and pytest counted, and one for each other stage.
 #
-# Exit status: 0 all passed, 1 something failed, 2 the command line is wrong.
+# Exit status: 0 all passed, 1 something failed, 2 wrong command line.
 set -u
 cd "$(dirname "$0")/.."
 . server/packages.sh
@@ -48,8 +48,8 @@ export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS-}"
 trap 'echo; echo "tests/run.sh: interrupted"; exit 130' INT
 trap 'exit 143' TERM
 
-# ---- What became of a stage -------------------------------------------------------------------------------------------
-# Each of these reads the log of a stage and the stage's exit status, and sets ok, bad and note.
+# ---- The result of a stage -----------------------------------------------------------------------
+# Each of these reads a stage's log and exit status, and sets ok, bad and note.
 
 count_stage() {
     ok=0 bad=0 note=
@@ -83,14 +83,14 @@ count_pytest() {
     note="$ok passed"
     if [ "$skipped" -gt 0 ]; then
         note="$note, $skipped skipped"
-        [ -z "${CI-}" ] || bad=$((bad + skipped)) # everything that the tests need is installed there
+        [ -z "${CI-}" ] || bad=$((bad + skipped)) # CI has everything that the tests need
     fi
     if [ "$2" -ne 0 ] && [ "$bad" -eq 0 ]; then
         bad=1
     fi
 }
 
-# The same of a stage that may say by 77 that what it needs cannot be had here.
+# The same for a stage that exits with 77 if what it needs is not available.
 count_pytest_or_skip() {
     if [ "$2" -eq 77 ]; then
         count_stage "$@"
@@ -99,7 +99,8 @@ count_pytest_or_skip() {
     fi
 }
 
-# stage NAME COUNT command...: runs it with its output in a log; COUNT is one of the above. Fails when something failed.
+# stage NAME COUNT command...: runs the command with its output in a log; COUNT is one of the above.
+# Fails if something failed.
 stage() {
     name=$1 count=$2 log=$logs/$(echo "$1" | tr -c 'a-z0-9\n' '-').log
     shift 2
@@ -128,7 +129,7 @@ finish() {
     exit
 }
 
-# ---- The stages -------------------------------------------------------------------------------------------------------
+# ---- The stages ----------------------------------------------------------------------------------
 
 build_preset() {
     cmake --preset "$1" -DRATION_WERROR=ON -DRATION_TESTS=ON && cmake --build --preset "$1"
@@ -150,18 +151,18 @@ independent_servers() {
     RATION_BUILD=$build RATION_PYTHON=$RATION_PYTHON timeout --foreground 900 sh tests/independent/run.sh
 }
 
-# gcc 12's ThreadSanitizer cannot start where the kernel spreads addresses more widely than Debian 12's does.
+# gcc 12's ThreadSanitizer cannot start if the kernel randomises addresses more than Debian 12's.
 fixed_addresses=
 if [ "$(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 28)" -gt 28 ]; then
     fixed_addresses="setarch -R"
 fi
 
-# Threads exist where hosts are replayed and where names are looked up, both in the client.
+# The client has threads for replaying hosts and for looking up names.
 thread_tests() {
     build_preset tsan && $fixed_addresses ctest --test-dir build/tsan -R '^client-' -j2 --output-on-failure
 }
 
-# The main job, as a newcomer runs it: PRESET SECONDS.
+# main_job PRESET SECONDS: the main job, as a newcomer runs it.
 main_job() {
     QUICKSTART_PRESET=$1 QUICKSTART_SECONDS=$2 sh server/quickstart.sh
 }
@@ -170,7 +171,7 @@ thread_replay() {
     QUICKSTART_PRESET=tsan QUICKSTART_SECONDS=6 $fixed_addresses sh server/quickstart.sh
 }
 
-# Seconds of each fuzz target, over its seeds and what comes of them: tests/fuzz/run.sh does that for as long as wanted.
+# Runs each fuzz target for a few seconds; tests/fuzz/run.sh does it for as long as wanted.
 short_fuzz() {
     cmake --preset fuzz -DRATION_WERROR=ON && cmake --build --preset fuzz --target fuzzers &&
         ctest --test-dir build/fuzz -R '^fuzz-' -j2 --output-on-failure

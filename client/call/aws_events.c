@@ -1,6 +1,8 @@
-/* A message is gathered until it is whole, checked, and given; nothing of it is believed before its
+/* A message is gathered until it is whole, checked, and given; nothing in it is believed before its
  * checksums are right. */
 #include "call/aws_events.h"
+
+#include "bytes.h"
 
 #include <ration/ration.h>
 
@@ -30,7 +32,7 @@ static const unsigned char *begin_of(const struct aws_events *events)
 
 static uint32_t read_u32(const unsigned char *at)
 {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    return (uint32_t)bytes_big_endian(at, 4);
 }
 
 /* CRC-32 as zip and gzip have it. A stream has some kilobytes, so no table is worth its page. */
@@ -52,7 +54,7 @@ static size_t value_bytes(unsigned type, const unsigned char *at, size_t left)
 {
     static const size_t fixed[] = {0, 0, 1, 2, 4, 8, 0, 0, 8, 16};
     if (type == 6 || type == TYPE_TEXT)
-        return left < 2 ? SIZE_MAX : 2 + ((size_t)at[0] << 8 | at[1]);
+        return left < 2 ? SIZE_MAX : 2 + (size_t)bytes_big_endian(at, 2);
     return type < sizeof(fixed) / sizeof(fixed[0]) ? fixed[type] : SIZE_MAX;
 }
 
@@ -61,7 +63,7 @@ static bool is_name(const unsigned char *at, size_t n, const char *name)
     return n == strlen(name) && memcmp(at, name, n) == 0;
 }
 
-/* Which event it is; false: the headers are none. */
+/* Which event it is; false: these are not headers. */
 static bool read_headers(const unsigned char *at, size_t n, char *name)
 {
     name[0] = '\0';
@@ -103,7 +105,7 @@ static int give(struct aws_events *events, size_t total, size_t headers)
     return events->on_event(events->arg, name, payload, n);
 }
 
-/* How many bytes the message has that begins; 0: that is not known yet; SIZE_MAX: it is none. */
+/* The length of the message that has begun; 0: not known yet; SIZE_MAX: not a message. */
 static size_t message_bytes(const struct aws_events *events)
 {
     const unsigned char *begin = begin_of(events);

@@ -17,7 +17,7 @@
 
 #include <stddef.h>
 
-/* Of a message, as AWS bounds it: 16 MiB with what surrounds the payload. */
+/* Of a message, as AWS limits it: 16 MiB with what surrounds the payload. */
 #define AWS_EVENTS_MAX_BYTES (16u << 20)
 #define AWS_EVENTS_NAME      128
 
@@ -29,7 +29,7 @@ typedef int (*aws_events_fn)(void *arg, const char *name, const char *data, size
 struct aws_events {
     aws_events_fn on_event;
     void *arg;
-    struct grow message; /* that has begun */
+    struct grow message; /* the one that has begun */
     int failed;
 };
 

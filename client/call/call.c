@@ -1,21 +1,21 @@
 /*
- * The call itself: ask, POST, sit out what can be sat out, read what was used, report.
+ * The call itself: acquire, POST, wait and try again as far as allowed, read the usage, report.
  *
- * Normal path: prepare the call (call_options.c), acquire, sitting out denials as far as the caller
- * allows, run the exchange (drive.c, upstream.c), settle it (settle_call.c). While the exchange
+ * Normal path: prepare the call (options.c), acquire, sitting out denials as far as the caller
+ * allows, run the exchange (exchange.c, upstream.c), settle it (settlement.c). While the exchange
  * runs, the reservation is renewed each time half of its life is over, so that its life can be
  * short: a client that dies frees its slot soon.
  *
  * How it fails: each try that was granted is settled before anything else happens, by the table in
- * settle_call.h. Then retry.c says whether there is another, and when (only a server that refuses
- * to be asked for a stream's usage is asked again at once, without that); it is a new reservation
- * with an id of its own, and the limits may deny it for a while, most of all because the failure
- * that was just reported has paused the pool for everybody. Such a denial is a part of the retry's
- * wait.
+ * settlement.h. Then retry.c says whether there is another, and when (only a server that refuses to
+ * be asked for a stream's usage gets the call again at once, without the question). A retry is a
+ * new reservation with an id of its own, and the limits may deny it for a while, most of all
+ * because the failure that was just reported has paused the pool for everybody. Such a denial is
+ * part of the retry's wait.
  *
- * Nobody waits for the server to acknowledge a report (owed.c): the call has its answer. A report
- * that does not get through does not make an answered call fail: the reservation expires with its
- * charge.
+ * A call does not wait for the server to acknowledge its report (unacknowledged.c): it has its
+ * answer. A report that does not get through does not make an answered call fail: the reservation
+ * expires with its charge.
  */
 #include "call/call.h"
 
@@ -23,15 +23,17 @@
 #include "call/exchange.h"
 #include "call/retry.h"
 #include "call/settlement.h"
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
+#include "settle.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sys/random.h>
 
-#define LONGEST_RENEWAL_MS 1000 /* what a server may keep a stream waiting for its renewal */
+#define LONGEST_RENEWAL_MS 1000 /* how long a server may keep a stream waiting for its renewal */
 #define NO_TICK_MS         60000
 
 void ration_response_free(struct ration_response *response)
@@ -51,10 +53,8 @@ static void sit_out(int64_t wait_ms, struct ration_response *out)
 
 /* ---- Asking ---- */
 
-/*
- * Asks until it is granted, or the wait would end after give_up_ms. An id of the caller's own is
- * for the first reservation: a retry is another one.
- */
+/* Asks until the call is granted, or the wait would end after give_up_ms. An id of the caller's own
+ * is for the first reservation: a retry is another one. */
 static int acquire_patiently(struct call *call, int64_t give_up_ms, struct ration_response *out)
 {
     struct ration_acquire_options options = call->options.acquire;
@@ -88,7 +88,7 @@ struct renewal {
 };
 
 /* A renewal that does not get through is tried again half-way to the end of the reservation's life,
- * and again. */
+ * and so on. */
 static int64_t renew(void *arg)
 {
     struct renewal *renewal = arg;
@@ -100,7 +100,7 @@ static int64_t renew(void *arg)
     if (now_ms < renewal->at_ms)
         return renewal->at_ms - now_ms;
 
-    char kept[ERRMSG_BYTES];
+    char kept[SERVERS_ERRMSG_BYTES];
     struct ration_grant grant;
     uint32_t timeout_ms = r->timeout_ms;
     memcpy(kept, r->errmsg, sizeof(kept));
@@ -133,14 +133,12 @@ static void copy_usage(const struct profile_usage *from, struct ration_usage *to
     memcpy(to->service_tier, from->tier, sizeof(to->service_tier));
 }
 
-/*
- * Settles, and leaves the message as it is: that of the call's own failure is worth more to the
- * caller than that of a report which did not get through.
- */
+/* Settles, and leaves the message as it is: why the call failed matters more to the caller than why
+ * a report did not get through. */
 static void settle(struct call *call, const struct upstream_answer *answer,
                    struct ration_response *out)
 {
-    char kept[ERRMSG_BYTES];
+    char kept[SERVERS_ERRMSG_BYTES];
     struct settlement s;
     settlement_of(call->profile, answer, &call->options.estimate, &s);
     memcpy(kept, call->r->errmsg, sizeof(kept));
@@ -152,8 +150,7 @@ static void settle(struct call *call, const struct upstream_answer *answer,
     copy_usage(&answer->usage, &out->usage);
 }
 
-/* A stream that has no time-out of its own runs on, unless the caller has said how long all of it
- * may take. */
+/* A stream without a time-out of its own runs on, unless the caller has limited the whole call. */
 static uint32_t exchange_timeout_ms(const struct call *call)
 {
     int64_t left_ms = call->deadline_ms - clock_ms();
@@ -164,7 +161,7 @@ static uint32_t exchange_timeout_ms(const struct call *call)
     return (uint32_t)(call->timeout_ms ? clock_earlier(call->timeout_ms, left_ms) : left_ms);
 }
 
-/* The caller's headers, and those that sign this try. */
+/* The caller's headers, and the signature of this try. */
 struct header_lines {
     const char *at[PROFILE_MAX_HEADERS + SIGV4_MAX_LINES];
     size_t n;
@@ -192,6 +189,7 @@ static int try_once(struct call *call, struct upstream_answer *answer, struct ra
     struct renewal renewal = {
         .call = call, .id = out->grant.id, .at_ms = clock_ms() + o->acquire.ttl_ms / 2};
     struct header_lines lines;
+    assert(out->grant.granted && out->grant.id[0]); /* nothing is sent without a reservation */
     int err = make_headers(call, &lines);
     struct upstream_request request = {
         .profile = call->profile,
@@ -211,7 +209,7 @@ static int try_once(struct call *call, struct upstream_answer *answer, struct ra
     };
     ration_response_free(out);
     if (err == 0)
-        err = drive_exchange(call->r->drive, &request, renew, &renewal, answer);
+        err = exchange_run(call->r->exchange, &request, renew, &renewal, answer);
     sigv4_free(&lines.signature);
     if (err < 0) {
         settle_post_cancel(call->r, out->grant.id, false);
@@ -231,7 +229,7 @@ static int try_once(struct call *call, struct upstream_answer *answer, struct ra
 
 /* ---- Trying again ---- */
 
-/* Without randomness from the system the hosts come back together; that is no reason to fail. */
+/* Without random numbers from the system the hosts come back together; no reason to fail. */
 static double random_share(void)
 {
     uint32_t random = UINT32_MAX / 2;
@@ -246,8 +244,8 @@ static void plan_retry(struct call *call, const struct upstream_answer *answer,
     const struct retry_case c = {
         .outcome = (int)answer->outcome,
         .tries = out->tries,
-        .told = answer->hints.waits,
-        .told_ms = answer->hints.retry_after_ms,
+        .wait_named = answer->hints.waits,
+        .named_ms = answer->hints.retry_after_ms,
         .should_retry = answer->hints.should_retry,
         .left_ms = call->deadline_ms - clock_ms(),
         .cannot_be_undone = answer->delivered,
@@ -255,7 +253,7 @@ static void plan_retry(struct call *call, const struct upstream_answer *answer,
     };
     retry_decide(&call->options.retry, &c, plan);
     if (!plan->again && call->options.fail_fast && plan->wait_ms > 0)
-        plan->why = "it was to fail fast";
+        plan->why = "the call was to fail fast";
 }
 
 static void describe(const struct call *call, const struct upstream_answer *answer, char *out,
@@ -270,7 +268,7 @@ static void describe(const struct call *call, const struct upstream_answer *answ
         how = "gave no answer";
     else if (answer->status != 0)
         how = "gave an answer that was cut short";
-    /* Without its query, which may have a key in it. */
+    /* Without the query, which may have a key in it. */
     int shown = (int)strcspn(call->url, "?");
     snprintf(out, size, "%.*s %s: %.200s", shown < 200 ? shown : 200, call->url, how, answer->why);
 }
@@ -286,8 +284,8 @@ static int give_up(struct call *call, const struct upstream_answer *answer,
                        plan->why);
 }
 
-/* Waits for the next try and its reservation. If it is denied, the call fails with the
- * error that it was to repair. */
+/* Waits for the next try and its reservation. If that is denied, the call fails with the error that
+ * led to the retry. */
 static int wait_for_retry(struct call *call, const struct upstream_answer *answer,
                           const struct retry_plan *plan, struct ration_response *out)
 {
@@ -301,8 +299,8 @@ static int wait_for_retry(struct call *call, const struct upstream_answer *answe
                        out->grant.limited_by);
 }
 
-/* The server does not let itself be asked for usage, which is not the caller's fault: makes the
- * same call once more, at once, without asking. */
+/* The server refuses to be asked for usage, which is not the caller's fault: makes the same call
+ * once more, at once, without asking. */
 static int ask_without_usage(struct call *call, const struct upstream_answer *answer,
                              struct ration_response *out)
 {

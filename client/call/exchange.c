@@ -1,7 +1,7 @@
 /*
  * One easy handle in one multi handle. How it fails: an exchange that cannot be set up is
- * RATION_ENOMEM; a multi handle that fails while the exchange runs ends it with what has come so
- * far, as a connection that broke would.
+ * RATION_ENOMEM; if the multi handle fails while the exchange runs, the exchange ends with what has
+ * come so far, as if its connection had broken.
  */
 #include "call/exchange.h"
 
@@ -9,37 +9,37 @@
 
 #define LONGEST_POLL_MS 60000
 
-struct drive {
+struct exchange {
     CURLM *multi; /* has the connections */
     struct upstream *upstream;
 };
 
-struct drive *drive_new(void)
+struct exchange *exchange_new(void)
 {
-    struct drive *drive = calloc(1, sizeof(*drive));
-    if (!drive)
+    struct exchange *exchange = calloc(1, sizeof(*exchange));
+    if (!exchange)
         return NULL;
-    drive->upstream = upstream_new(); /* first: it sets libcurl up */
-    if (drive->upstream)
-        drive->multi = curl_multi_init();
-    if (!drive->multi) {
-        drive_free(drive);
+    exchange->upstream = upstream_new(); /* first: it sets libcurl up */
+    if (exchange->upstream)
+        exchange->multi = curl_multi_init();
+    if (!exchange->multi) {
+        exchange_free(exchange);
         return NULL;
     }
-    return drive;
+    return exchange;
 }
 
-void drive_free(struct drive *drive)
+void exchange_free(struct exchange *exchange)
 {
-    if (!drive)
+    if (!exchange)
         return;
-    upstream_free(drive->upstream);
-    if (drive->multi)
-        curl_multi_cleanup(drive->multi);
-    free(drive);
+    upstream_free(exchange->upstream);
+    if (exchange->multi)
+        curl_multi_cleanup(exchange->multi);
+    free(exchange);
 }
 
-/* True when the exchange has ended, and how. */
+/* True when the exchange has ended; *code says how. */
 static bool is_done(CURLM *multi, CURLcode *code)
 {
     int left = 0;
@@ -53,7 +53,7 @@ static bool is_done(CURLM *multi, CURLcode *code)
     return false;
 }
 
-static CURLcode run(CURLM *multi, drive_tick_fn tick, void *arg)
+static CURLcode run(CURLM *multi, exchange_tick_fn tick, void *arg)
 {
     CURLcode code = CURLE_OK;
     for (;;) {
@@ -70,21 +70,21 @@ static CURLcode run(CURLM *multi, drive_tick_fn tick, void *arg)
     }
 }
 
-int drive_exchange(struct drive *drive, const struct upstream_request *request, drive_tick_fn tick,
-                   void *arg, struct upstream_answer *answer)
+int exchange_run(struct exchange *exchange, const struct upstream_request *request,
+                 exchange_tick_fn tick, void *arg, struct upstream_answer *answer)
 {
     struct upstream_quiet quiet;
-    CURL *easy = upstream_easy(drive->upstream);
-    int err = upstream_begin(drive->upstream, request);
+    CURL *easy = upstream_easy(exchange->upstream);
+    int err = upstream_begin(exchange->upstream, request);
     if (err < 0)
         return err;
     CURLcode code = CURLE_OUT_OF_MEMORY;
     upstream_quiet_begin(&quiet);
-    if (curl_multi_add_handle(drive->multi, easy) == CURLM_OK) {
-        code = run(drive->multi, tick, arg);
-        curl_multi_remove_handle(drive->multi, easy);
+    if (curl_multi_add_handle(exchange->multi, easy) == CURLM_OK) {
+        code = run(exchange->multi, tick, arg);
+        curl_multi_remove_handle(exchange->multi, easy);
     }
     upstream_quiet_end(&quiet);
-    upstream_end(drive->upstream, code, answer);
+    upstream_end(exchange->upstream, code, answer);
     return 0;
 }

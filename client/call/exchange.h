@@ -1,25 +1,25 @@
 /*
  * Runs one exchange with a provider to its end, and something else in between: a long call has its
- * reservation renewed on time, which curl_easy_perform() has no room for. Keeps the connections
+ * reservation renewed on time, for which curl_easy_perform() has no room. Keeps the connections
  * from call to call.
  */
-#ifndef RATION_DRIVE_H
-#define RATION_DRIVE_H
+#ifndef RATION_EXCHANGE_H
+#define RATION_EXCHANGE_H
 
 #include "call/upstream.h"
 
 #include <stdint.h>
 
-struct drive;
+struct exchange;
 
-struct drive *drive_new(void); /* NULL: out of memory, or libcurl could not be set up */
-void drive_free(struct drive *drive);
+struct exchange *exchange_new(void); /* NULL: out of memory, or libcurl failed to start */
+void exchange_free(struct exchange *exchange);
 
-/* Called while an exchange runs; gives the milliseconds after which it wants to be called again. */
-typedef int64_t (*drive_tick_fn)(void *arg);
+/* Called while an exchange runs; returns the milliseconds until it wants to be called again. */
+typedef int64_t (*exchange_tick_fn)(void *arg);
 
-/* Blocks until the exchange has ended. Errors: RATION_ENOMEM, and nothing was sent. */
-int drive_exchange(struct drive *drive, const struct upstream_request *request, drive_tick_fn tick,
-                   void *arg, struct upstream_answer *answer);
+/* Blocks until the exchange has ended. Errors: RATION_ENOMEM, and then nothing was sent. */
+int exchange_run(struct exchange *exchange, const struct upstream_request *request,
+                 exchange_tick_fn tick, void *arg, struct upstream_answer *answer);
 
 #endif

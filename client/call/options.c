@@ -1,11 +1,11 @@
 /*
- * From the options of ration_call() to a call that can be made: takes over as many of the options
- * as the caller's version of the struct has, checks them, finds the profile, parses the body once,
- * and reads from it the URL, the estimate, and whether a stream is wanted. What is sent is the
- * body's own text, changed only where the profile must.
+ * Turns the options of ration_call() into a call that can be made: copies as many options as the
+ * caller's version of the struct has, checks them, finds the profile, parses the body once, and
+ * reads from it the URL, the estimate, and whether a stream is wanted. The body's own text is sent,
+ * changed only where the profile must.
  *
- * What is refused here costs nothing: the server has not been asked yet. A body that only the
- * provider objects to is left to the provider to refuse.
+ * A refusal here costs nothing, since the server has not been asked yet. A body that only the
+ * provider objects to is left for the provider to refuse.
  */
 #include "call/call.h"
 
@@ -19,9 +19,9 @@
 
 #define MAX_CALL_TIMEOUT_MS     3600000
 #define DEFAULT_CALL_TIMEOUT_MS 120000
-#define WAITS_MS                300000 /* what the default deadline leaves for waits of retries */
+#define WAITS_MS                300000 /* the default deadline's share for the waits of retries */
 #define MIN_IDLE_MS             1000
-#define SETTLE_MARGIN_MS        5000 /* a reservation outlives its call: no late report */
+#define SETTLE_MARGIN_MS        5000 /* a reservation outlives its call, so no report is late */
 
 void ration_call_options_init(struct ration_call_options *options)
 {
@@ -49,11 +49,11 @@ static int check_options(struct call *call)
     ration *r = call->r;
     struct ration_call_options *o = &call->options;
     if (!o->body)
-        return handle_fail(r, RATION_EINVALID, "there is no body");
+        return handle_fail(r, RATION_EINVALID, "the call has no body");
     if (o->body_bytes == 0)
         o->body_bytes = strlen(o->body);
     if (o->body_bytes == 0 || o->body_bytes > UPSTREAM_MAX_ANSWER_BYTES)
-        return handle_fail(r, RATION_EINVALID, "the body must have 1 byte - 64 MiB");
+        return handle_fail(r, RATION_EINVALID, "the body must have between 1 byte and 64 MiB");
     if (o->timeout_ms > MAX_CALL_TIMEOUT_MS)
         return handle_fail(r, RATION_EINVALID, "timeout_ms is %u; it must be 1 - %d, or 0",
                            o->timeout_ms, MAX_CALL_TIMEOUT_MS);
@@ -65,16 +65,14 @@ static int check_options(struct call *call)
     if (profile_check_headers(o->headers, o->n_headers, why) < 0)
         return handle_fail(r, RATION_EINVALID, "%s", why);
     if (o->acquire.dry_run)
-        return handle_fail(r, RATION_EINVALID, "a dry run cannot be called: use ration_acquire()");
+        return handle_fail(r, RATION_EINVALID, "a call cannot be a dry run; use ration_acquire()");
     const char *wrong = retry_check(&o->retry);
     return wrong ? handle_fail(r, RATION_EINVALID, "%s", wrong) : 0;
 }
 
-/*
- * Fills in what is not stated and follows from other options, or from whether a stream is wanted.
- * Silence ends a stream, not its length: without a time-out of the caller's own it has none. Its
- * tries and waits have a deadline, but a stream that runs may run on.
- */
+/* Fills in the defaults that follow from other options, or from whether a stream is wanted. Silence
+ * ends a stream, not its length: without a time-out of the caller's own it has none. Its tries and
+ * waits have a deadline, but a stream that runs may run on. */
 static void fill_in(struct call *call)
 {
     struct ration_call_options *o = &call->options;
@@ -138,7 +136,7 @@ static int find_profile(struct call *call)
     }
     call->profile = profiles_find(r->profiles, call->options.provider);
     if (!call->profile)
-        return handle_fail(r, RATION_EINVALID, "there is no profile of '%.64s'; there are: %s",
+        return handle_fail(r, RATION_EINVALID, "no profile is called '%.64s'; there are: %s",
                            call->options.provider, profiles_names(r->profiles));
     return 0;
 }
@@ -158,7 +156,7 @@ static int find_key(struct call *call)
 
 /* ---- What servers refuse to be asked ---- */
 
-/* FNV-1a, so that the URLs of a handle need no memory. */
+/* FNV-1a: the URLs that a handle remembers need no memory of their own. */
 static uint64_t hash_of(const char *url)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
@@ -171,8 +169,8 @@ static bool may_ask(const struct call *call)
 {
     const ration *r = call->r;
     uint64_t hash = hash_of(call->url);
-    for (size_t i = 0; i < MAX_PLAIN_URLS && i < r->n_plain; i++) {
-        if (r->plain[i] == hash)
+    for (size_t i = 0; i < MAX_NO_USAGE_URLS && i < r->n_no_usage; i++) {
+        if (r->no_usage[i] == hash)
             return false;
     }
     return true;
@@ -200,7 +198,7 @@ static int make_body(struct call *call, bool ask)
 int call_stop_asking(struct call *call)
 {
     ration *r = call->r;
-    r->plain[r->n_plain++ % MAX_PLAIN_URLS] = hash_of(call->url);
+    r->no_usage[r->n_no_usage++ % MAX_NO_USAGE_URLS] = hash_of(call->url);
     return make_body(call, false);
 }
 
@@ -241,10 +239,10 @@ int call_prepare(struct call *call, const struct ration_call_options *options)
     if (err < 0)
         return err;
     fill_in(call);
-    if (!r->drive) {
-        r->drive = drive_new();
-        if (!r->drive)
-            err = handle_fail(r, RATION_ENOMEM, "libcurl could not be set up");
+    if (!r->exchange) {
+        r->exchange = exchange_new();
+        if (!r->exchange)
+            err = handle_fail(r, RATION_ENOMEM, "libcurl failed to start");
     }
     return err;
 }

@@ -1,19 +1,19 @@
 /*
  * The retry table.
  *
- * A wait from the provider rules if it is longer than the computed one: waiting less only makes
- * more 429s. So it gets no jitter and no maximum; if it ends after the call's deadline there is no
- * point in waiting at all. If it is shorter, the computed one stands: some providers say 0, or a
- * moment that has passed, with every error, and all tries would be over in milliseconds. What is
- * computed in the exponential way gets jitter, so that the hosts which were refused together do not
- * come back together; what is computed in the linear way is spread by the time-outs and connections
- * themselves.
+ * A wait that the provider names wins if it is longer than the computed one: waiting less only
+ * makes more 429s. So it gets no jitter and no maximum; if it ends after the call's deadline,
+ * waiting is pointless. If it is shorter, the computed one stands: some providers say 0, or a
+ * moment in the past, with every error, and all tries would be over in milliseconds. Exponential
+ * waits get jitter, so that hosts which were refused together do not come back together; linear
+ * ones are spread by the time-outs and connections themselves.
  *
  * If the provider says whether to try again, that is obeyed. But a quota that is used up is never
  * asked again, and a class that the caller has switched off stays off.
  */
 #include "call/retry.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define MAX_TRIES       100
@@ -93,8 +93,7 @@ static const char *why_never(const struct retry_case *c)
     return NULL;
 }
 
-/* No caller can ask for refusals to be retried; one gets here only if the provider says to
- * retry. */
+/* Callers cannot ask for refusals to be retried; one gets here only if the provider says so. */
 static bool is_wanted(const struct ration_retry *retry, int outcome)
 {
     return outcome == RATION_REFUSED || retry->classes & 1u << outcome;
@@ -122,26 +121,27 @@ static int64_t computed(const struct ration_retry *retry, const struct retry_cas
 void retry_decide(const struct ration_retry *retry, const struct retry_case *c,
                   struct retry_plan *plan)
 {
+    assert(c->tries > 0 && c->random >= 0 && c->random < 1);
     memset(plan, 0, sizeof(*plan));
-    int64_t told_ms = c->told && c->told_ms > 0 ? c->told_ms : 0;
+    int64_t named_ms = c->wait_named && c->named_ms > 0 ? c->named_ms : 0;
     plan->why = why_never(c);
     if (plan->why) {
         if (c->should_retry == PROFILE_DO_NOT_RETRY && c->outcome != RATION_EXHAUSTED)
-            plan->wait_ms = told_ms;
+            plan->wait_ms = named_ms;
         return;
     }
     int64_t computed_ms = computed(retry, c);
-    plan->wait_ms = computed_ms > told_ms ? computed_ms : told_ms;
+    plan->wait_ms = computed_ms > named_ms ? computed_ms : named_ms;
     if (!is_wanted(retry, c->outcome))
-        plan->why = "this class is not to be retried";
+        plan->why = "this kind of failure is not retried";
     else if (c->cannot_be_undone)
-        plan->why = "a part of the answer has been passed on";
+        plan->why = "part of the answer was already passed on";
     else if (c->tries >= retry->tries)
         plan->why = "the tries are used up";
     else if (plan->wait_ms >= c->left_ms)
         plan->why = "the wait does not fit into the deadline";
     else
         plan->again = true;
-    if (!plan->again && told_ms > 0)
-        plan->wait_ms = told_ms;
+    if (!plan->again && named_ms > 0)
+        plan->wait_ms = named_ms;
 }

@@ -1,20 +1,15 @@
-/*
- * See settle_call.h for the table. What fails here is only the exchange with the server, and then the reservation expires
- * with its charge, which is the safe side.
- */
+/* The table is in settlement.h. Only the exchange with the server can fail here, and then the
+ * reservation expires with its charge, which is the safe side. */
 #include "call/settlement.h"
 
-#include "handle.h"
+#include "settle.h"
+
+#include <assert.h>
 
 #define WINDOW_TOKENS 2000000 /* no model reads or writes more in one call */
-#define TENFOLD       10   /* of what a request says: what a provider says beyond that cannot be */
-#define LEAST_OUTPUT  1000 /* that can be: some servers take a very small maximum for none */
-#define LEAST_INPUT   100000 /* the same: what a server puts before every prompt is in no request */
-
-static int64_t stated(int64_t n)
-{
-    return n > 0 ? n : RATION_ZERO;
-}
+#define TENFOLD       10      /* of what a request says; a provider that reports more is wrong */
+#define LEAST_OUTPUT  1000    /* always possible: some servers ignore a very small maximum */
+#define LEAST_INPUT   100000  /* likewise: servers put text of their own before every prompt */
 
 static int64_t larger(int64_t a, int64_t b)
 {
@@ -31,11 +26,9 @@ static bool bound(int64_t *n, int64_t most)
     return true;
 }
 
-/*
- * A provider that says 10^12 tokens would put a tenant into debt for weeks. A request cannot have more input than ten tokens for
- * each of its bytes, or, where it names what stands elsewhere, than its window; nor more output than ten times what it said is
- * the most.
- */
+/* A provider that reports 10^12 tokens would put a tenant into debt for weeks. A request cannot
+ * have more input than ten tokens for each of its bytes or, if it refers to something elsewhere,
+ * than the model's window; nor more output than ten times the maximum that it set. */
 static bool bound_usage(const struct upstream_answer *answer, struct profile_usage *usage)
 {
     int64_t by_bytes = larger((int64_t)answer->request_bytes * TENFOLD, LEAST_INPUT);
@@ -54,25 +47,25 @@ static bool bound_usage(const struct upstream_answer *answer, struct profile_usa
 
 /* ---- What is charged ---- */
 
-/* The request counts, nothing else does. Dollars are given back only where they were reserved. */
-static void use_nothing(const struct ration_amounts *estimate, struct settlement *out)
+/* The request counts, nothing else does. Dollars are given back only if they were reserved. */
+static void charge_nothing(const struct ration_amounts *estimate, struct settlement *out)
 {
-    out->used_told = true;
+    out->has_used = true;
     out->used.tokens = out->used.input_tokens = out->used.output_tokens = RATION_ZERO;
     if (estimate->usd_millionths != 0)
         out->used.usd_millionths = RATION_ZERO;
 }
 
-/* Where only one part was told, or only a total, the rest stays as estimated. */
-static void use_told(const struct profile *profile, struct profile_usage *usage,
-                     const struct ration_amounts *estimate, struct settlement *out)
+/* If only one part was reported, or only a total, the rest stays as estimated. */
+static void charge_reported(const struct profile *profile, struct profile_usage *usage,
+                            const struct ration_amounts *estimate, struct settlement *out)
 {
     int64_t weight = profile_output_weight(profile);
     if (usage->total == 0)
         return;
-    out->used_told = true;
+    out->has_used = true;
     if (!usage->input_known && !usage->output_known) {
-        out->used.tokens = stated(usage->total);
+        out->used.tokens = profile_stated(usage->total);
         return;
     }
     if (usage->known) {
@@ -85,33 +78,32 @@ static void use_told(const struct profile *profile, struct profile_usage *usage,
         out->used.output_tokens = estimate->output_tokens;
     } else {
         out->used.input_tokens = estimate->input_tokens;
-        out->used.output_tokens = stated(usage->output);
-        out->used.tokens = stated(larger(larger(estimate->input_tokens, 0) + usage->output * weight,
-                                         larger(estimate->tokens, 0)));
+        out->used.output_tokens = profile_stated(usage->output);
+        out->used.tokens =
+            profile_stated(larger(larger(estimate->input_tokens, 0) + usage->output * weight,
+                                  larger(estimate->tokens, 0)));
     }
 }
 
-/*
- * As far as it is known. The input may have been told at the start of a stream; where it was not, PARTIAL charges its
- * estimate. The output is what was told at the end or, before that, what everything that was generated amounts to, if that is
- * more. A total without parts is the least of both together.
- */
-static void use_part(const struct profile *profile, const struct upstream_answer *answer,
-                     struct profile_usage *usage, struct settlement *out)
+/* As far as it is known. The start of a stream may have reported the input; if not, PARTIAL charges
+ * its estimate. The output is what the end reported or, before that, what was generated so far,
+ * whichever is more. A total without parts is the minimum of both together. */
+static void charge_part(const struct profile *profile, const struct upstream_answer *answer,
+                        struct profile_usage *usage, struct settlement *out)
 {
     int64_t generated = profile_tokens_of(answer->generated);
     out->report.partial = 1;
     if (!answer->complete || usage->output == 0)
         usage->output = larger(usage->output, generated);
-    out->used_told = usage->input > 0 || usage->output > 0 || usage->total > 0;
+    out->has_used = usage->input > 0 || usage->output > 0 || usage->total > 0;
     if (usage->input > 0) {
         profile_count(profile, usage, &out->used);
         return;
     }
     if (usage->output > 0)
-        out->used.output_tokens = stated(usage->output);
+        out->used.output_tokens = profile_stated(usage->output);
     if (usage->total > usage->output)
-        out->used.tokens = stated(usage->total);
+        out->used.tokens = profile_stated(usage->total);
 }
 
 static void report_error(const struct upstream_answer *answer, struct settlement *out)
@@ -124,7 +116,8 @@ static void report_error(const struct upstream_answer *answer, struct settlement
         out->report.exhausted = answer->reason;
 }
 
-/* An error under a status of 200 whose code says that the request was refused before anything was made of it. */
+/* An error under a status of 200 whose code says that the request was refused before anything came
+ * of it. */
 static bool is_refusal(const struct upstream_answer *answer)
 {
     return answer->error_status != 0 && answer->outcome != PROFILE_FAILED &&
@@ -140,9 +133,9 @@ static void settle_sent(const struct profile *profile, const struct upstream_ans
     if (answer->error_status != 0)
         report_error(answer, out);
     if (answer->streamed && !(answer->complete && (usage.known || total_alone)))
-        use_part(profile, answer, &usage, out);
+        charge_part(profile, answer, &usage, out);
     else
-        use_told(profile, &usage, estimate, out);
+        charge_reported(profile, &usage, estimate, out);
     out->report.failed = !answer->complete && !answer->aborted && !answer->no_memory;
 }
 
@@ -156,41 +149,34 @@ void settlement_of(const struct profile *profile, const struct upstream_answer *
         return;
     }
     out->report.http_status = answer->status;
-    out->report.seen = answer->hints.seen;
-    out->report.n_seen = answer->hints.n_seen;
+    out->report.limits = answer->hints.limits;
+    out->report.n_limits = answer->hints.n_limits;
     if ((answer->status != 0 && answer->status / 100 != 2) || is_refusal(answer)) {
-        use_nothing(estimate, out);
+        charge_nothing(estimate, out);
         report_error(answer, out);
     } else {
         settle_sent(profile, answer, estimate, out);
     }
+    /* An amount is unstated, RATION_ZERO, or above zero: the server would refuse anything else, and
+     * the estimate would be charged. */
+    assert(out->used.tokens >= RATION_ZERO && out->used.input_tokens >= RATION_ZERO &&
+           out->used.output_tokens >= RATION_ZERO);
 }
 
 /* ---- Sending ---- */
-
-static int send_cancel(ration *r, const char *id, const struct settlement *s,
-                       enum ration_settled *settled)
-{
-    int err = s->report.failed ? ration_cancel_failed(r, id, settled) : RATION_ESERVER;
-    return err == RATION_ESERVER ? ration_cancel(r, id, settled) : err;
-}
 
 int settlement_send(ration *r, const char *id, const struct settlement *s,
                     enum ration_settled *settled)
 {
     if (s->cancel)
-        return send_cancel(r, id, s, settled);
-    const struct ration_amounts *used = s->used_told ? &s->used : NULL;
-    int err = ration_report(r, id, used, &s->report, settled);
-    if (err != RATION_ESERVER || !settle_has_newer_words(&s->report))
-        return err;
-    struct ration_report_options older = settle_without_newer_words(&s->report);
-    return ration_report(r, id, used, &older, settled);
+        return s->report.failed ? ration_cancel_failed(r, id, settled)
+                                : ration_cancel(r, id, settled);
+    return ration_report(r, id, s->has_used ? &s->used : NULL, &s->report, settled);
 }
 
 int settlement_post(ration *r, const char *id, const struct settlement *s)
 {
     if (s->cancel)
         return settle_post_cancel(r, id, s->report.failed);
-    return settle_post_report(r, id, s->used_told ? &s->used : NULL, &s->report);
+    return settle_post_report(r, id, s->has_used ? &s->used : NULL, &s->report);
 }

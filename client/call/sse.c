@@ -1,11 +1,11 @@
 /*
- * Bytes become lines, lines become fields, an empty line makes an event of them.
+ * Bytes become lines, lines become fields, and an empty line completes an event.
  *
- * Whole lines are read where they lie in what was fed; only what is left over at the end of a piece
- * is copied. So a stream whose pieces are whole lines, as most are, copies nothing but its data.
+ * Whole lines are read in place; only what is left over at the end of a piece is copied. So a
+ * stream whose pieces are whole lines, as most are, copies only its data.
  *
- * How it fails: a line or an event that grows past the bound, or no memory. Neither can be made
- * good, because what belonged to the event is lost, so the parser stays with its error.
+ * How it fails: a line or an event that grows past the bound, or no memory. Neither can be mended,
+ * because part of the event is lost, so the parser keeps its error.
  */
 #include "call/sse.h"
 
@@ -66,7 +66,7 @@ static int read_field(struct sse *sse, const char *line, size_t n)
     return 0; /* id and retry are for clients that connect again; a comment has an empty name */
 }
 
-/* An empty line: what was gathered is an event, unless no data came. */
+/* An empty line: the fields so far are an event, unless no data came. */
 static int dispatch(struct sse *sse)
 {
     int err = 0;

@@ -21,24 +21,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Of one event's data, and of one line: as large as an answer may be. */
+/* of one event's data, and of one line: as large as an answer may be */
 #define SSE_MAX_EVENT_BYTES (64u << 20)
 #define SSE_MAX_NAME_BYTES  128 /* of its name; a longer one is cut */
 
-/* One event. name is "" where the stream gave none; data has a NUL behind its n bytes. Both are
- * lent for the call. A negative return value ends the feeding, which returns it. */
+/* One event. name is "" if the stream gave none; data has a NUL behind its n bytes. Both are lent
+ * for the call. A negative return value ends the feeding, which returns it. */
 typedef int (*sse_event_fn)(void *arg, const char *name, const char *data, size_t n);
 
 struct sse {
     sse_event_fn on_event;
     void *arg;
-    struct grow line; /* whose end has not come */
+    struct grow line; /* the line whose end has not come */
     struct grow data; /* of the event so far */
     bool has_data;    /* a data field came, even an empty one */
     bool after_cr;    /* an LF that comes now belongs to the CR before it */
-    unsigned mark;    /* bytes of the byte order mark that have come; 3: past the start */
+    unsigned mark;    /* bytes of the byte order mark so far; 3: past the start */
     char name[SSE_MAX_NAME_BYTES];
-    int failed; /* what sse_feed() has returned and will return again; 0: nothing */
+    int failed; /* the error that sse_feed() returned and will return again; 0: none */
 };
 
 void sse_init(struct sse *sse, sse_event_fn on_event, void *arg);

@@ -1,10 +1,10 @@
 /*
- * Bytes find their parser, events are read by the profile, and go on.
+ * Bytes go to their parser, events are read by the profile and passed on.
  *
- * How it fails: an event that tells an error (the first one counts), bytes that are no events, an event larger than an answer
- * may be, no memory. Whether a stream came to its end is told by its own last event, or by the reason for which the answer
- * ended; that its connection was closed in good order tells nothing, since a proxy does that to a stream that broke off behind
- * it.
+ * How it fails: an event that is an error (the first one counts), bytes that are not events, an
+ * event larger than an answer may be, no memory. Only the last event of a stream, or the reason
+ * that it gives for its end, shows that it came to its end; a connection that was closed in good
+ * order shows nothing, since a proxy closes like that when a stream breaks off behind it.
  */
 #include "call/stream.h"
 
@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_HELD_BYTES 1048576 /* a caller that has seen nothing for so long had better see that */
+#define MAX_HELD_BYTES 1048576 /* after that much without text, the caller gets to see it */
 #define MAX_HELD_HEAD  256     /* name and length of the event that crosses this line */
 
 static int on_event(void *arg, const char *name, const char *data, size_t bytes);
@@ -37,7 +37,7 @@ static void close_parsers(struct stream *stream)
         return;
     if (stream->form == PROFILE_SSE)
         sse_close(&stream->sse);
-    json_values_close(&stream->values);
+    jvalues_close(&stream->values);
     aws_events_close(&stream->aws);
 }
 
@@ -91,7 +91,8 @@ static int give_held(struct stream *stream)
 
 /* ---- Events ---- */
 
-/* The first error counts. Its event is kept, because waits and words are read from it at the end. */
+/* The first error counts. Its event is kept, because waits and messages are read from it at the
+ * end. */
 static void note_error(struct stream *stream, const char *name, const char *data,
                        json_object *event)
 {
@@ -102,7 +103,7 @@ static void note_error(struct stream *stream, const char *name, const char *data
     stream->error_class = which;
     stream->error = json_object_get(event);
     if (!event)
-        snprintf(stream->words, sizeof(stream->words), "%.200s", data);
+        snprintf(stream->error_text, sizeof(stream->error_text), "%.200s", data);
 }
 
 static int pass_on(struct stream *stream, const char *name, const char *data, size_t bytes,
@@ -151,7 +152,7 @@ static const char *first_byte(const struct stream *stream)
     return i < stream->head_bytes ? stream->head + i : NULL;
 }
 
-/* A request that asked for no stream may get one all the same. */
+/* A request that did not ask for a stream may still get one. */
 static bool begins_like_events(const char *at, size_t n)
 {
     static const char *const fields[] = {"data:", "event:"};
@@ -162,7 +163,7 @@ static bool begins_like_events(const char *at, size_t n)
     return false;
 }
 
-/* Of a byte order mark in pieces, or of white space alone, nothing can be told yet. */
+/* A byte order mark in pieces, or white space alone, does not say yet. */
 static enum stream_kind tell_kind(struct stream *stream, bool at_end)
 {
     const char *at = first_byte(stream);
@@ -192,7 +193,7 @@ static void open_parser(struct stream *stream)
     if (stream->form == PROFILE_SSE)
         sse_init(&stream->sse, on_event, stream);
     else if (stream->form == PROFILE_LINES)
-        json_values_init(&stream->values, on_value, stream);
+        jvalues_init(&stream->values, on_value, stream);
     else
         aws_events_init(&stream->aws, on_event, stream);
 }
@@ -202,11 +203,12 @@ static int parse_bytes(struct stream *stream, const char *bytes, size_t n)
     if (stream->form == PROFILE_SSE)
         return sse_feed(&stream->sse, bytes, n);
     if (stream->form == PROFILE_LINES)
-        return json_values_feed(&stream->values, bytes, n);
+        return jvalues_feed(&stream->values, bytes, n);
     return aws_events_feed(&stream->aws, bytes, n);
 }
 
-/* What came first. Only server-sent events are known to begin with a byte order mark; of lines it is skipped here. */
+/* What came first. Only server-sent events may begin with a byte order mark; for lines it is
+ * skipped here. */
 static int parse_head(struct stream *stream)
 {
     const char *at = stream->form == PROFILE_LINES ? first_byte(stream) : stream->head;

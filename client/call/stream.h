@@ -15,7 +15,7 @@
 
 #include "call/aws_events.h"
 #include "grow.h"
-#include "profile/json_values.h"
+#include "profile/jvalues.h"
 #include "profile/profile.h"
 #include "call/sse.h"
 
@@ -23,11 +23,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STREAM_HEAD_BYTES 64 /* of what came first, to tell what it is, and for messages */
+#define STREAM_HEAD_BYTES 64 /* of what came first, to find out what it is, and for messages */
 
 enum stream_kind {
     STREAM_UNKNOWN, /* too little has come */
-    STREAM_WHOLE,   /* no stream: the caller has the whole of it read as one answer */
+    STREAM_WHOLE,   /* not a stream: the caller reads it as one answer */
     STREAM_EVENTS,
 };
 
@@ -35,29 +35,30 @@ struct stream {
     const struct profile *profile;
     json_tokener *tokener; /* borrowed */
     bool wanted;           /* a stream was asked for */
-    ration_stream_fn fn;   /* NULL: nobody wants the events */
+    ration_stream_fn fn;   /* NULL: the caller does not want the events */
     void *arg;
     enum stream_kind kind;
     enum profile_form form; /* of EVENTS: which of these is open */
     struct sse sse;
-    struct json_values values;
+    struct jvalues values;
     struct aws_events aws;
     char head[STREAM_HEAD_BYTES];
     size_t head_bytes;
     struct grow held; /* name, NUL, length of the data, data, NUL, and so on */
     bool flowing;     /* something was generated: events are handed on at once */
 
-    /* What the events told. */
-    bool begun;         /* of an answer */
-    bool ended;         /* the one that ends it came */
-    bool finished;      /* it was said why the answer ended */
-    bool delivered;     /* text or arguments of a tool call went to the caller */
-    bool aborted;       /* by the caller */
-    json_object *error; /* the event that is one; NULL: none came, or it is not JSON: see words */
-    bool failed;        /* an error came */
+    /* What the events said. */
+    bool begun;     /* of an answer */
+    bool ended;     /* the one that ends it came */
+    bool finished;  /* an event said why the answer ended */
+    bool delivered; /* text or arguments of a tool call went to the caller */
+    bool aborted;   /* by the caller */
+    json_object
+        *error;  /* the event that is one; NULL: none came, or it is not JSON: see error_text */
+    bool failed; /* an error came */
     enum profile_class error_class;
-    char words[256];    /* of an error that is not JSON */
-    int64_t characters; /* generated, under whatever name */
+    char error_text[256]; /* of an error that is not JSON */
+    int64_t characters;   /* generated, under whatever name */
     struct profile_usage usage;
 };
 
@@ -70,8 +71,8 @@ void stream_init(struct stream *stream, const struct profile *profile, json_toke
  * RATION_EABORTED. */
 int stream_feed(struct stream *stream, const char *bytes, size_t n);
 
-/* The body has ended, and well: what is still held back goes to the caller. RATION_EABORTED: it
- * wants no more. */
+/* The body ended well: events that are still held back go to the caller. RATION_EABORTED: it wants
+ * no more. */
 int stream_finish(struct stream *stream);
 
 /* Gives a whole answer to the caller as if it were the only event. */

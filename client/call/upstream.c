@@ -1,12 +1,12 @@
 /*
- * Normal path: upstream_begin() sets the easy handle up anew (connections survive that); while it
- * runs, the callbacks collect headers into hints and the body into memory, or hand its events on
- * (stream.c); upstream_end() parses a whole answer once and reads from it whatever is wanted.
+ * Normal path: upstream_begin() sets the easy handle up afresh (connections survive that); while it
+ * runs, the callbacks collect headers into hints and the body into memory, or pass its events on
+ * (stream.c); upstream_end() parses a whole answer once and reads everything from it.
  *
- * How it fails, which decides how the call is settled: nothing was sent (name, connection, TLS, a
- * proxy that does not let it through), so the provider cannot have counted it; or something was,
- * and then the answer is an error, is none although its status says so, is missing, or is cut short
- * (time-out, silence, reset, too large, no memory for it, or the caller had enough).
+ * How it fails decides how the call is settled. Either nothing was sent (name, connection, TLS, a
+ * proxy that does not let it through), so the provider cannot have counted it. Or something was,
+ * and the answer is an error, is not an answer although its status says so, is missing, or is cut
+ * short (time-out, silence, reset, too large, no memory for it, or the caller ended it).
  */
 #include "call/upstream.h"
 
@@ -14,8 +14,8 @@
 #include "grow.h"
 #include "parse.h"
 #include "call/stream.h"
-#include "call/wait.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@
 #include <strings.h>
 
 #define MAX_CONNECT_MS   10000
-#define MAX_HEADER_BYTES 1024 /* of a name, and of a value, that could tell something */
+#define MAX_HEADER_BYTES 1024 /* a longer name or value says nothing of use */
 #define MAX_JSON_DEPTH   512
 
 struct upstream {
@@ -38,9 +38,9 @@ struct upstream {
     bool reading; /* a 2xx: `stream` is open */
     struct stream stream;
     bool too_large;
-    bool unreadable; /* it is not a stream of the profile's form */
+    bool unreadable; /* not a stream of the profile's form */
     bool no_memory;
-    char tier[PROFILE_TIER_BYTES]; /* as a header says */
+    char tier[PROFILE_TIER_BYTES]; /* from a header */
     struct profile_hints hints;
     char errbuf[CURL_ERROR_SIZE];
 };
@@ -115,7 +115,7 @@ void upstream_answer_free(struct upstream_answer *answer)
     answer->body_bytes = 0;
 }
 
-/* The JSON of the body, to be put back; NULL: it is not JSON. */
+/* The JSON of the body, to be freed by json_object_put(); NULL: it is not JSON. */
 static json_object *parse_body(struct upstream *up)
 {
     size_t from = parse_mark_bytes(up->body.bytes, up->body.n);
@@ -189,7 +189,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
     char name[MAX_HEADER_BYTES];
     char value[MAX_HEADER_BYTES];
     size_t len = size * n;
-    if (len > 5 && memcmp(data, "HTTP/", 5) == 0) { /* a new answer begins, as after a 100 */
+    if (len > 5 && memcmp(data, "HTTP/", 5) == 0) { /* a new answer, as after a 100 */
         up->hints = (struct profile_hints){.waits = false};
         up->tier[0] = '\0';
         return len;
@@ -201,7 +201,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
     const char *tier = profile_tier_header(up->request.profile);
     if (tier && strcasecmp(tier, name) == 0)
         snprintf(up->tier, sizeof(up->tier), "%.31s", value);
-    profile_read_header(up->request.profile, name, value, wait_wall_clock_ms(), &up->hints);
+    profile_read_header(up->request.profile, name, value, clock_wall_ms(), &up->hints);
     return len;
 }
 
@@ -216,7 +216,7 @@ static int add_line(struct upstream *up, const char *line)
     return 0;
 }
 
-/* A line of the profile's, unless the caller has one of that name. */
+/* A line of the profile's, unless the caller has a header of that name. */
 static int add_header(void *arg, const char *line)
 {
     struct upstream *up = arg;
@@ -257,12 +257,12 @@ static CURLcode set_options(struct upstream *up)
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_bytes);
     SET(CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     SET(CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
-    if (request->idle_ms > 0) { /* less than a byte a second for so long is silence */
+    if (request->idle_ms > 0) { /* less than a byte a second for that long is silence */
         SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
         SET(CURLOPT_LOW_SPEED_TIME, (long)(request->idle_ms + 999) / 1000);
     }
-    SET(CURLOPT_ACCEPT_ENCODING, "");          /* all that libcurl can decode, asked for or not */
-    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* what a proxy says is not the provider's word */
+    SET(CURLOPT_ACCEPT_ENCODING, "");          /* everything that libcurl can decode */
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's headers are not the provider's */
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_TCP_NODELAY, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075500
@@ -281,12 +281,10 @@ static CURLcode set_options(struct upstream *up)
     return code;
 }
 
-/*
- * The handle must not keep pointers into this call. libcurl before 8.1.1 keeps one of its own all
- * the same, to the last header, and follows it if the next answer begins with a folded line (its
- * issue 11101), so there a new handle takes the place of the used one. Connections belong to the
- * multi handle, and stay.
- */
+/* The handle must not keep pointers into this call. libcurl before 8.1.1 keeps one of its own
+ * regardless, to the last header, and follows it if the next answer begins with a folded line (its
+ * issue 11101), so with those a new handle replaces the used one. Connections belong to the multi
+ * handle, and stay. */
 static void forget_transfer(struct upstream *up)
 {
     bool safe = curl_version_info(CURLVERSION_NOW)->version_num >= 0x080101;
@@ -301,6 +299,7 @@ static void forget_transfer(struct upstream *up)
 
 int upstream_begin(struct upstream *up, const struct upstream_request *request)
 {
+    assert(!up->request.profile); /* the one before was ended */
     clear(up);
     up->request = *request;
     up->begun_us = clock_us();
@@ -316,7 +315,7 @@ int upstream_begin(struct upstream *up, const struct upstream_request *request)
 
 /* ---- What came of it ---- */
 
-/* Why no wait will help, fit for the wire. */
+/* Why no wait will help, in a form fit for the wire. */
 static void note_reason(const struct upstream *up, json_object *body,
                         struct upstream_answer *answer)
 {
@@ -327,11 +326,11 @@ static void note_reason(const struct upstream *up, json_object *body,
     answer->reason[n] = '\0';
 }
 
-/* Corrects the status by the headers and the error. `body` is NULL if the error is not JSON. */
+/* Refines the class by the headers and the error. `body` is NULL if the error is not JSON. */
 static void refine(const struct upstream *up, json_object *body, struct upstream_answer *answer)
 {
     const struct profile *profile = up->request.profile;
-    int64_t now_ms = wait_wall_clock_ms();
+    int64_t now_ms = clock_wall_ms();
     int64_t until_ms = 0;
     if (body)
         profile_read_error(profile, body, now_ms, &answer->hints);
@@ -339,7 +338,7 @@ static void refine(const struct upstream *up, json_object *body, struct upstream
         profile_regains(profile, body, now_ms, &until_ms))
         answer->outcome = PROFILE_EXHAUSTED; /* a month's money, reported as a limit */
     bool dated = body && profile_exhausted_until(profile, body, now_ms, &until_ms);
-    /* A gateway's own limit: somebody who is forbidden would be given no wait. */
+    /* A gateway's own limit: somebody who is forbidden would not be told to wait. */
     if (answer->outcome == PROFILE_REFUSED && answer->status == 403 && answer->hints.waits)
         answer->outcome = PROFILE_LIMITED;
     if (answer->outcome != PROFILE_EXHAUSTED)
@@ -351,34 +350,34 @@ static void refine(const struct upstream *up, json_object *body, struct upstream
 
 static void read_error(struct upstream *up, struct upstream_answer *answer)
 {
-    char words[UPSTREAM_WHY_BYTES] = "";
+    char text[UPSTREAM_WHY_BYTES] = "";
     json_object *body = parse_body(up);
     answer->outcome = profile_classify(up->request.profile, answer->status, body);
     refine(up, body, answer);
     if (body)
-        profile_error_words(up->request.profile, body, words, sizeof(words));
+        profile_error_text(up->request.profile, body, text, sizeof(text));
     json_object_put(body);
     snprintf(answer->why, sizeof(answer->why), "status %d%s%.200s", answer->status,
-             words[0] ? ": " : "", words);
+             text[0] ? ": " : "", text);
 }
 
 /* An error under a status of 200, in the body or as an event. */
-static void read_told_error(struct upstream *up, json_object *body, enum profile_class which,
-                            struct upstream_answer *answer)
+static void read_reported_error(struct upstream *up, json_object *body, enum profile_class which,
+                                struct upstream_answer *answer)
 {
-    char words[UPSTREAM_WHY_BYTES] = "";
+    char text[UPSTREAM_WHY_BYTES] = "";
     answer->outcome = which;
     refine(up, body, answer);
     answer->error_status = profile_error_status(up->request.profile, body, answer->outcome);
     if (body)
-        profile_error_words(up->request.profile, body, words, sizeof(words));
+        profile_error_text(up->request.profile, body, text, sizeof(text));
     else
-        snprintf(words, sizeof(words), "%.200s", up->stream.words);
-    snprintf(answer->why, sizeof(answer->why), "status %d, but it tells an error%s%.200s",
-             answer->status, words[0] ? ": " : "", words);
+        snprintf(text, sizeof(text), "%.200s", up->stream.error_text);
+    snprintf(answer->why, sizeof(answer->why), "status %d, but it reports an error%s%.200s",
+             answer->status, text[0] ? ": " : "", text);
 }
 
-/* Shows the start of what came in place of an answer. */
+/* Quotes the start of what came instead of an answer. */
 static void say_what_came(const struct upstream *up, struct upstream_answer *answer)
 {
     char head[STREAM_HEAD_BYTES + 1];
@@ -408,10 +407,10 @@ static void read_answer(struct upstream *up, struct upstream_answer *answer)
         if (up->request.stream)
             up->body.n = 0;
     } else {
-        char words[UPSTREAM_WHY_BYTES] = "";
-        profile_error_words(up->request.profile, body, words, sizeof(words));
-        if (which != PROFILE_FAILED || words[0]) {
-            read_told_error(up, body, which, answer);
+        char text[UPSTREAM_WHY_BYTES] = "";
+        profile_error_text(up->request.profile, body, text, sizeof(text));
+        if (which != PROFILE_FAILED || text[0]) {
+            read_reported_error(up, body, which, answer);
         } else {
             answer->outcome = PROFILE_FAILED;
             say_what_came(up, answer);
@@ -420,7 +419,7 @@ static void read_answer(struct upstream *up, struct upstream_answer *answer)
     json_object_put(body);
 }
 
-/* Keeps apart failed connections, time-outs, and what no other try would change. */
+/* Distinguishes failed connections, time-outs, and what no other try would change. */
 static enum profile_class class_of(const struct upstream *up, CURLcode code,
                                    const struct upstream_answer *answer)
 {
@@ -444,10 +443,10 @@ static void say_why(const struct upstream *up, CURLcode code, struct upstream_an
     else if (answer->no_memory)
         text = "out of memory for the answer";
     else if (up->unreadable)
-        text = "the stream is not of the form that the profile says, or has an event of more than "
-               "64 MiB";
+        text = "the stream does not have the form that the profile names, or an event is larger "
+               "than 64 MiB";
     else if (code == CURLE_OK)
-        text = "the stream broke off: it had neither an end nor a reason for ending";
+        text = "the stream broke off: no end and no reason for ending came";
     snprintf(answer->why, sizeof(answer->why), "%s", text);
 }
 
@@ -463,9 +462,9 @@ static void read_stream(struct upstream *up, CURLcode code, struct upstream_answ
     struct stream *stream = &up->stream;
     answer->complete =
         stream_is_complete(stream, code == CURLE_OK) && !stream->aborted && !answer->no_memory;
-    answer->streamed = stream->begun || stream->failed; /* else it is anything, as a page of HTML */
+    answer->streamed = stream->begun || stream->failed; /* else: a page of HTML, say */
     if (stream->failed)
-        read_told_error(up, stream->error, stream->error_class, answer);
+        read_reported_error(up, stream->error, stream->error_class, answer);
     else if (!answer->complete && code == CURLE_OK && !stream->begun && !stream->aborted) {
         answer->outcome = PROFILE_FAILED;
         say_what_came(up, answer);
@@ -473,8 +472,8 @@ static void read_stream(struct upstream *up, CURLcode code, struct upstream_answ
         read_broken(up, code, answer);
 }
 
-/* libcurl counts what was said to a proxy as sent too; the request is only what came after that. A
- * proxy that refuses to connect has passed nothing on, and its status is not the provider's. */
+/* libcurl counts what was sent to a proxy too; the request is only what came after that. A proxy
+ * that refuses to connect has passed nothing on, and its status is not the provider's. */
 static void read_transport(struct upstream *up, struct upstream_answer *answer)
 {
     long status = 0;
@@ -496,6 +495,7 @@ static void read_transport(struct upstream *up, struct upstream_answer *answer)
 void upstream_end(struct upstream *up, CURLcode code, struct upstream_answer *answer)
 {
     int64_t now_us = clock_us();
+    assert(up->request.profile); /* it was begun */
     *answer = (struct upstream_answer){
         .no_memory = up->no_memory || code == CURLE_OUT_OF_MEMORY,
         .streamed = up->stream.kind == STREAM_EVENTS,

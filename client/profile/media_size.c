@@ -1,8 +1,8 @@
-/*
- * Base64, and the formats in it, are read as a stream of bytes that only goes forward, so that
- * nothing has to be kept. Data that is cut short or makes no sense has an unknown size.
- */
+/* Base64, and the formats in it, are read as a stream of bytes that only goes forward, so that
+ * nothing has to be kept. Data that is cut short or makes no sense has an unknown size. */
 #include "profile/media_size.h"
+
+#include "bytes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 #define MAX_SIDE      (INT64_C(1) << 20)
 #define MAX_SCANNED   (1 << 20) /* of a JPEG, until its size comes */
-#define SHORTEST_DATA 64        /* characters of base64 that are taken for data */
+#define SHORTEST_DATA 64        /* fewer characters of base64 are not taken for data */
 
 /* ---- Base64 ---- */
 
@@ -36,7 +36,7 @@ static int digit_of(char c)
     return c == '/' || c == '_' ? 63 : -1;
 }
 
-/* The next byte; -1: the end, or no base64. */
+/* The next byte; -1: the end, or not base64. */
 static int next(struct reader *reader)
 {
     while (reader->n_bits < 8) {
@@ -74,22 +74,6 @@ static bool skip_bytes(struct reader *reader, size_t n)
     return n == 0;
 }
 
-static int64_t big(const uint8_t *b, int n)
-{
-    int64_t value = 0;
-    for (int i = 0; i < n; i++)
-        value = value << 8 | b[i];
-    return value;
-}
-
-static int64_t little(const uint8_t *b, int n)
-{
-    int64_t value = 0;
-    for (int i = n; i > 0; i--)
-        value = value << 8 | b[i - 1];
-    return value;
-}
-
 /* ---- Pictures ---- */
 
 static void set_image(struct media_size *out, int64_t width, int64_t height)
@@ -118,11 +102,11 @@ static void read_jpeg(struct reader reader, struct media_size *out)
             continue;
         if (!read_bytes(&reader, b, 2))
             return;
-        int64_t length = big(b, 2);
+        int64_t length = bytes_big_endian(b, 2);
         if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 &&
             marker != 0xcc) {
             if (read_bytes(&reader, b, 5))
-                set_image(out, big(b + 3, 2), big(b + 1, 2));
+                set_image(out, bytes_big_endian(b + 3, 2), bytes_big_endian(b + 1, 2));
             return;
         }
         if (length < 2 || marker == 0xda || !skip_bytes(&reader, (size_t)length - 2))
@@ -137,11 +121,13 @@ static void read_webp(const uint8_t *b, size_t n, struct media_size *out)
     if (n < 30)
         return;
     if (memcmp(b + 12, "VP8 ", 4) == 0)
-        set_image(out, little(b + 26, 2) & 0x3fff, little(b + 28, 2) & 0x3fff);
+        set_image(out, bytes_little_endian(b + 26, 2) & 0x3fff,
+                  bytes_little_endian(b + 28, 2) & 0x3fff);
     else if (memcmp(b + 12, "VP8L", 4) == 0)
-        set_image(out, (little(b + 21, 4) & 0x3fff) + 1, (little(b + 21, 4) >> 14 & 0x3fff) + 1);
+        set_image(out, (bytes_little_endian(b + 21, 4) & 0x3fff) + 1,
+                  (bytes_little_endian(b + 21, 4) >> 14 & 0x3fff) + 1);
     else if (memcmp(b + 12, "VP8X", 4) == 0)
-        set_image(out, little(b + 24, 3) + 1, little(b + 27, 3) + 1);
+        set_image(out, bytes_little_endian(b + 24, 3) + 1, bytes_little_endian(b + 27, 3) + 1);
 }
 
 /* ---- Documents and sounds ---- */
@@ -179,7 +165,7 @@ static void read_wav(const uint8_t *b, size_t n, struct media_size *out)
 {
     out->kind = MEDIA_AUDIO;
     if (n >= 32 && memcmp(b + 12, "fmt ", 4) == 0)
-        out->per_second = little(b + 28, 4);
+        out->per_second = bytes_little_endian(b + 28, 4);
 }
 
 /* ---- All of them ---- */
@@ -201,9 +187,9 @@ void media_measure(const char *base64, size_t n, struct media_size *out)
     while (got < sizeof(b) && read_bytes(&reader, b + got, 1))
         got++;
     if (got >= 24 && memcmp(b, "\x89PNG\r\n\x1a\n", 8) == 0)
-        set_image(out, big(b + 16, 4), big(b + 20, 4));
+        set_image(out, bytes_big_endian(b + 16, 4), bytes_big_endian(b + 20, 4));
     else if (got >= 10 && memcmp(b, "GIF8", 4) == 0)
-        set_image(out, little(b + 6, 2), little(b + 8, 2));
+        set_image(out, bytes_little_endian(b + 6, 2), bytes_little_endian(b + 8, 2));
     else if (got >= 3 && memcmp(b, "\xff\xd8\xff", 3) == 0)
         read_jpeg(begin, out);
     else if (got >= 16 && memcmp(b, "RIFF", 4) == 0 && memcmp(b + 8, "WEBP", 4) == 0)

@@ -1,7 +1,7 @@
 /*
- * The size of a picture, document or sound that a request has in it as base64, read from the data
- * itself; no more of it is decoded than that takes. Pure, without memory of its own; the bytes may
- * be anything.
+ * The size of a picture, document or sound that a request contains as base64, read from the data
+ * itself; it decodes no more than that takes. Pure, without memory of its own; the bytes may be
+ * anything.
  */
 #ifndef RATION_MEDIA_SIZE_H
 #define RATION_MEDIA_SIZE_H
@@ -34,12 +34,12 @@ void media_measure(const char *base64, size_t n, struct media_size *out);
 /* The kind by the name of a format: "image/png", "png", "application/pdf", "wav", "text/plain". */
 enum media_kind media_kind_of(const char *type);
 
-/* Whether a text can be base64, where there may also be a URL or the id of a file. */
+/* Whether a text can be base64, rather than a URL or the id of a file. */
 bool media_is_base64(const char *text, size_t n);
 
-/* Whether a text is really data: a URL of data ("data:image/png;base64,..."), or base64 of a
- * known format. `at` is where the base64 begins, and `type` what the URL calls it, its length in
- * type_n (0: nothing). */
+/* Whether a text is really data: a URL of data ("data:image/png;base64,..."), or base64 of a known
+ * format. `at` is where the base64 begins, `type` the URL's name for it, of length type_n (0:
+ * none). */
 bool media_is_data(const char *text, size_t n, size_t *at, const char **type, size_t *type_n);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The set of profiles: the embedded ones, and those of a file over them. All are read and checked
- * when the set is opened, so that a mistake shows at the start of a program and not with the first
- * call to that provider.
+ * The set of profiles: the embedded ones, and those of a file on top. All are read and checked when
+ * the set is opened, so that a mistake shows at the start of a program and not with the first call
+ * to that provider.
  */
 #include "profile/profile_inner.h"
 
@@ -27,7 +27,7 @@ int profile_no_memory(const char *what, char *why)
     return RATION_ENOMEM;
 }
 
-/* Adds each profile that `names` has and the tree does not. */
+/* Adds each profile that `names` has and the tree lacks. */
 static int resolve_all(json_object *names, json_object *embedded, json_object *file,
                        json_object *tree, char *why)
 {

@@ -1,14 +1,15 @@
 /*
  * Provider profiles: what differs between providers, as data.
  *
- * ration_call() and `ration batch` do the same for all of them; a profile (client/profile/profiles.json,
- * embedded, and a file of the user's own) says where a call goes, how the key is sent, the most
- * that a request may cost, where an answer or its stream says what it did cost, how much of that
- * counts, which headers report limits, and which answers are worth another try.
+ * ration_call() and `ration batch` do the same for all of them; a profile
+ * (client/profile/profiles.json, embedded, and a file of the user's own) says where a call goes,
+ * how the key is sent, the maximum that a request may cost, where an answer or its stream reports
+ * its usage, how much of that counts, which headers report limits, and which answers are worth
+ * another try.
  *
  * Everything here is a pure function of a profile and some JSON or text: no socket, no clock, no
  * handle. A set of profiles is read once and not changed afterwards, so that several threads may
- * read one set.
+ * share one; that is also why messages go into the caller's `why`.
  */
 #ifndef RATION_PROFILE_H
 #define RATION_PROFILE_H
@@ -45,8 +46,8 @@ enum profile_form {
 int profiles_open(const char *file, struct profiles **out, char *why);
 void profiles_close(struct profiles *profiles); /* NULL is allowed */
 
-/* NULL name: "openai". Returns NULL if there is none of that name; profiles_names() lists those
- * that there are ("openai, anthropic, ..."). */
+/* NULL name: "openai". Returns NULL if there is no profile of that name; profiles_names() lists
+ * them ("openai, anthropic, ..."). */
 const struct profile *profiles_find(const struct profiles *profiles, const char *name);
 const char *profiles_names(const struct profiles *profiles);
 
@@ -62,8 +63,8 @@ struct profile_request {
     bool streamed;
     int64_t input_tokens;  /* estimated: a token for four characters, and the price of pictures,
                               documents, sounds and tools */
-    int64_t output_tokens; /* the most it may answer, in all choices together; else a guess */
-    int64_t most_output;   /* the same without guessing: 0 if the body does not say */
+    int64_t output_tokens; /* its maximum for the answer, of all choices together; else a guess */
+    int64_t most_output;   /* the same without guessing: 0 if the body sets no maximum */
     bool elsewhere;        /* it names files, URLs, conversations or tools, so that its input may be
                               more than its bytes show */
 };
@@ -72,8 +73,7 @@ struct profile_request {
 int profile_read_request(const struct profile *profile, json_object *body,
                          struct profile_request *out, char *why);
 
-/* The tokens that a number of characters is taken for if nobody has counted them: a quarter,
- * rounded up. */
+/* What a number of characters is estimated at in tokens: a quarter, rounded up. */
 int64_t profile_tokens_of(int64_t characters);
 
 /* Fills in what `estimate` does not state, counted as this provider counts at the start. */
@@ -106,12 +106,12 @@ bool profile_query_has(const char *query, const char *name);
  * that name. 0, or RATION_EINVALID with `why`, which never has the value of a header in it. */
 int profile_check_headers(const char *const *lines, size_t n, char *why);
 
-/* The value of the first of that name, in any case; NULL: there is none. */
+/* The value of the first header of that name, in any case; NULL: there is none. */
 const char *profile_find_header(const char *const *lines, size_t n, const char *name);
 
 /* The options of a call that decide which key it is sent with. */
 struct profile_caller {
-    const char *key;      /* NULL: it is in the environment; "": none is to be sent */
+    const char *key;      /* NULL: it is in the environment; "": send none */
     const char *key_name; /* what messages call a key of the caller's own; NULL: "api_key" */
     const char *base;     /* as for profile_url() */
     const char *query;
@@ -119,8 +119,7 @@ struct profile_caller {
     size_t n_headers;
 };
 
-/* What a call proves itself with: a key, or an account that its requests are signed for, or
- * nothing. */
+/* What a call authenticates with: a key, an account that signs its requests, or nothing. */
 struct profile_key {
     char *key; /* NULL: none is sent */
     char *id;  /* of the account; NULL: nothing is signed */
@@ -194,11 +193,11 @@ struct profile_usage {
     int64_t more_output;
     /* The provider's own counts: the largest that was reported of each, plus one. Zeroed before the
      * first event. */
-    int64_t told[PROFILE_MAX_COUNTS];
-    char tier[PROFILE_TIER_BYTES]; /* the service tier that was used; "": not told */
+    int64_t reported[PROFILE_MAX_COUNTS];
+    char tier[PROFILE_TIER_BYTES]; /* the service tier that was used; "": not reported */
 };
 
-/* Reads an answer that was not streamed. False, and `usage` is unchanged: it says nothing at
+/* Reads an answer that was not streamed. False, and `usage` is unchanged: it reports nothing at
  * all. */
 bool profile_read_usage(const struct profile *profile, json_object *answer,
                         struct profile_usage *usage);
@@ -211,6 +210,10 @@ bool profile_read_usage(const struct profile *profile, json_object *answer,
  */
 bool profile_read_event(const struct profile *profile, const char *name, const char *data,
                         json_object *event, struct profile_usage *usage);
+
+/* A count as struct ration_amounts states it, where 0 means "not stated": RATION_ZERO for none, and
+ * RATION_MAX_COST at most. */
+int64_t profile_stated(int64_t n);
 
 /* What counts of it, as this provider counts: cached input left out, burndown, input only. */
 void profile_count(const struct profile *profile, const struct profile_usage *usage,
@@ -282,42 +285,42 @@ int profile_error_status(const struct profile *profile, json_object *body,
 const char *profile_exhausted(const struct profile *profile, int http_status, json_object *body);
 
 /* For how long money is gone, if the error names the date on which access comes back; now_ms is the
- * wall clock. False: it names none that is still to come. The second is false, too, for a date that
- * nobody should believe. */
+ * wall clock. False: it names none in the future. The second is false, too, for a date that nobody
+ * should believe. */
 bool profile_regains(const struct profile *profile, json_object *body, int64_t now_ms, int64_t *ms);
 bool profile_exhausted_until(const struct profile *profile, json_object *body, int64_t now_ms,
                              int64_t *ms);
 
-/* The provider's own words for an error ("insufficient_quota: You exceeded ..."), "" where it has
- * none. */
-void profile_error_words(const struct profile *profile, json_object *body, char *buf, size_t cap);
+/* The provider's own words for an error ("insufficient_quota: You exceeded ..."), or "". */
+void profile_error_text(const struct profile *profile, json_object *body, char *buf, size_t cap);
 
 /* ---- What the provider says of its limits ---- */
 
-#define PROFILE_MAX_SEEN   8
+#define PROFILE_MAX_HINTS  8
 #define PROFILE_MAX_LIMITS 16 /* rows of a profile */
 
-/* x-should-retry: what OpenAI, Anthropic and those who speak for them say of trying again. */
+/* x-should-retry: what OpenAI, Anthropic and those who imitate them say about trying again. */
 enum profile_should_retry { PROFILE_RETRY_UNSAID, PROFILE_DO_RETRY, PROFILE_DO_NOT_RETRY };
 
 /* Zeroed before the first header of each answer. */
 struct profile_hints {
     enum profile_should_retry should_retry; /* used if the answer was refused or failed */
     bool waits;                             /* a wait was stated; used if the answer was refused */
-    /* The longest that was stated; without one, when the limits that have nothing left are
-     * reset. */
+    /* The longest that was stated; without one, the time until the limits that have nothing left
+     * are reset. */
     int64_t retry_after_ms;
-    struct ration_seen seen[PROFILE_MAX_SEEN]; /* the limits whose rest was reported */
-    size_t n_seen;
+    struct ration_provider_limit
+        limits[PROFILE_MAX_HINTS]; /* those of which a remainder was reported */
+    size_t n_limits;
     bool waits_in_words; /* retry_after_ms was stated as a wait, so no reset replaces it */
-    struct profile_told {
+    struct profile_reported {
         int64_t limit; /* each of these is what was reported, plus one; 0: it was not */
         int64_t remaining;
         int64_t reset_ms;
         int64_t period_ms;
-        int64_t within_ms;      /* the precision of reset_ms */
-        bool bare;              /* reset_ms is a number without a unit */
-    } told[PROFILE_MAX_LIMITS]; /* by row of the profile's limits: headers come in any order */
+        int64_t within_ms;          /* the precision of reset_ms */
+        bool bare;                  /* reset_ms is a number without a unit */
+    } reported[PROFILE_MAX_LIMITS]; /* by row of the profile's limits: headers come in any order */
 };
 
 /* One header line of an answer, name and value apart; now_ms is the wall clock, for dates. */

@@ -1,8 +1,8 @@
 /*
- * From the tree of one profile to struct profile, along one table of keys: what each key is called,
- * what it holds, and where it goes. A key that is not in the table is refused, as is a value of
- * another kind, each with its path in the document and what should be there: a misspelt key that
- * was ignored would be noticed when a bill comes.
+ * From the tree of one profile to struct profile, by one table of keys: the name of each key, what
+ * it holds, and where it goes. A key that is not in the table is refused, as is a value of another
+ * kind, each with its path in the document and the expectation: a misspelt key that was ignored
+ * would only be noticed on the bill.
  */
 #include "profile/profile_keys.h"
 
@@ -13,7 +13,7 @@
 
 #define MAX_PATH_BYTES 96
 
-/* Where the checker is, for what it has to say. */
+/* Where the checker is, for messages. */
 struct check {
     char path[MAX_PATH_BYTES];
     char *why;
@@ -27,7 +27,7 @@ static bool wrong(const struct check *check, const char *remedy)
     return false;
 }
 
-/* Goes one step down; gives where the path ended before, to come back. */
+/* Goes one step down; returns the length of the path before, to come back. */
 static size_t enter(struct check *check, const char *key)
 {
     size_t used = strlen(check->path);
@@ -95,14 +95,14 @@ static bool read_text(struct check *check, enum profile_member_kind kind, json_o
 }
 
 /* A single text is a list of one. */
-static bool read_words(struct check *check, enum profile_member_kind kind, json_object *value,
-                       struct profile_words *to)
+static bool read_list(struct check *check, enum profile_member_kind kind, json_object *value,
+                      struct profile_list *to)
 {
     if (!json_object_is_type(value, json_type_array)) {
         to->n = 1;
         return read_text(check, kind, value, &to->at[0]);
     }
-    if (json_object_array_length(value) > PROFILE_MAX_WORDS)
+    if (json_object_array_length(value) > PROFILE_MAX_LIST)
         return wrong(check, "more than 24 of them; leave out some");
     to->n = 0;
     for (size_t i = 0; i < json_object_array_length(value); i++) {
@@ -137,11 +137,11 @@ struct choice {
     int64_t value;
 };
 
-static const struct choice units[] = {{"requests", RATION_UNIT_REQUESTS},
-                                      {"tokens", RATION_UNIT_TOKENS},
-                                      {"input_tokens", RATION_UNIT_INPUT_TOKENS},
-                                      {"output_tokens", RATION_UNIT_OUTPUT_TOKENS},
-                                      {0}};
+static const struct choice units[] = {
+#define UNIT_CHOICE(upper, name) {name, RATION_UNIT_##upper},
+    RATION_UNITS(UNIT_CHOICE)
+#undef UNIT_CHOICE
+        {0}};
 static const struct choice periods[] = {{"second", 1000},
                                         {"minute", 60000},
                                         {"hour", 3600000},
@@ -173,9 +173,9 @@ static bool read_choice(struct check *check, const struct choice *choices, const
 
 static bool read_unit(struct check *check, json_object *value, int64_t *to)
 {
-    return read_choice(check, units,
-                       "not a unit; write requests, tokens, input_tokens or output_tokens", value,
-                       to);
+    const char *remedy = "not a unit; write requests, tokens, input_tokens or output_tokens";
+    return read_choice(check, units, remedy, value, to) &&
+           (*to < RATION_UNIT_USD || wrong(check, remedy));
 }
 
 static bool read_period(struct check *check, json_object *value, int64_t *to)
@@ -270,9 +270,9 @@ static bool read_value(struct check *check, const struct profile_member *key, js
     void *to = base + key->to;
     switch (key->kind) {
     case WORDS:
-        return read_words(check, TEXT, value, to);
+        return read_list(check, TEXT, value, to);
     case PLACES:
-        return read_words(check, PLACE, value, to);
+        return read_list(check, PLACE, value, to);
     case COUNT:
         return read_count(check, key, value, to);
     case FLAG:

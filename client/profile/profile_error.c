@@ -1,13 +1,14 @@
 /*
- * What went wrong: whether a whole answer or an event is an error, of which class, which says whether it may be retried, and
- * in the provider's own words.
+ * What went wrong: whether a whole answer or an event is an error, its class, which decides whether
+ * it may be retried, and the provider's own words.
  *
- * Providers tell an error in many forms: an object or a text under "error", an object whose own fields say it ("object":
- * "error", {"message", "code"}), an event that is called error, a status "failed" in an answer. All of them come to one thing
- * here: the value that is the error, which is looked for once, in find_error(). What class it has is decided by its codes, be
- * they words that the profile lists or numbers that are HTTP statuses; only where no code says that money is gone do the
- * beginnings of messages count, because whatever is read here closes the pool for everybody, and a message may quote in its
- * middle what users wrote.
+ * Providers report errors in many forms: an object or a text under "error", an object whose own
+ * fields say it ("object": "error", {"message", "code"}), an event that is called error, a status
+ * "failed" in an answer. All of them become one thing here: the value that is the error, which
+ * find_error() looks for once. Its codes decide its class, be they words that the profile lists or
+ * numbers that are HTTP statuses; only if no code says that money is gone do the beginnings of
+ * messages count, because that closes the pool for everybody, and a message may quote in its middle
+ * what users wrote.
  */
 #include "profile/profile_inner.h"
 
@@ -16,20 +17,21 @@
 #include <string.h>
 #include <time.h>
 
-#define SPEND_LIMIT      "spend_limit"            /* where only a message says that money is gone */
-#define PAYMENT_REQUIRED "payment_required"       /* where only the status does: 402 */
-#define LONGEST_MS       (INT64_C(32) * 86400000) /* a date further away than a month is not believed */
+#define SPEND_LIMIT      "spend_limit"            /* if only a message says that money is gone */
+#define PAYMENT_REQUIRED "payment_required"       /* if only the status does: 402 */
+#define LONGEST_MS       (INT64_C(32) * 86400000) /* later dates are not believed */
 
 /* ---- Finding it ---- */
 
-/* Some servers give errors of streams as a list of one. */
+/* Some servers send errors of streams as a list of one. */
 static json_object *unwrap(json_object *body)
 {
     return json_object_is_type(body, json_type_array) ? json_object_array_get_idx(body, 0) : body;
 }
 
-/* "error": null, false, 0, "", {} and [] are the absence of an error, as is what has nothing else in it: some servers print all
- * fields of an error that there is not ({"code": 0, "message": ""}). Goes no deeper than the parser let the body be. */
+/* "error": null, false, 0, "", {} and [] mean that there is no error, as does anything made only of
+ * these: some servers print all fields of an error that did not happen ({"code": 0, "message":
+ * ""}). Goes no deeper than the parser did. */
 static bool says_something(json_object *value)
 {
     if (json_object_is_type(value, json_type_array)) {
@@ -50,7 +52,7 @@ static bool says_something(json_object *value)
     }
     if (json_object_is_type(value, json_type_string))
         return json_object_get_string_len(value) > 0;
-    return json_object_get_boolean(value); /* a number is true where it is not 0 */
+    return json_object_get_boolean(value); /* a number is true if it is not 0 */
 }
 
 static bool member_is_error(const struct profile *profile, json_object *body, const char *key)
@@ -67,7 +69,7 @@ static bool is_called_error(const struct profile *profile, const char *name, jso
     return member_is_error(profile, body, "type") || member_is_error(profile, body, "object");
 }
 
-/* The value that is the error; NULL: none of what is looked for at errors.at says anything. */
+/* The value that is the error; NULL: nothing at errors.at is one. */
 static json_object *find_error(const struct profile *profile, json_object *body)
 {
     body = unwrap(body);
@@ -80,7 +82,7 @@ static json_object *find_error(const struct profile *profile, json_object *body)
     return NULL;
 }
 
-/* The same where it is known that there is one: it may be the body itself. */
+/* The same if it is known that there is one: it may be the body itself. */
 static json_object *error_of(const struct profile *profile, json_object *body)
 {
     json_object *error = find_error(profile, body);
@@ -91,8 +93,8 @@ static json_object *error_of(const struct profile *profile, json_object *body)
 
 /* What is looked for among the codes of an error. */
 struct search {
-    const struct profile_words *list; /* NULL: a number that is an HTTP status */
-    const char *word;                 /* the one that was found; lives as long as the profile */
+    const struct profile_list *list; /* NULL: a number that is an HTTP status */
+    const char *word;                /* the one that was found; lives as long as the profile */
     int status;
 };
 
@@ -118,7 +120,8 @@ static bool match_code(void *arg, json_object *value)
     return false;
 }
 
-/* Codes stand in the error, or beside it where the error is only a text; or they are all that it is. */
+/* Codes are in the error, or beside it if the error is only a text; or the error is nothing
+ * else. */
 static bool search_codes(const struct profile *profile, json_object *body, struct search *search)
 {
     json_object *const places[] = {error_of(profile, body), unwrap(body)};
@@ -136,7 +139,7 @@ static bool search_codes(const struct profile *profile, json_object *body, struc
 }
 
 static const char *code_among(const struct profile *profile, json_object *body,
-                              const struct profile_words *list)
+                              const struct profile_list *list)
 {
     struct search search = {.list = list};
     search_codes(profile, body, &search);
@@ -152,7 +155,7 @@ static int status_among(const struct profile *profile, json_object *body)
 
 /* ---- Its message ---- */
 
-static const char *first_of(json_object *error, const struct profile_words *places)
+static const char *first_of(json_object *error, const struct profile_list *places)
 {
     for (size_t i = 0; i < places->n; i++) {
         const char *text = profile_first_text(error, places->at[i]);
@@ -174,7 +177,7 @@ static const char *message_of(const struct profile *profile, json_object *body)
 static bool says_money_is_gone(const struct profile *profile, json_object *body)
 {
     const char *message = message_of(profile, body);
-    const struct profile_words *beginnings = &profile->errors.exhausted_messages;
+    const struct profile_list *beginnings = &profile->errors.exhausted_messages;
     for (size_t i = 0; message && i < beginnings->n; i++) {
         if (strncmp(message, beginnings->at[i], strlen(beginnings->at[i])) == 0)
             return true;
@@ -234,7 +237,7 @@ static enum profile_class class_of_status(int status)
     case 402:
         return PROFILE_EXHAUSTED;
     case 408: /* request time-out */
-    case 409: /* conflict: a lock that was not had in time */
+    case 409: /* conflict: a lock was not free in time */
     case 425: /* too early */
         return PROFILE_FAILED;
     case 429:
@@ -260,7 +263,7 @@ enum profile_class profile_classify(const struct profile *profile, int http_stat
     return class_of_status(http_status);
 }
 
-/* Of an error that came under a status of 200. */
+/* For an error that came under a status of 200. */
 static enum profile_class class_of_error(const struct profile *profile, json_object *body)
 {
     int status = status_among(profile, body);
@@ -294,10 +297,10 @@ int profile_error_status(const struct profile *profile, json_object *body, enum 
     }
 }
 
-/* Whether it says that it ended in failure: "status": "failed", "finish_reason": "error". */
+/* Whether it says that it failed: "status": "failed", "finish_reason": "error". */
 static bool says_it_failed(const struct profile *profile, json_object *body)
 {
-    const struct profile_words *at = &profile->answer.failed_at;
+    const struct profile_list *at = &profile->answer.failed_at;
     for (size_t i = 0; i < at->n; i++) {
         if (profile_has_word(&profile->answer.failed, profile_first_text(body, at->at[i])))
             return true;
@@ -323,7 +326,7 @@ enum profile_class profile_classify_event(const struct profile *profile, const c
 
 static bool has_answer(const struct profile *profile, json_object *body)
 {
-    const struct profile_words *has = &profile->answer.has;
+    const struct profile_list *has = &profile->answer.has;
     for (size_t i = 0; i < has->n; i++) {
         if (profile_first(body, has->at[i]))
             return true;
@@ -344,7 +347,7 @@ enum profile_class profile_classify_answer(const struct profile *profile, json_o
 
 /* ---- Its words ---- */
 
-/* Words for logs and terminals: control characters would act there. */
+/* For logs and terminals, where control characters would act. */
 static void make_printable(char *text)
 {
     for (char *s = text; *s; s++) {
@@ -369,7 +372,7 @@ static const char *code_of(const struct profile *profile, json_object *error)
     return code && code[0] ? code : NULL;
 }
 
-void profile_error_words(const struct profile *profile, json_object *body, char *buf, size_t cap)
+void profile_error_text(const struct profile *profile, json_object *body, char *buf, size_t cap)
 {
     const char *code = code_of(profile, error_of(profile, body));
     const char *message = message_of(profile, body);

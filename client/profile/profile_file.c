@@ -2,13 +2,13 @@
  * From the text of a profiles file to the tree of one profile.
  *
  * Comments are allowed, as in rationd's configuration. "like" is followed here, on the trees,
- * before anything is checked: what one profile has and the other does not name stays, member by
- * member; lists and values are replaced; null takes away. In a file, "like" means the file's
+ * before anything is checked: what the base profile has and the other does not name stays, member
+ * by member; lists and values are replaced; null removes. In a file, "like" means the file's
  * profile of that name, or the embedded one; in a profile that replaces an embedded one of the same
  * name it means that one. The embedded profiles do not see the file, so that a changed "openai"
  * changes no other.
  *
- * Every mistake is told with its place and what to write instead; the first one is enough.
+ * Every mistake is reported with its place and what to write instead; the first one is enough.
  */
 #include "profile/profile_inner.h"
 
@@ -41,7 +41,7 @@ int profile_parse(const char *text, size_t n, json_object **out, char *why)
     while (parsed == json_tokener_success && end < n && strchr(" \t\r\n", text[end]))
         end++;
     if (parsed != json_tokener_success) {
-        snprintf(why, PROFILE_WHY_BYTES, "line %zu: no JSON (%s); correct what stands there",
+        snprintf(why, PROFILE_WHY_BYTES, "line %zu: not JSON (%s); correct that line",
                  line_of(text, end < n ? end : n),
                  parsed == json_tokener_continue ? "it ends too early"
                                                  : json_tokener_error_desc(parsed));
@@ -145,7 +145,7 @@ static void write_names(json_object *set, char *why, size_t used)
 static int resolve(json_object *embedded, json_object *file, const char *name, unsigned depth,
                    json_object **out, char *why);
 
-/* Gives what a profile starts from: the other one, or nothing. */
+/* Gives the profile that this one starts from, or nothing. */
 static int start_from(json_object *embedded, json_object *file, const char *name, json_object *own,
                       unsigned depth, json_object **out, char *why)
 {
@@ -160,17 +160,16 @@ static int start_from(json_object *embedded, json_object *file, const char *name
     if (!from_file || strcmp(other, name) == 0)
         file = NULL;
     if (!own_of(file, other) && !own_of(embedded, other)) {
-        int n = snprintf(
-            why, PROFILE_WHY_BYTES,
-            "%.64s.like: there is no profile \"%.64s\"; of the embedded ones there are:", name,
-            other);
+        int n = snprintf(why, PROFILE_WHY_BYTES,
+                         "%.64s.like: there is no profile \"%.64s\"; the embedded ones are:", name,
+                         other);
         write_names(embedded, why, n > 0 ? (size_t)n : 0);
         return RATION_EINVALID;
     }
     if (depth >= MAX_LIKES) {
         snprintf(why, PROFILE_WHY_BYTES,
-                 "%.64s.like: profiles are like each other in a circle, or more than %d deep; let "
-                 "one of them name what it needs",
+                 "%.64s.like: \"like\" goes in a circle, or more than %d deep; let one profile "
+                 "name what it needs",
                  name, MAX_LIKES);
         return RATION_EINVALID;
     }

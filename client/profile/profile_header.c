@@ -1,10 +1,9 @@
 /*
- * The headers of a call: those of the profile, and what a caller may add to them.
+ * The headers of a call: those of the profile, and those that a caller may add.
  *
- * A caller's own header may be anything except those that frame the request, which are libcurl's
- * own, and those that belong to one connection only: two that contradict each other are how
- * requests are smuggled past a proxy. Messages never have a header's value in them, which may be a
- * secret.
+ * A caller's own header may be anything except those that frame the request, which are libcurl's,
+ * and those that belong to one connection: two that contradict each other are how requests are
+ * smuggled past a proxy. Messages never contain a header's value, which may be a secret.
  */
 #include "profile/profile_inner.h"
 
@@ -74,8 +73,7 @@ static int check_header(const char *line, size_t number, char *why)
         return RATION_EINVALID;
     }
     if (is_framing(line)) {
-        snprintf(why, PROFILE_WHY_BYTES,
-                 "header %.*s is not the caller's: it belongs to the connection; leave it out",
+        snprintf(why, PROFILE_WHY_BYTES, "header %.*s belongs to the connection; leave it out",
                  (int)name, line);
         return RATION_EINVALID;
     }

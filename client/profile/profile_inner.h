@@ -10,27 +10,27 @@
  *   profile_place.c    places in a document
  *   profile_url.c      where a call goes
  *   profile_header.c   its headers
- *   profile_key.c      what it proves itself with
- *   profile_request.c  what a request says of itself, and what is sent
+ *   profile_key.c      what it authenticates with
+ *   profile_request.c  what a request asks for, and what is sent
  *   profile_media.c    what pictures and the like in it cost
  *   profile_usage.c    what an answer or a stream used, and what of it counts
  *   profile_piece.c    what an answer or an event of a stream adds to the answer
  *   profile_error.c    what went wrong
- *   profile_limits.c   what headers and errors tell of limits and waits
- *   profile_period.c   of which period a limit is, when nobody says so
+ *   profile_limits.c   limits and waits in headers and errors
+ *   profile_period.c   the period of a limit that does not state it
  */
 #ifndef RATION_PROFILE_INNER_H
 #define RATION_PROFILE_INNER_H
 
 #include "profile/profile.h"
 
-#define PROFILE_MAX_WORDS 24
+#define PROFILE_MAX_LIST  24
 #define PROFILE_MAX_ROWS  16
 #define PROFILE_KEY_BYTES 64 /* of one member in a place, with the NUL */
 
 /* A list of places or names. */
-struct profile_words {
-    const char *at[PROFILE_MAX_WORDS];
+struct profile_list {
+    const char *at[PROFILE_MAX_LIST];
     size_t n;
 };
 
@@ -39,18 +39,18 @@ struct profile_fixed_header {
     const char *value;
 };
 
-/* Where a picture or the like may stand in a request. */
+/* Where a picture, document or sound may be in a request. */
 struct profile_media {
     const char *at;
     const char *key; /* only where this member of it ... */
     const char *is;  /* ... is this; NULL: everywhere */
-    int64_t kind;    /* enum media_kind, where neither the data nor its type tells */
-    struct profile_words data;
-    struct profile_words type;
+    int64_t kind;    /* enum media_kind, if neither the data nor its type shows it */
+    struct profile_list data;
+    struct profile_list type;
     const char *detail;
 };
 
-/* What pictures cost in tokens; 0 everywhere: such a part is not in the price. */
+/* What pictures cost in tokens; 0: that part is not in the price. */
 struct profile_image {
     int64_t low;
     int64_t base;
@@ -87,7 +87,7 @@ struct profile_wait {
 struct profile_limit {
     int64_t unit; /* enum ration_unit */
     int64_t per_ms;
-    const char *limit; /* names of headers; NULL: none tells it */
+    const char *limit; /* names of headers; NULL: none reports it */
     const char *remaining;
     const char *reset;
     const char *period; /* its period in seconds */
@@ -97,7 +97,7 @@ struct profile_limit {
 };
 _Static_assert(PROFILE_MAX_ROWS == PROFILE_MAX_LIMITS, "what is reported is kept by row");
 
-/* What an id of a violated limit has in it: "PerDay". */
+/* What the id of a violated limit contains: "PerDay". */
 struct profile_word_unit {
     const char *word;
     int64_t unit;
@@ -118,7 +118,7 @@ struct profile_violations {
     size_t n_periods;
 };
 
-/* The keys of profiles.json, where each is explained. */
+/* The keys of profiles.json, which explains each. */
 struct profile {
     const char *name;
     const char *source;
@@ -145,20 +145,20 @@ struct profile {
     struct profile_fixed_header headers[PROFILE_MAX_ROWS];
     size_t n_headers;
     struct {
-        struct profile_words text;
-        struct profile_words json;
-        struct profile_words max_output;
-        struct profile_words choices;
+        struct profile_list text;
+        struct profile_list json;
+        struct profile_list max_output;
+        struct profile_list choices;
         int64_t default_output;
         const char *ask_usage;
-        struct profile_words drop;
+        struct profile_list drop;
         const char *content_type;
-        struct profile_words elsewhere;
+        struct profile_list elsewhere;
         const char *accept;
         const char *stream_accept;
         bool output; /* the API has output */
         bool streams_by_default;
-        const char *tools_at; /* NULL: tools cost what they are long */
+        const char *tools_at; /* NULL: tools cost by their length */
         int64_t tools_tokens;
         struct profile_media media[PROFILE_MAX_ROWS];
         size_t n_media;
@@ -168,25 +168,25 @@ struct profile {
         struct profile_length video;
     } request;
     struct {
-        struct profile_words has;
-        struct profile_words text;
-        struct profile_words failed_at;
-        struct profile_words failed;
+        struct profile_list has;
+        struct profile_list text;
+        struct profile_list failed_at;
+        struct profile_list failed;
     } answer;
     struct {
-        struct profile_words at;
-        struct profile_words stream_at;
-        struct profile_words input;
-        struct profile_words output;
-        struct profile_words total;
-        struct profile_words cached;
-        struct profile_words cache_writes;
-        struct profile_words reasoning;
-        struct profile_words audio;
+        struct profile_list at;
+        struct profile_list stream_at;
+        struct profile_list input;
+        struct profile_list output;
+        struct profile_list total;
+        struct profile_list cached;
+        struct profile_list cache_writes;
+        struct profile_list reasoning;
+        struct profile_list audio;
         bool absent_is_zero;
         struct profile_more more[PROFILE_MAX_ROWS];
         size_t n_more;
-        struct profile_words tier;
+        struct profile_list tier;
         const char *tier_header;
     } usage;
     struct {
@@ -195,31 +195,31 @@ struct profile {
         int64_t output;
     } counts;
     struct {
-        struct profile_words text;
-        struct profile_words text_events;
+        struct profile_list text;
+        struct profile_list text_events;
         const char *not_text;
         enum profile_form form;
-        struct profile_words arguments;
-        struct profile_words arguments_events;
-        struct profile_words generated;
-        struct profile_words generated_events;
-        struct profile_words not_generated;
-        struct profile_words begun;
-        struct profile_words end_data;
-        struct profile_words end_events;
-        struct profile_words end_at;
+        struct profile_list arguments;
+        struct profile_list arguments_events;
+        struct profile_list generated;
+        struct profile_list generated_events;
+        struct profile_list not_generated;
+        struct profile_list begun;
+        struct profile_list end_data;
+        struct profile_list end_events;
+        struct profile_list end_at;
     } stream;
     struct {
-        struct profile_words at;
-        struct profile_words message;
-        struct profile_words codes;
-        struct profile_words events;
-        struct profile_words exhausted;
-        struct profile_words exhausted_messages;
-        struct profile_words limited;
-        struct profile_words overloaded;
-        struct profile_words refused;
-        struct profile_words delay;
+        struct profile_list at;
+        struct profile_list message;
+        struct profile_list codes;
+        struct profile_list events;
+        struct profile_list exhausted;
+        struct profile_list exhausted_messages;
+        struct profile_list limited;
+        struct profile_list overloaded;
+        struct profile_list refused;
+        struct profile_list delay;
         struct profile_violations violations;
     } errors;
     const char *should_retry; /* header */
@@ -231,7 +231,7 @@ struct profile {
 
 /* ---- profile.c ---- */
 
-/* Returns RATION_ENOMEM, and says so in `why`: out of memory for "what". */
+/* Returns RATION_ENOMEM, with "out of memory for the <what>" in `why`. */
 int profile_no_memory(const char *what, char *why);
 
 /* ---- profile_file.c ---- */
@@ -260,7 +260,7 @@ const char *profile_event_name(const char *name, json_object *event);
 
 /* ---- profile_header.c ---- */
 
-/* The length of the header name that `text` begins with; 0: it begins with none. */
+/* The length of the header name that `text` begins with; 0: it does not begin with one. */
 size_t profile_header_name(const char *text);
 
 /* ---- profile_request.c ---- */
@@ -270,24 +270,22 @@ int64_t profile_count_characters(const char *text, size_t len);
 
 /* ---- profile_media.c ---- */
 
-/* The price of all that stands where the profile says. */
+/* The price of everything that the profile lists as media. */
 int64_t profile_price_media(const struct profile *profile, json_object *body);
 
-/* Whether a text is really data; then its price is added. */
+/* Whether a text is really data; if so, adds its price. */
 bool profile_price_text(const struct profile *profile, const char *text, size_t n, int64_t *tokens);
 
 /* ---- profile_period.c ---- */
 
-/*
- * The period (ms) of a limit that has `remaining` left and is full again in reset_ms, give or take
- * within_ms; 0: it cannot be determined. only_ms: the only one that it may be; 0: any usual one.
- */
+/* The period (ms) of a limit that has `remaining` left and is full again in reset_ms, give or take
+ * within_ms; 0: it cannot be determined. only_ms: the only one that it may be; 0: any usual one. */
 int64_t profile_period(int64_t limit, int64_t remaining, int64_t reset_ms, int64_t within_ms,
                        int64_t only_ms);
 
 /* The same for a reset without a unit: *reset_ms gets it in milliseconds. False: neither reading
  * can be believed. */
-bool profile_read_bare(const struct profile_told *told, int64_t only_ms, int64_t *reset_ms,
+bool profile_read_bare(const struct profile_reported *reported, int64_t only_ms, int64_t *reset_ms,
                        int64_t *period_ms);
 
 /* ---- profile_place.c ---- */
@@ -295,7 +293,7 @@ bool profile_read_bare(const struct profile_told *told, int64_t only_ms, int64_t
 /* Whether a place is well formed. */
 bool profile_place_is_good(const char *place);
 
-/* Calls `visit` with each value that stands at `place` and is not null, until it returns false. */
+/* Calls `visit` with each value at `place` that is not null, until it returns false. */
 void profile_visit(json_object *root, const char *place,
                    bool (*visit)(void *arg, json_object *value), void *arg);
 
@@ -305,7 +303,7 @@ json_object *profile_first(json_object *root, const char *place);
 /* The first that is a text, or NULL. Borrowed. */
 const char *profile_first_text(json_object *root, const char *place);
 
-/* Whether `text` is one of the words, letter by letter; NULL is none of them. */
-bool profile_has_word(const struct profile_words *words, const char *text);
+/* Whether `text` is in the list, letter by letter; NULL is not. */
+bool profile_has_word(const struct profile_list *list, const char *text);
 
 #endif

@@ -1,17 +1,17 @@
 /*
- * What a call proves itself with: the provider's key or, if the profile says so, the account that
- * its requests are signed for.
+ * What a call authenticates with: the provider's key or, if the profile says so, the account that
+ * signs its requests.
  *
  * Keys come from files and dashboards, often with a line break at the end: blanks around a key are
  * not part of it. A missing key is reported before anything is asked or charged, because the
  * provider would report it later and in its own words. But a server of the user's own may need
- * none, so only calls that go to the provider itself must have one: to the host of the profile's
- * own URL or, if the profile has none, to any URL that is https. A header or parameter of the
- * caller's that carries the key is a key too.
+ * none, so only calls to the provider itself must have one: to the host of the profile's own URL
+ * or, if the profile has none, to any https URL. A header or parameter of the caller's that carries
+ * the key is a key too.
  */
 #include "profile/profile_inner.h"
 
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static int check_key(const char *key, const char *name, char *why)
 {
     size_t n = strlen(key);
     if (n > PROFILE_MAX_KEY_BYTES) {
-        snprintf(why, PROFILE_WHY_BYTES, "%.64s has more than %d bytes, so it is no key", name,
+        snprintf(why, PROFILE_WHY_BYTES, "%.64s has more than %d bytes, too many for a key", name,
                  PROFILE_MAX_KEY_BYTES);
         return RATION_EINVALID;
     }
@@ -55,7 +55,7 @@ static int check_key(const char *key, const char *name, char *why)
     return 0;
 }
 
-/* Gives a key that may be sent, or NULL if there is nothing but blanks. */
+/* Gives a key that may be sent, or NULL if there are only blanks. */
 static int take(const char *from, const char *name, char **out, char *why)
 {
     char *key = copy_trimmed(from);
@@ -79,10 +79,8 @@ static int take_variable(const char *variable, char **out, char *why)
 
 /* ---- Signing ---- */
 
-/*
- * "bedrock-runtime.eu-west-1.amazonaws.com" names it: the label before "amazonaws"; for other hosts
- * it is in the environment. Borrowed, of *len bytes; NULL if it is in neither.
- */
+/* "bedrock-runtime.eu-west-1.amazonaws.com" names it: the label before "amazonaws"; for other hosts
+ * it is in the environment. Borrowed, of *len bytes; NULL if it is in neither. */
 static const char *find_region(const char *base, size_t *len)
 {
     const char *host = base ? strstr(base, "://") : NULL;
@@ -116,7 +114,7 @@ static int take_account(const struct profile *profile, const char *base, struct 
     const char *region = find_region(base ? base : profile->url, &len);
     if (!region) {
         snprintf(why, PROFILE_WHY_BYTES,
-                 "the URL does not name the region that requests are signed for; set AWS_REGION");
+                 "the URL does not name the region to sign requests for; set AWS_REGION");
         return RATION_EINVALID;
     }
     out->region = strndup(region, len);

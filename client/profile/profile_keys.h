@@ -1,7 +1,5 @@
-/*
- * The table of what a profile may say: what each key is called, what it holds, and where it goes in
- * struct profile. Only profile_check.c reads it.
- */
+/* The table of what a profile may say: the name of each key, what it holds, and where it goes in
+ * struct profile. Only profile_check.c reads it. */
 #ifndef RATION_PROFILE_KEYS_H
 #define RATION_PROFILE_KEYS_H
 
@@ -12,9 +10,9 @@ enum profile_member_kind {
     URL,     /* the same, http:// or https:// */
     PATH,    /* the same, beginning with a slash */
     HEADER,  /* the same, a header's name */
-    WORDS,   /* struct profile_words */
+    WORDS,   /* struct profile_list */
     PLACE,   /* const char * */
-    PLACES,  /* struct profile_words */
+    PLACES,  /* struct profile_list */
     COUNT,   /* int64_t, min - max */
     FLAG,    /* bool */
     UNIT,    /* int64_t: enum ration_unit */
@@ -39,7 +37,7 @@ struct profile_member {
     size_t size;                       /* ROWS: of one */
 };
 
-/* Of a whole profile. Ends with a NULL name, as all of its parts do. */
+/* The keys of a whole profile. Ends with a NULL name, as all of its parts do. */
 extern const struct profile_member profile_members[];
 
 #endif

@@ -1,21 +1,22 @@
 /*
- * What a provider reports of its limits and waits: in headers, which come in any order, and in the
- * body of an error.
+ * What a provider reports about its limits and waits: in headers, which come in any order, and in
+ * the body of an error.
  *
- * An explicit wait goes before everything. Without one, the limits that have nothing left say when
- * they are reset, and the latest of these is the wait. A value that cannot be read is ignored: a
- * wrong number here would hold back every host, or none.
+ * An explicit wait comes first. Without one, the limits that have nothing left say when they are
+ * reset, and the latest of these is the wait. A value that cannot be read is ignored: a wrong
+ * number here would hold back every host, or none.
  *
  * The period of a limit comes from its profile, from a header, or from limit, remaining and reset
  * together (profile_period.c). If none of these has it, the limit is passed on with its amount
  * alone, by which the server finds it if it can; without an amount it is not passed on at all: what
  * is left of a day must not be held against a minute.
  *
- * What one header means may depend upon others, so each new one has all of them evaluated again.
+ * The meaning of one header may depend on others, so each new one makes all of them be evaluated
+ * again.
  */
 #include "profile/profile_inner.h"
 
-#include "call/wait.h"
+#include "profile/wait.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@
 
 /* ---- Keeping ---- */
 
-static void tell_wait(struct profile_hints *hints, int64_t ms)
+static void note_wait(struct profile_hints *hints, int64_t ms)
 {
     if (!hints->waits_in_words || ms > hints->retry_after_ms)
         hints->retry_after_ms = ms;
@@ -33,7 +34,7 @@ static void tell_wait(struct profile_hints *hints, int64_t ms)
     hints->waits_in_words = true;
 }
 
-static void tell_reset(struct profile_hints *hints, int64_t ms)
+static void note_reset(struct profile_hints *hints, int64_t ms)
 {
     if (hints->waits_in_words)
         return;
@@ -44,32 +45,32 @@ static void tell_reset(struct profile_hints *hints, int64_t ms)
 
 /* The entry for that unit and period (for that amount, if the period is not known). NULL: there is
  * no room for another one. */
-static struct ration_seen *seen_of(struct profile_hints *hints, enum ration_unit unit,
-                                   int64_t per_ms, int64_t limit)
+static struct ration_provider_limit *limit_of(struct profile_hints *hints, enum ration_unit unit,
+                                              int64_t per_ms, int64_t limit)
 {
-    for (size_t i = 0; i < hints->n_seen; i++) {
-        struct ration_seen *seen = &hints->seen[i];
-        if (seen->unit == unit && seen->per_ms == per_ms && (per_ms > 0 || seen->limit == limit))
-            return seen;
+    for (size_t i = 0; i < hints->n_limits; i++) {
+        struct ration_provider_limit *entry = &hints->limits[i];
+        if (entry->unit == unit && entry->per_ms == per_ms && (per_ms > 0 || entry->limit == limit))
+            return entry;
     }
-    if (hints->n_seen == PROFILE_MAX_SEEN)
+    if (hints->n_limits == PROFILE_MAX_HINTS)
         return NULL;
-    struct ration_seen *seen = &hints->seen[hints->n_seen++];
-    *seen = (struct ration_seen){
+    struct ration_provider_limit *entry = &hints->limits[hints->n_limits++];
+    *entry = (struct ration_provider_limit){
         .unit = unit, .per_ms = per_ms, .limit = limit, .remaining = RATION_MAX_AMOUNT};
-    return seen;
+    return entry;
 }
 
-/* If several limits are of the same unit and period (an organization's and a project's), the one
- * with less left counts. */
-static void keep_seen(struct profile_hints *hints, enum ration_unit unit, int64_t per_ms,
-                      int64_t limit, int64_t remaining)
+/* If several limits have the same unit and period (an organization's and a project's), the one with
+ * less left counts. */
+static void keep_limit(struct profile_hints *hints, enum ration_unit unit, int64_t per_ms,
+                       int64_t limit, int64_t remaining)
 {
-    struct ration_seen *seen = seen_of(hints, unit, per_ms, limit);
-    if (!seen || remaining > seen->remaining)
+    struct ration_provider_limit *entry = limit_of(hints, unit, per_ms, limit);
+    if (!entry || remaining > entry->remaining)
         return;
-    seen->limit = limit;
-    seen->remaining = remaining;
+    entry->limit = limit;
+    entry->remaining = remaining;
 }
 
 /* ---- Headers ---- */
@@ -99,16 +100,16 @@ static bool is_header(const char *wanted, const char *name)
 }
 
 static void read_reset(const struct profile_limit *limit, const char *value, int64_t now_ms,
-                       struct profile_told *told)
+                       struct profile_reported *reported)
 {
     int64_t ms = 0;
     int64_t within_ms = 1;
     bool bare = limit->reset_may_be_ms && wait_is_bare(value);
     if (!(bare ? parse_amount(value, &ms) : wait_parse_reset(value, now_ms, &ms, &within_ms)))
         return;
-    told->reset_ms = ms + 1;
-    told->within_ms = within_ms;
-    told->bare = bare;
+    reported->reset_ms = ms + 1;
+    reported->within_ms = within_ms;
+    reported->bare = bare;
 }
 
 /* The parameter `;key=n` of a field of the IETF's draft, as in "default";q=500;w=60; if there are
@@ -133,52 +134,52 @@ static bool read_parameter(const char *value, char key, int64_t *out)
     return false;
 }
 
-static void read_ietf(const char *value, bool is_policy, struct profile_told *told)
+static void read_ietf(const char *value, bool is_policy, struct profile_reported *reported)
 {
     int64_t n = 0;
     if (is_policy) {
         if (read_parameter(value, 'q', &n))
-            told->limit = n + 1;
+            reported->limit = n + 1;
         if (read_parameter(value, 'w', &n) && n <= RESET_MAX_MS / 1000)
-            told->period_ms = n * 1000 + 1;
+            reported->period_ms = n * 1000 + 1;
         return;
     }
     if (read_parameter(value, 'r', &n))
-        told->remaining = n + 1;
+        reported->remaining = n + 1;
     if (read_parameter(value, 't', &n) && n <= RESET_MAX_MS / 1000) {
-        told->reset_ms = n * 1000 + 1;
-        told->within_ms = 1000;
+        reported->reset_ms = n * 1000 + 1;
+        reported->within_ms = 1000;
     }
 }
 
 /* True if the header is one of the row's. */
 static bool note(const struct profile_limit *limit, const char *name, const char *value,
-                 int64_t now_ms, struct profile_told *told)
+                 int64_t now_ms, struct profile_reported *reported)
 {
     int64_t n = 0;
     int64_t within_ms;
     if (is_header(limit->limit, name)) {
         if (parse_amount(value, &n))
-            told->limit = n + 1;
+            reported->limit = n + 1;
     } else if (is_header(limit->remaining, name)) {
         if (parse_amount(value, &n))
-            told->remaining = n + 1;
+            reported->remaining = n + 1;
     } else if (is_header(limit->reset, name)) {
-        read_reset(limit, value, now_ms, told);
+        read_reset(limit, value, now_ms, reported);
     } else if (is_header(limit->period, name)) {
         if (wait_parse_reset(value, now_ms, &n, &within_ms))
-            told->period_ms = n + 1;
+            reported->period_ms = n + 1;
     } else if (is_header(limit->state, name) || is_header(limit->policy, name)) {
-        read_ietf(value, is_header(limit->policy, name), told);
+        read_ietf(value, is_header(limit->policy, name), reported);
     } else {
         return false;
     }
     return true;
 }
 
-/* If the three fit no period, the limit has fixed windows, or is a log. What is left of it is then
- * all that there is until it is reset: if that is within a minute, it may be held against a
- * minute's limit, whatever its own period. */
+/* If the three fit no period, the limit has fixed windows, or is a log. Its remainder must then
+ * last until it is reset: if that is within a minute, it may be held against a minute's limit,
+ * whatever its own period. */
 static int64_t find_period(int64_t limit, int64_t remaining, int64_t reset_ms, int64_t within_ms)
 {
     int64_t found_ms = profile_period(limit, remaining, reset_ms, within_ms, 0);
@@ -188,37 +189,37 @@ static int64_t find_period(int64_t limit, int64_t remaining, int64_t reset_ms, i
 }
 
 /* Evaluates the headers of one row together. */
-static void judge(const struct profile_limit *row, const struct profile_told *told,
+static void judge(const struct profile_limit *row, const struct profile_reported *reported,
                   struct profile_hints *hints)
 {
-    if (told->remaining == 0)
+    if (reported->remaining == 0)
         return;
-    int64_t limit = told->limit > 0 ? told->limit - 1 : 0;
-    int64_t remaining = told->remaining - 1;
-    int64_t reset_ms = told->reset_ms - 1; /* below 0: not reported, or not believed */
-    int64_t per_ms = told->period_ms > 0 ? told->period_ms - 1 : row->per_ms;
+    int64_t limit = reported->limit > 0 ? reported->limit - 1 : 0;
+    int64_t remaining = reported->remaining - 1;
+    int64_t reset_ms = reported->reset_ms - 1; /* below 0: not reported, or not believed */
+    int64_t per_ms = reported->period_ms > 0 ? reported->period_ms - 1 : row->per_ms;
     int64_t found_ms = 0;
-    if (told->bare && !profile_read_bare(told, per_ms, &reset_ms, &found_ms))
+    if (reported->bare && !profile_read_bare(reported, per_ms, &reset_ms, &found_ms))
         reset_ms = -1;
-    else if (!told->bare && per_ms == 0 && reset_ms > 0)
-        found_ms = find_period(limit, remaining, reset_ms, told->within_ms);
+    else if (!reported->bare && per_ms == 0 && reset_ms > 0)
+        found_ms = find_period(limit, remaining, reset_ms, reported->within_ms);
     if (per_ms == 0)
         per_ms = found_ms;
     if (per_ms > 0 || limit > 0)
-        keep_seen(hints, (enum ration_unit)row->unit, per_ms, limit, remaining);
+        keep_limit(hints, (enum ration_unit)row->unit, per_ms, limit, remaining);
     if (remaining == 0 && reset_ms >= 0)
-        tell_reset(hints, reset_ms);
+        note_reset(hints, reset_ms);
 }
 
 static void judge_all(const struct profile *profile, struct profile_hints *hints)
 {
-    hints->n_seen = 0;
+    hints->n_limits = 0;
     if (!hints->waits_in_words) {
         hints->waits = false;
         hints->retry_after_ms = 0;
     }
     for (size_t i = 0; i < profile->n_limits; i++)
-        judge(&profile->limits[i], &hints->told[i], hints);
+        judge(&profile->limits[i], &hints->reported[i], hints);
 }
 
 static void read_should_retry(const char *value, struct profile_hints *hints)
@@ -240,10 +241,10 @@ void profile_read_header(const struct profile *profile, const char *name, const 
         int64_t ms = 0;
         if (is_header(wait->header, name) &&
             (wait->in_ms ? wait_parse_ms(value, now_ms, &ms) : wait_parse(value, now_ms, &ms)))
-            tell_wait(hints, ms);
+            note_wait(hints, ms);
     }
     for (size_t i = 0; i < profile->n_limits; i++)
-        noted |= note(&profile->limits[i], name, value, now_ms, &hints->told[i]);
+        noted |= note(&profile->limits[i], name, value, now_ms, &hints->reported[i]);
     if (noted)
         judge_all(profile, hints);
 }
@@ -263,12 +264,12 @@ static bool read_delay(void *arg, json_object *value)
     if ((json_object_is_type(value, json_type_string) ||
          json_object_is_type(value, json_type_int)) &&
         wait_parse(json_object_get_string(value), body->now_ms, &ms))
-        tell_wait(body->hints, ms);
+        note_wait(body->hints, ms);
     return true;
 }
 
-/* "GenerateRequestsPerDayPerProjectPerModel-FreeTier": its words say which limit it is, and
- * nothing is left of it. */
+/* "GenerateRequestsPerDayPerProjectPerModel-FreeTier": its parts say which limit it is, and nothing
+ * is left of it. */
 static bool read_violation(void *arg, json_object *value)
 {
     struct body *body = arg;
@@ -286,8 +287,8 @@ static bool read_violation(void *arg, json_object *value)
     const char *limit = rules->limit ? profile_first_text(value, rules->limit) : NULL;
     if (limit)
         parse_amount(limit, &amount);
-    keep_seen(body->hints, (enum ration_unit)rules->units[unit].unit, rules->periods[period].per_ms,
-              amount, 0);
+    keep_limit(body->hints, (enum ration_unit)rules->units[unit].unit,
+               rules->periods[period].per_ms, amount, 0);
     return true;
 }
 

@@ -2,9 +2,9 @@
  * What pictures, documents, sounds and films in a request cost, in tokens of input.
  *
  * A profile says where they are (request.media) and what one of each kind costs (request.image and
- * so on). If the data is in the request, its size is read from it; if there is only a URL or the id
- * of a file, the profile's price for an unknown one holds. These are estimates: what the provider
- * reports afterwards is charged.
+ * so on). If the data is in the request, its size is read from it; for a URL or the id of a file,
+ * the profile's price for an unknown one applies. These are estimates: the provider's own count is
+ * charged afterwards.
  */
 #include "profile/profile_inner.h"
 
@@ -102,10 +102,10 @@ static int64_t price_of(const struct profile *profile, enum media_kind kind,
 static enum media_kind kind_of(const struct media_size *size, const char *type,
                                enum media_kind of_place)
 {
-    enum media_kind told = media_kind_of(type);
+    enum media_kind named = media_kind_of(type);
     if (size && size->kind != MEDIA_UNKNOWN)
         return size->kind;
-    return told != MEDIA_UNKNOWN ? told : of_place;
+    return named != MEDIA_UNKNOWN ? named : of_place;
 }
 
 static int64_t price_of_data(const struct profile *profile, const char *text, size_t n, size_t at,
@@ -133,7 +133,7 @@ bool profile_price_text(const struct profile *profile, const char *text, size_t 
 
 /* ---- Places ---- */
 
-static json_object *first_of(json_object *element, const struct profile_words *places)
+static json_object *first_of(json_object *element, const struct profile_list *places)
 {
     json_object *value = NULL;
     for (size_t i = 0; !value && i < places->n; i++)
@@ -152,7 +152,7 @@ static bool is_meant(const struct profile_media *row, json_object *element)
     return !row->key || (is && row->is && strcmp(is, row->is) == 0);
 }
 
-/* The data may be base64, a URL of data, or a text; or a URL or an id, which say nothing of the
+/* The data may be base64, a URL of data, or a text; or a URL or an id, which do not show the
  * size. */
 static int64_t price_of_element(const struct sum *sum, json_object *element, json_object *data)
 {

@@ -1,10 +1,12 @@
 /*
- * What an answer says, whole or in the pieces that the events of a stream are: its text, for people; and how much was generated
- * in all, for the books, since a provider charges for thoughts, refusals and the arguments of tools as it does for text.
+ * What an answer says, whole or in the pieces that the events of a stream are: its text, for
+ * people; and how much was generated in all, for the settlement, since a provider charges for
+ * thoughts, refusals and the arguments of tools as it does for text.
  *
- * Text is where the profile says. All that was generated is counted wherever it stands below the places that the profile names,
- * under whatever name, because servers invent names for it (reasoning, reasoning_content, thinking) faster than anybody can
- * list them; only what is known not to be generated is left out: ids, signatures, data.
+ * The profile says where text is. Everything generated is counted below the places that the profile
+ * names, under whatever name, because servers invent names for it (reasoning, reasoning_content,
+ * thinking) faster than anybody can list them; only what is known not to be generated is left out:
+ * ids, signatures, data.
  */
 #include "profile/profile_inner.h"
 
@@ -24,7 +26,7 @@ const char *profile_event_name(const char *name, json_object *event)
 
 /* ---- Text ---- */
 
-/* One text is lent as it stands; of several (the parts of one event) a copy is made. */
+/* One text is lent as it is; of several (the parts of one event) a copy is made. */
 struct texts {
     const struct profile *profile;
     const char *key; /* the last member of the place that is visited */
@@ -56,7 +58,7 @@ static bool add_text(void *arg, json_object *value)
     return true;
 }
 
-/* What stands in an object that says it is no answer ("thought": true) is left out. */
+/* An object that says it is not an answer ("thought": true) is left out. */
 static bool add_unless(void *arg, json_object *holder)
 {
     struct texts *texts = arg;
@@ -89,7 +91,7 @@ static void free_joined(json_object *root, void *joined)
     free(joined);
 }
 
-static const char *text_at(const struct profile *profile, const struct profile_words *places,
+static const char *text_at(const struct profile *profile, const struct profile_list *places,
                            json_object *root)
 {
     struct texts texts = {.profile = profile};
@@ -107,7 +109,7 @@ static const char *text_at(const struct profile *profile, const struct profile_w
     return joined;
 }
 
-static bool is_among(const struct profile_words *names, const char *name, json_object *event)
+static bool is_among(const struct profile_list *names, const char *name, json_object *event)
 {
     return names->n == 0 || profile_has_word(names, profile_event_name(name, event));
 }
@@ -127,11 +129,11 @@ const char *profile_answer_text(const struct profile *profile, json_object *answ
 /* ---- Pieces ---- */
 
 struct generated {
-    const struct profile_words *left_out;
+    const struct profile_list *left_out;
     int64_t characters;
 };
 
-/* Goes no deeper than the parser let the event be. */
+/* Goes no deeper than the parser did. */
 static bool count_generated(void *arg, json_object *value)
 {
     struct generated *generated = arg;
@@ -151,7 +153,7 @@ static bool count_generated(void *arg, json_object *value)
     return true;
 }
 
-/* "finish_reason": "" and "done": false say that there is none yet. */
+/* "finish_reason": "" and "done": false mean that there is none yet. */
 static bool is_set(json_object *value)
 {
     if (json_object_is_type(value, json_type_boolean))
@@ -161,7 +163,7 @@ static bool is_set(json_object *value)
     return value != NULL;
 }
 
-static bool any_set(const struct profile_words *places, json_object *root)
+static bool any_set(const struct profile_list *places, json_object *root)
 {
     for (size_t i = 0; i < places->n; i++) {
         if (is_set(profile_first(root, places->at[i])))
@@ -174,7 +176,7 @@ void profile_read_piece(const struct profile *profile, const char *name, json_ob
                         struct profile_piece *piece)
 {
     struct generated generated = {.left_out = &profile->stream.not_generated};
-    const struct profile_words *places = &profile->stream.generated;
+    const struct profile_list *places = &profile->stream.generated;
     if (is_among(&profile->stream.generated_events, name, event)) {
         for (size_t i = 0; i < places->n; i++)
             profile_visit(event, places->at[i], count_generated, &generated);

@@ -1,8 +1,8 @@
 /*
  * Places in a JSON document: "choices[].delta.content" is the member "choices", of which each
  * element has a member "delta", which has a member "content". A place that leads nowhere in a
- * document is no error: providers leave out what they have nothing to say about, and an answer is
- * bytes from outside.
+ * document is not an error: providers leave out what does not apply, and an answer is bytes from
+ * outside.
  */
 #include "profile/profile_inner.h"
 
@@ -26,7 +26,7 @@ bool profile_place_is_good(const char *place)
     return true;
 }
 
-/* False: the visitor has had enough. Goes no deeper than the place is long. */
+/* False: the visitor wants no more. Goes no deeper than the place is long. */
 static bool walk(json_object *at, const char *place, bool (*visit)(void *arg, json_object *value),
                  void *arg)
 {
@@ -91,10 +91,10 @@ const char *profile_first_text(json_object *root, const char *place)
     return text;
 }
 
-bool profile_has_word(const struct profile_words *words, const char *text)
+bool profile_has_word(const struct profile_list *list, const char *text)
 {
-    for (size_t i = 0; text && i < words->n; i++) {
-        if (strcmp(words->at[i], text) == 0)
+    for (size_t i = 0; text && i < list->n; i++) {
+        if (strcmp(list->at[i], text) == 0)
             return true;
     }
     return false;

@@ -1,18 +1,17 @@
 /*
- * What a request says of itself: whether it wants a stream, how long its prompt is, and the most
- * that it may answer.
+ * What a request asks for: whether it wants a stream, how long its prompt is, and its maximum for
+ * the answer.
  *
- * With no better knowledge a call is estimated at a quarter of its prompt's characters, rounded up,
- * plus the most that it may answer, of each choice. Without a
- * maximum a model may answer up to its own limit, which no request states, so the profile has a
- * guess. A maximum that is not a number of tokens ("100", -1, 0) is ignored: it is left to the
- * provider to refuse such a body.
+ * Without better knowledge a call is estimated at a quarter of its prompt's characters, rounded up,
+ * plus the maximum for the answer, of each choice. Without a maximum a model may answer up to its
+ * own limit, which no request states, so the profile has a guess. A maximum that is not a number of
+ * tokens ("100", -1, 0) is ignored: refusing such a body is left to the provider.
  *
  * The caller's own text is sent; the tree that is read here serves the estimate only.
  */
 #include "profile/profile_inner.h"
 
-#include "profile/json_text.h"
+#include "profile/jtext.h"
 #include "parse.h"
 
 #include <stdio.h>
@@ -36,11 +35,11 @@ int64_t profile_tokens_of(int64_t characters)
     return (characters + CHARACTERS_PER_TOKEN - 1) / CHARACTERS_PER_TOKEN;
 }
 
-/* What a prompt comes to so far. */
+/* The prompt so far. */
 struct prompt {
     const struct profile *profile;
     int64_t characters;
-    int64_t tokens; /* of all that is not text */
+    int64_t tokens; /* of everything but text */
 };
 
 static bool add_text(void *arg, json_object *value)
@@ -68,7 +67,7 @@ static int64_t count_quoted(const char *text, size_t len)
     return n;
 }
 
-/* Tools and their like reach the model much as they are written, except for data in them. Goes as
+/* Tools and the like reach the model much as they are written, except for data in them. Goes as
  * deep as the body does. */
 static bool add_json(void *arg, json_object *value)
 {
@@ -176,26 +175,18 @@ int profile_read_request(const struct profile *profile, json_object *body,
     return 0;
 }
 
-/* 0 means "not stated" in an amount. */
-static int64_t stated(int64_t n)
-{
-    return n == 0 ? RATION_ZERO : n;
-}
-
-/*
- * A caller that states only the sum has said all: the server charges it to either part until the
+/* A caller that states only the sum has stated all: the server charges it to either part until the
  * report. If output does not count as tokens, or there is none, the sum is stated as well, because
- * the server would add up both parts.
- */
+ * the server would add up both parts. */
 void profile_estimate(const struct profile *profile, const struct profile_request *request,
                       struct ration_amounts *estimate)
 {
     if (estimate->tokens != 0)
         return;
     if (estimate->input_tokens == 0)
-        estimate->input_tokens = stated(request->input_tokens);
+        estimate->input_tokens = profile_stated(request->input_tokens);
     if (estimate->output_tokens == 0)
-        estimate->output_tokens = stated(request->output_tokens);
+        estimate->output_tokens = profile_stated(request->output_tokens);
     if (profile->counts.output == 0 || !profile->request.output)
         estimate->tokens = estimate->input_tokens;
 }
@@ -225,7 +216,7 @@ int profile_parse_body(const char *text, size_t n, json_object **out, char *why)
         *out = body;
         return 0;
     }
-    /* Without memory json-c gives NULL and calls it success, as it does for the literal null. */
+    /* Without memory json-c returns NULL and calls it success, as for the literal null. */
     const char *null = memchr(text, 'n', n);
     bool no_memory =
         parsed == json_tokener_success && !body && !(null && is_blank(text, (size_t)(null - text)));
@@ -234,11 +225,11 @@ int profile_parse_body(const char *text, size_t n, json_object **out, char *why)
         return profile_no_memory("body", why);
     const char *what = json_tokener_error_desc(parsed);
     if (parsed == json_tokener_success)
-        what = "it is another value";
+        what = "it is something else";
     else if (parsed == json_tokener_continue)
         what = "it ends too early";
     else if (parsed == json_tokener_error_depth)
-        what = "it is nested more than 1000 levels deep";
+        what = "it is nested more than 1,000 levels deep";
     snprintf(why, PROFILE_WHY_BYTES, "the body is not a JSON object: %s", what);
     return RATION_EINVALID;
 }
@@ -251,15 +242,15 @@ int profile_make_body(const struct profile *profile, const char *text, size_t n,
     char *dropped = NULL;
     size_t dropped_n = 0;
     *out = NULL;
-    int done = json_text_drop(text, n, profile->request.drop.at, profile->request.drop.n, &dropped,
-                              &dropped_n);
+    int done = jtext_drop(text, n, profile->request.drop.at, profile->request.drop.n, &dropped,
+                          &dropped_n);
     if (done < 0 || !streamed || !ask_usage || !profile->request.ask_usage) {
         *out = dropped;
         *out_n = dropped_n;
         return done;
     }
-    int set = json_text_set(dropped ? dropped : text, dropped ? dropped_n : n,
-                            profile->request.ask_usage, "true", false, out, out_n);
+    int set = jtext_set(dropped ? dropped : text, dropped ? dropped_n : n,
+                        profile->request.ask_usage, "true", false, out, out_n);
     if (set == 0) {
         *out = dropped;
         *out_n = dropped_n;
@@ -275,7 +266,7 @@ bool profile_refuses_usage(const struct profile *profile, int http_status, const
     const char *place = profile->request.ask_usage;
     if (!place || !body || (http_status != 400 && http_status != 422))
         return false;
-    /* Servers name it in the message, in "param", or in a list of where the error is. */
+    /* Servers name it in the message, in "param", or in a list that locates the error. */
     size_t len = strcspn(place, ".[");
     snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1), place);
     return strstr(body, name) != NULL;

@@ -3,22 +3,22 @@
  *
  * Users give base URLs as other clients of the same provider want them, and those differ in how
  * much of the path they want there: nothing, "/v1", a path of their own with a version in it
- * ("/api/paas/v4"), or all of it. One rule reads them all; the first that applies rules:
+ * ("/api/paas/v4"), or all of it. One rule reads them all; the first case that applies counts:
  *
- *   1. What the base ends with and the path begins with, in whole segments, is there once. That may
- *      be all of the path, and {model} is any segment ("/openai/deployments/gpt-4o").
+ *   1. If the base ends with whole segments that the path begins with, they are there once. That
+ *      may be all of the path, and {model} is any segment ("/openai/deployments/gpt-4o").
  *   2. A base that ends with all of the path behind its version ("/chat/completions") is taken as
  *      it is.
- *   3. A version in the base (v1, v4, v1beta) takes the place of the path's own: what stands behind
- *      that one is appended. It must be the last segment, except in profiles of "versioned_base",
- *      where it may stand anywhere, because clients of those have the version in the base
- *      ("/v1beta/openai"). A profile may have another path for such bases.
+ *   3. A version in the base (v1, v4, v1beta) replaces the path's own: what follows that one is
+ *      appended. It must be the last segment, except in profiles of "versioned_base", which allow
+ *      it anywhere, because their clients have the version in the base ("/v1beta/openai"). A
+ *      profile may have another path for such bases.
  *   4. Else all of the path is appended.
  *
- * Queries are merged: the caller's parameters, those of the base, those of the path; a
- * parameter that is in an earlier one of these is left out of the later ones. If the profile says
- * so, the model becomes part of the URL, encoded byte by byte, so that no name of a model can lead
- * to another path or query.
+ * Queries are merged: the caller's parameters, those of the base, those of the path; a parameter
+ * that is in an earlier one of these is left out of the later ones. If the profile says so, the
+ * model becomes part of the URL, encoded byte by byte, so that no name of a model can lead to
+ * another path or query.
  */
 #include "profile/profile_inner.h"
 
@@ -28,10 +28,10 @@
 #define MODEL        "{model}"
 #define MAX_SEGMENTS 16
 
-/* `what` is the profile or URL that is wrong, `words` the rest of the sentence. */
-static int wrong(char *why, const char *what, const char *words)
+/* `what` is the profile or URL that is wrong, `text` the rest of the sentence. */
+static int wrong(char *why, const char *what, const char *text)
 {
-    snprintf(why, PROFILE_WHY_BYTES, "%.120s %s", what, words);
+    snprintf(why, PROFILE_WHY_BYTES, "%.120s %s", what, text);
     return RATION_EINVALID;
 }
 
@@ -79,7 +79,7 @@ struct segments {
     size_t n;
 };
 
-/* The last MAX_SEGMENTS, if there are more. */
+/* The last MAX_SEGMENTS of them. */
 static struct segments split(const char *path, size_t len)
 {
     struct segments s = {.n = 0};
@@ -108,7 +108,7 @@ static bool is_same(const char *text, size_t len, const char *of_path, size_t pa
            memcmp(text + len - after, of_path + path_len - after, after) == 0;
 }
 
-/* How many of its last segments are the first of the path. */
+/* How many of the base's last segments are the first of the path. */
 static size_t overlap(const struct segments *base, const struct segments *path)
 {
     size_t n = base->n < path->n ? base->n : path->n;
@@ -220,7 +220,7 @@ static bool has_parameter(const char *query, size_t len, const char *parameter)
     return false;
 }
 
-/* Puts those parameters that neither of two others have. `sign` is what comes before the next. */
+/* Puts the parameters that neither of two other queries has. `sign` comes before the next one. */
 static void put_query(struct line *line, char *sign, const char *query, const char *but,
                       const char *but_too)
 {
@@ -282,11 +282,11 @@ static int check_base(const struct profile *profile, const char *base, char *why
                      "has no URL of its own; state the base URL of your server or account");
     size_t scheme = strncmp(base, "https://", 8) == 0 ? 8 : 7;
     if ((scheme == 7 && strncmp(base, "http://", 7) != 0) || strcspn(base + scheme, "/?#") == 0)
-        return wrong(why, base, "is no base URL; write one as https://api.example.com");
+        return wrong(why, base, "is not a base URL; write one as https://api.example.com");
     for (const char *s = base; *s; s++) {
         if ((unsigned char)*s <= 0x20 || *s == 0x7f || *s == '#')
             return wrong(why, base,
-                         "is no base URL: it has a blank, a control character or a #; write one "
+                         "is not a base URL: it has a blank, a control character or a #; write one "
                          "as https://api.example.com");
     }
     return 0;
@@ -322,7 +322,7 @@ int profile_url(const struct profile *profile, const char *base, const char *mod
         return err;
     if (query && !query_is_good(query))
         return wrong(why, "the query",
-                     "has a blank, a control character, a # or a byte that is no ASCII; write such "
+                     "has a blank, a control character, a # or a byte outside ASCII; write such "
                      "bytes as %20");
     size_t len = strcspn(base, "?");
     const char *base_query = base[len] ? base + len + 1 : NULL;
@@ -344,6 +344,7 @@ int profile_url(const struct profile *profile, const char *base, const char *mod
     put_query(&line, &sign, base_query, query, NULL);
     put_query(&line, &sign, query, NULL, NULL);
     if (line.n >= cap)
-        return wrong(why, profile->name, "makes too long a URL; state a shorter base URL or model");
+        return wrong(why, profile->name,
+                     "makes a URL that is too long; shorten the base URL or the model");
     return 0;
 }

@@ -1,17 +1,18 @@
 /*
- * What a call used: from an answer, or gathered from the events of a stream, and what of it counts.
+ * What a call used: from an answer, or gathered from the events of a stream, and how much of it
+ * counts.
  *
- * The profile names the provider's own counts and which of them make up the input and the output: Anthropic's input is the sum
- * of three, Gemini's output of two. Each is kept apart and the sums are made anew with every event, because an event tells
- * some of them only.
+ * The profile names the provider's own counts and which of them make up the input and the output:
+ * Anthropic's input is the sum of three, Gemini's output of two. Each is kept apart and the sums
+ * are made again with every event, because an event reports only some of them.
  *
- * What a provider says of one call may contradict itself: a later event repeats the input as 0, the total has tokens that no
- * part has, there is a total and nothing else. Then the most that was said is what counts: counts of a stream are cumulative and
- * never fall, and what a total is over the sum of its parts is output. All zeros say nothing, since a call that used nothing
- * was not made.
+ * What a provider reports of one call may contradict itself: a later event repeats the input as 0,
+ * the total has tokens that no part has, there is a total and nothing else. Then the largest value
+ * counts: counts of a stream are cumulative and never fall, and the excess of a total over its
+ * parts is output. All zeros mean nothing, since a call that used nothing was not made.
  *
- * How it fails: a count that is missing, negative, or no number is as if it were not there; one that is absurd is cut to
- * RATION_MAX_COST here, and to what can be at the settlement (settle_call.c).
+ * How it fails: a count that is missing, negative, or not a number is ignored; an absurd one is
+ * capped at RATION_MAX_COST here, and at what is possible in the settlement (settlement.c).
  */
 #include "profile/profile_inner.h"
 
@@ -26,7 +27,7 @@ static int64_t at_most(int64_t n, int64_t most)
     return n < most ? n : most;
 }
 
-/* 10, "10", 10.0 and 14417.92 are all seen; a fraction is rounded up. */
+/* Accepts 10, "10", 10.0 and 14417.92; a fraction is rounded up. */
 static bool read_count(json_object *value, int64_t *out)
 {
     if (json_object_is_type(value, json_type_int)) {
@@ -52,31 +53,31 @@ static bool read_count(json_object *value, int64_t *out)
 
 /* ---- Reading ---- */
 
-/* Goes through the lists of counts and, beside them, through the numbers that are kept of them. */
+/* Goes through the lists of counts, and in step through the numbers that are kept for them. */
 struct counts {
     json_object *at;
-    int64_t *told; /* the next place in profile_usage.told */
+    int64_t *reported; /* the next place in profile_usage.reported */
 };
 
-static void take(struct counts *counts, const struct profile_words *words)
+static void take(struct counts *counts, const struct profile_list *list)
 {
-    for (size_t i = 0; i < words->n; i++) {
+    for (size_t i = 0; i < list->n; i++) {
         int64_t n = 0;
-        if (read_count(profile_first(counts->at, words->at[i]), &n) && n + 1 > counts->told[i])
-            counts->told[i] = n + 1;
+        if (read_count(profile_first(counts->at, list->at[i]), &n) && n + 1 > counts->reported[i])
+            counts->reported[i] = n + 1;
     }
-    counts->told += words->n;
+    counts->reported += list->n;
 }
 
-static int64_t sum(struct counts *counts, const struct profile_words *words, bool *known)
+static int64_t sum(struct counts *counts, const struct profile_list *list, bool *known)
 {
     int64_t n = 0;
     *known = false;
-    for (size_t i = 0; i < words->n; i++) {
-        *known |= counts->told[i] > 0;
-        n += counts->told[i] > 0 ? counts->told[i] - 1 : 0;
+    for (size_t i = 0; i < list->n; i++) {
+        *known |= counts->reported[i] > 0;
+        n += counts->reported[i] > 0 ? counts->reported[i] - 1 : 0;
     }
-    counts->told += words->n;
+    counts->reported += list->n;
     return at_most(n, RATION_MAX_COST);
 }
 
@@ -88,12 +89,12 @@ struct more {
     int64_t output;
 };
 
-static int64_t add_counts(json_object *at, const struct profile_words *words)
+static int64_t add_counts(json_object *at, const struct profile_list *list)
 {
     int64_t all = 0;
-    for (size_t i = 0; i < words->n; i++) {
+    for (size_t i = 0; i < list->n; i++) {
         int64_t n = 0;
-        if (read_count(profile_first(at, words->at[i]), &n))
+        if (read_count(profile_first(at, list->at[i]), &n))
             all += n;
     }
     return all;
@@ -125,10 +126,10 @@ static void take_more(const struct profile *profile, json_object *at, struct pro
         usage->more_output = more.output;
 }
 
-/* The order of the lists is that of profile_usage.told. */
+/* The order of the lists is that of profile_usage.reported. */
 static void take_all(const struct profile *profile, json_object *at, struct profile_usage *usage)
 {
-    struct counts counts = {at, usage->told};
+    struct counts counts = {at, usage->reported};
     take(&counts, &profile->usage.input);
     take(&counts, &profile->usage.output);
     take(&counts, &profile->usage.total);
@@ -150,8 +151,8 @@ static void take_tier(const struct profile *profile, json_object *root, struct p
 
 /* ---- Adding up ---- */
 
-/* What a total knows better than its parts. */
-static void use_total(const struct profile *profile, struct profile_usage *usage, int64_t total)
+/* What a total adds to its parts. */
+static void apply_total(const struct profile *profile, struct profile_usage *usage, int64_t total)
 {
     int64_t parts = usage->input + usage->output;
     if (usage->input_known) {
@@ -168,7 +169,7 @@ static void use_total(const struct profile *profile, struct profile_usage *usage
 
 static void add_up(const struct profile *profile, struct profile_usage *usage)
 {
-    struct counts counts = {NULL, usage->told};
+    struct counts counts = {NULL, usage->reported};
     bool total_known = false;
     bool ignored = false;
     usage->input = sum(&counts, &profile->usage.input, &usage->input_known);
@@ -179,7 +180,7 @@ static void add_up(const struct profile *profile, struct profile_usage *usage)
     int64_t reasoning = sum(&counts, &profile->usage.reasoning, &ignored);
     int64_t audio = sum(&counts, &profile->usage.audio, &ignored);
     if (total_known)
-        use_total(profile, usage, total);
+        apply_total(profile, usage, total);
     if (usage->input_known && profile->usage.absent_is_zero)
         usage->output_known = true;
     usage->input = at_most(usage->input + usage->more_input, RATION_MAX_COST);
@@ -233,12 +234,9 @@ bool profile_read_event(const struct profile *profile, const char *name, const c
 
 /* ---- What counts ---- */
 
-/* 0 means "not stated" in an amount. */
-static int64_t stated(int64_t n)
+int64_t profile_stated(int64_t n)
 {
-    if (n > RATION_MAX_COST)
-        return RATION_MAX_COST;
-    return n <= 0 ? RATION_ZERO : n;
+    return n > 0 ? at_most(n, RATION_MAX_COST) : RATION_ZERO;
 }
 
 void profile_count(const struct profile *profile, const struct profile_usage *usage,
@@ -249,9 +247,9 @@ void profile_count(const struct profile *profile, const struct profile_usage *us
         input -= usage->cached;
     if (!profile->counts.cache_writes)
         input -= usage->cache_writes;
-    used->input_tokens = stated(input);
-    used->output_tokens = stated(usage->output);
-    used->tokens = stated(input + usage->output * profile->counts.output);
+    used->input_tokens = profile_stated(input);
+    used->output_tokens = profile_stated(usage->output);
+    used->tokens = profile_stated(input + usage->output * profile->counts.output);
 }
 
 int64_t profile_output_weight(const struct profile *profile)

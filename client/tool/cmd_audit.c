@@ -1,12 +1,40 @@
-/* `ration audit`: the books of the pools, and whether they balance. */
-#include "tool/json_out.h"
+/* `ration audit`: the ledger of the pools, and whether it balances. */
+#include "tool/object.h"
 #include "tool/options.h"
-#include "tool/table.h"
+#include "tool/rows.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 #define LOG_EVERY 10 /* signs of life, which come twice a second */
+
+#define ROW(member) offsetof(struct ration_audit_row, member)
+
+static struct shown show_scanned(const void *row)
+{
+    const struct ration_audit_row *ledger = row;
+    return ledger->scanned < 0 ? (struct shown){"moved"} : as_count(ledger->scanned);
+}
+
+static struct shown show_balanced(const void *row)
+{
+    const struct ration_audit_row *ledger = row;
+    return ledger->balanced == 1 ? (struct shown){"balanced"} : (struct shown){"NOT BALANCED"};
+}
+
+static const struct column columns[] = {
+    {"pool", "pool", COLUMN_TEXT, ROW(pool), 0, NULL},
+    {"unit", "unit", COLUMN_TEXT, ROW(unit), 0, NULL},
+    {">granted", "granted", COLUMN_COUNT, ROW(granted), 0, NULL},
+    {">reported", "reported", COLUMN_COUNT, ROW(reported), 0, NULL},
+    {">outstanding", "outstanding", COLUMN_COUNT, ROW(outstanding), 0, NULL},
+    {">expired", "expired", COLUMN_COUNT, ROW(expired), 0, NULL},
+    {">cancelled", "cancelled", COLUMN_COUNT, ROW(cancelled), 0, NULL},
+    {">used", "used", COLUMN_COUNT, ROW(used), 0, NULL},
+    {">scanned", "scanned", COLUMN_COUNT, ROW(scanned), 0, show_scanned},
+    {"", "balanced", COLUMN_YES, ROW(balanced), 0, show_balanced},
+    {0},
+};
 
 static bool all_balanced(const struct ration_audit_row *rows, size_t n)
 {
@@ -16,62 +44,28 @@ static bool all_balanced(const struct ration_audit_row *rows, size_t n)
     return balanced;
 }
 
-static void print_table(const struct ration_audit_row *rows, size_t n)
+static void print_json(const struct ration_audit_row *rows, size_t n)
 {
-    static const char *const heads[] = {"pool",         "unit",     ">granted",   ">reported",
-                                        ">outstanding", ">expired", ">cancelled", ">used",
-                                        ">scanned",     "",         NULL};
-    struct table *table = table_new(heads);
-    for (size_t i = 0; i < n; i++) {
-        const struct ration_audit_row *row = &rows[i];
-        table_text(table, row->pool);
-        table_text(table, row->unit);
-        table_count(table, row->granted);
-        table_count(table, row->reported);
-        table_count(table, row->outstanding);
-        table_count(table, row->expired);
-        table_count(table, row->cancelled);
-        table_count(table, row->used);
-        if (row->scanned < 0)
-            table_text(table, "moved");
-        else
-            table_count(table, row->scanned);
-        table_text(table, row->balanced == 1 ? "balanced" : "NOT BALANCED");
-    }
-    table_print(table, stdout, "");
-    table_free(table);
+    json_object *o = json_object_new_object();
+    object_put_bool(o, "balanced", all_balanced(rows, n));
+    json_object_object_add(o, "rows", rows_json(columns, rows, n, sizeof(*rows)));
+    object_print(o);
+}
+
+static void print_text(const struct ration_audit_row *rows, size_t n)
+{
+    rows_print(columns, rows, n, sizeof(*rows), "");
     if (n == 0)
         puts("balanced: nothing has been granted yet");
     else if (all_balanced(rows, n))
         puts("\nbalanced: all that was granted is reported, outstanding, expired or cancelled");
     else
         puts("\nNOT balanced: what was granted is not the sum of reported, outstanding, expired "
-             "and cancelled,\n"
-             "or the reservations that are there do not add up to outstanding");
+             "and\n"
+             "cancelled, or the reservations themselves do not add up to outstanding");
 }
 
-static void print_json(const struct ration_audit_row *rows, size_t n)
-{
-    json_object *o = json_object_new_object();
-    json_object *list = json_object_new_array();
-    for (size_t i = 0; i < n; i++) {
-        json_object *row = json_object_new_object();
-        json_put_string(row, "pool", rows[i].pool);
-        json_put_string(row, "unit", rows[i].unit);
-        json_put_integer(row, "granted", rows[i].granted);
-        json_put_integer(row, "reported", rows[i].reported);
-        json_put_integer(row, "outstanding", rows[i].outstanding);
-        json_put_integer(row, "expired", rows[i].expired);
-        json_put_integer(row, "cancelled", rows[i].cancelled);
-        json_put_integer(row, "used", rows[i].used);
-        json_put_integer(row, "scanned", rows[i].scanned);
-        json_put_bool(row, "balanced", rows[i].balanced == 1);
-        json_object_array_add(list, row);
-    }
-    json_put_bool(o, "balanced", all_balanced(rows, n));
-    json_object_object_add(o, "rows", list);
-    json_out_print(o);
-}
+static const char *pool;
 
 /* One line on stderr, anew for each sign of life; not for a log, unless the audit takes long. */
 static void show_progress(void *arg, int percent)
@@ -90,39 +84,29 @@ static void end_progress(int times)
         fputs("\r\033[K", stderr);
 }
 
-int cmd_audit(int argc, char **argv, struct tool *tool)
+static int run(struct session *session)
 {
-    const struct command_line line = {
-        .name = "audit",
-        .synopsis = "[POOL] [options]",
-        .about = "Shows the books of one pool, or of all: for each unit what was granted as "
-                 "estimates, and what\n"
-                 "became of it; 'used' is what the reports said was really used, 'scanned' is "
-                 "outstanding, counted\n"
-                 "once more from the reservations themselves.",
-        .exits = "0 balanced, 1 not balanced, 2 an error",
-        .max_others = 1};
-    int at = options_parse(&line, tool, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    ration *r = NULL;
-    if (tool_open(tool, NULL, &r) != EXIT_GRANTED)
-        return EXIT_WRONG;
     struct ration_audit_row *rows = NULL;
     size_t n = 0;
     int times = 0;
-    int err = ration_audit_watch(r, at < argc ? argv[at] : NULL, show_progress, &times, &rows, &n);
+    int err = ration_audit_watch(session->r, pool, show_progress, &times, &rows, &n);
     end_progress(times);
-    int code = EXIT_WRONG;
     if (err < 0)
-        tool_fail(tool, r, err);
-    else if (tool->json)
-        print_json(rows, n);
-    else
-        print_table(rows, n);
-    if (err == 0)
-        code = all_balanced(rows, n) ? EXIT_GRANTED : EXIT_DENIED;
+        return session_fail(session, err);
+    (session->json ? print_json : print_text)(rows, n);
+    int code = all_balanced(rows, n) ? EXIT_GRANTED : EXIT_DENIED;
     ration_audit_free(rows);
-    ration_close(r);
     return code;
 }
+
+const struct command command_audit = {
+    .name = "audit",
+    .summary = "check that granted = reported + outstanding + expired + cancelled",
+    .synopsis = "[POOL] [options]",
+    .about = "Shows the ledger of one pool, or of all: for each unit what was granted as "
+             "estimates, and what became of it. 'used' is what the reports said was really used; "
+             "'scanned' is outstanding, counted once more from the reservations themselves.",
+    .exits = "0 balanced, 1 not balanced, 2 an error",
+    .arguments = {{&pool, NULL}},
+    .run = run,
+};

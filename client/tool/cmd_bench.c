@@ -1,145 +1,102 @@
-/* `ration bench`: the options, and the check that a server answers before load is put on it. */
+/* `ration bench`: its options, and the order of things. */
 #include "tool/bench/bench.h"
 #include "tool/bench/wire.h"
 #include "tool/options.h"
+#include "tool/say.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-static const char about[] =
-    "Puts load on a server and measures its decisions: a table of latencies and of what was "
-    "granted "
-    "and denied.\n"
-    "Every decision is a real one: it is charged to the tenant and the pool it names.\n\n"
-    "Without --rate (closed loop) each connection asks again when it has its answer, which finds "
-    "the "
-    "highest rate.\n"
-    "With --rate (open loop) requests are due by a schedule, and latency counts from when each was "
-    "due. Coordinated\n"
-    "omission, which this avoids: a generator that waits for a stalled server sends nothing "
-    "meanwhile, and so\n"
-    "records one slow request where all that should have been sent would have been slow.\n\n"
-    "Connections are spread over the addresses of --server. Tenants are t0000000, t0000001, ...; "
-    "with --zipf the\n"
-    "first ask most. --timeout is how long answers are waited for after the end. Ctrl-C stops "
-    "early "
-    "and still prints.";
+static struct bench_options args = {.pool = "openai/gpt-4o",
+                                    .tenant = "acme",
+                                    .tenants = 1,
+                                    .seed = 1,
+                                    .tokens = 500,
+                                    .used = -1,
+                                    .connections = 50,
+                                    .pipeline = 1,
+                                    .duration_s = 10,
+                                    .warmup_s = 1};
 
-static bool check(const struct bench_options *o)
+static bool check(void)
 {
-    if (o->connections * o->pipeline > BENCH_MAX_IN_FLIGHT) {
-        fprintf(stderr, "ration: --connections times --pipeline may be at most %d\n",
-                BENCH_MAX_IN_FLIGHT);
-        return false;
-    }
-    if (o->poisson && o->rate <= 0) {
-        fprintf(stderr, "ration: --poisson needs --rate, the mean of its arrivals a second\n");
-        return false;
-    }
-    if (o->requests == 0 && o->duration_s <= 0) {
-        fprintf(stderr, "ration: --duration must be above 0, or --requests be given\n");
-        return false;
-    }
+    if (args.connections * args.pipeline > BENCH_MAX_IN_FLIGHT)
+        return say("--connections times --pipeline may be at most %d", BENCH_MAX_IN_FLIGHT);
+    if (args.poisson && args.rate <= 0)
+        return say("--poisson needs --rate, the mean of its arrivals a second");
+    if (args.requests == 0 && args.duration_s <= 0)
+        return say("--duration must be above 0, or --requests be given");
     return true;
 }
 
-/* A wrong pool, tenant or credential would make every request an error: better said once, and before. */
-static bool server_answers(const struct bench_options *o)
+static int run(struct session *session)
 {
-    ration *r = NULL;
-    struct ration_limit_row *rows = NULL;
-    size_t n = 0;
-    char name[16];
-    const char *tenant = o->tenant;
-    if (o->tenants > 1) {
-        bench_tenant_name(0, name, sizeof(name));
-        tenant = name;
-    }
-    if (tool_open(o->tool, NULL, &r) != EXIT_GRANTED)
-        return false;
-    int err = ration_peek(r, o->pool, tenant, &rows, &n);
-    if (err < 0)
-        tool_fail(o->tool, r, err);
-    ration_rows_free(rows);
-    ration_close(r);
-    return err == RATION_OK;
-}
-
-static int run(const struct bench_options *options)
-{
-    struct bench_result *result = calloc(1, sizeof(*result));
+    char first[16];
     int code = EXIT_WRONG;
+    args.session = session;
+    if (args.used < 0)
+        args.used = args.tokens * 8 / 10;
+    bench_tenant_name(0, first, sizeof(first));
+    if (!check() || !session_probe(session, args.pool, args.tenants > 1 ? first : args.tenant))
+        return EXIT_WRONG;
+    session_close(session);
+    struct bench_result *result = calloc(1, sizeof(*result));
     if (!result)
-        fprintf(stderr, "ration: out of memory\n");
-    else if (bench_run(options, result) && bench_report(options, result) &&
+        say("out of memory");
+    else if (bench_run(&args, result) && bench_report(&args, result) &&
              result->measured.errors + result->unmeasured.errors + result->lost == 0)
         code = EXIT_GRANTED;
     free(result);
     return code;
 }
 
-int cmd_bench(int argc, char **argv, struct tool *tool)
-{
-    struct bench_options o = {.tool = tool,
-                              .pool = "openai/gpt-4o",
-                              .tenant = "acme",
-                              .tenants = 1,
-                              .seed = 1,
-                              .tokens = 500,
-                              .used = -1,
-                              .connections = 50,
-                              .pipeline = 1,
-                              .duration_s = 10,
-                              .warmup_s = 1};
-    const struct option_row rows[] = {
-        {"pool", OPTION_STRING, &o.pool, 0, 0, "POOL", "default openai/gpt-4o"},
-        {"tenant", OPTION_STRING, &o.tenant, 0, 0, "NAME", "the only tenant; default acme"},
-        {"tenants", OPTION_INTEGER, &o.tenants, 1, BENCH_MAX_TENANTS, "N",
-         "more than one: so many, t0000000 and so on"},
-        {"zipf", OPTION_DECIMAL, &o.zipf, 0, 10, "S",
-         "the k-th asks 1/k^S as often as the first; default 0: all alike"},
-        {"seed", OPTION_INTEGER, &o.seed, 0, INT64_MAX, "N", "of chance; default 1"},
-        {"tokens", OPTION_INTEGER, &o.tokens, 0, RATION_MAX_COST, "N",
-         "estimate of a call; default 500"},
-        {"pairs", OPTION_FLAG, &o.pairs, 0, 0, NULL,
-         "report after each grant; latency is that of both"},
-        {"used", OPTION_INTEGER, &o.used, 0, RATION_MAX_COST, "N",
-         "tokens that are reported; default 80 % of --tokens"},
-        {"ttl", OPTION_INTEGER, &o.ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
-         "life of a reservation; default: the server's"},
-        {"connections", OPTION_INTEGER, &o.connections, 1, BENCH_MAX_CONNECTIONS, "N",
-         "default 50"},
-        {"pipeline", OPTION_INTEGER, &o.pipeline, 1, RATION_MAX_PIPELINE, "N",
-         "requests in flight on each; default 1"},
-        {"idle", OPTION_INTEGER, &o.idle, 0, BENCH_MAX_CONNECTIONS, "N",
-         "further connections that are open and do nothing"},
-        {"reserve", OPTION_INTEGER, &o.reserve, 0, INT64_C(100000000), "N",
-         "reservations to make before, left outstanding"},
-        {"warmup", OPTION_DECIMAL, &o.warmup_s, 0, 3600, "SECONDS",
-         "load before measuring; default 1"},
-        {"duration", OPTION_DECIMAL, &o.duration_s, 0, 86400, "SECONDS",
-         "of measuring; default 10"},
-        {"requests", OPTION_INTEGER, &o.requests, 1, INT64_MAX, "N",
-         "measure so many requests, however long they take"},
-        {"rate", OPTION_DECIMAL, &o.rate, 0, 10000000, "R",
-         "open loop: so many requests are due a second"},
-        {"poisson", OPTION_FLAG, &o.poisson, 0, 0, NULL,
-         "they are due at random, not at equal distances"},
-        {"json", OPTION_STRING, &o.json_file, 0, 0, "FILE", "also write the result as JSON"},
-        {"quiet", OPTION_FLAG, &o.quiet, 0, 0, NULL, "no progress line"},
-    };
-    const struct command_line line = {.name = "bench",
-                                      .synopsis = "[options]",
-                                      .about = about,
-                                      .exits = "0 well (denials are), 2 an error",
-                                      .rows = rows,
-                                      .n = sizeof(rows) / sizeof(rows[0])};
-    int at = options_parse(&line, tool, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    if (o.used < 0)
-        o.used = o.tokens * 8 / 10;
-    if (!check(&o) || !server_answers(&o))
-        return EXIT_WRONG;
-    return run(&o);
-}
+static const struct option_row options[] = {
+    TEXT("pool", pool, "POOL", "default openai/gpt-4o"),
+    TEXT("tenant", tenant, "NAME", "the only tenant; default acme"),
+    WHOLE("tenants", tenants, 1, BENCH_MAX_TENANTS, "N",
+          "if more than one: this many, t0000000 and so on"),
+    DECIMAL("zipf", zipf, 0, 10, "S",
+            "the k-th asks 1/k^S as often as the first; default 0: all alike"),
+    WHOLE("seed", seed, 0, INT64_MAX, "N", "of the random numbers; default 1"),
+    WHOLE("tokens", tokens, 0, RATION_MAX_COST, "N", "estimate of a call; default 500"),
+    FLAG("pairs", pairs, "report after each grant; latency is that of both"),
+    WHOLE("used", used, 0, RATION_MAX_COST, "N",
+          "tokens that are reported; default 80 % of --tokens"),
+    TTL_ROW("life of a reservation; default: the server's"),
+    WHOLE("connections", connections, 1, BENCH_MAX_CONNECTIONS, "N", "default 50"),
+    WHOLE("pipeline", pipeline, 1, RATION_MAX_PIPELINE, "N",
+          "requests in flight on each; default 1"),
+    WHOLE("idle", idle, 0, BENCH_MAX_CONNECTIONS, "N",
+          "further connections that are open and do nothing"),
+    WHOLE("reserve", reserve, 0, INT64_C(100000000), "N",
+          "reservations to make first and leave outstanding"),
+    DECIMAL("warmup", warmup_s, 0, 3600, "SECONDS", "load before measuring; default 1"),
+    DECIMAL("duration", duration_s, 0, 86400, "SECONDS", "of measuring; default 10"),
+    WHOLE("requests", requests, 1, INT64_MAX, "N",
+          "measure this many requests, however long they take"),
+    DECIMAL("rate", rate, 0, 10000000, "R", "open loop: this many requests are due a second"),
+    FLAG("poisson", poisson, "they are due at random, not at equal distances"),
+    TEXT("json", json_file, "FILE", "also write the result as JSON"),
+    FLAG("quiet", quiet, "no progress line"),
+    {0},
+};
+
+const struct command command_bench = {
+    .name = "bench",
+    .summary = "put load on a server and measure its decisions and latency",
+    .synopsis = "[options]",
+    .about =
+        "Puts load on a server and measures its decisions: a table of latencies and of what was "
+        "granted and denied. Every decision is a real one: it is charged to the tenant and the "
+        "pool it names.\n\n"
+        "Without --rate (closed loop) each connection asks again when it has its answer, which "
+        "finds the highest rate. With --rate (open loop) requests are due by a schedule, and "
+        "latency counts from when each was due. This avoids coordinated omission: a generator that "
+        "waits for a stalled server sends nothing meanwhile, and so records one slow request "
+        "although all that should have been sent would have been slow.\n\n"
+        "Connections are spread over the addresses of --server. Tenants are t0000000, t0000001, "
+        "...; with --zipf the first ask most. --timeout is how long answers are waited for after "
+        "the end. Ctrl-C stops early and still prints.",
+    .exits = "0 no errors (denials are none), 2 an error",
+    .options = options,
+    .run = run,
+};

@@ -1,78 +1,69 @@
 /*
  * `ration exec`: acquire, run a command, report.
  *
- * Normal path: the reservation is granted, the command runs with RATION_ID in its environment, the reservation is renewed
- * at each third of its life, and when the command ends the call is reported as estimated. A command that knows better
- * reports itself (`ration report $RATION_ID --tokens N`); ours then is a duplicate and changes nothing.
+ * Normal path: the reservation is granted, the command runs with RATION_ID in its environment, the
+ * reservation is renewed every third of its life, and when the command ends the call is reported as
+ * estimated. A command that knows more reports itself (`ration report $RATION_ID --tokens N`); our
+ * report is then a duplicate and changes nothing.
  *
  * How it fails:
- *   - denied: the command is not run; with --wait-max the wait is sat out as long as it fits
- *   - the command cannot be started: the reservation is cancelled, and the exit status is the shell's, 127 or 126
- *   - the command ends by itself or by a signal, however badly: reported, since it may well have called the provider
+ *   - denied: the command is not run; --wait-max sits out waits that fit
+ *   - the command cannot be started: the reservation is cancelled, and the exit status is the
+ *     shell's, 127 or 126
+ *   - the command fails or is killed: reported all the same, since it may well have called the
+ *     provider
  *   - this process is killed: the reservation expires with its charge
- * Signals are taken one at a time with sigtimedwait(), so there is no handler and no race: those meant for the command are
- * passed on, except those that the terminal has already sent to both.
+ * Signals are taken one at a time with sigtimedwait(), so there is no handler and no race. They are
+ * passed on to the command, except those that the terminal has sent to both.
  */
 #include "tool/options.h"
+#include "tool/say.h"
+
+#include "clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-#include <fcntl.h>
 
 #define DEFAULT_TTL_MS 60000
 
-struct exec {
+static struct {
     const char *pool;
     const char *tenant;
-    struct ration_amounts estimate;
+    struct ration_amounts amounts;
     int64_t priority;
     int64_t ttl_ms;
     double wait_max_s;
     char **argv; /* of the command */
-};
+} args = {.priority = -1, .ttl_ms = DEFAULT_TTL_MS};
 
 static const int passed_on[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
                                 SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
 
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static void wait_ms(int64_t ms)
-{
-    struct timespec ts = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR) {
-    }
-}
-
-/* Asks until it is granted, the wait no longer fits, or something goes wrong. Gives an exit code. */
-static int acquire(const struct tool *tool, ration *r, const struct exec *e,
-                   struct ration_grant *grant)
+/* Asks until it is granted, the wait no longer fits, or something goes wrong. Gives an exit
+ * code. */
+static int acquire(const struct session *session, struct ration_grant *grant)
 {
     struct ration_acquire_options options;
     ration_acquire_options_init(&options);
-    options.priority = (int32_t)e->priority;
-    options.ttl_ms = (uint32_t)e->ttl_ms;
-    int64_t give_up_ms = now_ms() + (int64_t)(e->wait_max_s * 1000);
+    options.priority = (int32_t)args.priority;
+    options.ttl_ms = (uint32_t)args.ttl_ms;
+    int64_t give_up_ms = clock_ms() + (int64_t)(args.wait_max_s * 1000);
     for (;;) {
-        int err = ration_acquire(r, e->pool, e->tenant, &e->estimate, &options, grant);
+        int err =
+            ration_acquire(session->r, args.pool, args.tenant, &args.amounts, &options, grant);
         if (err < 0)
-            return tool_fail(tool, r, err);
+            return session_fail(session, err);
         if (grant->granted)
             return EXIT_GRANTED;
         int64_t wait = grant->retry_after_ms > 0 ? grant->retry_after_ms : 1;
-        if (grant->retry_after_ms == RATION_RETRY_NEVER || now_ms() + wait > give_up_ms)
-            return tool_denied(grant);
-        wait_ms(wait);
+        if (grant->retry_after_ms == RATION_RETRY_NEVER || clock_ms() + wait > give_up_ms)
+            return session_denied(grant);
+        clock_wait_until(clock_ms() + wait);
     }
 }
 
@@ -85,15 +76,15 @@ static void block_signals(sigset_t *ours, sigset_t *before)
     for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
         sigaddset(ours, passed_on[i]);
     sigprocmask(SIG_BLOCK, ours, before);
-    signal(SIGCHLD, SIG_DFL); /* a parent that ignored it would have left us without it for ever */
+    signal(SIGCHLD, SIG_DFL); /* if our parent ignored it, we would never get it */
 }
 
-/* Runs in the child. That exec failed is told through the pipe, which a successful exec closes. */
-static void become(const struct exec *e, const char *id, const sigset_t *mask, int tell)
+/* Runs in the child. A failure to exec goes through the pipe, which a successful exec closes. */
+static void become(const char *id, const sigset_t *mask, int tell)
 {
     sigprocmask(SIG_SETMASK, mask, NULL);
     if (setenv("RATION_ID", id, 1) == 0)
-        execvp(e->argv[0], e->argv);
+        execvp(args.argv[0], args.argv);
     int error = errno;
     if (write(tell, &error, sizeof(error)) < 0)
         _exit(126);
@@ -101,14 +92,14 @@ static void become(const struct exec *e, const char *id, const sigset_t *mask, i
 }
 
 /* Starts the command. 0 and its pid, or the errno of what went wrong. */
-static int start(const struct exec *e, const char *id, const sigset_t *mask, pid_t *pid)
+static int start(const char *id, const sigset_t *mask, pid_t *pid)
 {
     int pipe_fd[2];
     if (pipe2(pipe_fd, O_CLOEXEC) < 0)
         return errno;
     *pid = fork();
     if (*pid == 0)
-        become(e, id, mask, pipe_fd[1]);
+        become(id, mask, pipe_fd[1]);
     int error = *pid < 0 ? errno : 0;
     close(pipe_fd[1]);
     if (*pid > 0 && read(pipe_fd[0], &error, sizeof(error)) == (ssize_t)sizeof(error))
@@ -117,27 +108,27 @@ static int start(const struct exec *e, const char *id, const sigset_t *mask, pid
     return error;
 }
 
-static void renew(ration *r, const struct exec *e, const char *id, bool *said)
+static void renew(ration *r, const char *id, bool *said)
 {
     struct ration_grant grant;
-    int err = ration_renew(r, id, (uint32_t)e->ttl_ms, NULL, &grant);
+    int err = ration_renew(r, id, (uint32_t)args.ttl_ms, NULL, &grant);
     if (err < 0 && !*said) {
-        fprintf(stderr, "ration: the reservation was not renewed: %s\n", ration_errmsg(r));
+        say("the reservation was not renewed: %s", ration_errmsg(r));
         *said = true;
     }
 }
 
 /* Waits for the command, renewing on the way. Gives its status as waitpid() does. */
-static int attend(ration *r, const struct exec *e, const char *id, const sigset_t *ours, pid_t pid)
+static int attend(ration *r, const char *id, const sigset_t *ours, pid_t pid)
 {
     bool said = false;
     int status = 0;
-    int64_t renew_at = now_ms() + e->ttl_ms / 3;
+    int64_t renew_at = clock_ms() + args.ttl_ms / 3;
     for (;;) {
-        int64_t left = renew_at - now_ms();
+        int64_t left = renew_at - clock_ms();
         if (left <= 0) {
-            renew(r, e, id, &said);
-            renew_at = now_ms() + e->ttl_ms / 3;
+            renew(r, id, &said);
+            renew_at = clock_ms() + args.ttl_ms / 3;
             continue;
         }
         struct timespec ts = {.tv_sec = (time_t)(left / 1000),
@@ -153,76 +144,59 @@ static int attend(ration *r, const struct exec *e, const char *id, const sigset_
     }
 }
 
-static int run(struct tool *tool, struct exec *e)
+static int run(struct session *session)
 {
-    ration *r = NULL;
+    ration *r = session->r;
     struct ration_grant grant;
-    if (tool_open(tool, NULL, &r) != EXIT_GRANTED)
+    if (!args.argv[0]) {
+        say("exec needs a command after --; see 'ration exec --help'");
         return EXIT_WRONG;
-    int code = acquire(tool, r, e, &grant);
-    if (code != EXIT_GRANTED) {
-        ration_close(r);
-        return code;
     }
+    int code = acquire(session, &grant);
+    if (code != EXIT_GRANTED)
+        return code;
     sigset_t ours;
     sigset_t before;
     pid_t pid = 0;
     block_signals(&ours, &before);
-    int error = start(e, grant.id, &before, &pid);
+    int error = start(grant.id, &before, &pid);
     int err = 0;
     if (error) {
-        fprintf(stderr, "ration: %s: %s\n", e->argv[0], strerror(error));
+        say("%s: %s", args.argv[0], strerror(error));
         err = ration_cancel(r, grant.id, NULL);
         code = error == ENOENT ? 127 : 126;
     } else {
-        int status = attend(r, e, grant.id, &ours, pid);
+        int status = attend(r, grant.id, &ours, pid);
         err = ration_report(r, grant.id, NULL, NULL, NULL);
         code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     }
     if (err < 0)
-        fprintf(stderr, "ration: the reservation was not settled and keeps its charge: %s\n",
-                ration_errmsg(r));
-    ration_close(r);
+        say("the reservation was not settled and keeps its charge: %s", ration_errmsg(r));
     return code;
 }
 
-int cmd_exec(int argc, char **argv, struct tool *tool)
-{
-    struct exec e = {.priority = -1, .ttl_ms = DEFAULT_TTL_MS};
-    const struct option_row rows[] = {
-        {"pool", OPTION_STRING, &e.pool, 0, 0, "POOL", "the pool, as openai/gpt-4o"},
-        {"tenant", OPTION_STRING, &e.tenant, 0, 0, "TENANT", "who is asking"},
-        OPTION_UNITS(&e.estimate),
-        {"concurrent", OPTION_AMOUNT, &e.estimate.concurrent, 0, 0, "N",
-         "calls in flight, where it is not one"},
-        {"priority", OPTION_INTEGER, &e.priority, 0, RATION_PRIORITIES - 1, "0-2",
-         "0 real time, 1 standard, 2 background; default: the tier's"},
-        {"ttl", OPTION_INTEGER, &e.ttl_ms, 1000, RATION_MAX_TTL_MS, "MS",
-         "life of the reservation, renewed while the command runs; default 60000"},
-        {"wait-max", OPTION_DECIMAL, &e.wait_max_s, 0, 86400, "SECONDS",
-         "sit out a denial for up to so long"},
-    };
-    const struct command_line line = {
-        .name = "exec",
-        .synopsis = "--pool POOL --tenant TENANT [options] -- COMMAND [ARGUMENT]...",
-        .about =
-            "Asks for one call, runs COMMAND when it is granted, and reports the call as estimated "
-            "when COMMAND\n"
-            "ends. COMMAND finds the reservation's id in RATION_ID and may report what it really "
-            "used itself.",
-        .exits =
-            "COMMAND's; 128 + n when signal n ended it; 127 when it is not found.\n"
-            "1 also when denied and 2 also for an error, COMMAND not run and the reason on stderr",
-        .rows = rows,
-        .n = sizeof(rows) / sizeof(rows[0]),
-        .in_order = true,
-        .max_others = -1};
-    int at = options_parse(&line, tool, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    if (!tool_wants("exec", "--pool", e.pool) || !tool_wants("exec", "--tenant", e.tenant) ||
-        !tool_wants("exec", "a command after --", at < argc ? argv[at] : NULL))
-        return EXIT_WRONG;
-    e.argv = argv + at;
-    return run(tool, &e);
-}
+static const struct option_row options[] = {
+    WHO_ROWS,
+    UNIT_ROWS,
+    CONCURRENT_ROW,
+    PRIORITY_ROW,
+    WHOLE("ttl", ttl_ms, 1000, RATION_MAX_TTL_MS, "MS",
+          "life of the reservation, renewed while the command runs; default 60000"),
+    DECIMAL("wait-max", wait_max_s, 0, 86400, "SECONDS", "sit out denials for up to this long"),
+    {0},
+};
+
+const struct command command_exec = {
+    .name = "exec",
+    .summary = "run a command under a reservation",
+    .synopsis = "--pool POOL --tenant TENANT [options] -- COMMAND [ARG]...",
+    .about = "Asks for one call, runs COMMAND if it is granted, and reports the call as estimated "
+             "when COMMAND ends. COMMAND finds the reservation's id in RATION_ID and may itself "
+             "report what it really used.",
+    .exits = "COMMAND's; 128 + n if signal n ended it; 127 if it is not found. Also 1 if denied "
+             "and 2 for an error, with COMMAND not run and the reason on stderr",
+    .options = options,
+    .arguments = {{&args.pool, "--pool"}, {&args.tenant, "--tenant"}},
+    .rest = &args.argv,
+    .run = run,
+};

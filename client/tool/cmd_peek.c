@@ -1,101 +1,68 @@
 /* `ration peek`: every limit that a call would meet, as a table with a bar, or as JSON. */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
-#include "tool/table.h"
+#include "tool/rows.h"
 
 #include <stdio.h>
-#include <string.h>
 
-static void put_amount(struct table *table, const char *unit, int64_t n)
+#define ROW(member) offsetof(struct ration_limit_row, member)
+
+static struct shown show_used(const void *row)
 {
-    char text[32];
-    if (strcmp(unit, "usd") == 0)
-        format_dollars(n, text, sizeof(text));
-    else
-        format_count(n, text, sizeof(text));
-    table_text(table, text);
+    const struct ration_limit_row *limit = row;
+    return as_bar(limit->limit - limit->remaining, limit->limit);
 }
 
-static void print_table(const struct ration_limit_row *rows, size_t n)
+static struct shown show_reset(const void *row)
 {
-    static const char *const heads[] = {"scope", "limit on",       ">remaining", ">of",
-                                        "used",  ">full again in", NULL};
-    struct table *table = table_new(heads);
-    for (size_t i = 0; i < n; i++) {
-        const struct ration_limit_row *row = &rows[i];
-        char text[64];
-        table_text(table, row->scope);
-        snprintf(text, sizeof(text), "%s%s%s", row->unit, row->per[0] ? " a " : "", row->per);
-        table_text(table, text);
-        put_amount(table, row->unit, row->remaining);
-        put_amount(table, row->unit, row->limit);
-        format_bar(row->limit - row->remaining, row->limit, text, sizeof(text));
-        table_text(table, text);
-        if (row->reset_ms > 0)
-            format_duration(row->reset_ms, text, sizeof(text));
-        table_text(table, row->reset_ms > 0 ? text : "-");
-    }
-    table_print(table, stdout, "");
-    table_free(table);
-    if (n == 0)
-        puts("no limit applies: every call is granted");
+    const struct ration_limit_row *limit = row;
+    return limit->reset_ms > 0 ? as_duration(limit->reset_ms) : (struct shown){"-"};
 }
 
-static void print_json(const struct ration_limit_row *rows, size_t n)
-{
-    json_object *list = json_object_new_array();
-    for (size_t i = 0; i < n; i++) {
-        json_object *o = json_object_new_object();
-        json_put_string(o, "scope", rows[i].scope);
-        json_put_string(o, "unit", rows[i].unit);
-        json_put_string(o, "per", rows[i].per);
-        json_put_integer(o, "limit", rows[i].limit);
-        json_put_integer(o, "remaining", rows[i].remaining);
-        json_put_integer(o, "reset_ms", rows[i].reset_ms);
-        json_object_array_add(list, o);
-    }
-    json_out_print(list);
-}
+static const struct column columns[] = {
+    {"scope", "scope", COLUMN_TEXT, ROW(scope), 0, NULL},
+    {"limit on", "unit", COLUMN_LIMIT, ROW(unit), ROW(per), NULL},
+    {NULL, "per", COLUMN_TEXT, ROW(per), 0, NULL},
+    {NULL, "limit", COLUMN_COUNT, ROW(limit), 0, NULL},
+    {">remaining", "remaining", COLUMN_AMOUNT, ROW(remaining), ROW(unit), NULL},
+    {">of", NULL, COLUMN_AMOUNT, ROW(limit), ROW(unit), NULL},
+    {"used", NULL, COLUMN_COUNT, 0, 0, show_used},
+    {">full again in", "reset_ms", COLUMN_COUNT, ROW(reset_ms), 0, show_reset},
+    {0},
+};
 
-int cmd_peek(int argc, char **argv, struct tool *tool)
+static struct {
+    const char *pool;
+    const char *tenant;
+} args;
+
+static int run(struct session *session)
 {
-    const char *pool = NULL;
-    const char *tenant = NULL;
-    const struct option_row options[] = {
-        {"pool", OPTION_STRING, &pool, 0, 0, "POOL", "the pool, as openai/gpt-4o"},
-        {"tenant", OPTION_STRING, &tenant, 0, 0, "TENANT", "who would be asking"},
-    };
-    const struct command_line line = {
-        .name = "peek",
-        .synopsis = "POOL TENANT [options]",
-        .about = "Shows every limit that a call of TENANT to POOL meets, and what remains of it. "
-                 "Changes nothing.\n"
-                 "A remaining amount below zero is debt: calls used more than they had estimated.",
-        .rows = options,
-        .n = sizeof(options) / sizeof(options[0]),
-        .max_others = 2};
-    int at = options_parse(&line, tool, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    if (!pool && at < argc)
-        pool = argv[at++];
-    if (!tenant && at < argc)
-        tenant = argv[at];
-    ration *r = NULL;
-    if (!tool_wants("peek", "a pool", pool) || !tool_wants("peek", "a tenant", tenant) ||
-        tool_open(tool, NULL, &r) != EXIT_GRANTED)
-        return EXIT_WRONG;
     struct ration_limit_row *rows = NULL;
     size_t n = 0;
-    int err = ration_peek(r, pool, tenant, &rows, &n);
-    int code = EXIT_GRANTED;
+    int err = ration_peek(session->r, args.pool, args.tenant, &rows, &n);
     if (err < 0)
-        code = tool_fail(tool, r, err);
-    else if (tool->json)
-        print_json(rows, n);
+        return session_fail(session, err);
+    if (session->json)
+        object_print(rows_json(columns, rows, n, sizeof(*rows)));
     else
-        print_table(rows, n);
+        rows_print(columns, rows, n, sizeof(*rows), "");
+    if (!session->json && n == 0)
+        puts("no limit applies: every call is granted");
     ration_rows_free(rows);
-    ration_close(r);
-    return code;
+    return EXIT_GRANTED;
 }
+
+static const struct option_row options[] = {WHO_ROWS, {0}};
+
+const struct command command_peek = {
+    .name = "peek",
+    .summary = "show every limit that a tenant's call to a pool meets",
+    .synopsis = "POOL TENANT [options]",
+    .about =
+        "Shows every limit that a call of TENANT to POOL meets, and what remains of it. Changes "
+        "nothing. A remaining amount below zero is debt: calls used more than they had estimated.",
+    .options = options,
+    .arguments = {{&args.pool, "a pool"}, {&args.tenant, "a tenant"}},
+    .run = run,
+};

@@ -1,6 +1,8 @@
-/* `ration pool`: what every host knows of a pool, and the operator's closing and opening of it. */
-#include "tool/json_out.h"
+/* `ration pool`: the health of a pool as every host knows it, and how an operator closes and opens
+ * it. */
+#include "tool/object.h"
 #include "tool/options.h"
+#include "tool/say.h"
 #include "tool/table.h"
 
 #include <inttypes.h>
@@ -23,25 +25,24 @@ static bool find_action(const char *word, enum ration_pool_action *action)
 static void print_json(const char *pool, const struct ration_pool_state *state)
 {
     json_object *o = json_object_new_object();
-    json_put_string(o, "pool", pool);
-    json_put_string(o, "state", state->state);
-    json_put_string(o, "reason", state->reason);
-    json_put_integer(o, "until_ms", state->until_ms);
-    json_put_integer(o, "failures", state->failures);
-    json_put_integer(o, "reports", state->reports);
-    json_put_integer(o, "cool_down_ms", state->cool_down_ms);
-    json_out_print(o);
+    object_put_string(o, "pool", pool);
+    object_put_string(o, "state", state->state);
+    object_put_string(o, "reason", state->reason);
+    object_put_integer(o, "until_ms", state->until_ms);
+    object_put_integer(o, "failures", state->failures);
+    object_put_integer(o, "reports", state->reports);
+    object_put_integer(o, "cool_down_ms", state->cool_down_ms);
+    object_print(o);
 }
 
-/* The date by this machine's clock, to the nearest minute: for people, nothing is decided by it. */
+/* The date is by this machine's clock, to the nearest minute: it is for people and decides
+ * nothing. */
 static void print_until(int64_t ms)
 {
     char date[32];
     struct tm tm;
-    char duration[64];
     time_t at = time(NULL) + (time_t)((ms + 30000) / 1000);
-    format_duration(ms, duration, sizeof(duration));
-    printf("; it opens by itself in %s", duration);
+    printf("; it opens by itself in %s", as_duration(ms).s);
     if (gmtime_r(&at, &tm) && strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", &tm) > 0)
         printf(" (%s)", date);
 }
@@ -64,46 +65,41 @@ static void print_text(const char *pool, const struct ration_pool_state *state)
     puts("");
 }
 
-int cmd_pool(int argc, char **argv, struct tool *tool)
+static struct {
+    const char *action;
+    const char *pool;
+    const char *reason;
+} args;
+
+static int run(struct session *session)
 {
-    const struct command_line line = {
-        .name = "pool",
-        .synopsis = "show|open|close POOL [REASON] [options]",
-        .about = "Shows what every host knows of a pool: open; paused, because the provider said "
-                 "when to come back;\n"
-                 "circuit or probing, because too many calls failed; or closed, because no wait "
-                 "will help or an\n"
-                 "operator said so: until 'open', or until the date that the provider named. "
-                 "'close' closes it for everybody, and its calls are denied with "
-                 "the REASON (one word);\n"
-                 "'open' opens it again, and forgets pauses and failures.",
-        .exits = "0 it is open (after 'close': it is closed), 1 it is not, 2 an error",
-        .max_others = 3};
-    int at = options_parse(&line, tool, argc, argv);
-    if (at < 0)
-        return options_exit(at);
     enum ration_pool_action action = RATION_POOL_SHOW;
-    if (argc - at < 2 || !find_action(argv[at], &action)) {
-        fprintf(stderr, "ration pool: say show, open or close, and the name of a pool; 'ration "
-                        "pool --help' says more\n");
-        return EXIT_WRONG;
-    }
-    const char *pool = argv[at + 1];
-    const char *reason = argc - at > 2 ? argv[at + 2] : NULL;
-    ration *r = NULL;
-    if (tool_open(tool, NULL, &r) != EXIT_GRANTED)
-        return EXIT_WRONG;
     struct ration_pool_state state;
-    int err = ration_pool(r, pool, action, reason, &state);
-    int code = EXIT_WRONG;
-    if (err < 0) {
-        tool_fail(tool, r, err);
-    } else {
-        bool closed = strcmp(state.state, RATION_POOL_CLOSED) == 0;
-        bool open = strcmp(state.state, RATION_POOL_OPEN) == 0;
-        code = (action == RATION_POOL_DO_CLOSE ? closed : open) ? EXIT_GRANTED : EXIT_DENIED;
-        (tool->json ? print_json : print_text)(pool, &state);
+    if (!find_action(args.action, &action)) {
+        say("pool takes show, open or close, not '%s'", args.action);
+        return EXIT_WRONG;
     }
-    ration_close(r);
-    return code;
+    int err = ration_pool(session->r, args.pool, action, args.reason, &state);
+    if (err < 0)
+        return session_fail(session, err);
+    (session->json ? print_json : print_text)(args.pool, &state);
+    const char *wanted = action == RATION_POOL_DO_CLOSE ? RATION_POOL_CLOSED : RATION_POOL_OPEN;
+    return strcmp(state.state, wanted) == 0 ? EXIT_GRANTED : EXIT_DENIED;
 }
+
+const struct command command_pool = {
+    .name = "pool",
+    .summary = "show the health of a pool; close it, or open it again",
+    .synopsis = "show|open|close POOL [REASON] [options]",
+    .about = "Shows what every host knows of a pool: open; paused, because the provider said when "
+             "to come back; circuit or probing, because too many calls failed; or closed, because "
+             "no wait will help or an operator said so: until 'open', or until the date that the "
+             "provider named.\n\n"
+             "'close' closes it for everybody, and its calls are denied with the REASON (one "
+             "word); 'open' opens it again, and forgets pauses and failures.",
+    .exits = "0 it is open (after 'close': it is closed), 1 it is not, 2 an error",
+    .arguments = {{&args.action, "show, open or close"},
+                  {&args.pool, "the name of a pool"},
+                  {&args.reason, NULL}},
+    .run = run,
+};

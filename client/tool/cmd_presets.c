@@ -1,10 +1,12 @@
 /*
- * `ration presets`: the limits of providers that pools can name, and the profiles by which their APIs are called; both are data
- * that was embedded when Ration was built, so no server is asked. --from-openai asks OpenAI instead (presets_openai.c).
+ * `ration presets`: the limits of providers that pools can name, and the profiles by which their
+ * APIs are called; both are data that was embedded when Ration was built, so no server is asked.
+ * --from-openai asks OpenAI instead (presets_openai.c).
  */
-#include "tool/json_out.h"
+#include "tool/object.h"
 #include "tool/options.h"
 #include "tool/presets_openai.h"
+#include "tool/say.h"
 #include "tool/table.h"
 
 #include "profile/profile.h"
@@ -17,9 +19,8 @@ extern const char ration_presets_json[];
 
 static const char *text_of(json_object *object, const char *key)
 {
-    json_object *value = NULL;
-    json_object_object_get_ex(object, key, &value);
-    return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
+    const char *text = object_string(object, key);
+    return text ? text : "";
 }
 
 static bool is_wanted(const char *name, const char *prefix)
@@ -37,14 +38,14 @@ static void print_json(json_object *all, const char *prefix)
         if (!is_wanted(name, prefix))
             continue;
         json_object *row = json_object_new_object();
-        json_put_string(row, "name", name);
+        object_put_string(row, "name", name);
         json_object_object_foreach(one, key, value)
         {
             json_object_object_add(row, key, json_object_get(value));
         }
         json_object_array_add(list, row);
     }
-    json_out_print(list);
+    object_print(list);
 }
 
 /* ---- Tables ---- */
@@ -56,36 +57,22 @@ static bool is_set(json_object *object, const char *key, bool otherwise)
                                                           : otherwise;
 }
 
-static void put_limit(struct table *table, json_object *limit)
+static void add_limit(struct table *table, json_object *limit)
 {
     json_object *amount = NULL;
-    char text[256];
     const char *per = text_of(limit, "per");
     const char *zone = text_of(limit, "time_zone");
     json_object_object_get_ex(limit, "amount", &amount);
-    if (strcmp(text_of(limit, "unit"), "usd") == 0) {
-        format_dollars(json_object_get_int64(amount), text, sizeof(text));
-        table_text(table, text);
-    } else {
-        table_count(table, json_object_get_int64(amount));
-    }
-    snprintf(text, sizeof(text), "%s %s %s%s%s%s%s", text_of(limit, "unit"),
-             per[0] >= '0' && per[0] <= '9' ? "per" : "a", per,
-             strcmp(text_of(limit, "counted"), "end") == 0 ? ", counted at the end" : "",
-             is_set(limit, "settle", true) ? "" : ", never given back",
-             zone[0] ? " of the calendar, " : "", zone);
-    table_text(table, text);
+    table_add(table, "%s\t%s %s %s%s%s%s%s",
+              as_amount(text_of(limit, "unit"), json_object_get_int64(amount)).s,
+              text_of(limit, "unit"), per[0] >= '0' && per[0] <= '9' ? "per" : "a", per,
+              strcmp(text_of(limit, "counted"), "end") == 0 ? ", counted at the end" : "",
+              is_set(limit, "settle", true) ? "" : ", never given back",
+              zone[0] ? " of the calendar, " : "", zone);
 }
 
-static void put_checked(struct table *table, json_object *preset)
-{
-    char text[64];
-    snprintf(text, sizeof(text), "%s%s", text_of(preset, "checked"),
-             is_set(preset, "unverified", false) ? ", unverified" : "");
-    table_text(table, text);
-}
-
-/* Below the table, since a column of them would be wider than all others: "name, name: what is said of these". */
+/* They stand below the table, since their column would be the widest: "name, name: the note on
+ * these". */
 static void print_notes(json_object *all, const char *prefix)
 {
     const char *open = ""; /* the note whose names are being listed */
@@ -108,7 +95,7 @@ static void print_notes(json_object *all, const char *prefix)
                "your account counts.\n");
 }
 
-/* One row a limit; what is said of the whole preset stands in its first row. */
+/* One row a limit; the first has what applies to the whole preset. */
 static void print_presets(json_object *all, const char *prefix)
 {
     static const char *const heads[] = {"preset", ">limit", "of", "checked", "source", NULL};
@@ -118,13 +105,14 @@ static void print_presets(json_object *all, const char *prefix)
         json_object *limits = NULL;
         json_object_object_get_ex(preset, "limits", &limits);
         for (size_t i = 0; is_wanted(name, prefix) && i < json_object_array_length(limits); i++) {
-            table_text(table, i == 0 ? name : "");
-            put_limit(table, json_object_array_get_idx(limits, i));
+            table_add(table, "%s", i == 0 ? name : "");
+            add_limit(table, json_object_array_get_idx(limits, i));
             if (i == 0)
-                put_checked(table, preset);
+                table_add(table, "%s%s\t%s", text_of(preset, "checked"),
+                          is_set(preset, "unverified", false) ? ", unverified" : "",
+                          text_of(preset, "source"));
             else
-                table_text(table, "");
-            table_text(table, i == 0 ? text_of(preset, "source") : "");
+                table_add(table, "\t");
         }
     }
     table_print(table, stdout, "");
@@ -139,18 +127,14 @@ static void print_profiles(json_object *all, const char *prefix)
     struct table *table = table_new(heads);
     json_object_object_foreach(all, name, profile)
     {
-        char text[512];
         json_object *key = NULL;
         const char *url = text_of(profile, "url");
         if (!is_wanted(name, prefix))
             continue;
         json_object_object_get_ex(profile, "key", &key);
-        snprintf(text, sizeof(text), "%s%s", url[0] ? url : "(your URL)", text_of(profile, "path"));
-        table_text(table, name);
-        table_text(table, text);
-        table_text(table, text_of(key, "variable"));
-        table_text(table, text_of(profile, "checked"));
-        table_text(table, text_of(profile, "source"));
+        table_add(table, "%s\t%s%s\t%s\t%s\t%s", name, url[0] ? url : "(your URL)",
+                  text_of(profile, "path"), text_of(key, "variable"), text_of(profile, "checked"),
+                  text_of(profile, "source"));
     }
     table_print(table, stdout, "");
     table_free(table);
@@ -170,9 +154,9 @@ static bool any_wanted(json_object *all, const char *prefix)
 static int show(json_object *all, bool of_profiles, const char *prefix, bool json)
 {
     if (!any_wanted(all, prefix)) {
-        fprintf(stderr, "ration: no %s begins with '%s'; 'ration presets%s' lists them all\n",
-                of_profiles ? "profile's name" : "preset's name", prefix,
-                of_profiles ? " --profiles" : "");
+        say("no %s begins with '%s'; 'ration presets%s' lists them all",
+            of_profiles ? "profile's name" : "preset's name", prefix,
+            of_profiles ? " --profiles" : "");
         return EXIT_WRONG;
     }
     if (json)
@@ -189,7 +173,7 @@ static int show_profiles(const char *prefix, bool json)
     struct profiles *profiles = NULL;
     char why[PROFILE_WHY_BYTES] = "";
     if (profiles_open(NULL, &profiles, why) < 0) {
-        fprintf(stderr, "ration: %s\n", why);
+        say("%s", why);
         return EXIT_WRONG;
     }
     int code = show(profiles_tree(profiles), true, prefix, json);
@@ -201,7 +185,7 @@ static int show_presets(const char *prefix, bool json)
 {
     json_object *presets = json_tokener_parse(ration_presets_json);
     if (!presets) {
-        fprintf(stderr, "ration: out of memory for the presets\n");
+        say("out of memory for the presets");
         return EXIT_WRONG;
     }
     int code = show(presets, false, prefix, json);
@@ -209,46 +193,50 @@ static int show_presets(const char *prefix, bool json)
     return code;
 }
 
-int cmd_presets(int argc, char **argv, struct tool *tool)
+static struct {
+    const char *prefix;
+    const char *project;
+    const char *url;
+    bool profiles;
+} args = {.url = PRESETS_OPENAI_URL};
+
+static int run(struct session *session)
 {
-    bool of_profiles = false;
-    const char *project = NULL;
-    const char *url = PRESETS_OPENAI_URL;
-    const struct option_row options[] = {
-        {"profiles", OPTION_FLAG, &of_profiles, 0, 0, NULL,
-         "the provider profiles, by which APIs are called"},
-        {"from-openai", OPTION_STRING, &project, 0, 0, "PROJECT",
-         "the limits of a project of yours, as pools; key: " PRESETS_OPENAI_KEY},
-        {"url", OPTION_STRING, &url, 0, 0, "URL", "of --from-openai; default " PRESETS_OPENAI_URL},
-    };
-    const struct command_line line = {
-        .name = "presets",
-        .synopsis = "[PREFIX] [options]\n       ration presets --from-openai PROJECT [options]",
-        .about =
-            "Lists the limits of providers, as published, with their source and the day they were "
-            "last checked\n(those whose name begins with PREFIX). Asks no server.\n\n"
-            "A pool of rationd's configuration names one:\n"
-            "  \"pools\": {\"openai/gpt-4o\": {\"preset\": \"openai/gpt-4o/tier1\"}}\n"
-            "Accounts differ: what the provider shows for yours goes into the pool's own "
-            "\"limits\".\n\n"
-            "--from-openai reads what OpenAI allows a project (its id begins with proj_) and "
-            "prints "
-            "a configuration\nwith a pool for each of its models, for rationd --check and "
-            "--config. "
-            "It wants an administrator's key\nof the organization in " PRESETS_OPENAI_KEY ".",
-        .exits = "0 listed, 2 an error, or nothing of that name",
-        .rows = options,
-        .n = sizeof(options) / sizeof(options[0]),
-        .max_others = 1};
-    int at = options_parse(&line, tool, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    const char *prefix = at < argc ? argv[at] : NULL;
-    if (project && (prefix || of_profiles)) {
-        fprintf(stderr, "ration: --from-openai goes neither with a PREFIX nor with --profiles\n");
+    if (args.project && (args.prefix || args.profiles)) {
+        say("--from-openai goes neither with a PREFIX nor with --profiles");
         return EXIT_WRONG;
     }
-    if (project)
-        return presets_openai(tool, url, project);
-    return of_profiles ? show_profiles(prefix, tool->json) : show_presets(prefix, tool->json);
+    if (args.project)
+        return presets_openai(session, args.url, args.project);
+    return args.profiles ? show_profiles(args.prefix, session->json)
+                         : show_presets(args.prefix, session->json);
 }
+
+static const struct option_row options[] = {
+    FLAG("profiles", profiles, "the provider profiles, by which APIs are called"),
+    TEXT("from-openai", project, "PROJECT",
+         "the limits of a project of yours, as pools; key: " PRESETS_OPENAI_KEY),
+    TEXT("url", url, "URL", "of --from-openai; default " PRESETS_OPENAI_URL),
+    {0},
+};
+
+const struct command command_presets = {
+    .name = "presets",
+    .summary = "list the limits of providers, with their sources",
+    .synopsis = "[PREFIX] [options]\n       ration presets --from-openai PROJECT [options]",
+    .about =
+        "Lists the limits of providers, as published, with their source and the day they were last "
+        "checked (those whose name begins with PREFIX). Asks no server.\n\n"
+        "A pool of rationd's configuration names one:\n"
+        "  \"pools\": {\"openai/gpt-4o\": {\"preset\": \"openai/gpt-4o/tier1\"}}\n"
+        "Accounts differ: what the provider shows for yours goes into the pool's own "
+        "\"limits\".\n\n"
+        "--from-openai reads what OpenAI allows a project (its id begins with proj_) and prints a "
+        "configuration with a pool for each of its models, for rationd --check and --config. It "
+        "wants an administrator's key of the organization in " PRESETS_OPENAI_KEY ".",
+    .exits = "0 listed, 2 an error, or nothing has that name",
+    .options = options,
+    .arguments = {{&args.prefix, NULL}},
+    .no_server = true,
+    .run = run,
+};

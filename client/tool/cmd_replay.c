@@ -1,14 +1,18 @@
 /*
- * `ration replay`, the parent: reads the trace, sees that a server answers, forks the hosts, shows how it goes, and ends
- * with what came of it.
+ * `ration replay`, the parent: reads the trace, checks that a server answers, forks the hosts,
+ * shows progress, and prints the results.
  *
- * How it ends early: SIGINT or SIGTERM is passed on to the hosts, which finish the calls in flight; the table is printed
- * as always. A second signal kills them. A host that dies in another way ends its pipe without a last snapshot: what it
- * had counted until then stays, and the exit status is 2.
+ * How it ends early: SIGINT or SIGTERM is passed on to the hosts, which finish the calls in flight;
+ * the tables are printed as always. A second signal kills them. A host that dies otherwise closes
+ * its pipe without a last snapshot: what it had counted stays, and the exit status is 2.
  */
 #include "tool/options.h"
+#include "tool/provider.h"
 #include "tool/replay/replay.h"
+#include "tool/say.h"
 #include "tool/table.h"
+
+#include "clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TTY_LINE_MS 500  /* a terminal's line is drawn anew so often */
-#define LOG_LINE_MS 5000 /* a log gets a line so often */
-#define START_IN_MS 200  /* the hosts' threads start meanwhile */
+#define START_IN_MS 200 /* the hosts' threads start meanwhile */
 
 struct host_process {
     pid_t pid;
@@ -36,7 +38,7 @@ struct parent {
     struct host_process hosts[REPLAY_MAX_HOSTS];
     size_t n;
     int signal_fd;
-    unsigned stops; /* signals that asked to stop */
+    unsigned stops; /* signals to stop */
     int64_t next_line_ms;
     uint64_t last_tokens; /* at the last line, for the rate */
     int64_t last_line_ms;
@@ -49,7 +51,7 @@ static bool start_host(struct parent *p, const sigset_t *signals)
     int fd[2];
     if (pipe2(fd, O_CLOEXEC) < 0)
         return false;
-    fflush(NULL); /* else the child would print what is still buffered once more */
+    fflush(NULL); /* else the child would print what is buffered once more */
     pid_t pid = fork();
     if (pid < 0) {
         close(fd[0]);
@@ -92,15 +94,8 @@ static void add_snapshot(const struct parent *p, struct replay_snapshot *total)
     *total = (struct replay_snapshot){.done = 1};
     for (size_t i = 0; i < p->n; i++) {
         const struct replay_snapshot *s = &p->hosts[i].last;
-        for (size_t g = 0; g < p->replay->n_groups; g++) {
-            total->group[g].arrivals += s->group[g].arrivals;
-            total->group[g].granted += s->group[g].granted;
-            total->group[g].denied += s->group[g].denied;
-            total->group[g].errors += s->group[g].errors;
-            total->group[g].tries += s->group[g].tries;
-            total->group[g].status_429 += s->group[g].status_429;
-            total->group[g].tokens += s->group[g].tokens;
-        }
+        for (size_t g = 0; g < p->replay->n_groups; g++)
+            replay_count_add(&total->group[g], &s->group[g]);
         total->late_ms = s->late_ms > total->late_ms ? s->late_ms : total->late_ms;
         if (s->most_late_ms > total->most_late_ms)
             total->most_late_ms = s->most_late_ms;
@@ -112,41 +107,29 @@ static void add_snapshot(const struct parent *p, struct replay_snapshot *total)
 
 /* ---- Progress ---- */
 
-static void print_progress(struct parent *p, int64_t now_ms)
+static void print_progress(struct parent *p, int64_t now_ms, bool last)
 {
     struct replay_snapshot total;
-    struct replay_count sum = {0};
-    char numbers[5][32];
+    struct progress_line line = {.n = 0};
     add_snapshot(p, &total);
-    for (size_t g = 0; g < p->replay->n_groups; g++) {
-        sum.arrivals += total.group[g].arrivals;
-        sum.granted += total.group[g].granted;
-        sum.denied += total.group[g].denied;
-        sum.errors += total.group[g].errors;
-        sum.status_429 += total.group[g].status_429;
-        sum.tokens += total.group[g].tokens;
-    }
+    struct replay_count sum = replay_sum(p->replay, &total);
     int64_t span_ms = now_ms - p->last_line_ms;
     uint64_t rate = span_ms > 0 ? (sum.tokens - p->last_tokens) * 1000 / (uint64_t)span_ms : 0;
     int64_t elapsed_ms = now_ms - p->replay->start_ms;
-    format_count((int64_t)sum.arrivals, numbers[0], sizeof(numbers[0]));
-    format_count((int64_t)sum.granted, numbers[1], sizeof(numbers[1]));
-    format_count((int64_t)sum.denied, numbers[2], sizeof(numbers[2]));
-    format_count((int64_t)sum.status_429, numbers[3], sizeof(numbers[3]));
-    format_count((int64_t)rate, numbers[4], sizeof(numbers[4]));
-    bool tty = isatty(STDERR_FILENO);
-    fprintf(stderr, "%s%5.1f s  arrivals %s  granted %s  denied %s  429s %s  %s tokens/s",
-            tty ? "\r\033[K" : "", (double)(elapsed_ms < 0 ? 0 : elapsed_ms) / 1000, numbers[0],
-            numbers[1], numbers[2], numbers[3], numbers[4]);
+    progress_add(&line, "%5.1f s  arrivals %s  granted %s  denied %s  429s %s  %s tokens/s",
+                 (double)(elapsed_ms < 0 ? 0 : elapsed_ms) / 1000,
+                 as_count((int64_t)sum.arrivals).s, as_count((int64_t)sum.granted).s,
+                 as_count((int64_t)sum.denied).s, as_count((int64_t)sum.status_429).s,
+                 as_count((int64_t)rate).s);
     if (sum.errors)
-        fprintf(stderr, "  errors %llu", (unsigned long long)sum.errors);
+        progress_add(&line, "  errors %llu", (unsigned long long)sum.errors);
     if (total.late_ms >= 1000)
-        fprintf(stderr, "  %.1f s behind the trace: more --threads", (double)total.late_ms / 1000);
-    if (!tty)
-        fputc('\n', stderr);
+        progress_add(&line, "  %.1f s behind the trace: more --threads",
+                     (double)total.late_ms / 1000);
+    progress_show(&line, last);
     p->last_tokens = sum.tokens;
     p->last_line_ms = now_ms;
-    p->next_line_ms = now_ms + (tty ? TTY_LINE_MS : LOG_LINE_MS);
+    p->next_line_ms = now_ms + progress_interval_ms();
 }
 
 static void take_signal(struct parent *p)
@@ -157,14 +140,14 @@ static void take_signal(struct parent *p)
     p->stops++;
     if (p->stops == 1) {
         fprintf(stderr,
-                "\nration: stopping; calls in flight are finished (once more to kill them)\n");
+                "\nration: stopping; calls in flight are finished (a second signal kills them)\n");
         signal_hosts(p, SIGTERM);
     } else {
         signal_hosts(p, SIGKILL);
     }
 }
 
-/* Until every host's pipe has ended. */
+/* Until every host has closed its pipe. */
 static void watch(struct parent *p)
 {
     for (;;) {
@@ -178,9 +161,9 @@ static void watch(struct parent *p)
         if (open == 0)
             break;
         fds[p->n] = (struct pollfd){.fd = p->signal_fd, .events = POLLIN};
-        int64_t now_ms = replay_now_ms();
+        int64_t now_ms = clock_ms();
         if (now_ms >= p->next_line_ms)
-            print_progress(p, now_ms);
+            print_progress(p, now_ms, false);
         int64_t left = p->next_line_ms - now_ms;
         if (poll(fds, p->n + 1, left > 0 ? (int)left : 0) <= 0)
             continue;
@@ -191,9 +174,7 @@ static void watch(struct parent *p)
         if (fds[p->n].revents)
             take_signal(p);
     }
-    print_progress(p, replay_now_ms());
-    if (isatty(STDERR_FILENO))
-        fputc('\n', stderr);
+    print_progress(p, clock_ms(), true);
 }
 
 /* ---- The whole ---- */
@@ -202,32 +183,11 @@ static int verdict(const struct replay *replay, const struct replay_snapshot *to
                    const struct replay_upstream *before, const struct replay_upstream *after,
                    bool written)
 {
-    uint64_t errors = 0;
-    uint64_t status_429 = 0;
-    for (size_t g = 0; g < replay->n_groups; g++) {
-        errors += total->group[g].errors;
-        status_429 += total->group[g].status_429;
-    }
-    if (!total->done || errors > 0 || !written)
+    struct replay_count sum = replay_sum(replay, total);
+    if (!total->done || sum.errors > 0 || !written)
         return EXIT_WRONG;
     bool seen = after->known && after->status_429 != before->status_429;
-    return status_429 > 0 || seen ? EXIT_DENIED : EXIT_GRANTED;
-}
-
-/* A server that does not answer now would make every call an error: better said once, and before. */
-static bool server_answers(const struct replay *replay)
-{
-    ration *r = NULL;
-    struct ration_limit_row *rows = NULL;
-    size_t n = 0;
-    if (tool_open(replay->tool, NULL, &r) != EXIT_GRANTED)
-        return false;
-    int err = ration_peek(r, replay->pool, replay->tenants[0].name, &rows, &n);
-    if (err < 0)
-        tool_fail(replay->tool, r, err);
-    ration_rows_free(rows);
-    ration_close(r);
-    return err == RATION_OK;
+    return sum.status_429 > 0 || seen ? EXIT_DENIED : EXIT_GRANTED;
 }
 
 static int64_t wall_ms(void)
@@ -237,7 +197,7 @@ static int64_t wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int run(struct replay *replay)
+static int replay_all(struct replay *replay)
 {
     static struct parent parent;
     struct replay_upstream before;
@@ -249,7 +209,7 @@ static int run(struct replay *replay)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    replay->start_ms = replay_now_ms() + START_IN_MS;
+    replay->start_ms = clock_ms() + START_IN_MS;
     replay->start_wall_ms = wall_ms() + START_IN_MS;
     parent.replay = replay;
     parent.last_line_ms = replay->start_ms;
@@ -258,7 +218,7 @@ static int run(struct replay *replay)
         started = start_host(&parent, &signals);
     parent.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (!started || parent.signal_fd < 0) {
-        fprintf(stderr, "ration: the hosts could not be started: %s\n", strerror(errno));
+        say("the hosts could not be started: %s", strerror(errno));
         signal_hosts(&parent, SIGKILL);
     }
     watch(&parent);
@@ -266,7 +226,7 @@ static int run(struct replay *replay)
         waitpid(parent.hosts[i].pid, NULL, 0);
     if (parent.signal_fd >= 0)
         close(parent.signal_fd);
-    int64_t elapsed_ms = replay_now_ms() - replay->start_ms;
+    int64_t elapsed_ms = clock_ms() - replay->start_ms;
     add_snapshot(&parent, &total);
     replay_ask_upstream(replay->url, &after);
     bool written = replay_report(replay, &total, &before, &after, elapsed_ms);
@@ -278,87 +238,75 @@ static int run(struct replay *replay)
 
 static bool check(struct replay *replay)
 {
-    if (!tool_wants("replay", "--trace", replay->trace_file))
+    replay->key = replay->key_variable ? provider_key(replay->key_variable) : "replayed-traffic";
+    if (!replay->key)
         return false;
-    if (replay->key_variable && !getenv(replay->key_variable)) {
-        fprintf(stderr, "ration: --key-variable %s: the environment has no such variable\n",
-                replay->key_variable);
-        return false;
-    }
-    if (replay->speed <= 0 || replay->warm_up_speed < 0) {
-        fprintf(stderr, "ration: --speed and --warm-up-speed must be above 0\n");
-        return false;
-    }
+    if (replay->speed <= 0 || replay->warm_up_speed < 0)
+        return say("--speed and --warm-up-speed must be above 0");
     if (replay->warm_up_speed == 0)
         replay->warm_up_speed = replay->speed;
     return true;
 }
 
-static const char about[] =
-    "Replays recorded traffic against an OpenAI-compatible provider: each request of the trace "
-    "asks Ration\n"
-    "first, is sent when it is granted, and reports what it used. Several processes stand for "
-    "hosts that\n"
-    "share the one quota. Ends with what each tier met, and what the provider saw.\n\n"
-    "The trace is CSV: TIMESTAMP,ContextTokens,GeneratedTokens. Hosts begin at different --server\n"
-    "addresses and move on when one goes away. Ctrl-C stops early and still prints the tables.";
+static struct replay args = {.url = "http://127.0.0.1:8080",
+                             .pool = "openai/gpt-4o",
+                             .tenants_text = "acme:pro,globex:enterprise,initech:free",
+                             .hosts = 4,
+                             .threads = 16,
+                             .output_cap = 1000000,
+                             .call_timeout_ms = 30000,
+                             .speed = 1};
 
-int cmd_replay(int argc, char **argv, struct tool *tool)
+static int run(struct session *session)
 {
-    static struct replay replay = {.url = "http://127.0.0.1:8080",
-                                   .pool = "openai/gpt-4o",
-                                   .tenants_text = "acme:pro,globex:enterprise,initech:free",
-                                   .hosts = 4,
-                                   .threads = 16,
-                                   .output_cap = 1000000,
-                                   .call_timeout_ms = 30000,
-                                   .speed = 1};
-    replay.tool = tool;
-    const struct option_row rows[] = {
-        {"trace", OPTION_STRING, &replay.trace_file, 0, 0, "FILE", "the traffic; required"},
-        {"url", OPTION_STRING, &replay.url, 0, 0, "URL",
-         "the provider; default http://127.0.0.1:8080"},
-        {"pool", OPTION_STRING, &replay.pool, 0, 0, "POOL", "default openai/gpt-4o"},
-        {"tenants", OPTION_STRING, &replay.tenants_text, 0, 0, "NAME:LABEL,...",
-         "who asks; labels group the table. Default acme:pro,globex:enterprise,initech:free"},
-        {"hosts", OPTION_INTEGER, &replay.hosts, 1, REPLAY_MAX_HOSTS, "N", "processes; default 4"},
-        {"threads", OPTION_INTEGER, &replay.threads, 1, REPLAY_MAX_THREADS, "N",
-         "of each host; default 16"},
-        {"speed", OPTION_DECIMAL, &replay.speed, 0, 100000, "FACTOR",
-         "compress the trace's time; default 1"},
-        {"duration", OPTION_DECIMAL, &replay.duration_s, 0, 86400, "SECONDS",
-         "stop after so long; default: its end"},
-        {"output-cap", OPTION_INTEGER, &replay.output_cap, 1, 10000000, "N",
-         "cut longer answers to so many tokens"},
-        {"wait-max", OPTION_DECIMAL, &replay.wait_max_s, 0, 3600, "SECONDS",
-         "sit out a denial for up to so long"},
-        {"call-timeout", OPTION_INTEGER, &replay.call_timeout_ms, 1, 3600000, "MS",
-         "of a call; default 30000"},
-        {"warm-up", OPTION_DECIMAL, &replay.warm_up_s, 0, 86400, "SECONDS",
-         "run the trace's begin at another speed for so long"},
-        {"warm-up-speed", OPTION_DECIMAL, &replay.warm_up_speed, 0, 100000, "FACTOR",
-         "that speed; default --speed"},
-        {"without-ration", OPTION_FLAG, &replay.without_ration, 0, 0, NULL,
-         "to compare: ask nobody, retry a 429 by exponential backoff with jitter"},
-        {"key-variable", OPTION_STRING, &replay.key_variable, 0, 0, "NAME",
-         "environment variable with the provider's key; default: a made-up key"},
-        {"json", OPTION_STRING, &replay.json_file, 0, 0, "FILE", "also write the result as JSON"},
-    };
-    const struct command_line line = {.name = "replay",
-                                      .synopsis = "--trace FILE [options]",
-                                      .about = about,
-                                      .exits =
-                                          "0 no error and no 429, 1 there were 429s, 2 an error",
-                                      .rows = rows,
-                                      .n = sizeof(rows) / sizeof(rows[0])};
-    int at = options_parse(&line, tool, argc, argv);
-    if (at < 0)
-        return options_exit(at);
     int code = EXIT_WRONG;
-    if (check(&replay) && replay_read_tenants(&replay) &&
-        replay_read_trace(replay.trace_file, &replay.trace) &&
-        (replay.without_ration || server_answers(&replay)))
-        code = run(&replay);
-    free(replay.trace.rows);
+    args.session = session;
+    bool ready = check(&args) && replay_read_tenants(&args) &&
+                 replay_read_trace(args.trace_file, &args.trace) &&
+                 (args.without_ration || session_probe(session, args.pool, args.tenants[0].name));
+    session_close(session); /* the hosts have handles of their own */
+    if (ready)
+        code = replay_all(&args);
+    free(args.trace.rows);
     return code;
 }
+
+static const struct option_row options[] = {
+    TEXT("trace", trace_file, "FILE", "the traffic; required"),
+    TEXT("url", url, "URL", "the provider; default http://127.0.0.1:8080"),
+    TEXT("pool", pool, "POOL", "default openai/gpt-4o"),
+    TEXT("tenants", tenants_text, "NAME:LABEL,...",
+         "who asks; labels group the table; default acme:pro,globex:enterprise,initech:free"),
+    WHOLE("hosts", hosts, 1, REPLAY_MAX_HOSTS, "N", "processes; default 4"),
+    WHOLE("threads", threads, 1, REPLAY_MAX_THREADS, "N", "of each host; default 16"),
+    DECIMAL("speed", speed, 0, 100000, "FACTOR", "compress the trace's time; default 1"),
+    DECIMAL("duration", duration_s, 0, 86400, "SECONDS", "stop after this long; default: its end"),
+    WHOLE("output-cap", output_cap, 1, 10000000, "N", "cut longer answers to this many tokens"),
+    DECIMAL("wait-max", wait_max_s, 0, 3600, "SECONDS", "sit out denials for up to this long"),
+    WHOLE("call-timeout", call_timeout_ms, 1, 3600000, "MS", "of a call; default 30000"),
+    DECIMAL("warm-up", warm_up_s, 0, 86400, "SECONDS", "begin at another speed, for this long"),
+    DECIMAL("warm-up-speed", warm_up_speed, 0, 100000, "FACTOR", "that speed; default --speed"),
+    FLAG("without-ration", without_ration,
+         "to compare: ask nobody, retry a 429 by exponential backoff with jitter"),
+    TEXT("key-variable", key_variable, "NAME",
+         "environment variable with the provider's key; default: a made-up key"),
+    TEXT("json", json_file, "FILE", "also write the result as JSON"),
+    {0},
+};
+
+const struct command command_replay = {
+    .name = "replay",
+    .summary = "replay recorded traffic against a provider through Ration",
+    .synopsis = "--trace FILE [options]",
+    .about = "Replays recorded traffic against an OpenAI-compatible provider: each request of the "
+             "trace asks Ration first, is sent when it is granted, and reports what it used. "
+             "Several processes stand for hosts that share the one quota. Ends with what each tier "
+             "met, and what the provider saw.\n\n"
+             "The trace is CSV: TIMESTAMP,ContextTokens,GeneratedTokens. Hosts begin at different "
+             "--server addresses and move on when one goes away. Ctrl-C stops early and still "
+             "prints the tables.",
+    .exits = "0 no error and no 429, 1 there were 429s, 2 an error",
+    .options = options,
+    .arguments = {{&args.trace_file, "--trace"}},
+    .run = run,
+};

@@ -1,119 +1,104 @@
-/* `ration report`, `ration cancel` and `ration renew`: what can be done with a reservation that is there. */
-#include "tool/json_out.h"
+/* `ration report`, `ration cancel` and `ration renew`: what can be done with a reservation. */
+#include "tool/object.h"
 #include "tool/options.h"
 
 #include <stdio.h>
 
-static int say_settled(const struct tool *tool, const ration *r, int err,
-                       enum ration_settled settled)
+static struct {
+    const char *id;
+    struct ration_amounts amounts; /* used, or to be added */
+    int64_t status;
+    int64_t retry_after_ms;
+    int64_t ttl_ms;
+    bool partial;
+} args;
+
+static int conclude(const struct session *session, int err, enum ration_settled settled)
 {
     if (err < 0)
-        return tool_fail(tool, r, err);
-    if (tool->json)
-        json_out_settled(settled_word(settled));
+        return session_fail(session, err);
+    if (session->json)
+        object_print_settled(settled_word(settled));
     else
         puts(settled_word(settled));
     return EXIT_GRANTED;
 }
 
-int cmd_report(int argc, char **argv, struct tool *tool)
+static int run_report(struct session *session)
 {
-    struct ration_amounts used = {0};
-    int64_t status = 0;
-    int64_t retry_after_ms = 0;
-    bool partial = false;
-    const struct option_row rows[] = {
-        OPTION_UNITS(&used),
-        {"status", OPTION_INTEGER, &status, 100, 599, "N", "the provider's HTTP status"},
-        {"retry-after", OPTION_INTEGER, &retry_after_ms, 0, INT64_C(86400000), "MS",
-         "how long the provider said to wait"},
-        {"partial", OPTION_FLAG, &partial, 0, 0, NULL,
-         "the answer was cut short: charge at least the input estimate"},
-    };
-    const struct command_line line = {.name = "report",
-                                      .synopsis = "ID [options]",
-                                      .about =
-                                          "Says what a call really used. Less than estimated is "
-                                          "given back at once, more becomes debt;\n"
-                                          "a unit that is not named stays as estimated. Prints "
-                                          "settled, late (it had expired, and counts)\n"
-                                          "or duplicate (reported before; nothing was changed).",
-                                      .rows = rows,
-                                      .n = sizeof(rows) / sizeof(rows[0]),
-                                      .max_others = 1};
-    int at = options_parse(&line, tool, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    ration *r = NULL;
-    if (!tool_wants("report", "the reservation's id", at < argc ? argv[at] : NULL) ||
-        tool_open(tool, NULL, &r) != EXIT_GRANTED)
-        return EXIT_WRONG;
-    const struct ration_report_options options = {
-        .http_status = (int)status, .retry_after_ms = retry_after_ms, .partial = partial};
+    const struct ration_report_options options = {.http_status = (int)args.status,
+                                                  .retry_after_ms = args.retry_after_ms,
+                                                  .partial = args.partial};
     enum ration_settled settled = RATION_SETTLED;
-    int err = ration_report(r, argv[at], &used, &options, &settled);
-    int code = say_settled(tool, r, err, settled);
-    ration_close(r);
-    return code;
+    int err = ration_report(session->r, args.id, &args.amounts, &options, &settled);
+    return conclude(session, err, settled);
 }
 
-int cmd_cancel(int argc, char **argv, struct tool *tool)
+static int run_cancel(struct session *session)
 {
-    const struct command_line line = {
-        .name = "cancel",
-        .synopsis = "ID",
-        .about = "Gives a reservation back whole: the call was never sent.",
-        .max_others = 1};
-    int at = options_parse(&line, tool, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    ration *r = NULL;
-    if (!tool_wants("cancel", "the reservation's id", at < argc ? argv[at] : NULL) ||
-        tool_open(tool, NULL, &r) != EXIT_GRANTED)
-        return EXIT_WRONG;
     enum ration_settled settled = RATION_SETTLED;
-    int err = ration_cancel(r, argv[at], &settled);
-    int code = say_settled(tool, r, err, settled);
-    ration_close(r);
-    return code;
+    int err = ration_cancel(session->r, args.id, &settled);
+    return conclude(session, err, settled);
 }
 
-int cmd_renew(int argc, char **argv, struct tool *tool)
+static int run_renew(struct session *session)
 {
-    struct ration_amounts more = {0};
-    int64_t ttl_ms = 0;
-    const struct option_row rows[] = {
-        {"ttl", OPTION_INTEGER, &ttl_ms, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, "MS",
-         "life from now on; default: the server's"},
-        OPTION_UNITS(&more),
-    };
-    const struct command_line line = {.name = "renew",
-                                      .synopsis = "ID [options]",
-                                      .about =
-                                          "Lets a reservation live longer from now on. Units add "
-                                          "to its estimate; when that is denied the\n"
-                                          "reservation stays as it was, and the exit status is 1.",
-                                      .rows = rows,
-                                      .n = sizeof(rows) / sizeof(rows[0]),
-                                      .max_others = 1};
-    int at = options_parse(&line, tool, argc, argv);
-    if (at < 0)
-        return options_exit(at);
-    ration *r = NULL;
-    if (!tool_wants("renew", "the reservation's id", at < argc ? argv[at] : NULL) ||
-        tool_open(tool, NULL, &r) != EXIT_GRANTED)
-        return EXIT_WRONG;
     struct ration_grant grant;
-    int err = ration_renew(r, argv[at], (uint32_t)ttl_ms, &more, &grant);
-    int code = EXIT_GRANTED;
+    int err = ration_renew(session->r, args.id, (uint32_t)args.ttl_ms, &args.amounts, &grant);
     if (err < 0)
-        code = tool_fail(tool, r, err);
-    else if (tool->json)
-        json_out_grant(&grant);
+        return session_fail(session, err);
+    if (session->json)
+        object_print_grant(&grant);
     else if (grant.granted)
         puts("renewed");
-    if (err == 0 && !grant.granted)
-        code = tool->json ? EXIT_DENIED : tool_denied(&grant);
-    ration_close(r);
-    return code;
+    if (grant.granted)
+        return EXIT_GRANTED;
+    return session->json ? EXIT_DENIED : session_denied(&grant);
 }
+
+static const struct option_row report_options[] = {
+    UNIT_ROWS,
+    WHOLE("status", status, 100, 599, "N", "the provider's HTTP status"),
+    WHOLE("retry-after", retry_after_ms, 0, INT64_C(86400000), "MS",
+          "how long the provider said to wait"),
+    FLAG("partial", partial, "the answer was cut short: charge at least the input estimate"),
+    {0},
+};
+
+static const struct option_row renew_options[] = {
+    TTL_ROW("life from now on; default: the server's"),
+    UNIT_ROWS,
+    {0},
+};
+
+const struct command command_report = {
+    .name = "report",
+    .summary = "say what a call really used",
+    .synopsis = "ID [options]",
+    .about = "Says what a call really used. Less than estimated is given back at once, more "
+             "becomes debt; a unit that is not named stays as estimated. Prints settled, late (it "
+             "had expired, and counts) or duplicate (reported before; nothing was changed).",
+    .options = report_options,
+    .arguments = {{&args.id, "the reservation's id"}},
+    .run = run_report,
+};
+
+const struct command command_cancel = {
+    .name = "cancel",
+    .summary = "give a reservation back: the call was never sent",
+    .synopsis = "ID [options]",
+    .about = "Gives a whole reservation back: the call was never sent.",
+    .arguments = {{&args.id, "the reservation's id"}},
+    .run = run_cancel,
+};
+
+const struct command command_renew = {
+    .name = "renew",
+    .summary = "let a reservation live longer, and add to it",
+    .synopsis = "ID [options]",
+    .about = "Lets a reservation live longer from now on. Units add to its estimate; if that is "
+             "denied, the reservation stays as it was and the exit status is 1.",
+    .options = renew_options,
+    .arguments = {{&args.id, "the reservation's id"}},
+    .run = run_renew,
+};

@@ -1,8 +1,10 @@
 /*
- * Turns rows into what getopt_long() wants, and what it finds back into values. Every complaint names the option and what
- * it accepts; nothing is guessed: "12x" is no number and "" is no name.
+ * Turns rows into what getopt_long() wants, and what it finds into values. Every complaint names
+ * the option and what it accepts. Nothing is guessed: "12x" is not a number and "" is not a name.
  */
 #include "tool/options.h"
+
+#include "tool/say.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -11,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ROWS  40
-#define FIRST_VAL 256 /* getopt's values of our options: above any character */
+#define MAX_ROWS  48
+#define FIRST_VAL 256 /* getopt's values of our options begin above any character */
 
 /* ---- Values ---- */
 
@@ -27,7 +29,7 @@ static bool read_integer(const char *text, int64_t *out)
     return true;
 }
 
-/* Decimal dollars to millionths, in integers: what a float would make of 0.1 is nobody's price. */
+/* Decimal dollars to millionths, in integers: 0.1 as a float is nobody's price. */
 static bool read_dollars(const char *text, int64_t *out)
 {
     int64_t value = 0;
@@ -54,37 +56,22 @@ static bool read_dollars(const char *text, int64_t *out)
 
 static bool set_integer(const struct option_row *row, const char *text)
 {
+    bool is_amount = row->kind == OPTION_AMOUNT;
+    int64_t max = is_amount ? RATION_MAX_COST : row->max;
     int64_t value = 0;
-    if (!read_integer(text, &value) || value < row->min || value > row->max) {
-        fprintf(stderr, "ration: --%s takes %" PRId64 " - %" PRId64 ", not '%s'\n", row->name,
-                row->min, row->max, text);
-        return false;
-    }
-    *(int64_t *)row->to = value;
-    return true;
-}
-
-static bool set_amount(const struct option_row *row, const char *text)
-{
-    int64_t value = 0;
-    if (!read_integer(text, &value) || value < 0 || value > RATION_MAX_COST) {
-        fprintf(stderr, "ration: --%s takes 0 - %" PRId64 ", not '%s'\n", row->name,
-                (int64_t)RATION_MAX_COST, text);
-        return false;
-    }
-    *(int64_t *)row->to = value == 0 ? RATION_ZERO : value;
+    if (!read_integer(text, &value) || value < row->min || value > max)
+        return say("--%s takes a whole number, %" PRId64 " - %" PRId64 ", not '%s'", row->name,
+                   row->min, max, text);
+    *(int64_t *)row->to = is_amount && value == 0 ? RATION_ZERO : value;
     return true;
 }
 
 static bool set_dollars(const struct option_row *row, const char *text)
 {
     int64_t value = 0;
-    if (!read_dollars(text, &value)) {
-        fprintf(stderr,
-                "ration: --%s takes dollars, 0 - 1000000 with at most 6 decimals, not '%s'\n",
-                row->name, text);
-        return false;
-    }
+    if (!read_dollars(text, &value))
+        return say("--%s takes dollars, 0 - 1000000 with at most 6 decimals, not '%s'", row->name,
+                   text);
     *(int64_t *)row->to = value == 0 ? RATION_ZERO : value;
     return true;
 }
@@ -93,12 +80,9 @@ static bool set_decimal(const struct option_row *row, const char *text)
 {
     char *end = NULL;
     double value = strtod(text, &end);
-    if (end == text || *end || !(value >= (double)row->min && value <= (double)row->max)) {
-        fprintf(stderr,
-                "ration: --%s takes %" PRId64 " - %" PRId64 ", decimals allowed, not '%s'\n",
-                row->name, row->min, row->max, text);
-        return false;
-    }
+    if (end == text || *end || !(value >= (double)row->min && value <= (double)row->max))
+        return say("--%s takes a number, %" PRId64 " - %" PRId64 ", not '%s'", row->name, row->min,
+                   row->max, text);
     *(double *)row->to = value;
     return true;
 }
@@ -106,10 +90,8 @@ static bool set_decimal(const struct option_row *row, const char *text)
 static bool add_to_list(const struct option_row *row, const char *text)
 {
     struct option_list *list = row->to;
-    if (list->n == OPTION_LIST_MAX) {
-        fprintf(stderr, "ration: --%s is given more than %d times\n", row->name, OPTION_LIST_MAX);
-        return false;
-    }
+    if (list->n == OPTION_LIST_MAX)
+        return say("--%s may be repeated %d times at most", row->name, OPTION_LIST_MAX);
     list->at[list->n++] = text;
     return true;
 }
@@ -121,16 +103,13 @@ static bool set_value(const struct option_row *row, const char *text)
         *(bool *)row->to = true;
         return true;
     case OPTION_STRING:
-        if (!text[0]) {
-            fprintf(stderr, "ration: --%s needs a value\n", row->name);
-            return false;
-        }
+        if (!text[0])
+            return say("--%s needs a value", row->name);
         *(const char **)row->to = text;
         return true;
     case OPTION_INTEGER:
-        return set_integer(row, text);
     case OPTION_AMOUNT:
-        return set_amount(row, text);
+        return set_integer(row, text);
     case OPTION_DOLLARS:
         return set_dollars(row, text);
     case OPTION_DECIMAL:
@@ -143,125 +122,190 @@ static bool set_value(const struct option_row *row, const char *text)
 
 /* ---- Help ---- */
 
+#define COLUMNS     80
+#define HELP_COLUMN 27 /* of an option's help */
+
+/* Prints a line of text, breaking it between words before it passes the last column. `at` is the
+ * column of its first word, `indent` that of the lines after a break. Gives what follows the
+ * line. */
+static const char *print_wrapped(const char *text, size_t at, size_t indent)
+{
+    size_t column = at;
+    while (*text && *text != '\n') {
+        size_t word = strcspn(text, " \n");
+        if (column > at && column + 1 + word >= COLUMNS) {
+            printf("\n%*s", (int)indent, "");
+            column = at = indent;
+        } else if (column > at) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", (int)word, text);
+        column += word;
+        text += word;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+    return *text ? text + 1 : text;
+}
+
+static void print_paragraphs(const char *text, size_t at)
+{
+    for (; *text; at = 0) {
+        size_t line = strcspn(text, "\n");
+        if (*text == ' ') {
+            printf("%.*s\n", (int)line, text);
+            text += line + (text[line] != '\0');
+        } else {
+            text = print_wrapped(text, at, 0);
+        }
+    }
+}
+
 static void print_row(const char *name, const char *value, const char *help)
 {
     char left[64];
     snprintf(left, sizeof(left), "--%s%s%s", name, value ? " " : "", value ? value : "");
-    printf("  %-24s %s\n", left, help);
+    printf("  %-24s ", left);
+    if (strlen(left) > 24)
+        printf("\n%*s", HELP_COLUMN, "");
+    print_wrapped(help, HELP_COLUMN, HELP_COLUMN);
 }
 
-static bool has_row(const struct command_line *line, const char *name)
+static bool has_row(const struct command *command, const char *name)
 {
-    for (size_t i = 0; i < line->n; i++) {
-        if (strcmp(line->rows[i].name, name) == 0)
+    for (const struct option_row *row = command->options; row && row->name; row++) {
+        if (strcmp(row->name, name) == 0)
             return true;
     }
     return false;
 }
 
-static void print_help(const struct command_line *line, const struct option_row *common,
-                       size_t n_common)
+static void print_help(const struct command *command, const struct option_row *common)
 {
-    printf("usage: ration %s%s%s\n\n%s\n", line->name, line->name[0] ? " " : "", line->synopsis,
-           line->about);
-    if (line->n)
+    printf("usage: ration %s%s%s\n\n", command->name, command->name[0] ? " " : "",
+           command->synopsis);
+    print_paragraphs(command->about, 0);
+    if (command->options)
         printf("\noptions:\n");
-    for (size_t i = 0; i < line->n; i++)
-        print_row(line->rows[i].name, line->rows[i].value, line->rows[i].help);
+    for (const struct option_row *row = command->options; row && row->name; row++)
+        print_row(row->name, row->value, row->help);
     printf("\noptions of every command:\n");
-    for (size_t i = 0; i < n_common; i++) {
-        if (!has_row(line, common[i].name))
-            print_row(common[i].name, common[i].value, common[i].help);
+    for (const struct option_row *row = common; row->name; row++) {
+        if (!has_row(command, row->name))
+            print_row(row->name, row->value, row->help);
     }
-    print_row("help", NULL, "this");
-    print_row("version", NULL, "the version");
-    printf("\nA credential comes from the environment's RATION_SECRET or from --secret-file, its "
-           "user from\n"
-           "RATION_TENANT.\n\nexit status: %s\n",
-           line->exits ? line->exits : "0 granted or well, 1 denied, 2 an error");
+    print_row("help", NULL, "show this");
+    print_row("version", NULL, "show the version");
+    printf("\nThe credential comes from RATION_SECRET or --secret-file, its user from\n"
+           "RATION_TENANT.\n\nexit status: ");
+    print_paragraphs(command->exits ? command->exits : "0 granted or done, 1 denied, 2 an error",
+                     strlen("exit status: "));
 }
 
 /* ---- Parsing ---- */
 
-static void add_row(struct option *longs, size_t *n, const struct option_row *row)
+/* What getopt_long() wants, and the rows behind it. */
+struct known {
+    struct option longs[MAX_ROWS + 1];
+    const struct option_row *rows[MAX_ROWS];
+    size_t n;
+};
+
+/* A command's own rows come first and hide the common ones of the same name. */
+static void add_rows(struct known *known, const struct option_row *row,
+                     const struct command *hidden_by)
 {
-    longs[*n] =
-        (struct option){.name = row->name,
-                        .has_arg = row->kind == OPTION_FLAG ? no_argument : required_argument,
-                        .val = FIRST_VAL + (int)*n};
-    (*n)++;
+    for (; row && row->name && known->n < MAX_ROWS - 2; row++) {
+        if (hidden_by && has_row(hidden_by, row->name))
+            continue;
+        known->rows[known->n] = row;
+        known->longs[known->n] =
+            (struct option){.name = row->name,
+                            .has_arg = row->kind == OPTION_FLAG ? no_argument : required_argument,
+                            .val = FIRST_VAL + (int)known->n};
+        known->n++;
+    }
 }
 
-static int complain(const struct command_line *line, char **argv, int what, int index)
+static void complain(const struct command *command, char **argv, int what, int index)
 {
-    const char *arg = argv[index];
+    const char *space = command->name[0] ? " " : "";
     if (what == ':')
-        fprintf(stderr, "ration: %s needs a value\n", arg);
+        say("%s needs a value", argv[index]);
     else
-        fprintf(stderr, "ration: %s%s has no option '%s'\n", line->name, line->name[0] ? "" : "it",
-                arg);
-    fprintf(stderr, "ration: 'ration %s%s--help' lists the options\n", line->name,
-            line->name[0] ? " " : "");
-    return OPTIONS_BAD;
+        say("'ration%s%s' has no option '%s'", space, command->name, argv[index]);
+    say("'ration%s%s --help' lists the options", space, command->name);
 }
 
-int options_parse(const struct command_line *line, struct tool *tool, int argc, char **argv)
+/* Takes the arguments that follow the options. False after saying what is missing or too many. */
+static bool take_arguments(const struct command *command, char **argv)
 {
-    const struct option_row common[] = {
-        {"server", OPTION_STRING, &tool->servers, 0, 0, "ADDR[,ADDR]",
-         "host:port or unix:/path; default RATION_SERVERS, else 127.0.0.1:7420"},
-        {"timeout", OPTION_INTEGER, &tool->timeout_ms, 1, 600000, "MS",
-         "deadline of a request; default 5000"},
-        {"secret-file", OPTION_STRING, &tool->secret_file, 0, 0, "FILE",
-         "the credential is its first line"},
-        {"json", OPTION_FLAG, &tool->json, 0, 0, NULL, "JSON on stdout, for programs"},
-    };
-    const size_t n_common = sizeof(common) / sizeof(common[0]);
-    struct option longs[MAX_ROWS + 8] = {0};
-    const struct option_row *rows[MAX_ROWS + 8];
-    size_t n = 0;
-    /* A command's own row comes first and hides the common one of that name. */
-    for (size_t i = 0; i < line->n && n < MAX_ROWS; i++) {
-        rows[n] = &line->rows[i];
-        add_row(longs, &n, &line->rows[i]);
+    const size_t most = sizeof(command->arguments) / sizeof(command->arguments[0]);
+    const struct argument *argument = command->arguments;
+    for (size_t i = 0; i < most && argument[i].to; i++) {
+        const char *needed = argument[i].needed;
+        if (!*argument[i].to && *argv && !(needed && needed[0] == '-'))
+            *argument[i].to = *argv++;
+        if (*argument[i].to || !needed)
+            continue;
+        return say("%s needs %s; see 'ration %s --help'", command->name, needed, command->name);
     }
-    for (size_t i = 0; i < n_common; i++) {
-        if (!has_row(line, common[i].name)) {
-            rows[n] = &common[i];
-            add_row(longs, &n, &common[i]);
-        }
-    }
-    longs[n] = (struct option){.name = "help", .val = 'h'};
-    longs[n + 1] = (struct option){.name = "version", .val = 'V'};
+    if (command->rest)
+        *command->rest = argv;
+    else if (*argv)
+        say("unexpected argument '%s'; usage: ration %s %s", *argv, command->name,
+            command->synopsis);
+    return command->rest || !*argv;
+}
 
+/* Gives the index of the first argument that is not an option (getopt moves them to the end); 0
+ * after --help and --version; -1 after saying what is wrong. */
+static int parse(const struct command *command, const struct known *known,
+                 const struct option_row *common, int argc, char **argv)
+{
     optind = 0; /* glibc: start anew */
     for (;;) {
         int at = optind > 0 ? optind : 1;
-        int c = getopt_long(argc, argv, line->in_order ? "+:h" : ":h", longs, NULL);
+        int c = getopt_long(argc, argv, command->rest ? "+:h" : ":h", known->longs, NULL);
         if (c == -1)
-            break;
-        if (c == 'h') {
-            print_help(line, common, n_common);
-            return OPTIONS_DONE;
+            return optind;
+        if (c == 'h' || c == 'V') {
+            if (c == 'h')
+                print_help(command, common);
+            else
+                printf("ration %s\n", ration_version());
+            return 0;
         }
-        if (c == 'V') {
-            printf("ration %s\n", ration_version());
-            return OPTIONS_DONE;
+        if (c < FIRST_VAL) {
+            complain(command, argv, c, c == ':' || optind > at ? optind - 1 : at);
+            return -1;
         }
-        if (c < FIRST_VAL)
-            return complain(line, argv, c, c == ':' || optind > at ? optind - 1 : at);
-        if (!set_value(rows[c - FIRST_VAL], optarg))
-            return OPTIONS_BAD;
+        if (!set_value(known->rows[c - FIRST_VAL], optarg))
+            return -1;
     }
-    if (line->max_others >= 0 && argc - optind > line->max_others) {
-        fprintf(stderr, "ration: '%s' is one argument too many; usage: ration %s %s\n",
-                argv[optind + line->max_others], line->name, line->synopsis);
-        return OPTIONS_BAD;
-    }
-    return optind;
 }
 
-int options_exit(int parsed)
+bool options_parse(const struct command *command, struct session *session, int argc, char **argv,
+                   int *code)
 {
-    return parsed == OPTIONS_DONE ? EXIT_GRANTED : EXIT_WRONG;
+    char deadline[64];
+    const struct option_row common[] = {
+        {"server", OPTION_STRING, &session->servers, 0, 0, "ADDR[,ADDR]",
+         "host:port or unix:/path; default: RATION_SERVERS, else 127.0.0.1:7420"},
+        {"timeout", OPTION_INTEGER, &session->timeout_ms, 1, 600000, "MS", deadline},
+        {"secret-file", OPTION_STRING, &session->secret_file, 0, 0, "FILE",
+         "its first line is the credential"},
+        {"json", OPTION_FLAG, &session->json, 0, 0, NULL, "JSON on stdout, for programs"},
+        {0}};
+    struct known known = {.n = 0};
+    snprintf(deadline, sizeof(deadline), "deadline of a request; default %" PRId64,
+             command->timeout_ms ? command->timeout_ms : SESSION_TIMEOUT_MS);
+    add_rows(&known, command->options, NULL);
+    add_rows(&known, common, command);
+    known.longs[known.n] = (struct option){.name = "help", .val = 'h'};
+    known.longs[known.n + 1] = (struct option){.name = "version", .val = 'V'};
+    int at = parse(command, &known, common, argc, argv);
+    *code = at == 0 ? EXIT_GRANTED : EXIT_WRONG;
+    return at > 0 && take_arguments(command, argv + at);
 }

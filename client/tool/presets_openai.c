@@ -1,17 +1,23 @@
 /*
- * A project's limits, read from OpenAI's administration API and printed as pools of rationd's configuration.
+ * A project's limits, read from OpenAI's administration API and printed as pools of rationd's
+ * configuration.
  *
  *     GET {url}/v1/organization/projects/{project}/rate_limits?limit=100[&after={last_id}]
  *     {"object": "list", "has_more": true, "last_id": "rl-...", "data": [
- *         {"id": "rl-...", "model": "gpt-4o", "max_requests_per_1_minute": 500, "max_tokens_per_1_minute": 30000, ...}]}
+ *         {"id": "rl-...", "model": "gpt-4o", "max_requests_per_1_minute": 500, ...}]}
  *
- * Pages are read until there are no more, then everything is printed: half a list would be taken for a whole one. What the
- * answer says is from outside: names that cannot be a pool's and numbers that cannot be a limit's are left out and said so
- * on stderr. A model's limit for the Batch API is a pool of its own, since that API's tokens do not count against the minute.
+ * Everything is printed after the last page: half a list would be taken for a whole one. Answers
+ * come from outside: names that cannot be a pool's and numbers that cannot be a limit's are left
+ * out, with a word on stderr. A model's limit for the Batch API becomes a pool of its own, since
+ * that API's tokens do not count against the minute.
  */
 #include "tool/presets_openai.h"
 
-#include "tool/json_out.h"
+#include "tool/object.h"
+#include "tool/provider.h"
+#include "tool/say.h"
+
+#include "grow.h"
 
 #include <ration/protocol.h>
 
@@ -26,24 +32,23 @@
 #define MAX_ANSWER_BYTES (16 << 20)
 #define MAX_PAGES        1000
 #define MAX_KEY_BYTES    8192
-#define TIMEOUT_MS       30000L
-#define SAID_BYTES       256 /* of what a server says of itself in an error */
+#define TIMEOUT_MS       30000
+#define SAID_BYTES       256 /* of a server's own words for an error */
 
 struct reader {
-    const struct tool *tool;
+    const struct session *session;
     const char *project;
     char *base;    /* without a slash at its end */
     char *escaped; /* the project, as a part of a path */
     struct curl_slist *headers;
     CURL *easy;
-    char *answer; /* of the last page; room for a NUL */
-    size_t len;
+    struct grow answer; /* of the last page */
     json_object *pools; /* by name */
 };
 
 /* ---- Asking ---- */
 
-/* What is wrong with the key in words, or NULL. */
+/* What is wrong with the key, or NULL. */
 static const char *key_problem(const char *key)
 {
     size_t len = key ? strlen(key) : 0;
@@ -57,58 +62,34 @@ static const char *key_problem(const char *key)
     return NULL;
 }
 
-static size_t on_bytes(char *data, size_t size, size_t n, void *arg)
-{
-    struct reader *reader = arg;
-    size_t more = size * n;
-    if (more > MAX_ANSWER_BYTES - reader->len)
-        return 0;
-    char *grown = realloc(reader->answer, reader->len + more + 1);
-    if (!grown)
-        return 0;
-    reader->answer = grown;
-    memcpy(reader->answer + reader->len, data, more);
-    reader->len += more;
-    reader->answer[reader->len] = '\0';
-    return more;
-}
-
-/* Other clients' base URLs end with /v1, and those of people with a slash. */
+/* Other clients' base URLs end with /v1, and people end theirs with a slash. */
 static char *base_of(const char *url)
 {
-    char *base = strdup(url);
-    size_t len = base ? strlen(base) : 0;
-    while (len > 0 && base[len - 1] == '/')
-        base[--len] = '\0';
-    if (len > 3 && strcmp(base + len - 3, "/v1") == 0)
-        base[len - 3] = '\0';
-    return base;
+    size_t n = provider_base_bytes(url);
+    if (n > 3 && strncmp(url + n - 3, "/v1", 3) == 0)
+        n -= 3;
+    return strndup(url, n);
 }
 
 static bool set_up(struct reader *reader, const char *url, const char *key)
 {
-    reader->base = base_of(url);
-    reader->easy = curl_easy_init();
-    reader->pools = json_object_new_object();
-    reader->escaped = reader->easy ? curl_easy_escape(reader->easy, reader->project, 0) : NULL;
     char header[MAX_KEY_BYTES + 32];
     snprintf(header, sizeof(header), "Authorization: Bearer %s", key);
+    grow_init(&reader->answer, MAX_ANSWER_BYTES);
+    reader->base = base_of(url);
+    reader->pools = json_object_new_object();
     reader->headers = curl_slist_append(NULL, header);
-    CURL *easy = reader->easy;
+    reader->easy = provider_easy(reader->headers, TIMEOUT_MS, &reader->answer);
+    reader->escaped = reader->easy ? curl_easy_escape(reader->easy, reader->project, 0) : NULL;
     return reader->base && reader->escaped && reader->headers && reader->pools &&
-           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, reader->headers) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)reader->tool->timeout_ms) ==
-               CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, reader) == CURLE_OK;
+           curl_easy_setopt(reader->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                            (long)reader->session->timeout_ms) == CURLE_OK;
 }
 
 static void tear_down(struct reader *reader)
 {
     json_object_put(reader->pools);
-    free(reader->answer);
+    grow_close(&reader->answer);
     curl_slist_free_all(reader->headers);
     curl_free(reader->escaped);
     curl_easy_cleanup(reader->easy);
@@ -129,22 +110,15 @@ static json_object *parsed(const char *text, size_t len)
     return o;
 }
 
-/* What the body of an error says, fit for a terminal; "" where it says nothing that can be read. */
+/* The message in the body of an error, made fit for a terminal; "": none. */
 static void said(json_object *body, char out[SAID_BYTES])
 {
     json_object *error = NULL;
-    json_object *message = NULL;
-    size_t n = 0;
     json_object_object_get_ex(body, "error", &error);
-    if (json_object_is_type(error, json_type_string))
-        message = error;
-    else
-        json_object_object_get_ex(error, "message", &message);
-    const char *text =
-        json_object_is_type(message, json_type_string) ? json_object_get_string(message) : "";
-    for (; *text && n + 1 < SAID_BYTES; text++)
-        out[n++] = (char)(*text >= ' ' && *text <= '~' ? *text : '?');
-    out[n] = '\0';
+    const char *text = object_string(body, "error");
+    if (!text)
+        text = object_string(error, "message");
+    say_printable(text ? text : "", text ? strlen(text) : 0, out, SAID_BYTES);
 }
 
 static void explain_status(const struct reader *reader, long status, json_object *body)
@@ -153,33 +127,32 @@ static void explain_status(const struct reader *reader, long status, json_object
     const char *remedy = "";
     said(body, words);
     if (status == 401 || status == 403)
-        remedy = "\n" PRESETS_OPENAI_KEY
-                 " must hold an administrator's key of the organization; a project's own key "
-                 "cannot read its limits";
+        remedy = "\n" PRESETS_OPENAI_KEY " must hold an administrator's key of the organization; a "
+                 "project's own key cannot read its limits";
     else if (status == 404)
         remedy = "\nis there such a project? Its id begins with proj_";
     else if (status == 429 || status >= 500)
         remedy = "\ntry again later";
-    fprintf(stderr, "ration: %s answered %ld for the limits of '%s'%s%s%s\n", reader->base, status,
-            reader->project, words[0] ? ": " : "", words, remedy);
+    say("%s answered %ld for the limits of '%s'%s%s%s", reader->base, status, reader->project,
+        words[0] ? ": " : "", words, remedy);
 }
 
-/* One page, to be given back by json_object_put(); NULL after saying why. */
+/* One page, to be freed with json_object_put(); NULL after saying why. */
 static json_object *fetch(struct reader *reader, const char *url)
 {
     long status = 0;
-    reader->len = 0;
+    reader->answer.n = 0;
     CURLcode code = curl_easy_setopt(reader->easy, CURLOPT_URL, url);
     if (code == CURLE_OK)
         code = curl_easy_perform(reader->easy);
     if (code != CURLE_OK) {
-        fprintf(stderr, "ration: %s: %s\n", reader->base,
-                code == CURLE_WRITE_ERROR ? "the answer is larger than a list of limits can be"
-                                          : curl_easy_strerror(code));
+        say("%s: %s", reader->base,
+            code == CURLE_WRITE_ERROR ? "the answer is larger than a list of limits can be"
+                                      : curl_easy_strerror(code));
         return NULL;
     }
     curl_easy_getinfo(reader->easy, CURLINFO_RESPONSE_CODE, &status);
-    json_object *body = parsed(reader->answer, reader->len);
+    json_object *body = parsed(reader->answer.bytes, reader->answer.n);
     json_object *data = NULL;
     if (status != 200) {
         explain_status(reader, status, body);
@@ -187,10 +160,8 @@ static json_object *fetch(struct reader *reader, const char *url)
                json_object_is_type(data, json_type_array)) {
         return body;
     } else {
-        fprintf(stderr,
-                "ration: %s answered with something that is no list of limits (there is no "
-                "\"data\" in it); is --url right?\n",
-                reader->base);
+        say("%s sent something other than a list of limits (it has no \"data\"); is --url right?",
+            reader->base);
     }
     json_object_put(body);
     return NULL;
@@ -198,7 +169,7 @@ static json_object *fetch(struct reader *reader, const char *url)
 
 /* ---- Reading ---- */
 
-/* The most, where it can be a limit; 0 where there is none; -1 where nothing is allowed or it makes no sense. */
+/* The amount, if it can be a limit; 0: none; -1: it allows nothing or makes no sense. */
 static int64_t most_of(json_object *row, const char *key)
 {
     json_object *value = NULL;
@@ -216,9 +187,9 @@ static int64_t most_of(json_object *row, const char *key)
 static void add_limit(json_object *limits, const char *unit, const char *per, int64_t amount)
 {
     json_object *limit = json_object_new_object();
-    json_put_string(limit, "unit", unit);
-    json_put_integer(limit, "amount", amount);
-    json_put_string(limit, "per", per);
+    object_put_string(limit, "unit", unit);
+    object_put_integer(limit, "amount", amount);
+    object_put_string(limit, "per", per);
     json_object_array_add(limits, limit);
 }
 
@@ -230,7 +201,7 @@ static void add_pool(struct reader *reader, const char *name, json_object *limit
     json_object_object_add(reader->pools, name, pool);
 }
 
-/* As rationd wants it: printable and without what would have to be quoted somewhere. */
+/* As rationd requires: printable, and without characters that need quoting somewhere. */
 static bool is_pool_name(const char *name)
 {
     size_t len = strlen(name);
@@ -260,20 +231,19 @@ static void read_model(struct reader *reader, const char *model, json_object *ro
         if (amount > 0)
             add_limit(limits, known[i].unit, known[i].per, amount);
         else if (amount < 0)
-            fprintf(stderr, "ration: %s: %s allows nothing; left out\n", model, known[i].key);
+            say("%s: %s allows nothing; left out", model, known[i].key);
     }
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
         int64_t amount = most_of(row, unknown[i]);
         if (amount > 0)
-            fprintf(stderr,
-                    "ration: %s: %s is %" PRId64 ", which rationd has no unit for; left out\n",
-                    model, unknown[i], amount);
+            say("%s: %s is %" PRId64 ", which rationd has no unit for; left out", model, unknown[i],
+                amount);
     }
     if (json_object_array_length(limits) > 0) {
         snprintf(name, sizeof(name), "openai/%s", model);
         add_pool(reader, name, limits);
     } else {
-        fprintf(stderr, "ration: %s: no limit that a pool can have; left out\n", model);
+        say("%s: no limit that a pool can have; left out", model);
         json_object_put(limits);
     }
     int64_t batch = most_of(row, "batch_1_day_max_input_tokens");
@@ -289,17 +259,13 @@ static void read_page(struct reader *reader, json_object *data)
 {
     for (size_t i = 0; i < json_object_array_length(data); i++) {
         json_object *row = json_object_array_get_idx(data, i);
-        json_object *model = NULL;
         char name[2 * RATION_MAX_POOL_BYTES];
-        json_object_object_get_ex(row, "model", &model);
-        const char *text =
-            json_object_is_type(model, json_type_string) ? json_object_get_string(model) : "";
-        int len = snprintf(name, sizeof(name), "openai/%s/batch", text);
-        if (text[0] && len < (int)sizeof(name) && is_pool_name(name))
-            read_model(reader, text, row);
+        const char *model = object_string(row, "model");
+        int len = snprintf(name, sizeof(name), "openai/%s/batch", model ? model : "");
+        if (model && model[0] && len < (int)sizeof(name) && is_pool_name(name))
+            read_model(reader, model, row);
         else
-            fprintf(stderr,
-                    "ration: a model of the list has a name that no pool can have; left out\n");
+            say("a model of the list has a name that no pool can have; left out");
     }
 }
 
@@ -318,15 +284,15 @@ static char *page_url(const struct reader *reader, const char *after)
     return len < 0 ? NULL : url;
 }
 
-/* The id that the next page begins after: last_id, else that of the last object. Copied; NULL where there is none. */
+/* The id after which the next page begins: last_id, else that of the last object. Copied; NULL:
+ * none. */
 static char *last_of(json_object *page, json_object *data)
 {
-    json_object *id = NULL;
     size_t n = json_object_array_length(data);
-    json_object_object_get_ex(page, "last_id", &id);
-    if (!json_object_is_type(id, json_type_string) && n > 0)
-        json_object_object_get_ex(json_object_array_get_idx(data, n - 1), "id", &id);
-    return json_object_is_type(id, json_type_string) ? strdup(json_object_get_string(id)) : NULL;
+    const char *id = object_string(page, "last_id");
+    if (!id && n > 0)
+        id = object_string(json_object_array_get_idx(data, n - 1), "id");
+    return id ? strdup(id) : NULL;
 }
 
 static bool has_more(json_object *page)
@@ -336,7 +302,8 @@ static bool has_more(json_object *page)
            json_object_is_type(more, json_type_boolean) && json_object_get_boolean(more);
 }
 
-/* Reads the page after `*after` and puts the next one's beginning there: NULL where this was the last. */
+/* Reads the page after `*after` and sets *after to where the next one begins; NULL: this was the
+ * last. */
 static bool next_page(struct reader *reader, char **after)
 {
     char *url = page_url(reader, *after);
@@ -345,7 +312,7 @@ static bool next_page(struct reader *reader, char **after)
     char *next = NULL;
     bool ok = page != NULL;
     if (!url)
-        fprintf(stderr, "ration: out of memory for a page of limits\n");
+        say("out of memory for a page of limits");
     json_object_object_get_ex(page, "data", &data);
     if (ok)
         read_page(reader, data);
@@ -353,10 +320,8 @@ static bool next_page(struct reader *reader, char **after)
         next = last_of(page, data);
         ok = next && !(*after && strcmp(next, *after) == 0);
         if (!ok)
-            fprintf(stderr,
-                    "ration: %s says that there are more limits, but not after which one the next "
-                    "page begins\n",
-                    reader->base);
+            say("%s says that there are more limits, but not after which one the next page begins",
+                reader->base);
     }
     free(*after);
     *after = next;
@@ -374,7 +339,7 @@ static bool read_pages(struct reader *reader)
         ok = next_page(reader, &after);
     while (ok && after && ++pages < MAX_PAGES);
     if (ok && after) {
-        fprintf(stderr, "ration: %s has more than %d pages of limits\n", reader->base, MAX_PAGES);
+        say("%s has more than %d pages of limits", reader->base, MAX_PAGES);
         ok = false;
     }
     free(after);
@@ -387,8 +352,8 @@ static void print_pools(const struct reader *reader)
 {
     json_object *document = json_object_new_object();
     json_object_object_add(document, "pools", json_object_get(reader->pools));
-    if (reader->tool->json) {
-        json_out_print(document);
+    if (reader->session->json) {
+        object_print(document);
         return;
     }
     puts(json_object_to_json_string_ext(document, JSON_C_TO_STRING_PRETTY |
@@ -397,26 +362,25 @@ static void print_pools(const struct reader *reader)
     json_object_put(document);
 }
 
-int presets_openai(const struct tool *tool, const char *url, const char *project)
+int presets_openai(const struct session *session, const char *url, const char *project)
 {
-    struct reader reader = {.tool = tool, .project = project};
+    struct reader reader = {.session = session, .project = project};
     const char *key = getenv(PRESETS_OPENAI_KEY);
     const char *problem = key_problem(key);
     if (problem) {
-        fprintf(stderr, "ration: %s %s\n", PRESETS_OPENAI_KEY, problem);
+        say("%s %s", PRESETS_OPENAI_KEY, problem);
         return EXIT_WRONG;
     }
     if (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0) {
-        fprintf(stderr, "ration: --url takes https://... or http://..., not '%s'\n", url);
+        say("--url takes https://... or http://..., not '%s'", url);
         return EXIT_WRONG;
     }
     bool ok = set_up(&reader, url, key);
     if (!ok)
-        fprintf(stderr, "ration: out of memory, or libcurl cannot be used\n");
+        say("out of memory, or libcurl cannot be used");
     ok = ok && read_pages(&reader);
     if (ok && json_object_object_length(reader.pools) == 0) {
-        fprintf(stderr, "ration: %s has no limits for '%s' that a pool can have\n", reader.base,
-                project);
+        say("%s has no limits for '%s' that a pool can have", reader.base, project);
         ok = false;
     }
     if (ok)

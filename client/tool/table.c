@@ -1,7 +1,9 @@
-/* Cells in rows, and the forms in which people read numbers. */
+/* Tables of cells, and numbers as people read them. */
 #include "tool/table.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,10 +40,8 @@ void table_free(struct table *table)
     free(table);
 }
 
-void table_text(struct table *table, const char *text)
+static void add_cell(struct table *table, const char *text)
 {
-    if (!table)
-        return;
     if (table->n == table->room) {
         size_t room = table->room ? table->room * 2 : 64;
         char **grown = realloc(table->cells, room * sizeof(*grown));
@@ -55,11 +55,18 @@ void table_text(struct table *table, const char *text)
         table->cells[table->n++] = copy;
 }
 
-void table_count(struct table *table, int64_t n)
+void table_add(struct table *table, const char *format, ...)
 {
-    char text[32];
-    format_count(n, text, sizeof(text));
-    table_text(table, text);
+    char *text = NULL;
+    va_list args;
+    va_start(args, format);
+    int len = table ? vasprintf(&text, format, args) : -1;
+    va_end(args);
+    char *rest = len < 0 ? NULL : text;
+    while (rest)
+        add_cell(table, strsep(&rest, "\t"));
+    if (len >= 0)
+        free(text);
 }
 
 static void print_cell(FILE *to, const char *text, size_t width, bool number, bool last)
@@ -106,57 +113,67 @@ void table_print(const struct table *table, FILE *to, const char *indent)
     }
 }
 
-void format_count(int64_t n, char *out, size_t size)
+struct shown as_count(int64_t n)
 {
+    struct shown out;
     char digits[24];
     int len = snprintf(digits, sizeof(digits), "%" PRIu64, n < 0 ? -(uint64_t)n : (uint64_t)n);
     size_t k = 0;
-    if (n < 0 && size > 1)
-        out[k++] = '-';
-    for (int i = 0; i < len && k + 2 < size; i++) {
+    if (n < 0)
+        out.s[k++] = '-';
+    for (int i = 0; i < len; i++) {
         if (i > 0 && (len - i) % 3 == 0)
-            out[k++] = ',';
-        out[k++] = digits[i];
+            out.s[k++] = ',';
+        out.s[k++] = digits[i];
     }
-    out[k] = '\0';
+    out.s[k] = '\0';
+    return out;
 }
 
-void format_dollars(int64_t millionths, char *out, size_t size)
+struct shown as_amount(const char *unit, int64_t n)
 {
-    int64_t magnitude = millionths < 0 ? -millionths : millionths;
-    char whole[32];
+    struct shown out;
     char decimals[8];
-    format_count(magnitude / 1000000, whole, sizeof(whole));
+    if (strcmp(unit, "usd") != 0)
+        return as_count(n);
+    int64_t magnitude = n < 0 ? -n : n;
     snprintf(decimals, sizeof(decimals), "%06d", (int)(magnitude % 1000000));
     for (size_t i = 5; i > 1 && decimals[i] == '0'; i--)
         decimals[i] = '\0';
-    snprintf(out, size, "%s$%s.%s", millionths < 0 ? "-" : "", whole, decimals);
+    snprintf(out.s, sizeof(out.s), "%s$%.30s.%s", n < 0 ? "-" : "", as_count(magnitude / 1000000).s,
+             decimals);
+    return out;
 }
 
-void format_bar(int64_t used, int64_t limit, char *out, size_t size)
+struct shown as_bar(int64_t used, int64_t limit)
 {
-    char bar[21];
+    struct shown out;
+    const int width = 20;
     int64_t part = used < 0 ? 0 : used;
     double share = limit > 0 ? (double)part / (double)limit : 1.0;
-    size_t full = share >= 1.0 ? sizeof(bar) - 1 : (size_t)(share * (double)(sizeof(bar) - 1));
+    int full = share >= 1.0 ? width : (int)(share * width);
     if (full == 0 && part > 0)
         full = 1;
-    memset(bar, '.', sizeof(bar) - 1);
-    memset(bar, '#', full);
-    bar[sizeof(bar) - 1] = '\0';
-    snprintf(out, size, "[%s] %3.0f %%", bar, share * 100.0);
+    snprintf(out.s, sizeof(out.s), "[%.*s%.*s] %3lld %%", full, "####################",
+             width - full, "....................", llrint(fmin(share, 1e9) * 100));
+    return out;
 }
 
-void format_duration(int64_t ms, char *out, size_t size)
+struct shown as_duration(int64_t ms)
 {
+    struct shown out;
     if (ms < 0)
-        snprintf(out, size, "never");
+        snprintf(out.s, sizeof(out.s), "never");
     else if (ms < 1000)
-        snprintf(out, size, "%" PRId64 " ms", ms);
-    else if (ms < 60000) /* rounded up: whoever comes back too early is denied again */
-        snprintf(out, size, "%" PRId64 ".%" PRId64 " s", (ms + 99) / 1000, (ms + 99) / 100 % 10);
+        snprintf(out.s, sizeof(out.s), "%" PRId64 " ms", ms);
+    else if (ms < 60000) /* rounded up: a caller that comes back too early is denied again */
+        snprintf(out.s, sizeof(out.s), "%" PRId64 ".%" PRId64 " s", (ms + 99) / 1000,
+                 (ms + 99) / 100 % 10);
     else if (ms < 3600000)
-        snprintf(out, size, "%" PRId64 " min %" PRId64 " s", ms / 60000, ms % 60000 / 1000);
+        snprintf(out.s, sizeof(out.s), "%" PRId64 " min %" PRId64 " s", ms / 60000,
+                 ms % 60000 / 1000);
     else
-        snprintf(out, size, "%" PRId64 " h %" PRId64 " min", ms / 3600000, ms % 3600000 / 60000);
+        snprintf(out.s, sizeof(out.s), "%" PRId64 " h %" PRId64 " min", ms / 3600000,
+                 ms % 3600000 / 60000);
+    return out;
 }

@@ -1,6 +1,6 @@
 /*
- * Tables for people: columns as wide as their widest cell, numbers to the right. Cells are copied. Without memory a table
- * is printed without the cells that did not fit: a readable table is not worth an abort.
+ * Tables for people: columns as wide as their widest cell, numbers to the right. Cells are copied.
+ * If memory runs out, cells are left out: a table is not worth an abort.
  */
 #ifndef RATION_TOOL_TABLE_H
 #define RATION_TOOL_TABLE_H
@@ -15,15 +15,18 @@ struct table;
 struct table *table_new(const char *const *heads);
 void table_free(struct table *table);
 
-/* Cells fill rows from the left. */
-void table_text(struct table *table, const char *text);
-void table_count(struct table *table, int64_t n); /* 1,234,567 */
+/* Adds cells that are separated by tabs; they fill rows from the left. */
+void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void table_print(const struct table *table, FILE *to, const char *indent);
 
-/* "1,234,567"; "$12.50" from millionths; "[#####.....]  50 %"; "350 ms", "12.3 s", "4 min 10 s", "never" */
-void format_count(int64_t n, char *out, size_t size);
-void format_dollars(int64_t millionths, char *out, size_t size);
-void format_bar(int64_t used, int64_t limit, char *out, size_t size);
-void format_duration(int64_t ms, char *out, size_t size);
+/* A number as people read it, to be used at once: printf("%s", as_count(n).s). */
+struct shown {
+    char s[80];
+};
+
+struct shown as_count(int64_t n);                    /* "1,234,567" */
+struct shown as_amount(const char *unit, int64_t n); /* that, or "$12.50" from millionths of usd */
+struct shown as_bar(int64_t used, int64_t limit);    /* "[#####.....]  50 %" */
+struct shown as_duration(int64_t ms);                /* "350 ms", "12.3 s", "4 min 10 s", "never" */
 
 #endif

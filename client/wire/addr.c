@@ -1,10 +1,10 @@
 /*
  * Parses the list of servers.
  *
- * Normal path: cut at commas, trim blanks, tell the three forms apart by their first bytes. Refused
- * are: an empty list or entry, more than ADDR_MAX entries, a port outside 1-65535, a unix path that
- * does not fit into sockaddr_un, and an IPv6 address without brackets (where its port would begin
- * cannot be told).
+ * Normal path: cut at commas, trim blanks, distinguish the three forms by their first bytes.
+ * Refused are: an empty list or entry, more than ADDR_MAX entries, a port outside 1-65535, a unix
+ * path that does not fit into sockaddr_un, and an IPv6 address without brackets (nobody could say
+ * where its port begins).
  */
 #include "wire/addr.h"
 

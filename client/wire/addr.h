@@ -1,7 +1,5 @@
-/*
- * The list of servers: "host[:port]", "[v6]:port" and "unix:/path", parted by commas. Parsing only;
- * no name is looked up here. A list lives inside its handle and owns nothing.
- */
+/* The list of servers: "host[:port]", "[v6]:port" and "unix:/path", separated by commas. Parsing
+ * only; no name is looked up here. A list lives inside its handle and owns nothing. */
 #ifndef RATION_ADDR_H
 #define RATION_ADDR_H
 

@@ -5,6 +5,7 @@
  */
 #include "wire/command.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,23 +42,33 @@ void command_option(struct command *cmd, const char *name, int64_t value)
     command_arg(cmd, digits);
 }
 
+void command_unit(struct command *cmd, enum ration_unit unit, int64_t value)
+{
+    static const char *const names[] = {
+#define UNIT_NAME(upper, name) name,
+        RATION_UNITS(UNIT_NAME)
+#undef UNIT_NAME
+    };
+    assert((unsigned)unit < RATION_UNIT_COUNT);
+    command_option(cmd, names[unit], value);
+}
+
 int command_amounts(struct command *cmd, const struct ration_amounts *amounts, bool slots)
 {
-    const struct {
-        const char *name;
-        int64_t value;
-    } units[] = {
-        {"requests", amounts->requests},         {"tokens", amounts->tokens},
-        {"input_tokens", amounts->input_tokens}, {"output_tokens", amounts->output_tokens},
-        {"usd", amounts->usd_millionths},        {"concurrent", slots ? amounts->concurrent : 0},
+    const int64_t values[RATION_UNIT_COUNT] = {
+        [RATION_UNIT_REQUESTS] = amounts->requests,
+        [RATION_UNIT_TOKENS] = amounts->tokens,
+        [RATION_UNIT_INPUT_TOKENS] = amounts->input_tokens,
+        [RATION_UNIT_OUTPUT_TOKENS] = amounts->output_tokens,
+        [RATION_UNIT_USD] = amounts->usd_millionths,
+        [RATION_UNIT_CONCURRENT] = slots ? amounts->concurrent : 0,
     };
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        int64_t value = units[i].value;
-        if (value == 0)
+    for (size_t i = 0; i < RATION_UNIT_COUNT; i++) {
+        if (values[i] == 0)
             continue;
-        if (value != RATION_ZERO && (value < 0 || value > RATION_MAX_COST))
+        if (values[i] != RATION_ZERO && (values[i] < 0 || values[i] > RATION_MAX_COST))
             return RATION_EINVALID;
-        command_option(cmd, units[i].name, value == RATION_ZERO ? 0 : value);
+        command_unit(cmd, (enum ration_unit)i, values[i] == RATION_ZERO ? 0 : values[i]);
     }
     return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * One command in RESP, built in place. A command has the bound of RATION_MAX_REQUEST_BYTES that the
- * server has too; what does not fit marks the command as overflowed, which command_finish() reports
+ * server has too; one that does not fit is marked as overflowed, which command_finish() reports
  * once, so that building needs no checks.
  */
 #ifndef RATION_COMMAND_H
@@ -16,7 +16,7 @@
 
 struct command {
     char buf[RATION_MAX_REQUEST_BYTES];
-    size_t start; /* set by command_finish: where the bytes to send begin */
+    size_t start; /* set by command_finish: the bytes to send begin here */
     size_t len;   /* end of what was written */
     unsigned argc;
     bool overflow;
@@ -25,6 +25,9 @@ struct command {
 void command_init(struct command *cmd, const char *verb);
 void command_arg(struct command *cmd, const char *arg);
 void command_option(struct command *cmd, const char *name, int64_t value);
+
+/* Adds the name of a unit, and a value. */
+void command_unit(struct command *cmd, enum ration_unit unit, int64_t value);
 
 /* Adds the units that are stated; RATION_ZERO is sent as 0, `concurrent` only if `slots`.
  * RATION_EINVALID: out of range. */

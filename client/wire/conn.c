@@ -1,8 +1,7 @@
 /*
- * Normal path: conn_open() makes a non-blocking socket and waits for it to connect, conn_exchange()
- * writes the command, then feeds what arrives to the parser until it has one whole reply. For the
- * first microseconds it looks for what arrives, then it sleeps until there is something; awake.c
- * says why and for how long.
+ * Normal path: conn_open() makes a non-blocking socket and waits for it to connect; conn_ask()
+ * writes the command, then sleeps until something arrives and feeds it to the parser until it has
+ * one whole reply.
  *
  * How it fails: the peer refuses or does not answer (the next address of a name is tried, then
  * RATION_ECONNECT); the deadline passes (RATION_ETIMEOUT); the peer closes or resets in the middle
@@ -14,21 +13,20 @@
 #include "clock.h"
 #include "wire/resolve.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-void conn_init(struct conn *conn, uint32_t spin_us)
+void conn_init(struct conn *conn)
 {
     *conn = (struct conn){.fd = -1};
-    awake_init(&conn->awake, spin_us);
 }
 
 void conn_close(struct conn *conn)
@@ -40,19 +38,24 @@ void conn_close(struct conn *conn)
     conn->reader = NULL;
 }
 
-/* strerror() may share its buffer between threads; strerror_r() has two incompatible forms, this is
- * GNU's. */
-static int fail_errno(int code, int error, char *why, size_t why_size)
+/* strerror() may share its buffer between threads; strerror_r() has two incompatible forms, and
+ * this is GNU's. */
+static int fail_errno(struct conn *conn, int error)
 {
     char buf[128];
-    snprintf(why, why_size, "%s", strerror_r(error, buf, sizeof(buf)));
-    return code;
+    snprintf(conn->errmsg, sizeof(conn->errmsg), "%s", strerror_r(error, buf, sizeof(buf)));
+    return RATION_ECONNECT;
 }
 
-static int fail(int code, const char *text, char *why, size_t why_size)
+static int fail(struct conn *conn, int err, const char *text)
 {
-    snprintf(why, why_size, "%s", text);
-    return code;
+    snprintf(conn->errmsg, sizeof(conn->errmsg), "%s", text);
+    return err;
+}
+
+static int fail_no_memory(struct conn *conn)
+{
+    return fail(conn, RATION_ENOMEM, "out of memory");
 }
 
 /* Waits for `events`. 1: there; 0: the deadline passed. Errors of the socket show when it is
@@ -79,42 +82,41 @@ bool conn_is_fresh(struct conn *conn)
 
 /* ---- Connecting ---- */
 
-static int connect_socket(const struct sockaddr *sa, socklen_t len, int64_t deadline_ms, int *out,
-                          char *why, size_t why_size)
+/* Waits until a connection that was begun is established. */
+static int await_connection(struct conn *conn, int64_t deadline_ms)
 {
-    int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return fail_errno(RATION_ECONNECT, errno, why, why_size);
-    if (connect(fd, sa, len) < 0 && errno != EINPROGRESS && errno != EINTR) {
-        int error = errno;
-        close(fd);
-        return fail_errno(RATION_ECONNECT, error, why, why_size);
-    }
-    if (!wait_for(fd, POLLOUT, deadline_ms)) {
-        close(fd);
-        return fail(RATION_ETIMEOUT, "no answer to the connection attempt", why, why_size);
-    }
     int error = 0;
-    socklen_t error_len = sizeof(error);
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
+    socklen_t len = sizeof(error);
+    if (!wait_for(conn->fd, POLLOUT, deadline_ms))
+        return fail(conn, RATION_ETIMEOUT, "no answer to the connection attempt");
+    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
         error = errno;
-    if (error) {
-        close(fd);
-        return fail_errno(RATION_ECONNECT, error, why, why_size);
-    }
-    *out = fd;
-    return 0;
+    return error ? fail_errno(conn, error) : 0;
 }
 
-static int open_unix(const struct addr *addr, int64_t deadline_ms, int *out, char *why,
-                     size_t why_size)
+static int connect_socket(struct conn *conn, const struct sockaddr *sa, socklen_t len,
+                          int64_t deadline_ms)
+{
+    int err = 0;
+    conn->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (conn->fd < 0)
+        return fail_errno(conn, errno);
+    if (connect(conn->fd, sa, len) < 0 && errno != EINPROGRESS && errno != EINTR)
+        err = fail_errno(conn, errno);
+    else
+        err = await_connection(conn, deadline_ms);
+    if (err < 0)
+        conn_close(conn);
+    return err;
+}
+
+static int open_unix(struct conn *conn, const struct addr *addr, int64_t deadline_ms)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
     size_t len = strlen(addr->host);
-    if (len >= sizeof(sun.sun_path)) /* the parser of the list saw to it */
-        return fail(RATION_ECONNECT, "the path is too long", why, why_size);
+    assert(len < sizeof(sun.sun_path)); /* addr_list_parse() saw to it */
     memcpy(sun.sun_path, addr->host, len + 1);
-    return connect_socket((struct sockaddr *)&sun, sizeof(sun), deadline_ms, out, why, why_size);
+    return connect_socket(conn, (struct sockaddr *)&sun, sizeof(sun), deadline_ms);
 }
 
 /* Neither option is worth failing for: without them a connection is slower, or its silent end is
@@ -126,157 +128,114 @@ static void tune_tcp(int fd)
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
-static int open_tcp(const struct addr *addr, int64_t deadline_ms, int *out, char *why,
-                    size_t why_size)
+static int open_tcp(struct conn *conn, const struct addr *addr, int64_t deadline_ms)
 {
     struct addrinfo *found = NULL;
     const char *text = "the name was not resolved in time";
     int err = resolve(addr->host, addr->port, deadline_ms, &found, &text);
     if (err < 0)
-        return fail(err, err == RATION_ENOMEM ? "out of memory" : text, why, why_size);
+        return err == RATION_ENOMEM ? fail_no_memory(conn) : fail(conn, err, text);
 
     int left = 0;
     for (struct addrinfo *ai = found; ai; ai = ai->ai_next)
         left++;
     err = RATION_ECONNECT;
-    for (struct addrinfo *ai = found; ai; ai = ai->ai_next, left--) {
-        /* An address that swallows packets must leave time for those behind it. */
+    for (struct addrinfo *ai = found; ai && err < 0; ai = ai->ai_next, left--) {
+        /* An address that swallows packets must leave time for those after it. */
         int64_t now = clock_ms();
         int64_t until = now + (deadline_ms - now) / left;
-        err = connect_socket(ai->ai_addr, ai->ai_addrlen, until, out, why, why_size);
-        if (err == 0) {
-            tune_tcp(*out);
-            break;
-        }
+        err = connect_socket(conn, ai->ai_addr, ai->ai_addrlen, until);
     }
+    if (err == 0)
+        tune_tcp(conn->fd);
     freeaddrinfo(found);
     return err;
 }
 
-int conn_open(struct conn *conn, const struct addr *addr, int64_t deadline_ms, char *why,
-              size_t why_size)
+int conn_open(struct conn *conn, const struct addr *addr, int64_t deadline_ms)
 {
-    int fd = -1;
-    int err = addr->port == 0 ? open_unix(addr, deadline_ms, &fd, why, why_size)
-                              : open_tcp(addr, deadline_ms, &fd, why, why_size);
+    assert(conn->fd < 0 && !conn->reader);
+    int err =
+        addr->port == 0 ? open_unix(conn, addr, deadline_ms) : open_tcp(conn, addr, deadline_ms);
     if (err < 0)
         return err;
-    struct reply_reader *reader = reply_reader_new();
-    if (!reader) {
-        close(fd);
-        return fail(RATION_ENOMEM, "out of memory", why, why_size);
-    }
-    conn->fd = fd;
-    conn->reader = reader;
-    awake_init(&conn->awake, conn->awake.most_us);
-    return 0;
+    conn->reader = reply_reader_new();
+    if (conn->reader)
+        return 0;
+    conn_close(conn);
+    return fail_no_memory(conn);
 }
 
-/* ---- One exchange ---- */
+/* ---- One command ---- */
 
-static int send_all(int fd, const char *buf, size_t len, int64_t deadline_ms, char *why,
-                    size_t why_size)
+static int send_all(struct conn *conn, const char *buf, size_t len, int64_t deadline_ms)
 {
     while (len > 0) {
-        ssize_t n = send(fd, buf, len, MSG_NOSIGNAL);
+        ssize_t n = send(conn->fd, buf, len, MSG_NOSIGNAL);
         if (n > 0) {
             buf += n;
             len -= (size_t)n;
         } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-            return fail_errno(RATION_ECONNECT, errno, why, why_size);
-        } else if (!wait_for(fd, POLLOUT, deadline_ms)) {
-            return fail(RATION_ETIMEOUT, "the server does not read", why, why_size);
+            return fail_errno(conn, errno);
+        } else if (!wait_for(conn->fd, POLLOUT, deadline_ms)) {
+            return fail(conn, RATION_ETIMEOUT, "the server does not read");
         }
     }
     return 0;
 }
 
-/* Reads what is there. 1: *out is the reply; 0: it is not there yet, or not whole. */
-static int read_some(struct conn *conn, struct reply **out, char *why, size_t why_size)
+/* Reads what is there. *out becomes the reply, or stays NULL while it is not there or not whole. */
+static int read_some(struct conn *conn, struct reply **out)
 {
     char buf[16384];
     ssize_t n = recv(conn->fd, buf, sizeof(buf), 0);
     if (n == 0)
-        return fail(RATION_ECONNECT, "the server closed the connection", why, why_size);
-    if (n < 0) {
-        if (errno == EAGAIN || errno == EINTR)
-            return 0;
-        return fail_errno(RATION_ECONNECT, errno, why, why_size);
-    }
-    struct reply *reply = NULL;
+        return fail(conn, RATION_ECONNECT, "the server closed the connection");
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : fail_errno(conn, errno);
     int err = reply_reader_feed(conn->reader, buf, (size_t)n);
     if (err == 0)
-        err = reply_reader_next(conn->reader, &reply);
+        err = reply_reader_next(conn->reader, out);
     if (err < 0)
-        return fail(err,
-                    err == RATION_ENOMEM ? "out of memory" : "the answer is not RESP, or too large",
-                    why, why_size);
-    if (!reply)
-        return 0;
-    *out = reply;
-    return 1;
-}
-
-/* read_some() again and again, without sleeping, for as long as that is worth it. */
-static int look(struct conn *conn, int64_t deadline_ms, struct reply **out, char *why,
-                size_t why_size)
-{
-    uint32_t span_us = awake_for(&conn->awake);
-    if (span_us == 0)
-        return 0;
-    int64_t now_us = clock_us();
-    int64_t until_us = now_us + span_us;
-    if (until_us > deadline_ms * 1000)
-        until_us = deadline_ms * 1000;
-    for (; now_us < until_us; now_us = clock_us()) {
-        int got = read_some(conn, out, why, why_size);
-        if (got != 0)
-            return got;
-        sched_yield(); /* the server may be waiting for this core */
-    }
-    awake_in_vain(&conn->awake);
+        return err == RATION_ENOMEM ? fail_no_memory(conn)
+                                    : fail(conn, err, "the answer is not RESP, or too large");
     return 0;
 }
 
-static int receive(struct conn *conn, int64_t deadline_ms, struct reply **out, char *why,
-                   size_t why_size)
+static int receive(struct conn *conn, int64_t deadline_ms, struct reply **out)
 {
-    int got = look(conn, deadline_ms, out, why, why_size);
-    while (got == 0) {
+    struct reply *reply = NULL;
+    while (!reply) {
         if (!wait_for(conn->fd, POLLIN, deadline_ms))
-            return fail(RATION_ETIMEOUT, "no answer in time", why, why_size);
-        got = read_some(conn, out, why, why_size);
+            return fail(conn, RATION_ETIMEOUT, "no answer in time");
+        int err = read_some(conn, &reply);
+        if (err < 0)
+            return err;
     }
-    if (got < 0)
-        return got;
-    awake_answered(&conn->awake, clock_us() - conn->sent_us);
+    *out = reply;
     return 0;
 }
 
-int conn_send(struct conn *conn, const struct command *cmd, int64_t deadline_ms, char *why,
-              size_t why_size)
+int conn_send(struct conn *conn, const struct command *cmd, int64_t deadline_ms)
 {
-    int err = send_all(conn->fd, cmd->buf + cmd->start, cmd->len - cmd->start, deadline_ms, why,
-                       why_size);
-    if (err < 0)
-        conn_close(conn);
-    else
-        conn->sent_us = clock_us();
-    return err;
-}
-
-int conn_receive(struct conn *conn, int64_t deadline_ms, struct reply **out, char *why,
-                 size_t why_size)
-{
-    int err = receive(conn, deadline_ms, out, why, why_size);
+    assert(conn->fd >= 0 && conn->reader);
+    int err = send_all(conn, cmd->buf + cmd->start, cmd->len - cmd->start, deadline_ms);
     if (err < 0)
         conn_close(conn);
     return err;
 }
 
-int conn_exchange(struct conn *conn, const struct command *cmd, int64_t deadline_ms,
-                  struct reply **out, char *why, size_t why_size)
+int conn_receive(struct conn *conn, int64_t deadline_ms, struct reply **out)
 {
-    int err = conn_send(conn, cmd, deadline_ms, why, why_size);
-    return err < 0 ? err : conn_receive(conn, deadline_ms, out, why, why_size);
+    assert(conn->fd >= 0 && conn->reader);
+    int err = receive(conn, deadline_ms, out);
+    if (err < 0)
+        conn_close(conn);
+    return err;
+}
+
+int conn_ask(struct conn *conn, const struct command *cmd, int64_t deadline_ms, struct reply **out)
+{
+    int err = conn_send(conn, cmd, deadline_ms);
+    return err < 0 ? err : conn_receive(conn, deadline_ms, out);
 }

@@ -1,7 +1,7 @@
 /*
  * Makes and checks ids.
  *
- * Why the library makes them: a reply that got lost leaves a client not knowing whether it holds a
+ * Why the library makes them: when a reply gets lost, a client does not know whether it holds a
  * reservation. The same id on the second try lets the server find out. The nonce makes an id
  * unguessable, the slice puts ids that were made together into one hash of the store; see
  * protocol.h.
@@ -12,6 +12,7 @@
 
 #include <ration/ration.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -53,7 +54,7 @@ int id_maker_init(struct id_maker *maker)
     memset(maker, 0, sizeof(*maker));
     for (size_t i = 0; i < ID_RANDOM_CHARS; i++)
         maker->prefix[i] =
-            base36[raw[i] % 36]; /* slightly uneven, which only the collision odds could notice */
+            base36[raw[i] % 36]; /* slightly uneven, which only affects the odds of a collision */
     maker->used = ID_SLICE_USES;
     return 0;
 }
@@ -84,6 +85,7 @@ static void base36_print(uint64_t n, char out[14])
 int id_make(struct id_maker *maker, int64_t now_ms, const char *pool, const char *tenant, char *out)
 {
     char token[ID_TOKEN_BYTES];
+    assert(maker->prefix[0]); /* an id without its random part could be another handle's */
     int err = id_make_token(token);
     if (err < 0)
         return err;
@@ -130,7 +132,7 @@ bool id_reason_is_valid(const char *reason)
     return is_word(reason, RATION_MAX_REASON_BYTES, "");
 }
 
-/* Each of these steps over one part of a canonical id, or gives NULL. */
+/* Each of these skips one part of a canonical id, or returns NULL. */
 static const char *skip_slice(const char *s)
 {
     size_t n = strspn(s, base36);

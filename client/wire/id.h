@@ -1,7 +1,5 @@
-/*
- * Ids: how the library makes its own (the canonical form of protocol.h), and which ones, pools and
- * tenants are fit to be sent. An id maker belongs to one handle and one thread.
- */
+/* Ids: how the library makes its own (the canonical form of protocol.h), and which ids, pools and
+ * tenants may be sent. An id maker belongs to one handle and one thread. */
 #ifndef RATION_ID_H
 #define RATION_ID_H
 
@@ -21,7 +19,7 @@ struct id_maker {
     unsigned used;                    /* ids in the slice */
 };
 
-/* 0, or RATION_EUNSUPPORTED when the system has no randomness to give. */
+/* 0, or RATION_EUNSUPPORTED if the system has no random bytes. */
 int id_maker_init(struct id_maker *maker);
 
 /* Writes a fresh canonical id for one call of `tenant` to `pool` into out[RATION_MAX_ID_BYTES].
@@ -38,7 +36,7 @@ bool id_is_valid(const char *id);
 bool id_pool_is_valid(const char *pool);
 bool id_tenant_is_valid(const char *tenant);
 
-/* A reason, as reports and closed pools have one: 1 - RATION_MAX_REASON_BYTES printable characters
+/* A reason, as in reports and for closed pools: 1 - RATION_MAX_REASON_BYTES printable characters
  * without space. */
 bool id_reason_is_valid(const char *reason);
 

@@ -1,14 +1,14 @@
 /*
- * Builds replies under hiredis' parser, within bounds, and reads fields out of them.
+ * Builds replies under hiredis' parser, within bounds, and reads fields from them.
  *
- * Normal path: bytes are fed, the parser calls the create functions from the outside in, each hangs
- * its object into its parent, and the whole comes out of reply_reader_next(). A create function
- * that returns NULL stops the parser, which then frees what was begun through free_object().
- * Whether that was the bound or the memory is noted in the reader.
+ * Normal path: bytes are fed, the parser calls the create functions from the outside in, each
+ * attaches its object to its parent, and the whole comes out of reply_reader_next(). A create
+ * function that returns NULL stops the parser, which then frees what was begun through
+ * free_object(). The reader notes whether the bound or the memory was the reason.
  *
  * The parser's objects differ between hiredis 0.14 and 1.x: the size of an array changed its type
- * and RESP3 brought two more kinds. The latter never come over a connection that did not say HELLO
- * 3, but a peer can send anything.
+ * and RESP3 brought two more kinds. Those never come over a connection that did not say HELLO 3,
+ * but a peer can send anything.
  */
 #include "wire/reply.h"
 
@@ -49,7 +49,7 @@ static void free_object(void *object)
     reply_free(object);
 }
 
-/* Makes an object and hangs it into its parent, which from then on owns it. */
+/* Makes an object and attaches it to its parent, which from then on owns it. */
 static struct reply *new_object(const redisReadTask *task, enum reply_type type)
 {
     struct reply_reader *reader = task->privdata;
@@ -69,7 +69,7 @@ static struct reply *new_object(const redisReadTask *task, enum reply_type type)
 static void *create_string(const redisReadTask *task, char *str, size_t len)
 {
     struct reply_reader *reader = task->privdata;
-    /* The text first: a half-made object would already hang in its parent. */
+    /* The text first: a half-made object would already be attached. */
     char *copy = malloc(len + 1);
     if (!copy) {
         reader->err = RATION_ENOMEM;

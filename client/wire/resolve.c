@@ -1,13 +1,13 @@
 /*
  * getaddrinfo() has no deadline: with a DNS server that does not answer it blocks for tens of
- * seconds, which would break the promise that no call blocks longer than it was told. So names (not
- * IP addresses) are looked up in a thread of their own, and the caller waits for it as long as it
- * has time.
+ * seconds, which would break the promise that no call blocks beyond its deadline. So names (not IP
+ * addresses) are looked up in a thread of their own, and the caller waits for it as long as it has
+ * time.
  *
  * Normal path: caller and thread share one struct lookup; the thread fills it and signals; the
- * caller takes the result. Failure: the caller's deadline passes first. It lets go of the struct
- * and the thread, once getaddrinfo() returns, frees both the struct and what it found. Whoever lets
- * go last frees: that is what `holders` counts.
+ * caller takes the result. Failure: the caller's deadline passes first. It lets go of the struct,
+ * and the thread, once getaddrinfo() returns, frees both the struct and its result. Whoever lets go
+ * last frees: `holders` counts them.
  */
 #include "wire/resolve.h"
 
@@ -95,7 +95,7 @@ static int lookup_start(struct lookup *l)
     if (pthread_attr_init(&attr) != 0)
         return RATION_ENOMEM;
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    /* The program's signals are not for a thread that it does not know of. */
+    /* The program's signals are not for a thread that it does not know. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     l->holders++;

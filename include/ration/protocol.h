@@ -10,25 +10,26 @@
  *      4) "r1.k7f3q2m9x1a.9f8e7d6c5b4a3928.0.acme@openai/gpt-4o"
  *      ...
  *
- * This is the only header that both sides include. It declares no function and holds no code, so that a client in
- * another language can be written from this page alone.
+ * This is the only header that both sides include. It declares no function and holds no code, so
+ * that a client in another language can be written from this page alone.
  */
 #ifndef RATION_PROTOCOL_H
 #define RATION_PROTOCOL_H
 
-/* ---- Where ---------------------------------------------------------------------------------------------------- */
+/* ---- Ports ----------------------------------------------------------------------------------- */
 
 #define RATION_PORT_RESP 7420
 #define RATION_PORT_HTTP 7421
 
-/* ---- Units ----------------------------------------------------------------------------------------------------
+/* ---- Units --------------------------------------------------------------------------------------
  *
- * What a limit counts and what a cost is stated in. The order is part of the store's format: append only.
+ * What limits count and costs are stated in. The order is part of the store's format: append only.
  * `usd` is counted in millionths of a dollar; everything else in ones.
  *
- * A cost that states neither is taken as `requests 1` and `concurrent 1`. Where `tokens` is not stated it is
- * input_tokens + output_tokens; where only `tokens` is stated, a limit on input_tokens or output_tokens is charged all
- * of it, because the call might use it either way, until the report says how it was split.
+ * A cost implies `requests 1` and `concurrent 1` unless it states them. If it does not state
+ * `tokens`, that is input_tokens + output_tokens; if it states only `tokens`, a limit on
+ * input_tokens or output_tokens is charged all of it, because the call might use it either way,
+ * until the report says how it was split.
  */
 #define RATION_UNITS(X)                                                                            \
     X(REQUESTS, "requests")                                                                        \
@@ -45,17 +46,17 @@ enum ration_unit {
         RATION_UNIT_COUNT
 };
 
-/* ---- Size limits: the one table of what a peer may send -----------------------------------------------------
+/* ---- Size limits: the one table of what a peer may send -----------------------------------------
  *
- * Beyond any of these the peer gets an error that names the limit; beyond the first three, the bytes are not a request
- * that anybody meant and the connection is closed after the error.
+ * Beyond any of these the peer gets an error that names the limit; beyond the first three, the
+ * connection is closed after the error, since nobody meant such a request.
  */
 /* clang-format off */
 #define RATION_MAX_REQUEST_BYTES 16384          /* one command, all of its arguments and framing */
 #define RATION_MAX_ARGS          64             /* arguments of one command */
 #define RATION_MAX_INLINE_BYTES  4096           /* one line typed by hand (telnet, nc) */
-#define RATION_MAX_PIPELINE      4096           /* commands of one connection in the server at once; more wait */
-#define RATION_MAX_OUTPUT_BYTES  1048576        /* replies that a connection has not read; more and it is closed */
+#define RATION_MAX_PIPELINE      4096           /* commands of one connection at once; more wait */
+#define RATION_MAX_OUTPUT_BYTES  1048576        /* unread replies; beyond, the connection closes */
 #define RATION_MAX_POOL_BYTES    128            /* a pool's name */
 #define RATION_MAX_TENANT_BYTES  128            /* a tenant's name */
 #define RATION_MAX_TIER_BYTES    64             /* a tier's name */
@@ -63,76 +64,90 @@ enum ration_unit {
 #define RATION_MAX_FREE_ID_BYTES 128            /* an id that the caller made up */
 #define RATION_MAX_ID_BYTES      384            /* any id, with the terminating NUL */
 #define RATION_MAX_SECRET_BYTES  256            /* a credential */
-#define RATION_MAX_COST          1000000000000  /* of one unit in one call: 10^12, a million dollars as usd */
+#define RATION_MAX_COST          1000000000000  /* of one unit in a call; usd: a million dollars */
 #define RATION_MAX_AMOUNT        10000000000000 /* of a limit: 10^13 */
-#define RATION_MAX_LIMITS        16             /* of one pool, tier, tenant, or tenant in one pool */
+#define RATION_MAX_LIMITS        16             /* of a pool, tier, tenant, or tenant in a pool */
 #define RATION_MIN_TTL_MS        100            /* of a reservation */
 #define RATION_MAX_TTL_MS        3600000        /* one hour; a longer call renews */
 #define RATION_DEFAULT_TTL_MS    60000
 #define RATION_MAX_WAIT_MS       600000         /* of WAIT */
-#define RATION_MAX_REASON_BYTES  64             /* why a pool is closed: printable ASCII without space */
+#define RATION_MAX_REASON_BYTES  64             /* why a pool is closed: printable, no space */
 #define RATION_MAX_SEEN          6              /* REMAINING of one report */
 #define RATION_PRIORITIES        3              /* 0 real time, 1 standard, 2 background */
 /* clang-format on */
 
-/* Names of pools and tenants are printable ASCII without space, quotes, backslash and braces; a pool has no '@', so
- * that the last '@' of an id parts the two. */
+/* Names of pools and tenants are printable ASCII without space, quotes, backslash and braces; a
+ * pool has no '@', so that the last '@' of an id separates the two. */
 #define RATION_NAME_FORBIDDEN " \"'\\{}"
 
-/* ---- Ids -------------------------------------------------------------------------------------------------------
+/* ---- Ids ----------------------------------------------------------------------------------------
  *
  * Canonical:  r1.<slice>.<nonce>.<member>.<tenant>@<pool>
  *
- *     slice    1-24 of [a-z0-9]: the hash in the store that holds the reservation. Whoever makes ids puts up to a
- *              hundred of them, made within a few seconds of each other, into one slice, and never reuses a slice.
- *     nonce    16 lower-case hexadecimal digits, 64 random bits: what makes the id unguessable
- *     member   0-255, without leading zeros: the place among reservations that were granted as one. A client that
- *              makes its own ids always says 0.
+ *     slice    1-24 of [a-z0-9]: the hash in the store that holds the reservation. Whoever makes
+ *              ids puts up to a hundred of them, made within a few seconds of each other, into one
+ *              slice, and never reuses a slice.
+ *     nonce    16 lower-case hexadecimal digits, 64 random bits: makes the id unguessable
+ *     member   0-255, without leading zeros: the place among reservations that were granted as one.
+ *              A client that makes its own ids always says 0.
  *
- * A caller may also choose any other id of 1-128 printable ASCII bytes without space (an order number, say) that does
- * not begin with "r1.". It works alike; its report costs the server one more look into the store.
+ * A caller may also choose any other id of 1-128 printable ASCII bytes without space (an order
+ * number, say) that does not begin with "r1.". It works alike; its report costs the server one more
+ * look into the store. Each tenant has such ids of its own. Callers who may act for all tenants add
+ * TENANT and a name to REPORT, RENEW and CANCEL if several tenants use the same one.
+ *
+ * An id is good for one request: while its reservation is outstanding, the same ACQUIRE gets the
+ * same answer. With another cost or pool it is an error (ERR), and after the reservation has ended
+ * it is NOSUCH.
  */
 #define RATION_ID_PREFIX      "r1."
 #define RATION_ID_MAX_SLICE   24
 #define RATION_ID_NONCE_BYTES 8
 #define RATION_ID_MAX_MEMBERS 256
 
-/* ---- What hosts tell each other through reports -----------------------------------------------------------------
+/* ---- Provider feedback: what hosts learn from each other's reports -----------------------------
  *
  *     REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL] [FAILED] [EXHAUSTED reason]
- *               [REMAINING unit n [LIMIT n] [PER ms]]...
- *     CANCEL id [FAILED]
+ *               [REMAINING unit n [LIMIT n] [PER ms]]... [TENANT name]
+ *     CANCEL id [FAILED] [TENANT name]
  *
- *     STATUS 429           the pool is paused for everybody for RETRY_AFTER ms (at most a day), or 1000 without it;
- *                          503 and 529 pause it if they come with one
- *     STATUS 5xx, FAILED   (FAILED: no status came) the call counts as failed for the pool's circuit breaker
- *     EXHAUSTED reason     no wait will help: the pool is closed until an operator says POOL OPEN pool; with a RETRY_AFTER
- *                          above 0, whatever the status, for so long (at most 32 days), and then opens by itself
- *     REMAINING unit n     what the provider's headers say is left of a limit. PER says of which of the unit; without it,
- *                          LIMIT does, if one alone has that amount; without both it is the pool's only one of that unit,
- *                          or none. Our level comes down to theirs, never up; what is in flight is accounted for
+ *     STATUS 429           pauses the pool for everybody for RETRY_AFTER ms (at most a day), or
+ *                          1000 without it; 503 and 529 pause it if they come with one
+ *     STATUS 5xx, FAILED   (FAILED: no status came) the call counts as failed for the pool's
+ *                          circuit breaker
+ *     EXHAUSTED reason     no wait will help: closes the pool until an operator says POOL OPEN
+ *                          pool; with a RETRY_AFTER above 0, whatever the status, for that long (at
+ *                          most 32 days), after which it opens by itself
+ *     REMAINING unit n     what is left of a limit by the provider's headers. PER says which limit
+ *                          of the unit it is; without PER, LIMIT does, if only one has that amount;
+ *                          without both it is the pool's only one of that unit, or none. Our level
+ *                          comes down to theirs, never up; calls in flight are accounted for
  *
- *     ACQUIRE ... LEARNED  input_tokens is the caller's estimate of the prompt, output_tokens the most that the call may
- *                          answer; at least one must be stated. What calls of this tenant to this pool came to before
- *                          says how much of it is charged: of the input a hundredth to eightfold (never below 1, never
- *                          above RATION_MAX_COST, and above what is stated only as far as it fits the limits), of the
- *                          output at most all. tokens change by as much. A report teaches the parts that it states, if
- *                          the call went well: no PARTIAL, no FAILED, no STATUS but 2xx
+ *     ACQUIRE ... LEARNED  input_tokens is the caller's estimate of the prompt, output_tokens the
+ *                          maximum for the answer; at least one must be stated. Earlier calls of
+ *                          this tenant to this pool decide how much of it is charged: of the input
+ *                          a hundredth to eightfold (never below 1, never above RATION_MAX_COST,
+ *                          and above what is stated only as far as it fits the limits), of the
+ *                          output at most all. tokens change by as much. A report teaches the parts
+ *                          that it states, if the call went well: no PARTIAL, no FAILED, no STATUS
+ *                          but 2xx
  */
 
-/* ---- Replies ---------------------------------------------------------------------------------------------------
+/* ---- Replies ------------------------------------------------------------------------------------
  *
- * Named fields are a map in RESP3 and a flat name, value array in RESP2, always in the order given here.
+ * Named fields are a map in RESP3 and a flat name, value array in RESP2, always in this order.
  *
- *     ACQUIRE, RENEW            status id retry_after_ms limited_by mode
- *     REPORT, CANCEL            status
- *     POOL                      pool state reason until_ms failures reports cool_down_ms
- *     PEEK                      an array of rows: scope unit per limit remaining reset_ms
- *     AUDIT                     an array of rows: pool unit granted reported outstanding expired cancelled used scanned
- *                               balanced
- *     AUDIT ... WAIT            audit percent rows: the id with which AUDIT CONTINUE goes on, on the same connection, "" when
- *                               there is no more; how much is done; and some of the rows (as above) once it is all
- *     TENANT FORGIVE            an array of rows, one for each limit that was below zero: scope unit per forgiven
+ *     ACQUIRE, RENEW    status id retry_after_ms limited_by mode
+ *     REPORT, CANCEL    status
+ *     POOL              pool state reason until_ms failures reports cool_down_ms
+ *     PEEK              an array of rows: scope unit per limit remaining reset_ms
+ *     AUDIT             an array of rows: pool unit granted reported outstanding expired cancelled
+ *                       used scanned balanced
+ *     AUDIT ... WAIT    audit percent rows: the id with which AUDIT CONTINUE goes on, on the same
+ *                       connection, "" when there is no more; how much is done; and, once all is,
+ *                       some of the rows
+ *     TENANT FORGIVE    an array of rows, one for each limit that was below zero: scope unit per
+ *                       forgiven
  */
 #define RATION_FIELD_STATUS         "status"
 #define RATION_FIELD_ID             "id"
@@ -149,20 +164,20 @@ enum ration_unit {
 #define RATION_STATUS_LATE      "late"      /* charged, after the reservation had expired */
 #define RATION_STATUS_DUPLICATE "duplicate" /* reported before; nothing was changed */
 
-/* What refuses an acquire beside the limits stands in limited_by after the pool: "pool:openai/gpt-4o paused". */
-#define RATION_LIMITED_PAUSED "paused" /* the provider said when to come back */
-#define RATION_LIMITED_CIRCUIT                                                                     \
-    "circuit" /* too many calls failed; retry_after_ms is the next chance of a probe */
-#define RATION_LIMITED_CLOSED                                                                      \
-    "closed:" /* and the reason; retry_after_ms is -1 until an operator says POOL OPEN, or when it opens by itself */
+/* If not a limit but the pool's state refuses an acquire, limited_by has it after the pool:
+ * "pool:openai/gpt-4o paused". */
+#define RATION_LIMITED_PAUSED  "paused"  /* the provider said when to come back */
+#define RATION_LIMITED_CIRCUIT "circuit" /* calls failed; retry_after_ms: until the next probe */
+/* And the reason; retry_after_ms is -1 until an operator says POOL OPEN, or the time until the pool
+ * opens by itself. */
+#define RATION_LIMITED_CLOSED "closed:"
 
-/* The state of a pool, in the reply to POOL. until_ms is how long it lasts: 0 of an open pool, -1 of one that is closed until
- * an operator opens it. */
-#define RATION_POOL_OPEN   "open"
-#define RATION_POOL_PAUSED "paused"
-#define RATION_POOL_CIRCUIT                                                                        \
-    "circuit" /* the circuit is open; once until_ms is 0, the next acquire is the probe */
-#define RATION_POOL_PROBING "probing" /* the probe is out; until_ms is when it would expire */
+/* The state of a pool, in the reply to POOL. until_ms is how long it lasts: 0 for an open pool, -1
+ * for one that is closed until an operator opens it. */
+#define RATION_POOL_OPEN    "open"
+#define RATION_POOL_PAUSED  "paused"
+#define RATION_POOL_CIRCUIT "circuit" /* it is open; at until_ms 0 the next acquire is the probe */
+#define RATION_POOL_PROBING "probing" /* the probe is out; until_ms: until it would expire */
 #define RATION_POOL_CLOSED  "closed"
 
 #define RATION_MODE_EXACT "exact" /* the store decided */
@@ -171,7 +186,7 @@ enum ration_unit {
 
 #define RATION_RETRY_NEVER (-1) /* the cost is more than the limit can ever hold */
 
-/* ---- Errors: the first word is stable, the rest is for people ------------------------------------------------- */
+/* ---- Errors: the first word is stable, the rest is for people -------------------------------- */
 #define RATION_ERR_MALFORMED   "ERR"
 #define RATION_ERR_NOPOOL      "NOPOOL"
 #define RATION_ERR_NOTENANT    "NOTENANT"

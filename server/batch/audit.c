@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/key_names.h"
 #include "batch/script_wire.h"
 #include "clock.h"
 #include "log.h"
@@ -38,8 +39,7 @@ enum phase { READ_LEDGERS, SCAN, COUNT, READ_AGAIN };
 
 #define LOST           "the connection to the store broke; try again"
 #define NOT_UNDERSTOOD "the store's answer was not understood"
-#define SLICE_PREFIX   "ration:{"
-#define SLICE_MARK     "}:r:"
+#define DOMAIN_BEGIN   "ration:{"
 
 struct pool_audit {
     const struct config_pool *pool;
@@ -122,7 +122,7 @@ static void lost(struct audit *a)
         begin_again(a);
 }
 
-/* ---- the result -------------------------------------------------------------------------------------------- */
+/* ---- the result ---- */
 
 static bool shares_hash(const struct pool_audit *a, const struct pool_audit *b)
 {
@@ -200,7 +200,7 @@ static void finish(struct audit *a)
     audit_free(a);
 }
 
-/* ---- the ledgers ------------------------------------------------------------------------------------------- */
+/* ---- the ledgers ---- */
 
 static int64_t get_int(const char *data, size_t n)
 {
@@ -308,29 +308,28 @@ static int call(struct audit *a, size_t n_pools, size_t n_keys, const char *cons
 static int read_ledgers(struct audit *a)
 {
     _Static_assert(2 * POOLS_A_CALL <= SLICES_A_CALL, "call() has room for the keys");
-    char text[2 * POOLS_A_CALL][RATION_MAX_DOMAIN_BYTES + RATION_MAX_POOL_BYTES + 32];
+    char names[2 * POOLS_A_CALL][KEY_BYTES];
     const char *keys[2 * POOLS_A_CALL];
     size_t n = pools_of_call(a);
     for (size_t i = 0; i < 2 * n; i++) {
         const struct config_pool *pool = a->pools[a->next_pool + i / 2].pool;
-        snprintf(text[i], sizeof text[i], "ration:{%s}:p:%s%s", pool->domain, pool->name,
-                 i % 2 ? ":s" : "");
-        keys[i] = text[i];
+        key_name_of_pool(i % 2 ? KEY_POOL_SLOTS : KEY_POOL, pool->domain, pool->name, names[i]);
+        keys[i] = names[i];
     }
     return call(a, n, 2 * n, keys, on_ledgers);
 }
 
-/* ---- finding the slices ------------------------------------------------------------------------------------ */
+/* ---- finding the slices ---- */
 
 static const char *domain_end(const char *slice)
 {
-    return strstr(slice, SLICE_MARK);
+    return strchr(slice, '}');
 }
 
 /* Where the pools of a slice's domain begin that have this hash or a greater one. */
 static size_t find_pools(const struct audit *a, const char *slice, uint32_t hash)
 {
-    const char *domain = slice + strlen(SLICE_PREFIX);
+    const char *domain = slice + strlen(DOMAIN_BEGIN);
     size_t domain_bytes = (size_t)(domain_end(slice) - domain), low = 0, high = a->n_pools;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -348,7 +347,7 @@ static size_t find_pools(const struct audit *a, const char *slice, uint32_t hash
 
 static bool in_domain_of(const struct audit *a, size_t pool, const char *slice)
 {
-    const char *domain = slice + strlen(SLICE_PREFIX);
+    const char *domain = slice + strlen(DOMAIN_BEGIN);
     size_t n = (size_t)(domain_end(slice) - domain);
     return pool < a->n_pools && strlen(a->pools[pool].pool->domain) == n &&
            memcmp(a->pools[pool].pool->domain, domain, n) == 0;
@@ -368,7 +367,7 @@ static void on_slice(void *arg, const char *key, size_t n)
     }
     if (!slice || a->n_slices == a->cap_slices)
         a->failed = true;
-    else if (strncmp(slice, SLICE_PREFIX, strlen(SLICE_PREFIX)) == 0 && domain_end(slice) &&
+    else if (strncmp(slice, DOMAIN_BEGIN, strlen(DOMAIN_BEGIN)) == 0 && domain_end(slice) &&
              in_domain_of(a, find_pools(a, slice, 0), slice)) {
         a->slices[a->n_slices++] = slice;
         return;
@@ -416,13 +415,13 @@ static void on_scanned(void *arg, enum store_status status, const char *data, si
     step(a);
 }
 
-/* ---- counting ---------------------------------------------------------------------------------------------- */
+/* ---- counting ---- */
 
 /* Those of the next call: neighbours of one domain. */
 static size_t slices_of_call(const struct audit *a)
 {
     const char *const first = a->slices[a->next_slice];
-    size_t n = 1, domain_bytes = (size_t)(domain_end(first) - first) + strlen(SLICE_MARK);
+    size_t n = 1, domain_bytes = (size_t)(domain_end(first) + 1 - first);
     while (n < SLICES_A_CALL && a->next_slice + n < a->n_slices &&
            strncmp(first, a->slices[a->next_slice + n], domain_bytes) == 0)
         n++;
@@ -465,17 +464,18 @@ static void on_counts(void *arg, enum store_status status, const char *data, siz
         step(a);
 }
 
-/* ---- the steps --------------------------------------------------------------------------------------------- */
+/* ---- the steps ---- */
 
 static int send_step(struct audit *a)
 {
+    char pattern[KEY_BYTES];
     switch (a->phase) {
     case READ_LEDGERS:
     case READ_AGAIN:
         return read_ledgers(a);
     case SCAN:
-        return store_scan(a->store, a->cursor, SLICE_PREFIX "*" SLICE_MARK "*", on_slice,
-                          on_scanned, a);
+        key_pattern_of_reservations("*", pattern);
+        return store_scan(a->store, a->cursor, pattern, on_slice, on_scanned, a);
     case COUNT:
         return call(a, 0, slices_of_call(a), (const char *const *)a->slices + a->next_slice,
                     on_counts);

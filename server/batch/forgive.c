@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/batch.h"
 #include "command/command.h"
 #include "config/config.h"
 #include "policy/limit.h"

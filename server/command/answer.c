@@ -1,23 +1,26 @@
 /*
  * Replies to operations that have come back from the store.
  *
- * Written straight from the op into the connection's output, with no strings in between. What went wrong is an error
- * whose text says what to do; where the store was away and the configuration says allow, an acquire is granted with
- * mode "local", so that nobody mistakes it for a decision.
+ * Written straight from the op into the connection's output, without intermediate strings. A
+ * failure is an error whose text says what to do; if the store was away and the configuration says
+ * allow, an acquire is granted with mode "local", so that nobody mistakes it for a decision.
  */
+#include "command/answer.h"
+
+#include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "command/arguments.h"
 #include "config/config.h"
 #include "policy/id.h"
 #include "policy/limit.h"
-#include "command/request.h"
 #include "store/store.h"
-#include "command/arguments.h"
 #include "worker.h"
 
-#define ANSWER_FORM_BYTES 256
-#define LABEL_BYTES       (RATION_MAX_ID_BYTES + RATION_MAX_REASON_BYTES + 64)
+#define PIECE_BYTES 256
+#define LABEL_BYTES (RATION_MAX_ID_BYTES + RATION_MAX_REASON_BYTES + 64)
 
 static bool is_asking(const struct op *op)
 {
@@ -34,7 +37,7 @@ static bool pool_refused(const struct op *op)
     return op->limited_limit >= OP_LIMITED_CLOSED;
 }
 
-/* As a report states it, or what the input leaves of the sum. */
+/* As stated by a report, or the sum less the input. */
 static uint64_t actual_output(const struct op *op)
 {
     int64_t actual = op->stated & 1u << RATION_UNIT_OUTPUT_TOKENS
@@ -48,7 +51,7 @@ static uint64_t distance(int64_t over)
     return over > 0 ? (uint64_t)over : 0 - (uint64_t)over;
 }
 
-/* How wrong learned estimates are: the error is (over + under) / actual. */
+/* Counts how wrong learned estimates are: the error is (over + under) / actual. */
 static void count_estimate(struct worker_counters *counters, const struct op *op)
 {
     if (op->learned_parts & OP_LEARNED_OUTPUT) {
@@ -140,7 +143,7 @@ static void write_limited_by(struct buf *out, const struct op *op)
     resp_bulk(out, label, n + (more > 0 ? (size_t)more : 0));
 }
 
-/* A decision is what stands before the id, the id, and what stands behind it. */
+/* A decision has three parts: one before the id, the id, and one behind it. */
 static void write_before_id(struct buf *out, int resp, bool granted)
 {
     resp_map(out, resp, 5);
@@ -149,7 +152,7 @@ static void write_before_id(struct buf *out, int resp, bool granted)
     resp_text(out, RATION_FIELD_ID);
 }
 
-/* op: NULL when granted. */
+/* op: NULL if granted. */
 static void write_behind_id(struct buf *out, const struct op *op, const char *mode)
 {
     resp_text(out, RATION_FIELD_RETRY_AFTER_MS);
@@ -169,33 +172,42 @@ static void write_id(struct buf *out, const struct op *op)
     resp_bulk(out, id, op->dry_run ? 0 : id_format(&op->id, id));
 }
 
-bool answer_forms_init(struct answer_forms *forms)
+/* Grants are the most frequent answer, so they are put together from two prepared pieces that are
+ * the same for all. */
+static struct piece {
+    char text[PIECE_BYTES];
+    size_t n;
+} before_id[2], behind_id; /* in RESP2, in RESP3 */
+static pthread_once_t prepared = PTHREAD_ONCE_INIT;
+
+static void keep(struct piece *piece, struct buf *from)
 {
+    assert(!from->failed && buf_size(from) <= sizeof piece->text);
+    piece->n = buf_size(from);
+    memcpy(piece->text, buf_bytes(from), piece->n);
+    buf_clear(from);
+}
+
+static void prepare(void)
+{
+    struct buf buf;
+    buf_init(&buf, PIECE_BYTES, NULL);
     for (int resp = 2; resp <= 3; resp++) {
-        struct buf *before = &forms->before_id[resp - 2];
-        buf_init(before, ANSWER_FORM_BYTES, NULL);
-        write_before_id(before, resp, true);
+        write_before_id(&buf, resp, true);
+        keep(&before_id[resp - 2], &buf);
     }
-    buf_init(&forms->behind_id, ANSWER_FORM_BYTES, NULL);
-    write_behind_id(&forms->behind_id, NULL, RATION_MODE_EXACT);
-    return !forms->before_id[0].failed && !forms->before_id[1].failed && !forms->behind_id.failed;
+    write_behind_id(&buf, NULL, RATION_MODE_EXACT);
+    keep(&behind_id, &buf);
+    buf_close(&buf);
 }
 
-void answer_forms_close(struct answer_forms *forms)
-{
-    buf_close(&forms->before_id[0]);
-    buf_close(&forms->before_id[1]);
-    buf_close(&forms->behind_id);
-}
-
-/* The answer that a service gives most: put together from two pieces that are the same for all. */
 static void write_grant(struct request *r, struct buf *out)
 {
-    const struct answer_forms *forms = answer_forms(r);
-    const struct buf *before = &forms->before_id[r->resp >= 3];
-    buf_append(out, buf_bytes(before), buf_size(before));
+    const struct piece *before = &before_id[r->resp >= 3];
+    pthread_once(&prepared, prepare);
+    buf_append(out, before->text, before->n);
     write_id(out, &r->op);
-    buf_append(out, buf_bytes(&forms->behind_id), buf_size(&forms->behind_id));
+    buf_append(out, behind_id.text, behind_id.n);
 }
 
 static void write_local_grant(struct request *r, struct buf *out)
@@ -227,7 +239,7 @@ static void write_row(struct request *r, struct buf *out, const struct policy_bu
     resp_text(out, "scope");
     resp_bulk(out, scope, write_scope(&r->op, bucket->scope, scope));
     resp_text(out, "unit");
-    resp_text(out, unit_name(limit->unit));
+    resp_text(out, limit_unit_name(limit->unit));
     resp_text(out, "per");
     resp_text(out, limit->per);
     resp_text(out, "limit");
@@ -285,30 +297,28 @@ static void write_error(struct request *r, struct buf *out, const char *text)
 static void write_unavailable(struct request *r, struct buf *out)
 {
     char text[512];
-    /* At the end, the store goes before what waits for it is answered. */
+    /* When stopping, the store goes before the operations that wait for it are answered. */
     const struct store *store = r->worker->store;
     const char *trouble = store != NULL ? store_trouble(store) : "this server is stopping";
-    const char *then = "send it again later, with the same id so that nothing is charged twice";
+    const char *then = "send it again later with the same id, so that nothing is charged twice";
     if (r->op.kind == OP_PEEK)
-        then = "look again later";
+        then = "try again later";
     else if (r->op.kind > OP_PEEK)
-        then = "say it again later";
+        then = "send it again later";
     else if (is_asking(&r->op) && r->op.config->on_outage == OUTAGE_LOCAL)
         then = "on_outage is \"local\", which this version answers as \"deny\"";
     else if (is_asking(&r->op))
-        then = "on_outage is \"deny\"; send it again later, with the same ID where you gave one";
+        then = "on_outage is \"deny\"; send it again later, with the same ID if you gave one";
     snprintf(text, sizeof text, "%s the store is not reachable (%s); %s", RATION_ERR_UNAVAILABLE,
              *trouble != '\0' ? trouble : "it did not answer in time", then);
     write_error(r, out, text);
 }
 
-static void write_foreign(struct request *r, struct buf *out)
+static void write_id_error(struct request *r, struct buf *out, const char *what)
 {
     char text[RATION_MAX_ID_BYTES + 128], id[RATION_MAX_ID_BYTES];
     id_format(&r->op.id, id);
-    snprintf(text, sizeof text,
-             "%s id %s is taken by another reservation; choose an id that no other call has",
-             RATION_ERR_MALFORMED, id);
+    snprintf(text, sizeof text, "%s id %s %s", RATION_ERR_MALFORMED, id, what);
     write_error(r, out, text);
 }
 
@@ -346,16 +356,21 @@ void answer_write(struct request *r, struct buf *out)
         break;
     case OP_NOSUCH:
         write_error(r, out,
-                    RATION_ERR_NOSUCH " no such reservation; it was never granted, or it is long "
-                                      "over and forgotten");
+                    RATION_ERR_NOSUCH
+                    " no such reservation; it was never granted, or it ended long ago");
         break;
     case OP_ENDED:
         write_error(r, out,
-                    RATION_ERR_NOSUCH " reservation has ended (reported, cancelled or "
-                                      "expired); ACQUIRE again");
+                    RATION_ERR_NOSUCH " the reservation has ended (reported, cancelled or "
+                                      "expired); ACQUIRE again, with another id");
         break;
     case OP_FOREIGN:
-        write_foreign(r, out);
+        write_id_error(r, out, "was used for another request; choose an id that no other call has");
+        break;
+    case OP_CROWDED:
+        write_id_error(r, out,
+                       "is in a slice that is full; begin a new slice, the part after \"r1.\", "
+                       "for every hundred ids");
         break;
     case OP_UNAVAILABLE:
         if (allowed_without_store(&r->op))
@@ -363,8 +378,10 @@ void answer_write(struct request *r, struct buf *out)
         else
             write_unavailable(r, out);
         break;
-    case OP_NOPERM:
-        write_error(r, out, RATION_ERR_NOPERM " the reservation is another tenant's");
+    case OP_SEVERAL:
+        write_error(r, out,
+                    RATION_ERR_MALFORMED " several tenants have used that id; add TENANT and the "
+                                         "name of the one that is meant");
         break;
     case OP_NOPOOL:
         write_error(r, out,
@@ -374,7 +391,7 @@ void answer_write(struct request *r, struct buf *out)
     case OP_REFUSED:
         write_refused(r, out);
         break;
-    case OP_FORGIVEN: /* of operations that no request has: forgive.c */
+    case OP_FORGIVEN: /* only operations without a request: forgive.c */
     case OP_PENDING:
         write_error(r, out, RATION_ERR_UNAVAILABLE " the store's answer was not understood");
         break;

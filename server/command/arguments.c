@@ -1,8 +1,8 @@
 /*
  * Reading units and options.
  *
- * Numbers are whole decimal numbers and nothing else: "1e3", "NaN", "+5", "5.0" and "-1" are refused with the range that
- * would have been right, so that nothing but exact integers ever comes near a limit.
+ * Numbers are whole decimal numbers and nothing else: "1e3", "NaN", "+5", "5.0" and "-1" are
+ * refused with the valid range, so that nothing but exact integers ever gets near a limit.
  */
 #include "command/arguments.h"
 
@@ -10,13 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "command/command.h"
 #include "config/config.h"
-
-static const char *const unit_names[] = {
-#define UNIT_NAME(upper, name) name,
-    RATION_UNITS(UNIT_NAME)
-#undef UNIT_NAME
-};
+#include "policy/limit.h"
 
 enum option_value { TAKES_NOTHING, TAKES_NUMBER, TAKES_TEXT, TAKES_MORE };
 
@@ -25,35 +21,31 @@ static const struct option {
     enum option_value takes;
     int64_t min, max;
     const char *of; /* what the number counts, for people */
-} options_known[WORD_OPTION_COUNT] = {
-    [WORD_PRIORITY] = {"PRIORITY", TAKES_NUMBER, 0, RATION_PRIORITIES - 1,
-                       " (0 real time, 1 standard, 2 background)"},
-    [WORD_WAIT] = {"WAIT", TAKES_NUMBER, 0, RATION_MAX_WAIT_MS, " ms"},
-    [WORD_TTL] = {"TTL", TAKES_NUMBER, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, " ms"},
-    [WORD_ID] = {"ID", TAKES_TEXT, 0, 0, ""},
-    [WORD_DRYRUN] = {"DRYRUN", TAKES_NOTHING, 0, 0, ""},
-    [WORD_STATUS] = {"STATUS", TAKES_NUMBER, 100, 599, " (an HTTP status)"},
-    [WORD_RETRY_AFTER] = {"RETRY_AFTER", TAKES_NUMBER, 0, RATION_MAX_AMOUNT, " ms"},
-    [WORD_PARTIAL] = {"PARTIAL", TAKES_NOTHING, 0, 0, ""},
-    [WORD_FAILED] = {"FAILED", TAKES_NOTHING, 0, 0, ""},
-    [WORD_EXHAUSTED] = {"EXHAUSTED", TAKES_TEXT, 0, 0, ""},
-    [WORD_REMAINING] = {"REMAINING", TAKES_MORE, 0, 0, ""},
-    [WORD_LEARNED] = {"LEARNED", TAKES_NOTHING, 0, 0, ""},
+} options_known[ARGUMENT_OPTION_COUNT] = {
+    [ARGUMENT_PRIORITY] = {"PRIORITY", TAKES_NUMBER, 0, RATION_PRIORITIES - 1,
+                           " (0 real time, 1 standard, 2 background)"},
+    [ARGUMENT_WAIT] = {"WAIT", TAKES_NUMBER, 0, RATION_MAX_WAIT_MS, " ms"},
+    [ARGUMENT_TTL] = {"TTL", TAKES_NUMBER, RATION_MIN_TTL_MS, RATION_MAX_TTL_MS, " ms"},
+    [ARGUMENT_ID] = {"ID", TAKES_TEXT, 0, 0, ""},
+    [ARGUMENT_DRYRUN] = {"DRYRUN", TAKES_NOTHING, 0, 0, ""},
+    [ARGUMENT_STATUS] = {"STATUS", TAKES_NUMBER, 100, 599, " (an HTTP status)"},
+    [ARGUMENT_RETRY_AFTER] = {"RETRY_AFTER", TAKES_NUMBER, 0, RATION_MAX_AMOUNT, " ms"},
+    [ARGUMENT_PARTIAL] = {"PARTIAL", TAKES_NOTHING, 0, 0, ""},
+    [ARGUMENT_FAILED] = {"FAILED", TAKES_NOTHING, 0, 0, ""},
+    [ARGUMENT_EXHAUSTED] = {"EXHAUSTED", TAKES_TEXT, 0, 0, ""},
+    [ARGUMENT_REMAINING] = {"REMAINING", TAKES_MORE, 0, 0, ""},
+    [ARGUMENT_LEARNED] = {"LEARNED", TAKES_NOTHING, 0, 0, ""},
+    [ARGUMENT_TENANT] = {"TENANT", TAKES_TEXT, 0, 0, ""},
 };
 
-const char *unit_name(enum ration_unit unit)
-{
-    return unit_names[unit];
-}
-
-bool word_is(const struct arg *arg, const char *word)
+bool argument_is(const struct arg *arg, const char *word)
 {
     return strlen(word) == arg->n && strncasecmp(word, arg->p, arg->n) == 0;
 }
 
-bool word_number(const struct arg *arg, int64_t min, int64_t max, int64_t *out)
+bool argument_number(const struct arg *arg, int64_t min, int64_t max, int64_t *out)
 {
-    enum { MAX_DIGITS = 18 }; /* of what fits into 63 bits whatever the digits */
+    enum { MAX_DIGITS = 18 }; /* fit into 63 bits whatever they are */
     int64_t value = 0;
     if (arg->n == 0 || arg->n > MAX_DIGITS)
         return false;
@@ -71,29 +63,29 @@ bool word_number(const struct arg *arg, int64_t min, int64_t max, int64_t *out)
 static bool need_value(struct request *r, const char *word, bool there)
 {
     if (!there)
-        request_usage(r, "%s needs a value after it", word);
+        command_usage(r, "%s needs a value after it", word);
     return there;
 }
 
 static bool read_unit(struct request *r, const struct arg *args, size_t i, size_t n, unsigned units,
-                      unsigned unit, struct words *out)
+                      unsigned unit, struct arguments *out)
 {
     char shown[RESP_SHOW_BYTES];
-    const char *name = unit_names[unit];
+    const char *name = limit_unit_name(unit);
     if (!(units & 1u << unit)) {
-        request_usage(r, "%s cannot be stated here: %s", name,
-                      unit == RATION_UNIT_CONCURRENT ? "a call's slot is freed by its report"
+        command_usage(r, "%s cannot be given here: %s", name,
+                      unit == RATION_UNIT_CONCURRENT ? "a report always frees the call's slot"
                                                      : "it is not counted");
         return false;
     }
     if (out->stated & 1u << unit) {
-        request_usage(r, "%s is stated twice", name);
+        command_usage(r, "%s is given twice", name);
         return false;
     }
     if (!need_value(r, name, i + 1 < n))
         return false;
-    if (!word_number(&args[i + 1], 0, RATION_MAX_COST, &out->amounts[unit])) {
-        request_usage(r, "%s needs a whole number from 0 to %lld%s, not '%s'", name,
+    if (!argument_number(&args[i + 1], 0, RATION_MAX_COST, &out->amounts[unit])) {
+        command_usage(r, "%s needs a whole number from 0 to %lld%s, not '%s'", name,
                       (long long)RATION_MAX_COST,
                       unit == RATION_UNIT_USD ? " (millionths of a dollar)" : "",
                       resp_show(shown, args[i + 1].p, args[i + 1].n));
@@ -104,46 +96,49 @@ static bool read_unit(struct request *r, const struct arg *args, size_t i, size_
 }
 
 static bool read_option(struct request *r, const struct arg *args, size_t i, size_t n,
-                        unsigned which, struct words *out)
+                        unsigned which, struct arguments *out)
 {
     char shown[RESP_SHOW_BYTES];
     const struct option *option = &options_known[which];
-    if (out->seen & WORD_BIT(which)) {
-        request_usage(r, "%s is there twice", option->word);
+    if (out->given & ARGUMENT_BIT(which)) {
+        command_usage(r, "%s is given twice", option->word);
         return false;
     }
-    out->seen |= WORD_BIT(which);
+    out->given |= ARGUMENT_BIT(which);
     if (option->takes == TAKES_NOTHING)
         return true;
     if (!need_value(r, option->word, i + 1 < n))
         return false;
     if (option->takes == TAKES_TEXT) {
-        if (which == WORD_EXHAUSTED && !words_reason_ok(r, option->word, &args[i + 1]))
+        if (which == ARGUMENT_EXHAUSTED && !argument_is_reason(r, option->word, &args[i + 1]))
             return false;
-        *(which == WORD_ID ? &out->id : &out->reason) = args[i + 1];
+        *(which == ARGUMENT_ID       ? &out->id
+          : which == ARGUMENT_TENANT ? &out->tenant
+                                     : &out->reason) = args[i + 1];
         return true;
     }
-    if (word_number(&args[i + 1], option->min, option->max, &out->values[which]))
+    if (argument_number(&args[i + 1], option->min, option->max, &out->values[which]))
         return true;
-    request_usage(r, "%s needs a whole number from %lld to %lld%s, not '%s'", option->word,
+    command_usage(r, "%s needs a whole number from %lld to %lld%s, not '%s'", option->word,
                   (long long)option->min, (long long)option->max, option->of,
                   resp_show(shown, args[i + 1].p, args[i + 1].n));
     return false;
 }
 
-/* Reads LIMIT n and PER ms behind a REMAINING. Gives how many arguments that was; -1 when it has been answered. */
-static int read_seen_options(struct request *r, const struct arg *args, size_t i, size_t n,
-                             struct op_header *seen)
+/* Reads LIMIT n and PER ms after a REMAINING. Returns how many arguments that took; -1: the request
+ * has been answered. */
+static int read_remaining_options(struct request *r, const struct arg *args, size_t i, size_t n,
+                                  struct op_header *header)
 {
     char shown[RESP_SHOW_BYTES];
     size_t from = i;
     for (; i < n; i += 2) {
-        bool limit = word_is(&args[i], "LIMIT");
-        if (!limit && !word_is(&args[i], "PER"))
+        bool limit = argument_is(&args[i], "LIMIT");
+        if (!limit && !argument_is(&args[i], "PER"))
             break;
-        int64_t *to = limit ? &seen->limit : &seen->per_ms;
-        if (i + 1 == n || *to != 0 || !word_number(&args[i + 1], 1, RATION_MAX_AMOUNT, to)) {
-            request_usage(r, "%s of REMAINING needs one whole number from 1 to %lld%s, not '%s'",
+        int64_t *to = limit ? &header->limit : &header->per_ms;
+        if (i + 1 == n || *to != 0 || !argument_number(&args[i + 1], 1, RATION_MAX_AMOUNT, to)) {
+            command_usage(r, "%s of REMAINING needs one whole number from 1 to %lld%s, not '%s'",
                           limit ? "LIMIT" : "PER", (long long)RATION_MAX_AMOUNT, limit ? "" : " ms",
                           i + 1 == n ? "" : resp_show(shown, args[i + 1].p, args[i + 1].n));
             return -1;
@@ -152,62 +147,63 @@ static int read_seen_options(struct request *r, const struct arg *args, size_t i
     return (int)(i - from);
 }
 
-/* REMAINING unit n [LIMIT n] [PER ms]: as read_seen_options. */
+/* REMAINING unit n [LIMIT n] [PER ms]. Returns as read_remaining_options. */
 static int read_remaining(struct request *r, const struct arg *args, size_t i, size_t n,
-                          struct words *out)
+                          struct arguments *out)
 {
     unsigned unit = 0;
     if (out->n_headers == RATION_MAX_SEEN) {
-        request_usage(r, "REMAINING is there more than %d times", RATION_MAX_SEEN);
+        command_usage(r, "REMAINING is given more than %d times", RATION_MAX_SEEN);
         return -1;
     }
-    while (unit < RATION_UNIT_CONCURRENT && !(i + 1 < n && word_is(&args[i + 1], unit_names[unit])))
+    while (unit < RATION_UNIT_CONCURRENT &&
+           !(i + 1 < n && argument_is(&args[i + 1], limit_unit_name(unit))))
         unit++;
-    struct op_header *seen = &out->headers[out->n_headers];
-    *seen = (struct op_header){.unit = (uint8_t)unit};
+    struct op_header *header = &out->headers[out->n_headers];
+    *header = (struct op_header){.unit = (uint8_t)unit};
     if (unit == RATION_UNIT_CONCURRENT || i + 2 >= n ||
-        !word_number(&args[i + 2], 0, RATION_MAX_AMOUNT, &seen->remaining)) {
-        request_usage(r,
+        !argument_number(&args[i + 2], 0, RATION_MAX_AMOUNT, &header->remaining)) {
+        command_usage(r,
                       "REMAINING needs a unit (requests, tokens, input_tokens, output_tokens, usd) "
                       "and a whole number from 0 to %lld",
                       (long long)RATION_MAX_AMOUNT);
         return -1;
     }
     out->n_headers++;
-    int more = read_seen_options(r, args, i + 3, n, seen);
+    int more = read_remaining_options(r, args, i + 3, n, header);
     return more < 0 ? -1 : 3 + more;
 }
 
 static bool unknown_word(struct request *r, const struct arg *arg)
 {
     char shown[RESP_SHOW_BYTES];
-    request_usage(r,
+    command_usage(r,
                   "'%s' is neither an option nor a unit (requests, tokens, input_tokens, "
                   "output_tokens, usd, concurrent)",
                   resp_show(shown, arg->p, arg->n));
     return false;
 }
 
-bool words_reason_ok(struct request *r, const char *word, const struct arg *arg)
+bool argument_is_reason(struct request *r, const char *word, const struct arg *arg)
 {
     bool ok = arg->n >= 1 && arg->n <= RATION_MAX_REASON_BYTES;
     for (size_t i = 0; i < arg->n && ok; i++)
         ok = arg->p[i] > 0x20 && arg->p[i] < 0x7f;
     if (!ok)
-        request_usage(r,
-                      "%s needs a reason: 1 to %d bytes of printable ASCII without space, such as "
+        command_usage(r,
+                      "%s needs a reason: 1 to %d bytes of printable ASCII without spaces, such as "
                       "insufficient_quota",
                       word, RATION_MAX_REASON_BYTES);
     return ok;
 }
 
-bool words_read(struct request *r, const struct arg *args, size_t from, size_t n, unsigned options,
-                unsigned units, struct words *out)
+bool arguments_read(struct request *r, const struct arg *args, size_t from, size_t n,
+                    unsigned options, unsigned units, struct arguments *out)
 {
     memset(out, 0, sizeof *out);
     for (size_t i = from; i < n;) {
         unsigned which = 0, unit = 0;
-        while (unit < RATION_UNIT_COUNT && !word_is(&args[i], unit_names[unit]))
+        while (unit < RATION_UNIT_COUNT && !argument_is(&args[i], limit_unit_name(unit)))
             unit++;
         if (unit < RATION_UNIT_COUNT) {
             if (!read_unit(r, args, i, n, units, unit, out))
@@ -215,12 +211,12 @@ bool words_read(struct request *r, const struct arg *args, size_t from, size_t n
             i += 2;
             continue;
         }
-        while (which < WORD_OPTION_COUNT &&
-               !((options & WORD_BIT(which)) && word_is(&args[i], options_known[which].word)))
+        while (which < ARGUMENT_OPTION_COUNT && !((options & ARGUMENT_BIT(which)) &&
+                                                  argument_is(&args[i], options_known[which].word)))
             which++;
-        if (which == WORD_OPTION_COUNT)
+        if (which == ARGUMENT_OPTION_COUNT)
             return unknown_word(r, &args[i]);
-        if (which == WORD_REMAINING) {
+        if (which == ARGUMENT_REMAINING) {
             int read = read_remaining(r, args, i, n, out);
             if (read < 0)
                 return false;
@@ -234,21 +230,22 @@ bool words_read(struct request *r, const struct arg *args, size_t from, size_t n
     return true;
 }
 
-bool words_to_op(struct request *r, const struct words *words)
+bool arguments_to_op(struct request *r, const struct arguments *arguments)
 {
     enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
     struct op *op = &r->op;
-    int64_t parts =
-        words->amounts[RATION_UNIT_INPUT_TOKENS] + words->amounts[RATION_UNIT_OUTPUT_TOKENS];
+    int64_t parts = arguments->amounts[RATION_UNIT_INPUT_TOKENS] +
+                    arguments->amounts[RATION_UNIT_OUTPUT_TOKENS];
     if (parts > RATION_MAX_COST) {
-        request_usage(r, "input_tokens and output_tokens are more than %lld together",
+        command_usage(r, "input_tokens and output_tokens together exceed %lld",
                       (long long)RATION_MAX_COST);
         return false;
     }
-    memcpy(op->amounts, words->amounts, sizeof op->amounts);
-    op->stated = words->stated;
-    op->ttl_ms =
-        words->seen & WORD_BIT(WORD_TTL) ? (uint32_t)words->values[WORD_TTL] : op->config->ttl_ms;
+    memcpy(op->amounts, arguments->amounts, sizeof op->amounts);
+    op->stated = arguments->stated;
+    op->ttl_ms = arguments->given & ARGUMENT_BIT(ARGUMENT_TTL)
+                     ? (uint32_t)arguments->values[ARGUMENT_TTL]
+                     : op->config->ttl_ms;
     if (op->kind != OP_REPORT) {
         op_complete_amounts(op);
     } else if ((op->stated & PARTS) == PARTS && !(op->stated & 1u << RATION_UNIT_TOKENS)) {

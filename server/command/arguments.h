@@ -1,8 +1,9 @@
 /*
- * The words after a command's first arguments: units with their amounts, and options, in any order and any case.
+ * The arguments after a command's fixed ones: units with amounts, and options, in any order and
+ * case.
  */
-#ifndef RATIOND_WORDS_H
-#define RATIOND_WORDS_H
+#ifndef RATIOND_ARGUMENTS_H
+#define RATIOND_ARGUMENTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,56 +11,57 @@
 
 #include <ration/protocol.h>
 
-#include "command/request.h"
+#include "net/request.h"
 #include "net/resp.h"
 
-enum word_option {
-    WORD_PRIORITY,
-    WORD_WAIT,
-    WORD_TTL,
-    WORD_ID,
-    WORD_DRYRUN,
-    WORD_STATUS,
-    WORD_RETRY_AFTER,
-    WORD_PARTIAL,
-    WORD_FAILED,
-    WORD_EXHAUSTED,
-    WORD_REMAINING,
-    WORD_LEARNED,
-    WORD_OPTION_COUNT
+enum argument_option {
+    ARGUMENT_PRIORITY,
+    ARGUMENT_WAIT,
+    ARGUMENT_TTL,
+    ARGUMENT_ID,
+    ARGUMENT_DRYRUN,
+    ARGUMENT_STATUS,
+    ARGUMENT_RETRY_AFTER,
+    ARGUMENT_PARTIAL,
+    ARGUMENT_FAILED,
+    ARGUMENT_EXHAUSTED,
+    ARGUMENT_REMAINING,
+    ARGUMENT_LEARNED,
+    ARGUMENT_TENANT,
+    ARGUMENT_OPTION_COUNT
 };
 
-#define WORD_BIT(option) (1u << (option))
+#define ARGUMENT_BIT(option) (1u << (option))
 
-struct words {
-    unsigned seen;                      /* WORD_BIT(option) of each option that was there */
-    uint8_t stated;                     /* bit 1 << unit of each unit that was there */
-    int64_t amounts[RATION_UNIT_COUNT]; /* 0 where not stated */
-    int64_t values[WORD_OPTION_COUNT];  /* of the options that take a number */
-    struct arg id;                      /* of ID: as written */
-    struct arg reason;                  /* of EXHAUSTED */
+struct arguments {
+    unsigned given;                        /* ARGUMENT_BIT(option) of each option given */
+    uint8_t stated;                        /* bit 1 << unit of each unit given */
+    int64_t amounts[RATION_UNIT_COUNT];    /* 0 if not given */
+    int64_t values[ARGUMENT_OPTION_COUNT]; /* of options that take a number */
+    struct arg id;                         /* of ID: as written */
+    struct arg reason;                     /* of EXHAUSTED */
+    struct arg tenant;                     /* of TENANT; p is NULL if it was not there */
     size_t n_headers;                      /* REMAINING */
     struct op_header headers[RATION_MAX_SEEN];
 };
 
 /*
- * Reads args[from..n). `options` are the WORD_BITs that the command knows, `units` the units (bit 1 << unit).
- * Returns true, or false when the request has been answered with what is wrong.
+ * Reads args[from..n). `options` are the ARGUMENT_BITs that the command knows, `units` the units
+ * (bit 1 << unit). Returns true, or false if the request has been answered with an error.
  */
-bool words_read(struct request *request, const struct arg *args, size_t from, size_t n,
-                unsigned options, unsigned units, struct words *out);
+bool arguments_read(struct request *request, const struct arg *args, size_t from, size_t n,
+                    unsigned options, unsigned units, struct arguments *out);
 
-/* Puts amounts and TTL into request->op, the configuration's TTL where none is stated, and completes what follows from
- * them. Returns as words_read. */
-bool words_to_op(struct request *request, const struct words *words);
+/* Puts amounts and TTL (by default the configuration's) into request->op, and derives what follows
+ * from them. Returns as arguments_read. */
+bool arguments_to_op(struct request *request, const struct arguments *arguments);
 
-/* Is the argument this word (upper case), in any case of letters? */
-bool word_is(const struct arg *arg, const char *word);
-/* Is it a reason for a pool to be closed: 1-64 bytes of printable ASCII without space? If not, the request is answered. */
-bool words_reason_ok(struct request *request, const char *word, const struct arg *arg);
-/* A whole number of decimal digits from min to max; no sign, no point, no exponent. */
-bool word_number(const struct arg *arg, int64_t min, int64_t max, int64_t *out);
-
-const char *unit_name(enum ration_unit unit);
+/* Is the argument this (upper-case) word, in any case? */
+bool argument_is(const struct arg *arg, const char *word);
+/* Is it a valid reason to close a pool: 1-64 bytes of printable ASCII without spaces? If not, the
+ * request is answered. */
+bool argument_is_reason(struct request *request, const char *word, const struct arg *arg);
+/* Reads a whole decimal number from min to max: digits only, no sign, point or exponent. */
+bool argument_number(const struct arg *arg, int64_t min, int64_t max, int64_t *out);
 
 #endif

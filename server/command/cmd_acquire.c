@@ -1,26 +1,28 @@
 /* ACQUIRE pool tenant [unit n]... [PRIORITY p] [WAIT ms] [TTL ms] [ID id] [DRYRUN] [LEARNED] */
-#include "command/command.h"
-#include "config/config.h"
-#include "command/names.h"
 #include "command/arguments.h"
+#include "command/command.h"
+#include "command/names.h"
+#include "command/operation.h"
+#include "config/config.h"
 #include "worker.h"
 
 #define OPTIONS                                                                                    \
-    (WORD_BIT(WORD_PRIORITY) | WORD_BIT(WORD_WAIT) | WORD_BIT(WORD_TTL) | WORD_BIT(WORD_ID) |      \
-     WORD_BIT(WORD_DRYRUN) | WORD_BIT(WORD_LEARNED))
+    (ARGUMENT_BIT(ARGUMENT_PRIORITY) | ARGUMENT_BIT(ARGUMENT_WAIT) | ARGUMENT_BIT(ARGUMENT_TTL) |  \
+     ARGUMENT_BIT(ARGUMENT_ID) | ARGUMENT_BIT(ARGUMENT_DRYRUN) | ARGUMENT_BIT(ARGUMENT_LEARNED))
 #define ALL_UNITS ((1u << RATION_UNIT_COUNT) - 1)
 
-/* A caller may step back, but not ahead of its tier. */
-static bool set_priority(struct request *r, const struct words *words, const struct arg *tenant)
+/* Callers may lower the priority of their tier, not raise it. */
+static bool set_priority(struct request *r, const struct arguments *arguments,
+                         const struct arg *tenant)
 {
     struct op *op = &r->op;
-    if (!(words->seen & WORD_BIT(WORD_PRIORITY)))
+    if (!(arguments->given & ARGUMENT_BIT(ARGUMENT_PRIORITY)))
         return true;
-    int64_t wanted = words->values[WORD_PRIORITY];
+    int64_t wanted = arguments->values[ARGUMENT_PRIORITY];
     if (wanted < op->priority) {
         const struct config_tier *tier = names_tier(op->config, tenant->p, tenant->n);
         request_error(r, RATION_ERR_MALFORMED,
-                      "PRIORITY %lld is above tier %s's %u; state %u or more, or leave it out",
+                      "PRIORITY %lld is above tier %s's %u; give %u or more, or leave it out",
                       (long long)wanted, tier->name, op->priority, op->priority);
         return false;
     }
@@ -28,14 +30,14 @@ static bool set_priority(struct request *r, const struct words *words, const str
     return true;
 }
 
-/* Where the caller gives no id, the batch makes one. */
-static bool set_id(struct request *r, const struct words *words, const struct arg *pool,
+/* If the caller gives no id, the batch makes one. */
+static bool set_id(struct request *r, const struct arguments *arguments, const struct arg *pool,
                    const struct arg *tenant)
 {
     struct op *op = &r->op;
-    if (!(words->seen & WORD_BIT(WORD_ID)))
+    if (!(arguments->given & ARGUMENT_BIT(ARGUMENT_ID)))
         return true;
-    const char *wrong = id_parse(words->id.p, words->id.n, &op->id);
+    const char *wrong = id_parse(arguments->id.p, arguments->id.n, &op->id);
     if (wrong == NULL && !op->id.free_form) {
         if (!id_is_for(&op->id, tenant->p, tenant->n, pool->p, pool->n))
             wrong = "that id names another tenant or pool";
@@ -43,7 +45,7 @@ static bool set_id(struct request *r, const struct words *words, const struct ar
             wrong = "that id is a member of a group; its fourth part must be 0";
     }
     if (wrong != NULL) {
-        request_usage(r, "ID: %s", wrong);
+        command_usage(r, "ID: %s", wrong);
         return false;
     }
     op->own_id = true;
@@ -56,18 +58,19 @@ static bool set_id(struct request *r, const struct words *words, const struct ar
     return true;
 }
 
-/* What is learned is a share of what was stated of input and output; where the caller asks for it, one must be there. */
-static bool set_learned(struct request *r, const struct words *words)
+/* A learned estimate is a share of the stated input and output, so LEARNED needs at least one of
+ * them. */
+static bool set_learned(struct request *r, const struct arguments *arguments)
 {
     enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
     struct op *op = &r->op;
     bool stated = op->stated & PARTS;
-    if ((words->seen & WORD_BIT(WORD_LEARNED)) && !stated) {
-        request_usage(r, "LEARNED needs input_tokens (your estimate), output_tokens (the most that "
+    if ((arguments->given & ARGUMENT_BIT(ARGUMENT_LEARNED)) && !stated) {
+        command_usage(r, "LEARNED needs input_tokens (your estimate), output_tokens (the most that "
                          "the call may answer), or both");
         return false;
     }
-    op->learned = stated && ((words->seen & WORD_BIT(WORD_LEARNED)) ||
+    op->learned = stated && ((arguments->given & ARGUMENT_BIT(ARGUMENT_LEARNED)) ||
                              op->policy.pool->estimates == ESTIMATES_LEARNED);
     return true;
 }
@@ -76,18 +79,19 @@ void cmd_acquire(struct request *r, const struct arg *args, size_t n)
 {
     const struct arg *pool = &args[1], *tenant = &args[2];
     struct op *op = &r->op;
-    struct words words;
-    if (!words_read(r, args, 3, n, OPTIONS, ALL_UNITS, &words))
+    struct arguments arguments;
+    if (!arguments_read(r, args, 3, n, OPTIONS, ALL_UNITS, &arguments))
         return;
-    if (words.values[WORD_WAIT] > 0) {
+    if (arguments.values[ARGUMENT_WAIT] > 0) {
         request_error(r, RATION_ERR_MALFORMED,
                       "WAIT is not supported by this version; retry after retry_after_ms instead");
         return;
     }
-    request_op_init(r, OP_ACQUIRE);
-    if (!names_resolve(r, pool, tenant) || !set_priority(r, &words, tenant) ||
-        !set_id(r, &words, pool, tenant) || !words_to_op(r, &words) || !set_learned(r, &words))
+    operation_init(r, OP_ACQUIRE);
+    if (!names_resolve(r, pool, tenant) || !set_priority(r, &arguments, tenant) ||
+        !set_id(r, &arguments, pool, tenant) || !arguments_to_op(r, &arguments) ||
+        !set_learned(r, &arguments))
         return;
-    op->dry_run = words.seen & WORD_BIT(WORD_DRYRUN);
-    request_submit(r);
+    op->dry_run = arguments.given & ARGUMENT_BIT(ARGUMENT_DRYRUN);
+    operation_submit(r);
 }

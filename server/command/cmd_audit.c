@@ -21,6 +21,7 @@
 #include "command/command.h"
 #include "command/names.h"
 #include "config/config.h"
+#include "policy/limit.h"
 #include "worker.h"
 
 enum { KEEP_SECONDS = 60, MAX_AUDITS = 16, ID_BYTES = 16 };
@@ -43,7 +44,7 @@ struct worker_audit {
     size_t n, next_row;
 };
 
-/* ---- answers ----------------------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 static void write_row(struct buf *out, int resp, const struct audit_row *row)
 {
@@ -60,7 +61,7 @@ static void write_row(struct buf *out, int resp, const struct audit_row *row)
     resp_text(out, "pool");
     resp_text(out, row->pool->name);
     resp_text(out, "unit");
-    resp_text(out, unit_name(row->unit));
+    resp_text(out, limit_unit_name(row->unit));
     for (size_t i = 0; i < NUMBERS; i++) {
         resp_text(out, numbers[i].name);
         resp_integer(out, numbers[i].value);
@@ -89,7 +90,7 @@ static void write_progress(struct request *r, struct worker_audit *w)
     w->next_row += n;
 }
 
-/* ---- the worker's audits ----------------------------------------------------------------------------------- */
+/* ---- the worker's audits ---- */
 
 static void worker_audit_free(struct worker_audit *w)
 {
@@ -211,7 +212,7 @@ static struct worker_audit *worker_audit_new(struct worker *worker, const struct
     return w;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------- */
+/* ---- the command ---- */
 
 static void wait_for(struct worker_audit *w, struct request *r, int64_t ms)
 {
@@ -263,16 +264,16 @@ void cmd_audit(struct request *r, const struct arg *args, size_t n)
 {
     int64_t ms = -1;
     const struct config_pool *pool = NULL;
-    if (n >= 3 && (!word_is(&args[n - 2], "WAIT") ||
-                   !word_number(&args[n - 1], 0, RATION_MAX_WAIT_MS, &ms))) {
-        request_usage(r, "WAIT takes 0-%d ms", RATION_MAX_WAIT_MS);
+    if (n >= 3 && (!argument_is(&args[n - 2], "WAIT") ||
+                   !argument_number(&args[n - 1], 0, RATION_MAX_WAIT_MS, &ms))) {
+        command_usage(r, "WAIT takes 0-%d ms", RATION_MAX_WAIT_MS);
         return;
     }
     if (n == 5) {
-        if (word_is(&args[1], "CONTINUE"))
+        if (argument_is(&args[1], "CONTINUE"))
             go_on(r, &args[2], ms);
         else
-            request_usage(r, "one pool, or none for all");
+            command_usage(r, "one pool, or none for all");
         return;
     }
     if (n % 2 == 0 && (pool = names_pool(r, &args[1])) == NULL)

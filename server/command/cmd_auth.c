@@ -3,24 +3,25 @@
  * HELLO [2|3 [AUTH name secret] [SETNAME name]]
  * RESET
  *
- * There is one operator's secret, which may do everything, and one for each tenant that has been given one, which may
- * act for that tenant only. Secrets are compared in a time that does not depend on how much of them was right, and the
- * log says who failed, never with what. A reload that changes secrets leaves connections as they are.
+ * The operator's secret allows everything; a tenant's, if it has one, allows acting for that tenant
+ * only. Secrets are compared in a time that does not depend on how much of them was right, and the
+ * log says who failed, never with what. A reload that changes secrets leaves connections as they
+ * are.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "command/arguments.h"
 #include "command/command.h"
 #include "config/config.h"
-#include "net/conn.h"
 #include "log.h"
+#include "net/conn.h"
 #include "version.h"
-#include "command/arguments.h"
 #include "worker.h"
 
 static bool secret_is(const char *expected, const struct arg *given)
 {
-    /* Somebody who guesses at a name that has no secret must not notice it by the time it takes. */
+    /* The time taken must not reveal to a guesser that a name has no secret. */
     const char *secret = expected != NULL ? expected : "no secret has this value";
     size_t n = strlen(secret);
     volatile unsigned char difference = expected == NULL || n != given->n;
@@ -31,17 +32,17 @@ static bool secret_is(const char *expected, const struct arg *given)
 
 static void become(struct conn *conn, enum conn_auth auth, struct identity *tenant)
 {
-    identity_unref(conn->tenant);
+    free(conn->tenant);
     conn->tenant = tenant;
     conn->auth = auth;
 }
 
 static bool is_operator(const struct arg *name)
 {
-    return name == NULL || word_is(name, "operator") || word_is(name, "default");
+    return name == NULL || argument_is(name, "operator") || argument_is(name, "default");
 }
 
-/* Returns true, or false when the request has been answered. name NULL: the operator. */
+/* Returns true, or false if the request has been answered. name NULL: the operator. */
 static bool authenticate(struct request *r, const struct arg *name, const struct arg *secret)
 {
     const struct config *config = r->worker->config;
@@ -104,29 +105,27 @@ void cmd_hello(struct request *r, const struct arg *args, size_t n)
 {
     const struct arg *name = NULL, *secret = NULL, *own_name = NULL;
     int64_t version = r->conn->resp;
-    if (n > 1 && !word_number(&args[1], 2, 3, &version)) {
+    if (n > 1 && !argument_number(&args[1], 2, 3, &version)) {
         request_error(r, "NOPROTO", "unsupported protocol version; this server speaks 2 and 3");
         return;
     }
     for (size_t i = 2; i < n;) {
-        if (word_is(&args[i], "AUTH") && i + 2 < n) {
+        if (argument_is(&args[i], "AUTH") && i + 2 < n) {
             name = &args[i + 1];
             secret = &args[i + 2];
             i += 3;
-        } else if (word_is(&args[i], "SETNAME") && i + 1 < n) {
+        } else if (argument_is(&args[i], "SETNAME") && i + 1 < n) {
             own_name = &args[i + 1];
             i += 2;
         } else {
-            request_usage(r,
-                          "after the version come AUTH with a name and a secret, or SETNAME with a "
-                          "name");
+            command_usage(r, "after the version come AUTH name secret or SETNAME name");
             return;
         }
     }
     if (secret != NULL && !authenticate(r, name, secret))
         return;
     if (own_name != NULL && !conn_set_name(r->conn, own_name->p, own_name->n)) {
-        request_usage(r, "a connection's name is printable ASCII without spaces, at most %d bytes",
+        command_usage(r, "a connection's name is printable ASCII without spaces, at most %d bytes",
                       CONN_MAX_NAME_BYTES);
         return;
     }

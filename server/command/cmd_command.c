@@ -1,13 +1,14 @@
 /*
  * COMMAND [COUNT | LIST | INFO [name]... | DOCS [name]...]
  *
- * In the form in which Redis tells its own commands, so that redis-cli completes and explains them.
+ * In the format that Redis uses for its own commands, so that redis-cli completes and explains
+ * them.
  */
 #include <string.h>
 
+#include "command/arguments.h"
 #include "command/command.h"
 #include "version.h"
-#include "command/arguments.h"
 
 static void write_name(struct buf *out, const struct command *command)
 {
@@ -18,7 +19,7 @@ static void write_name(struct buf *out, const struct command *command)
     resp_bulk(out, lower, n);
 }
 
-/* Arity as Redis counts: the name too, and negative for "at least". */
+/* Arity as Redis counts it: including the name, negative for "at least". */
 static int64_t arity(const struct command *command)
 {
     int64_t least = (int64_t)command->min_args + 1;
@@ -47,7 +48,7 @@ static void write_info(struct buf *out, const struct command *command)
     write_name(out, command);
     resp_integer(out, arity(command));
     write_flags(out, command);
-    for (int i = 0; i < 3; i++) /* first, last and step of keys: there are none */
+    for (int i = 0; i < 3; i++) /* first, last and step of its keys: it has none */
         resp_integer(out, 0);
 }
 
@@ -64,7 +65,8 @@ static void write_docs(struct buf *out, int resp, const struct command *command)
     resp_text(out, command->flags & COMMAND_STORE ? "ration" : "connection");
     if (params == NULL)
         return;
-    /* One argument with everything in its name: the syntax of units and options does not fit the form. */
+    /* A single argument with the whole syntax in its name: units and options do not fit the
+     * format. */
     resp_text(out, "arguments");
     resp_array(out, 1);
     resp_map(out, resp, 2);
@@ -118,16 +120,16 @@ static void write_some_docs(struct request *r, const struct arg *names, size_t n
 void cmd_command(struct request *r, const struct arg *args, size_t n)
 {
     const struct arg *what = n > 1 ? &args[1] : NULL;
-    if (what == NULL || (word_is(what, "INFO") && n == 2))
+    if (what == NULL || (argument_is(what, "INFO") && n == 2))
         write_all_info(request_out(r));
-    else if (word_is(what, "INFO"))
+    else if (argument_is(what, "INFO"))
         write_some_info(r, args + 2, n - 2);
-    else if (word_is(what, "COUNT") && n == 2)
+    else if (argument_is(what, "COUNT") && n == 2)
         resp_integer(request_out(r), (int64_t)command_count());
-    else if (word_is(what, "LIST") && n == 2)
+    else if (argument_is(what, "LIST") && n == 2)
         write_list(request_out(r));
-    else if (word_is(what, "DOCS"))
+    else if (argument_is(what, "DOCS"))
         write_some_docs(r, args + 2, n - 2);
     else
-        request_usage(r, "COMMAND alone describes all commands");
+        command_usage(r, "COMMAND alone describes all commands");
 }

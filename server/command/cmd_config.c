@@ -1,15 +1,15 @@
 /*
  * CONFIG GET pattern...
  *
- * A few settings by their path in the configuration file, and the two that redis-benchmark asks for. The file is the
- * only place where settings are changed.
+ * A few settings by their path in the configuration file, and the two that redis-benchmark asks
+ * for. Settings are changed in the file only.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "command/arguments.h"
 #include "command/command.h"
 #include "config/config.h"
-#include "command/arguments.h"
 #include "worker.h"
 
 #define VALUE_BYTES 512
@@ -70,7 +70,7 @@ static const struct setting settings[] = {
 
 enum { SETTINGS = sizeof settings / sizeof settings[0] };
 
-/* '*' stands for any bytes, '?' for one; in linear time, going back to the last '*' only. */
+/* '*' matches any bytes, '?' one; backtracks to the last '*' only. */
 static bool matches(const struct arg *pattern, const char *text)
 {
     size_t p = 0, star = SIZE_MAX;
@@ -106,8 +106,8 @@ static bool is_wanted(const struct setting *setting, const struct arg *patterns,
 void cmd_config(struct request *r, const struct arg *args, size_t n)
 {
     size_t found = 0;
-    if (!word_is(&args[1], "GET") || n < 3) {
-        request_usage(r, "settings are changed in the configuration file, then SIGHUP");
+    if (!argument_is(&args[1], "GET") || n < 3) {
+        command_usage(r, "change settings in the configuration file, then send SIGHUP");
         return;
     }
     for (size_t i = 0; i < SETTINGS; i++)

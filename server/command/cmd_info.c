@@ -1,21 +1,19 @@
 /*
  * INFO [section]...
  *
- * Text in the form of Redis' INFO: "# Section", then "name:value" lines. Counters are sums over all workers since
- * the start; the lists in worker.h and batch.h say what each counts.
+ * Text in the form of Redis' INFO: "# Section", then "name:value" lines. Counters are sums over all
+ * workers since the start; the lists in worker.h and batch.h say what each counts.
  */
 #include <inttypes.h>
 #include <unistd.h>
 
 #include "batch/batch.h"
 #include "clock.h"
+#include "command/arguments.h"
 #include "command/command.h"
 #include "config/config.h"
-#include "workers.h"
-#include "net/front.h"
 #include "store/store.h"
 #include "version.h"
-#include "command/arguments.h"
 #include "worker.h"
 
 #define INFO_MAX_BYTES 16384
@@ -24,37 +22,44 @@ static void write_server(struct buf *text, const struct worker *worker)
 {
     buf_printf(text, "ration_version:%s\r\n", RATION_VERSION);
     buf_printf(text, "process_id:%ld\r\n", (long)getpid());
-    buf_printf(text, "tcp_port:%u\r\n", front_port(worker->front));
-    buf_printf(text, "uptime_in_seconds:%" PRIu64 "\r\n", (clock_ms() - worker->started_ms) / 1000);
+    buf_printf(text, "tcp_port:%u\r\n", worker->all->port);
+    buf_printf(text, "uptime_in_seconds:%" PRIu64 "\r\n",
+               (clock_ms() - worker->all->started_ms) / 1000);
     buf_printf(text, "config:%.900s\r\n",
-               worker->config_path != NULL ? worker->config_path : "built-in example");
-    buf_printf(text, "threads:%zu\r\n", worker->crew != NULL ? worker->crew->n : 1);
+               worker->all->config_path != NULL ? worker->all->config_path : "built-in example");
+    buf_printf(text, "threads:%zu\r\n", worker->all->n);
     buf_printf(text, "draining:%d\r\n", worker->draining);
 }
 
 static void write_clients(struct buf *text, const struct worker *worker)
 {
-    buf_printf(text, "connected_clients:%zu\r\n", crew_connections(worker));
+    buf_printf(text, "connected_clients:%zu\r\n", worker_connections(worker));
     buf_printf(text, "max_connections:%u\r\n", worker->config->max_connections);
+}
+
+/* After a failover one worker may get the store back some milliseconds before another. */
+static bool ready_for_all(const struct workers *all)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (!atomic_load(&all->list[i].store_ready))
+            return false;
+    return true;
 }
 
 static void write_store(struct buf *text, const struct worker *worker)
 {
     buf_printf(text, "store_url:%.900s\r\n", worker->config->store.url);
-    bool ready = worker->crew != NULL ? crew_store_ready(worker) : store_ready(worker->store);
-    buf_printf(text, "store_state:%s\r\n", ready ? "ready" : "away");
+    buf_printf(text, "store_state:%s\r\n", ready_for_all(worker->all) ? "ready" : "away");
     buf_printf(text, "store_trouble:%.900s\r\n", store_trouble(worker->store));
     buf_printf(text, "store_warning:%.900s\r\n", store_warning(worker->store));
 }
 
-/* Sums a number of all workers; each is read on its own, while the others go on counting. */
+/* Sums a number over all workers; each is read separately, while the others continue counting. */
 #define SUM(worker, expression)                                                                    \
     __extension__({                                                                                \
         uint64_t sum_ = 0;                                                                         \
-        size_t n_ = (worker)->crew != NULL ? (worker)->crew->n : 1;                                \
-        for (size_t i_ = 0; i_ < n_; i_++) {                                                       \
-            const struct worker *each =                                                            \
-                (worker)->crew != NULL ? (worker)->crew->workers[i_] : (worker);                   \
+        for (size_t i_ = 0; i_ < (worker)->all->n; i_++) {                                         \
+            const struct worker *each = &(worker)->all->list[i_];                                  \
             sum_ += (expression);                                                                  \
         }                                                                                          \
         sum_;                                                                                      \
@@ -93,8 +98,8 @@ static const struct section {
 static bool is_wanted(const char *section, const struct arg *names, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (word_is(&names[i], section) || word_is(&names[i], "all") ||
-            word_is(&names[i], "default") || word_is(&names[i], "everything"))
+        if (argument_is(&names[i], section) || argument_is(&names[i], "all") ||
+            argument_is(&names[i], "default") || argument_is(&names[i], "everything"))
             return true;
     return n == 0;
 }

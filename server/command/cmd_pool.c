@@ -1,16 +1,17 @@
 /*
- * POOL GET pool              what is known of it: is it open, paused, its circuit open, closed, and why
- * POOL CLOSE pool [reason]   nothing is granted from now on, on any host
- * POOL OPEN pool             forgets that it was closed, paused, or that calls failed
+ * POOL GET pool              its health: open, paused, circuit open or closed, and why
+ * POOL CLOSE pool [reason]   grants nothing from now on, on any host
+ * POOL OPEN pool             forgets closing, pause and failed calls
  *
- * Each answers the state that the pool is in afterwards.
+ * Each answers the pool's resulting state.
  */
 #include <string.h>
 
-#include "command/command.h"
-#include "config/config.h"
-#include "command/names.h"
 #include "command/arguments.h"
+#include "command/command.h"
+#include "command/names.h"
+#include "command/operation.h"
+#include "config/config.h"
 
 #define OPERATOR_REASON "operator"
 
@@ -21,7 +22,7 @@ static bool kind_of(const struct arg *word, enum op_kind *kind)
         enum op_kind kind;
     } verbs[] = {{"GET", OP_POOL_GET}, {"OPEN", OP_POOL_OPEN}, {"CLOSE", OP_POOL_CLOSE}};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        if (word_is(word, verbs[i].word)) {
+        if (argument_is(word, verbs[i].word)) {
             *kind = verbs[i].kind;
             return true;
         }
@@ -33,14 +34,14 @@ void cmd_pool(struct request *r, const struct arg *args, size_t n)
 {
     enum op_kind kind = OP_POOL_GET;
     if (!kind_of(&args[1], &kind) || (n > 3 && kind != OP_POOL_CLOSE)) {
-        request_usage(r, "say GET, OPEN or CLOSE and the name of a pool, and with CLOSE why");
+        command_usage(r, "say GET, OPEN or CLOSE and a pool, and a reason with CLOSE");
         return;
     }
     const struct config_pool *pool = names_pool(r, &args[2]);
     struct arg reason = n > 3 ? args[3] : (struct arg){OPERATOR_REASON, strlen(OPERATOR_REASON)};
-    if (pool == NULL || (kind == OP_POOL_CLOSE && !words_reason_ok(r, "CLOSE", &reason)))
+    if (pool == NULL || (kind == OP_POOL_CLOSE && !argument_is_reason(r, "CLOSE", &reason)))
         return;
-    request_op_init(r, kind);
+    operation_init(r, kind);
     struct op *op = &r->op;
     op->policy = (struct policy){.pool = pool, .n = 1};
     op->policy.buckets[0] = (struct policy_bucket){.scope = SCOPE_POOL, .set = pool->limits};
@@ -50,5 +51,5 @@ void cmd_pool(struct request *r, const struct arg *args, size_t n)
         memcpy(op->reason, reason.p, reason.n);
         op->reason[reason.n] = '\0';
     }
-    request_submit(r);
+    operation_submit(r);
 }

@@ -1,48 +1,41 @@
 /*
- * RENEW id [TTL ms] [unit n]... [ID token]
+ * RENEW id [TTL ms] [unit n]... [ID token] [TENANT name]
  *
- * The token, 16 hexadecimal digits of the caller's choice, tells an addition that is sent again from a second one.
+ * The token, 16 hexadecimal digits of the caller's choice, tells a resent addition from a second
+ * one.
  */
+#include "command/arguments.h"
 #include "command/command.h"
 #include "command/names.h"
-#include "command/arguments.h"
+#include "command/operation.h"
+#include "text.h"
 
-#define OPTIONS   (WORD_BIT(WORD_TTL) | WORD_BIT(WORD_ID))
+#define OPTIONS                                                                                    \
+    (ARGUMENT_BIT(ARGUMENT_TTL) | ARGUMENT_BIT(ARGUMENT_ID) | ARGUMENT_BIT(ARGUMENT_TENANT))
 #define ALL_UNITS ((1u << RATION_UNIT_COUNT) - 1)
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool read_token(struct request *r, const struct words *words)
+static bool read_token(struct request *r, const struct arguments *arguments)
 {
     struct op *op = &r->op;
     char shown[RESP_SHOW_BYTES];
-    if (!(words->seen & WORD_BIT(WORD_ID)))
+    if (!(arguments->given & ARGUMENT_BIT(ARGUMENT_ID)))
         return true;
-    bool good = words->id.n == 2 * sizeof op->token;
-    for (size_t i = 0; good && i < sizeof op->token; i++) {
-        int high = hex_digit(words->id.p[2 * i]), low = hex_digit(words->id.p[2 * i + 1]);
-        good = high >= 0 && low >= 0;
-        op->token[i] = (unsigned char)(high * 16 + low);
-    }
+    bool good = arguments->id.n == 2 * sizeof op->token &&
+                text_from_hex(arguments->id.p, op->token, sizeof op->token);
     if (!good)
-        request_usage(r, "ID needs a token of 16 hexadecimal digits, not '%s'",
-                      resp_show(shown, words->id.p, words->id.n));
+        command_usage(r, "ID needs a token of 16 hexadecimal digits, not '%s'",
+                      resp_show(shown, arguments->id.p, arguments->id.n));
     op->has_token = good;
     return good;
 }
 
 void cmd_renew(struct request *r, const struct arg *args, size_t n)
 {
-    struct words words;
-    if (!words_read(r, args, 2, n, OPTIONS, ALL_UNITS, &words))
+    struct arguments arguments;
+    if (!arguments_read(r, args, 2, n, OPTIONS, ALL_UNITS, &arguments))
         return;
-    request_op_init(r, OP_RENEW);
-    if (names_resolve_id(r, &args[1]) && read_token(r, &words) && words_to_op(r, &words))
-        request_submit(r);
+    operation_init(r, OP_RENEW);
+    if (names_resolve_id(r, &args[1], &arguments.tenant) && read_token(r, &arguments) &&
+        arguments_to_op(r, &arguments))
+        operation_submit(r);
 }

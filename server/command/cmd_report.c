@@ -1,90 +1,98 @@
 /*
  * REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL] [FAILED] [EXHAUSTED reason]
- *           [REMAINING unit n [LIMIT n] [PER ms]]...
- * CANCEL id [FAILED]
+ *           [REMAINING unit n [LIMIT n] [PER ms]]... [TENANT name]
+ * CANCEL id [FAILED] [TENANT name]
  *
- * What the provider answered becomes feedback for the script, which has never heard of HTTP: did the call fail, how long is
- * the pool to pause, is it to be closed. The script acts upon it when the report settles, and only then, so that a
- * report that is sent twice tells nothing twice.
+ * The provider's answer becomes feedback for the script, which has never heard of HTTP: did the
+ * call fail, how long should the pool pause, should it close? The script acts on it only when the
+ * report settles, so a report that is sent twice has no second effect.
  */
 #include <string.h>
 
+#include "command/arguments.h"
 #include "command/command.h"
 #include "command/names.h"
-#include "command/arguments.h"
+#include "command/operation.h"
 
 #define OPTIONS                                                                                    \
-    (WORD_BIT(WORD_STATUS) | WORD_BIT(WORD_RETRY_AFTER) | WORD_BIT(WORD_PARTIAL) |                 \
-     WORD_BIT(WORD_FAILED) | WORD_BIT(WORD_EXHAUSTED) | WORD_BIT(WORD_REMAINING))
-/* A call's slot is freed by the report itself. */
+    (ARGUMENT_BIT(ARGUMENT_STATUS) | ARGUMENT_BIT(ARGUMENT_RETRY_AFTER) |                          \
+     ARGUMENT_BIT(ARGUMENT_PARTIAL) | ARGUMENT_BIT(ARGUMENT_FAILED) |                              \
+     ARGUMENT_BIT(ARGUMENT_EXHAUSTED) | ARGUMENT_BIT(ARGUMENT_REMAINING) |                         \
+     ARGUMENT_BIT(ARGUMENT_TENANT))
+/* Any report frees the call's slot. */
 #define REPORTED_UNITS (((1u << RATION_UNIT_COUNT) - 1) & ~(1u << RATION_UNIT_CONCURRENT))
 
 enum { TOO_MANY = 429, UNAVAILABLE = 503, OVERLOADED = 529, SERVER_ERROR = 500 };
 enum { PAUSE_UNSAID_MS = 1000, PAUSE_LONGEST_MS = 86400000 };
 #define CLOSING_LONGEST_MS ((int64_t)32 * PAUSE_LONGEST_MS)
 
-/* For how long the pool is closed; 0: until an operator opens it. */
-static uint32_t closing_of(const struct words *words)
+/* How long the pool stays closed; 0: until an operator opens it. */
+static uint32_t closing_of(const struct arguments *arguments)
 {
-    int64_t ms = words->seen & WORD_BIT(WORD_RETRY_AFTER) ? words->values[WORD_RETRY_AFTER] : 0;
+    int64_t ms = arguments->given & ARGUMENT_BIT(ARGUMENT_RETRY_AFTER)
+                     ? arguments->values[ARGUMENT_RETRY_AFTER]
+                     : 0;
     return (uint32_t)(ms < CLOSING_LONGEST_MS ? ms : CLOSING_LONGEST_MS);
 }
 
-static uint32_t pause_of(const struct words *words)
+static uint32_t pause_of(const struct arguments *arguments)
 {
-    int64_t status = words->values[WORD_STATUS];
-    bool said = words->seen & WORD_BIT(WORD_RETRY_AFTER);
+    int64_t status = arguments->values[ARGUMENT_STATUS];
+    bool said = arguments->given & ARGUMENT_BIT(ARGUMENT_RETRY_AFTER);
     if (status != TOO_MANY && !(said && (status == UNAVAILABLE || status == OVERLOADED)))
         return 0;
-    int64_t ms = said ? words->values[WORD_RETRY_AFTER] : PAUSE_UNSAID_MS;
+    int64_t ms = said ? arguments->values[ARGUMENT_RETRY_AFTER] : PAUSE_UNSAID_MS;
     return (uint32_t)(ms < PAUSE_LONGEST_MS ? ms : PAUSE_LONGEST_MS);
 }
 
-static void set_news(struct op *op, const struct words *words)
+static void set_feedback(struct op *op, const struct arguments *arguments)
 {
-    op->feedback.failed =
-        (words->seen & WORD_BIT(WORD_FAILED)) || words->values[WORD_STATUS] >= SERVER_ERROR;
-    op->feedback.pause_ms = pause_of(words);
-    if (words->seen & WORD_BIT(WORD_EXHAUSTED)) {
-        memcpy(op->reason, words->reason.p, words->reason.n);
-        op->reason[words->reason.n] = '\0';
-        op->feedback.pause_ms = closing_of(words);
+    op->feedback.failed = (arguments->given & ARGUMENT_BIT(ARGUMENT_FAILED)) ||
+                          arguments->values[ARGUMENT_STATUS] >= SERVER_ERROR;
+    op->feedback.pause_ms = pause_of(arguments);
+    if (arguments->given & ARGUMENT_BIT(ARGUMENT_EXHAUSTED)) {
+        memcpy(op->reason, arguments->reason.p, arguments->reason.n);
+        op->reason[arguments->reason.n] = '\0';
+        op->feedback.pause_ms = closing_of(arguments);
     }
-    op->feedback.n_headers = (uint8_t)words->n_headers;
-    memcpy(op->feedback.headers, words->headers, words->n_headers * sizeof words->headers[0]);
+    op->feedback.n_headers = (uint8_t)arguments->n_headers;
+    memcpy(op->feedback.headers, arguments->headers,
+           arguments->n_headers * sizeof arguments->headers[0]);
 }
 
-/* A call teaches what calls come to when it went well and says so. */
-static bool teaches(const struct op *op, const struct words *words)
+/* A call that succeeded and stated its tokens teaches what such calls use. */
+static bool teaches(const struct op *op, const struct arguments *arguments)
 {
     enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
-    int64_t status = words->values[WORD_STATUS];
-    return !op->partial && !op->feedback.failed && (status == 0 || (status >= 200 && status < 300)) &&
-           (op->stated & PARTS) != 0;
+    int64_t status = arguments->values[ARGUMENT_STATUS];
+    return !op->partial && !op->feedback.failed &&
+           (status == 0 || (status >= 200 && status < 300)) && (op->stated & PARTS) != 0;
 }
 
 void cmd_report(struct request *r, const struct arg *args, size_t n)
 {
-    struct words words;
-    if (!words_read(r, args, 2, n, OPTIONS, REPORTED_UNITS, &words))
+    struct arguments arguments;
+    if (!arguments_read(r, args, 2, n, OPTIONS, REPORTED_UNITS, &arguments))
         return;
-    request_op_init(r, OP_REPORT);
-    if (!names_resolve_id(r, &args[1]) || !words_to_op(r, &words))
+    operation_init(r, OP_REPORT);
+    if (!names_resolve_id(r, &args[1], &arguments.tenant) || !arguments_to_op(r, &arguments))
         return;
-    r->op.partial = words.seen & WORD_BIT(WORD_PARTIAL);
-    set_news(&r->op, &words);
-    r->op.learned = teaches(&r->op, &words);
-    request_submit(r);
+    r->op.partial = arguments.given & ARGUMENT_BIT(ARGUMENT_PARTIAL);
+    set_feedback(&r->op, &arguments);
+    r->op.learned = teaches(&r->op, &arguments);
+    operation_submit(r);
 }
 
 void cmd_cancel(struct request *r, const struct arg *args, size_t n)
 {
-    struct words words;
-    if (!words_read(r, args, 2, n, WORD_BIT(WORD_FAILED), 0, &words))
+    struct arguments arguments;
+    if (!arguments_read(r, args, 2, n,
+                        ARGUMENT_BIT(ARGUMENT_FAILED) | ARGUMENT_BIT(ARGUMENT_TENANT), 0,
+                        &arguments))
         return;
-    request_op_init(r, OP_CANCEL);
-    if (!names_resolve_id(r, &args[1]))
+    operation_init(r, OP_CANCEL);
+    if (!names_resolve_id(r, &args[1], &arguments.tenant))
         return;
-    r->op.feedback.failed = words.seen & WORD_BIT(WORD_FAILED);
-    request_submit(r);
+    r->op.feedback.failed = arguments.given & ARGUMENT_BIT(ARGUMENT_FAILED);
+    operation_submit(r);
 }

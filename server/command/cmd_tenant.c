@@ -1,17 +1,17 @@
 /*
- * TENANT GET name             the tier that holds for a tenant, configured or not
- * TENANT LIST cursor          the configured tenants, a page at a time: next cursor ("0": the end), names
- * TENANT FORGIVE name         takes away the tenant's debt; a row for each limit that had any (forgive.c)
- * TENANT SET, TENANT DEL      the configuration file's business in this version
+ * TENANT GET name          the tier of a tenant, configured or not
+ * TENANT LIST cursor       a page of the configured tenants: next cursor ("0": the end), names
+ * TENANT FORGIVE name      clears the tenant's debt; a row for each limit that had any (forgive.c)
+ * TENANT SET, TENANT DEL   not in this version: see the configuration file
  */
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "command/command.h"
-#include "config/config.h"
 #include "batch/forgive.h"
-#include "command/names.h"
 #include "command/arguments.h"
+#include "command/command.h"
+#include "command/names.h"
+#include "config/config.h"
 #include "worker.h"
 
 #define PAGE_NAMES 1000
@@ -48,8 +48,8 @@ static void list(struct request *r, const struct arg *cursor)
         request_error(r, RATION_ERR_NOPERM, "TENANT LIST is for the operator's credential only");
         return;
     }
-    if (!word_number(cursor, 0, INT64_MAX, &from)) {
-        request_usage(r, "a cursor is 0, or what the last TENANT LIST answered first");
+    if (!argument_number(cursor, 0, INT64_MAX, &from)) {
+        command_usage(r, "a cursor is 0, or the first element of the last TENANT LIST's answer");
         return;
     }
     size_t first = (uint64_t)from < count ? (size_t)from : count;
@@ -69,7 +69,7 @@ static void forgive(struct request *r, const struct arg *name)
     if (command_is_tenant(r))
         request_error(r, RATION_ERR_NOPERM, "TENANT FORGIVE is for the operator's credential only");
     else if (!policy_name_ok(name->p, name->n, RATION_MAX_TENANT_BYTES))
-        request_usage(r, "'%s' cannot be a tenant", resp_show(shown, name->p, name->n));
+        command_usage(r, "'%s' is not a valid tenant name", resp_show(shown, name->p, name->n));
     else if (names_tier(r->worker->config, name->p, name->n) == NULL)
         names_answer_notenant(r, name->p, name->n);
     else
@@ -78,17 +78,17 @@ static void forgive(struct request *r, const struct arg *name)
 
 void cmd_tenant(struct request *r, const struct arg *args, size_t n)
 {
-    if (n == 3 && word_is(&args[1], "GET"))
+    if (n == 3 && argument_is(&args[1], "GET"))
         get(r, &args[2]);
-    else if (n == 3 && word_is(&args[1], "LIST"))
+    else if (n == 3 && argument_is(&args[1], "LIST"))
         list(r, &args[2]);
-    else if (n == 3 && word_is(&args[1], "FORGIVE"))
+    else if (n == 3 && argument_is(&args[1], "FORGIVE"))
         forgive(r, &args[2]);
-    else if (word_is(&args[1], "SET") || word_is(&args[1], "DEL"))
+    else if (argument_is(&args[1], "SET") || argument_is(&args[1], "DEL"))
         request_error(r, RATION_ERR_MALFORMED,
                       "TENANT %s is not supported by this version; change the configuration file "
                       "and send SIGHUP",
-                      word_is(&args[1], "SET") ? "SET" : "DEL");
+                      argument_is(&args[1], "SET") ? "SET" : "DEL");
     else
-        request_usage(r, "say GET or FORGIVE and a name, or LIST and a cursor (0 to begin)");
+        command_usage(r, "say GET or FORGIVE and a name, or LIST and a cursor (0 to begin)");
 }

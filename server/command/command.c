@@ -1,19 +1,22 @@
 /*
- * The command table and what is checked before any handler runs.
+ * The command table, and the checks before any handler runs.
  *
- * Every way of using a command wrongly is answered with what would have been right: its usage, or the command whose
- * name is closest to what was typed.
+ * Every mistake is answered with the remedy: the command's usage, or the command with the closest
+ * name.
  */
 #include "command/command.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "net/conn.h"
+#include "text.h"
 #include "worker.h"
 
-#define MOST (RATION_MAX_ARGS - 1)
+#define MOST        (RATION_MAX_ARGS - 1)
+#define USAGE_BYTES 1024
 
 static const struct command commands[] = {
     {"ACQUIRE", 2, MOST, COMMAND_STORE | COMMAND_WRITES, cmd_acquire,
@@ -21,28 +24,29 @@ static const struct command commands[] = {
      "Asks whether a call may be made now, and reserves what it may use"},
     {"REPORT", 1, MOST, COMMAND_STORE | COMMAND_WRITES, cmd_report,
      "REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL] [FAILED] [EXHAUSTED reason] "
-     "[REMAINING unit n [LIMIT n] [PER ms]]...",
-     "Says what a call really used; what was reserved beyond it is given back"},
+     "[REMAINING unit n [LIMIT n] [PER ms]]... [TENANT name]",
+     "Reports what a call really used; the unused part of its reservation is given back"},
     {"RENEW", 1, MOST, COMMAND_STORE | COMMAND_WRITES, cmd_renew,
-     "RENEW id [TTL ms] [unit n]... [ID token]", "Lets a reservation live longer, and adds to it"},
-    {"CANCEL", 1, 2, COMMAND_STORE | COMMAND_WRITES, cmd_cancel, "CANCEL id [FAILED]",
-     "Gives a reservation back: the call was never sent"},
+     "RENEW id [TTL ms] [unit n]... [ID token] [TENANT name]",
+     "Extends a reservation's time to live, and adds to its cost"},
+    {"CANCEL", 1, 4, COMMAND_STORE | COMMAND_WRITES, cmd_cancel, "CANCEL id [FAILED] [TENANT name]",
+     "Gives a reservation back, because the call was never sent"},
     {"PEEK", 2, 2, COMMAND_STORE, cmd_peek, "PEEK pool tenant",
-     "Shows every limit that a call of this tenant to this pool meets; changes nothing"},
+     "Shows every limit that applies to this tenant's calls to this pool; changes nothing"},
     {"PING", 0, 1, 0, cmd_ping, "PING [message]", "Answers PONG, or the message"},
     {"AUDIT", 0, 4, COMMAND_STORE | COMMAND_OPERATOR, cmd_audit,
      "AUDIT [pool] [WAIT ms] | CONTINUE id WAIT ms",
      "Shows the ledger: granted = reported + outstanding + expired + cancelled"},
     {"POOL", 2, 3, COMMAND_STORE | COMMAND_WRITES | COMMAND_OPERATOR, cmd_pool,
      "POOL GET pool | OPEN pool | CLOSE pool [reason]",
-     "Shows what is known of a pool; closes it, or opens it again"},
+     "Shows a pool's health; closes it, or opens it again"},
     {"TENANT", 1, 4, COMMAND_STORE | COMMAND_WRITES, cmd_tenant,
      "TENANT GET name | LIST cursor | FORGIVE name | SET name TIER tier | DEL name",
-     "Shows tenants and their tiers; forgives one's debt"},
+     "Shows tenants and their tiers; forgives a tenant's debt"},
     {"AUTH", 1, 2, COMMAND_OPEN, cmd_auth, "AUTH [name] secret",
      "Authenticates as the operator, or as a tenant"},
     {"HELLO", 0, MOST, COMMAND_OPEN, cmd_hello, "HELLO [2|3 [AUTH name secret] [SETNAME name]]",
-     "Chooses the protocol version, and says who the server is"},
+     "Chooses the protocol version, and describes the server"},
     {"ECHO", 1, 1, 0, cmd_echo, "ECHO message", "Answers the message"},
     {"INFO", 0, MOST, 0, cmd_info, "INFO [section]...",
      "Shows the server's state and counters: server, clients, store, batches, stats"},
@@ -50,15 +54,24 @@ static const struct command commands[] = {
      "Lists the commands"},
     {"CLIENT", 1, MOST, 0, cmd_client,
      "CLIENT ID | GETNAME | SETNAME name | SETINFO LIB-NAME|LIB-VER value",
-     "Names this connection"},
+     "Names or identifies this connection"},
     {"CONFIG", 1, MOST, COMMAND_OPERATOR, cmd_config, "CONFIG GET pattern...",
      "Shows settings of the server"},
     {"SELECT", 1, 1, 0, cmd_select, "SELECT 0",
-     "Accepted for Redis clients; there is one database"},
-    {"RESET", 0, 0, COMMAND_OPEN, cmd_reset, "RESET",
-     "Puts the connection into the state of a new one"},
+     "Accepted for Redis clients; there is only one database"},
+    {"RESET", 0, 0, COMMAND_OPEN, cmd_reset, "RESET", "Resets the connection to its initial state"},
     {"QUIT", 0, 0, COMMAND_OPEN, cmd_quit, "QUIT", "Closes the connection"},
 };
+
+void command_usage(struct request *r, const char *format, ...)
+{
+    char text[USAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    request_error(r, RATION_ERR_MALFORMED, "usage: %s; %s", r->command->usage, text);
+}
 
 size_t command_count(void)
 {
@@ -79,38 +92,14 @@ const struct command *command_find(const struct arg *name)
     return NULL;
 }
 
-/* How many letters must change to make one word of the other (Levenshtein), both short. */
-static unsigned distance(const char *a, size_t a_n, const char *b, size_t b_n)
-{
-    enum { LONGEST = 16 };
-    unsigned row[LONGEST + 1];
-    for (size_t j = 0; j <= b_n; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= a_n; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_n; j++) {
-            unsigned replaced = diagonal + ((a[i - 1] & ~0x20) != (b[j - 1] & ~0x20));
-            unsigned dropped = row[j] + 1, added = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = replaced < dropped ? replaced : dropped;
-            if (added < row[j])
-                row[j] = added;
-        }
-    }
-    return row[b_n];
-}
-
-/* The command that was probably meant, or NULL. */
+/* The command that was probably meant; NULL: none is close. */
 static const struct command *closest(const struct arg *name)
 {
     const struct command *best = NULL;
-    unsigned best_distance = 3; /* of 3 changes and more, nothing was meant */
-    if (name->n > 16)
-        return NULL;
+    size_t best_distance = 3; /* 3 changes are too many to mean this one */
     for (size_t i = 0; i < command_count(); i++) {
         size_t n = strlen(commands[i].name);
-        unsigned d = distance(name->p, name->n, commands[i].name, n);
+        size_t d = text_distance(name->p, name->n, commands[i].name, n);
         if (d < best_distance && d < n) {
             best = &commands[i];
             best_distance = d;
@@ -161,10 +150,10 @@ void command_run(struct request *r, const struct arg *args, size_t n)
         unknown(r, &args[0]);
     } else if (n - 1 < command->min_args || n - 1 > command->max_args) {
         if (command->min_args == command->max_args)
-            request_usage(r, "it takes %u argument%s, not %zu", command->min_args,
+            command_usage(r, "it takes %u argument%s, not %zu", command->min_args,
                           command->min_args == 1 ? "" : "s", n - 1);
         else
-            request_usage(r, "%s than %u argument%s", n - 1 < command->min_args ? "fewer" : "more",
+            command_usage(r, "%s than %u argument%s", n - 1 < command->min_args ? "fewer" : "more",
                           n - 1 < command->min_args ? command->min_args : command->max_args,
                           (n - 1 < command->min_args ? command->min_args : command->max_args) == 1
                               ? ""

@@ -1,8 +1,8 @@
 /*
  * The command table: one row a command, one handler a row, one file a verb (cmd_<verb>.c).
  *
- * command_run() finds the row, checks who may run it and how many arguments it takes, and calls its handler. request.h
- * says what a handler does.
+ * command_run() finds the row, checks who may run it and how many arguments it takes, and calls its
+ * handler. request.h describes handlers.
  */
 #ifndef RATIOND_COMMAND_H
 #define RATIOND_COMMAND_H
@@ -10,8 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "command/request.h"
-#include "net/resp.h"
+#include "net/request.h"
 
 enum command_flag {
     COMMAND_OPEN = 1,     /* allowed before AUTH */
@@ -20,24 +19,25 @@ enum command_flag {
     COMMAND_STORE = 8,    /* asks the store */
 };
 
-/* args[0] is the command's own name, as the peer wrote it; n >= 1. */
-typedef void command_fn(struct request *request, const struct arg *args, size_t n);
-
 struct command {
     const char *name;  /* upper case */
-    unsigned min_args; /* beside the name */
+    unsigned min_args; /* not counting the name */
     unsigned max_args;
     unsigned flags; /* command_flag */
-    command_fn *run;
+    request_run_fn *run;
     const char *usage;   /* "REPORT id [unit n]..." */
     const char *summary; /* one line */
 };
 
-void command_run(struct request *request, const struct arg *args, size_t n);
+request_run_fn command_run;
+
+/* Answers "ERR usage: <the command's>; <what is wrong>". */
+void command_usage(struct request *request, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 size_t command_count(void);
 const struct command *command_at(size_t index);
-/* In any case of letters; NULL: no such command. */
+/* In any case; NULL: no such command. */
 const struct command *command_find(const struct arg *name);
 
 /* May this connection act for that tenant? If not, the request is answered NOPERM. */
@@ -45,11 +45,12 @@ bool command_may_act_for(struct request *request, const char *tenant, size_t n);
 /* Is the connection authenticated as a tenant (and so may not see others)? */
 bool command_is_tenant(const struct request *request);
 
-/* One a row, in cmd_*.c. */
-command_fn cmd_acquire, cmd_report, cmd_renew, cmd_cancel, cmd_peek, cmd_audit, cmd_pool,
+/* One for each row, in cmd_*.c. */
+request_run_fn cmd_acquire, cmd_report, cmd_renew, cmd_cancel, cmd_peek, cmd_audit, cmd_pool,
     cmd_tenant;
-command_fn cmd_auth, cmd_hello, cmd_ping, cmd_echo, cmd_info, cmd_command, cmd_client, cmd_config;
-command_fn cmd_select, cmd_reset, cmd_quit;
+request_run_fn cmd_auth, cmd_hello, cmd_ping, cmd_echo, cmd_info, cmd_command, cmd_client,
+    cmd_config;
+request_run_fn cmd_select, cmd_reset, cmd_quit;
 
 /* Ends the worker's audits, after store_free() and before front_free(). */
 void cmd_audit_end(struct worker *worker);

@@ -1,6 +1,6 @@
 /*
- * From names to policies. A name that is not known is answered with some that are, but a tenant's connection is never
- * told of other tenants.
+ * From names to policies. An unknown name is answered with some known ones, but a tenant's
+ * connection never learns other tenants' names.
  */
 #include "command/names.h"
 
@@ -59,7 +59,7 @@ void names_answer_notenant(struct request *r, const char *tenant, size_t n)
     const struct config *config = r->worker->config;
     struct name_list list = {{0}, 0};
     if (command_is_tenant(r)) {
-        request_error(r, RATION_ERR_NOTENANT, "tenant '%s' is not configured any more",
+        request_error(r, RATION_ERR_NOTENANT, "tenant '%s' is no longer configured",
                       resp_show(shown, tenant, n));
         return;
     }
@@ -78,9 +78,9 @@ static bool check_name(struct request *r, const char *what, const struct arg *na
     char shown[RESP_SHOW_BYTES];
     if (policy_name_ok(name->p, name->n, max))
         return true;
-    request_usage(r,
-                  "'%s' cannot be a %s: 1 to %zu bytes of printable ASCII without space, quotes, "
-                  "backslash and braces",
+    command_usage(r,
+                  "'%s' is not a valid %s: 1 to %zu bytes of printable ASCII without spaces, "
+                  "quotes, backslashes and braces",
                   resp_show(shown, name->p, name->n), what, max);
     return false;
 }
@@ -110,22 +110,40 @@ bool names_resolve(struct request *r, const struct arg *pool, const struct arg *
     return true;
 }
 
-bool names_resolve_id(struct request *r, const struct arg *arg)
+/* Whose free-form id it is: as stated, or the connection's tenant's. Left open where neither says so. */
+static bool set_owner(struct request *r, const struct arg *tenant)
+{
+    struct id *id = &r->op.id;
+    const struct identity *who = command_is_tenant(r) ? r->conn->tenant : NULL;
+    if (tenant->p != NULL) {
+        if (!check_name(r, "tenant", tenant, RATION_MAX_TENANT_BYTES) ||
+            !command_may_act_for(r, tenant->p, tenant->n))
+            return false;
+        id->tenant_bytes = (uint8_t)tenant->n;
+        memcpy(id->tenant, tenant->p, tenant->n);
+    } else if (who != NULL) {
+        id->tenant_bytes = (uint8_t)who->n;
+        memcpy(id->tenant, who->name, who->n);
+    }
+    return true;
+}
+
+bool names_resolve_id(struct request *r, const struct arg *arg, const struct arg *tenant)
 {
     struct op *op = &r->op;
     const char *wrong = id_parse(arg->p, arg->n, &op->id);
     if (wrong != NULL) {
-        request_usage(r, "%s", wrong);
+        command_usage(r, "%s", wrong);
         return false;
     }
-    if (op->id.free_form) {
-        if (command_is_tenant(r)) {
-            r->tenant = identity_ref(r->conn->tenant);
-            op->only_tenant = r->tenant->name;
-        }
-        return true;
-    }
+    if (op->id.free_form)
+        return set_owner(r, tenant);
     const struct id *id = &op->id;
+    if (tenant->p != NULL &&
+        (tenant->n != id->tenant_bytes || memcmp(tenant->p, id->tenant, tenant->n) != 0)) {
+        command_usage(r, "TENANT: that id is of another tenant");
+        return false;
+    }
     if (!command_may_act_for(r, id->tenant, id->tenant_bytes))
         return false;
     switch (policy_resolve(op->config, id->pool, id->pool_bytes, id->tenant, id->tenant_bytes,
@@ -134,7 +152,8 @@ bool names_resolve_id(struct request *r, const struct arg *arg)
         answer_nopool(r, id->pool, id->pool_bytes);
         return false;
     case POLICY_NOTENANT:
-        /* Its tenant has left the configuration since it was granted; the pool's ledger must balance all the same. */
+        /* Its tenant has left the configuration since the grant, but the pool's ledger must balance
+         * all the same. */
         op->policy = (struct policy){.pool = config_pool(op->config, id->pool, id->pool_bytes),
                                      .priority = RATION_PRIORITIES - 1,
                                      .n = 1};

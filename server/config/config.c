@@ -1,8 +1,8 @@
 /*
  * The configuration as the rest of the server sees it: load, look up, compare.
  *
- * Loading either gives a whole configuration or a list of problems and nothing else; a reload that fails leaves the old
- * one in force simply because nobody has let go of it.
+ * Loading gives either a whole configuration or a list of problems; a failed reload leaves the old
+ * one in force simply because nobody has released it.
  */
 #include "config/config_parts.h"
 
@@ -37,7 +37,7 @@ int config_parse(const char *name, const char *text, size_t n, struct config **o
     return 0;
 }
 
-/* ---- Files ------------------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static int cannot_read(struct config_problems *problems, const char *path, const char *why)
 {
@@ -47,7 +47,7 @@ static int cannot_read(struct config_problems *problems, const char *path, const
     return -1;
 }
 
-/* Reads all of an open file, one byte more than is allowed at the most. Gives NULL with errno. */
+/* Reads an open file, at most one byte more than is allowed. Gives the text, or NULL with errno. */
 static char *read_all(int fd, size_t *n)
 {
     size_t cap = 65536;
@@ -105,7 +105,7 @@ const char *config_default_text(void)
     return ration_default_json;
 }
 
-/* ---- Looking up -------------------------------------------------------------------------------------------------- */
+/* ---- Looking up ------------------------------------------------------------------------------ */
 
 const struct config_pool *config_pool(const struct config *config, const char *name, size_t n)
 {
@@ -142,7 +142,7 @@ const struct config_tenant *config_tenant_at(const struct config *config, size_t
     return config->tables->tenants.items[index];
 }
 
-/* ---- Comparing --------------------------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -161,7 +161,7 @@ const char *config_restart_needed(const struct config *from, const struct config
         return "listen.http";
     if (!same_text(listen[0]->unix_path, listen[1]->unix_path))
         return "listen.unix";
-    /* The URL as it is kept has everything but the password. */
+    /* The stored URL has everything but the password. */
     if (store[0]->kind != store[1]->kind || !same_text(store[0]->url, store[1]->url))
         return "store.url";
     if (!same_text(store[0]->password, store[1]->password))

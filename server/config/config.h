@@ -1,8 +1,9 @@
 /*
  * The configuration: one JSON document, read and checked as a whole, then immutable.
  *
- * A struct config is shared by reference count: whoever holds one (a worker, an operation at the store) sees the same
- * limits until it lets go, while a reload puts a new one in place for what comes next.
+ * A struct config is shared by reference count: whoever holds one (a worker, an operation at the
+ * store) sees the same limits until it releases it, while a reload puts a new one in force for
+ * later requests.
  */
 #ifndef RATIOND_CONFIG_H
 #define RATIOND_CONFIG_H
@@ -44,7 +45,7 @@ struct config_in_pool {
 
 /* When a pool's circuit opens, and for how long. */
 struct config_breaker {
-    uint32_t failures_ppm; /* the share of reports, in millionths; 0: never */
+    uint32_t failures_ppm; /* the share of failed reports, in millionths; 0: never */
     uint32_t at_least;     /* reports in the window before it is judged */
     uint32_t window_ms;
     uint32_t cool_down_ms;
@@ -56,8 +57,8 @@ struct config_pool {
     char *name;
     char *domain;
     struct config_breaker breaker;
-    enum config_estimates
-        estimates; /* LEARNED: as if every ACQUIRE that states input_tokens or output_tokens said so */
+    /* LEARNED: as if every ACQUIRE with input_tokens or output_tokens said LEARNED */
+    enum config_estimates estimates;
     struct limit_set *limits;
 };
 
@@ -82,10 +83,10 @@ struct config {
     struct config_listen listen;
     struct config_store store;
     enum config_outage on_outage;
-    uint32_t ttl_ms; /* of a reservation that does not say */
+    uint32_t ttl_ms; /* of a reservation without TTL */
     unsigned max_connections;
     unsigned threads;      /* workers; 0: one for each core */
-    char *operator_secret; /* the credential that may do everything; NULL: none */
+    char *operator_secret; /* the credential that allows everything; NULL: none */
     bool auth_required;    /* some credential is configured, so every connection needs one */
     const struct config_tier *default_tier; /* NULL: unknown tenants are refused */
     char **domains;                         /* every domain that some pool names, n_domains >= 1 */
@@ -102,40 +103,38 @@ struct config_problems {
 };
 
 /*
- * Reads and checks a document (text of n bytes; `name` is its file's name, for messages). All problems are found in one
- * run, not only the first.
- * Returns 0 and gives *out (one reference), or -1 and gives *problems. Secrets that the document names by file or
- * environment variable are read here.
+ * Reads and checks a document (text of n bytes; `name` is its file's name, for messages). Finds all
+ * problems in one run, not only the first. Returns 0 and gives *out (one reference), or -1 and
+ * gives *problems. Secrets that the document names by file or environment variable are read here.
  */
 int config_parse(const char *name, const char *text, size_t n, struct config **out,
                  struct config_problems *problems);
 int config_load_file(const char *path, struct config **out, struct config_problems *problems);
-/* The built-in example: the tiers free, pro and enterprise, and the pool openai/gpt-4o as OpenAI's tier 1. */
+/* The built-in example: the tiers free, pro and enterprise, and the pool openai/gpt-4o as OpenAI's
+ * tier 1. */
 int config_load_default(struct config **out, struct config_problems *problems);
 const char *config_default_text(void);
 void config_problems_free(struct config_problems *problems);
 
-/* Thread-safe, both; NULL allowed to unref, which frees with the last reference. */
+/* Both are thread-safe. unref accepts NULL, and frees with the last reference. */
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config);
-/* So many references at once. */
-void config_ref_many(struct config *config, size_t n);
-void config_unref_many(struct config *config, size_t n);
 
 const struct config_pool *config_pool(const struct config *config, const char *name, size_t n);
 const struct config_tenant *config_tenant(const struct config *config, const char *name, size_t n);
 const struct config_tier *config_tier(const struct config *config, const char *name, size_t n);
 
-/* Walk in the document's order; index < count. */
+/* In the document's order; index < count. */
 size_t config_pool_count(const struct config *config);
 const struct config_pool *config_pool_at(const struct config *config, size_t index);
 size_t config_tenant_count(const struct config *config);
 const struct config_tenant *config_tenant_at(const struct config *config, size_t index);
 
-/* Is what changed from one to the other only to be had by a restart? NULL if not, else the first such setting's path. */
+/* Returns the path of the first changed setting that needs a restart, or NULL. */
 const char *config_restart_needed(const struct config *from, const struct config *to);
 
-/* The table of settings as text, for --help: a row each with type, default, range, reloadable, help. Gives the text. */
+/* Gives the table of settings as text, for --help: a row each with type, default, range,
+ * reloadable, help. */
 char *config_describe(void);
 
 #endif

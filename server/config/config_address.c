@@ -1,5 +1,5 @@
 /*
- * Addresses to listen at, and the store's URL.
+ * Listening addresses, and the store's URL.
  *
  *     127.0.0.1:7420   localhost:0   [::1]:7420   /run/ration/ration.sock
  *
@@ -7,10 +7,11 @@
  *     redis://[user[:password]@]host[:port][/db]
  *     redis+unix://[user[:password]@]/path/of/socket[?db=n]
  *
- * User and password may be percent-encoded. A message never repeats the URL, because a password may be in it; for the
- * same reason the configuration keeps the URL without the password.
+ * User and password may be percent-encoded. No message quotes the URL, because it may contain a
+ * password; for the same reason the configuration keeps the URL without it.
  */
 #include "config/config_parts.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@
 #define MAX_DB         65535
 #define REDIS_PORT     6379
 
-/* Bytes of somebody else's text. */
+/* Bytes of a borrowed text. */
 struct slice {
     const char *p;
     size_t n;
@@ -43,7 +44,8 @@ static bool read_number(struct slice text, long max, long *out)
 }
 
 /*
- * Parts host:port. has_port is false when there is no colon after the host. Gives NULL, or what is wrong.
+ * Splits host:port. has_port is false if there is no colon after the host. Returns NULL, or what is
+ * wrong.
  */
 static const char *split_host(struct slice text, struct slice *host, bool *has_port,
                               struct slice *port)
@@ -57,7 +59,7 @@ static const char *split_host(struct slice text, struct slice *host, bool *has_p
         *host = (struct slice){text.p + 1, (size_t)(close - text.p - 1)};
         after = close + 1;
         if (after != end && *after != ':')
-            return "after \"]\" there must be a colon and the port";
+            return "\"]\" must be followed by a colon and the port";
     } else {
         after = memchr(text.p, ':', text.n);
         after = after != NULL ? after : end;
@@ -70,7 +72,7 @@ static const char *split_host(struct slice text, struct slice *host, bool *has_p
     for (size_t i = 0; i < host->n; i++)
         if (!isalnum((unsigned char)host->p[i]) &&
             (host->p[i] == '\0' || strchr(".-_:%", host->p[i]) == NULL))
-            return "the host has a character that no host name or address has";
+            return "the host has a character that is not valid in a host name or address";
     *has_port = after != end;
     if (*has_port)
         *port = (struct slice){after + 1, (size_t)(end - after - 1)};
@@ -123,18 +125,9 @@ char *config_read_path(const struct section *section, const char *key)
     return config_copy(section->reader->config, text, n);
 }
 
-/* ---- The store -------------------------------------------------------------------------------------------------- */
+/* ---- The store ------------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Gives the decoded text, or NULL: a % without two digits after it, or a NUL. */
+/* Gives the decoded text, or NULL: a % without two digits, or a NUL. */
 static char *percent_decode(struct config *config, struct slice text)
 {
     char *out = config_alloc(config, text.n + 1);
@@ -142,11 +135,10 @@ static char *percent_decode(struct config *config, struct slice text)
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
         if (c == '%') {
-            int high = i + 2 < text.n ? hex_digit(text.p[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(text.p[i + 2]) : -1;
-            if (low < 0 || high * 16 + low == 0)
+            unsigned char byte = 0;
+            if (i + 2 >= text.n || !text_from_hex(text.p + i + 1, &byte, 1) || byte == 0)
                 return NULL;
-            c = (char)(high * 16 + low);
+            c = (char)byte;
             i += 2;
         }
         out[n++] = c;
@@ -154,11 +146,11 @@ static char *percent_decode(struct config *config, struct slice text)
     return out;
 }
 
-/* Takes `user:password@` off the front of *rest. Gives NULL, or what is wrong. */
+/* Takes `user:password@` off the front of *rest. Returns NULL, or what is wrong. */
 static const char *take_login(struct config *config, struct slice *rest, struct config_store *out,
                               struct slice *user_as_written)
 {
-    /* The last @ before the path, so that an @ in a password that was not encoded does no harm. */
+    /* The last @ before the path, so that an unencoded @ in a password does no harm. */
     size_t authority = 0;
     while (authority < rest->n && rest->p[authority] != '/')
         authority++;
@@ -198,7 +190,7 @@ static const char *read_tcp(struct config *config, struct slice rest, struct con
     if (slash != NULL) {
         struct slice digits = {slash + 1, (size_t)(rest.p + rest.n - slash - 1)};
         if (digits.n > 0 && !read_number(digits, MAX_DB, &db))
-            return "what follows the \"/\" is not the number of a database";
+            return "the text after \"/\" is not a database number";
         rest.n = (size_t)(slash - rest.p);
     }
     struct slice host;
@@ -232,7 +224,7 @@ static const char *read_unix(struct config *config, struct slice rest, struct co
         struct slice query = {question + 1, (size_t)(rest.p + rest.n - question - 1)};
         if (query.n < 4 || memcmp(query.p, "db=", 3) != 0 ||
             !read_number((struct slice){query.p + 3, query.n - 3}, MAX_DB, &db))
-            return "what follows the \"?\" is not db= and a number";
+            return "the text after \"?\" is not db= and a number";
         rest.n = (size_t)(question - rest.p);
     }
     if (rest.n < 2 || rest.p[0] != '/')
@@ -274,7 +266,7 @@ static void read_url(const struct section *section, const char *url, struct conf
     } else if (begins(url, "redis+unix://", &rest)) {
         wrong = read_unix(config, rest, out);
     } else {
-        wrong = "it begins with nothing that is known here";
+        wrong = "its scheme is not known";
         for (size_t i = 0; i < sizeof later_schemes / sizeof later_schemes[0]; i++) {
             if (!begins(url, later_schemes[i], &rest))
                 continue;
@@ -308,7 +300,7 @@ void config_read_store(const struct section *section, struct config_store *out)
     if (section_has(section, "password")) {
         if (out->password != NULL)
             section_problem(section, "password",
-                            "the URL has a password already; keep one of the two");
+                            "the URL already has a password; keep one of the two");
         else if (out->kind == STORE_EMBEDDED && url_ok)
             section_problem(section, "password", "the embedded store has no password; remove it");
         out->password = config_read_secret(section, "password");

@@ -1,8 +1,9 @@
 /*
- * From the document's tree to a configuration: pools, then tiers, then tenants, whatever their order in the document,
- * because each refers to the ones before.
+ * From the document's tree to a configuration: pools, then tiers, then tenants, whatever their
+ * order in the document, because each may refer to the previous ones.
  *
- * What is wrong with a pool or a tier does not remove it, so that those that refer to it are not called wrong as well.
+ * A problem with a pool or a tier does not remove it, so that references to it are not reported as
+ * well.
  */
 #include "config/config_parts.h"
 
@@ -18,20 +19,20 @@ static size_t count_of(struct json_object *map)
     return map != NULL ? (size_t)json_object_object_length(map) : 0;
 }
 
-/* Is the key a name for a `what`? Notes a problem if not. */
+/* Is the key a valid name for a `what`? Notes a problem if not. */
 static bool check_name(struct reader *reader, const struct config_place *at, const char *what,
                        size_t max, bool no_at)
 {
     if (policy_name_ok(at->key, strlen(at->key), max) && !(no_at && strchr(at->key, '@') != NULL))
         return true;
     config_problem(reader->problems, at,
-                   "not a name for a %s; use 1 to %zu printable ASCII characters without space, "
-                   "quotes, backslash%s",
+                   "not a valid name for a %s; use 1 to %zu printable ASCII characters without "
+                   "spaces, quotes, backslashes%s",
                    what, max, no_at ? ", braces and @" : " and braces");
     return false;
 }
 
-/* ---- Pools ------------------------------------------------------------------------------------------------------- */
+/* ---- Pools ----------------------------------------------------------------------------------- */
 
 static bool domain_ok(const char *name)
 {
@@ -50,7 +51,7 @@ static char *read_domain(const struct section *section)
     if (!domain_ok(name)) {
         char quoted[CONFIG_QUOTED_BYTES];
         section_problem(section, "domain",
-                        "%s is not a name for a domain; use 1 to %d letters, digits, - and _",
+                        "%s is not a valid name for a domain; use 1 to %d letters, digits, - and _",
                         config_quote(quoted, name, strlen(name)), RATION_MAX_DOMAIN_BYTES);
         name = "default";
     }
@@ -58,8 +59,8 @@ static char *read_domain(const struct section *section)
 }
 
 /*
- * The shares that are kept back, in billionths: a fraction as people write it (0.1) is exact then, which as a binary
- * number it is not.
+ * The shares held back, in billionths: these represent a fraction as people write it (0.1) exactly,
+ * which binary numbers do not.
  */
 #define BILLION 1000000000
 
@@ -76,7 +77,7 @@ static void read_hold_back(const struct section *section, int64_t parts[RATION_P
         ok =
             json_object_is_type(item, json_type_double) || json_object_is_type(item, json_type_int);
         double share = ok ? json_object_get_double(item) : 0;
-        ok = ok && share >= before && share < 1; /* not a number compares false */
+        ok = ok && share >= before && share < 1; /* NaN compares false */
         if (ok) {
             before = share;
             int64_t part = (int64_t)(share * BILLION + 0.5);
@@ -89,7 +90,7 @@ static void read_hold_back(const struct section *section, int64_t parts[RATION_P
                         "than the one before, such as [0, 0.1, 0.3]");
 }
 
-/* What each limit keeps back, rounded up to whole units. */
+/* What each limit holds back, rounded up to whole units. */
 static void set_held_back(struct limit_set *set, const int64_t parts[RATION_PRIORITIES])
 {
     for (size_t i = 0; i < set->n; i++)
@@ -106,7 +107,7 @@ static bool overridden(const struct limit *limit, const struct limit_set *own)
     return false;
 }
 
-/* The preset's limits but those that the pool states itself, then the pool's own. */
+/* The preset's limits except those that the pool overrides, then the pool's own. */
 static struct limit_set *merge_limits(struct config *config, const struct limit_set *preset,
                                       const struct limit_set *own)
 {
@@ -136,7 +137,7 @@ static struct limit_set *read_pool_limits(const struct section *section)
                        "no limits; give limits, or a preset such as \"openai/gpt-4o/tier1\"");
     if (all->n > RATION_MAX_LIMITS)
         config_problem(reader->problems, section->whole,
-                       "%zu limits together with those of the preset; the most is %d", all->n,
+                       "%zu limits including those of the preset; the most is %d", all->n,
                        RATION_MAX_LIMITS);
     return all;
 }
@@ -203,7 +204,7 @@ static void read_pools(const struct section *document)
     config_table_init(reader->config, &reader->config->tables->pools, count_of(map));
     if (count_of(map) == 0 && (map != NULL || !section_has(document, "pools")))
         section_problem(document, "pools",
-                        "there are none; add at least one, such as {\"openai/gpt-4o\": "
+                        "none configured; add at least one, such as {\"openai/gpt-4o\": "
                         "{\"preset\": \"openai/gpt-4o/tier1\"}}");
     if (map == NULL)
         return;
@@ -216,7 +217,7 @@ static void read_pools(const struct section *document)
     collect_domains(reader->config);
 }
 
-/* ---- Tiers and tenants ------------------------------------------------------------------------------------------- */
+/* ---- Tiers and tenants ----------------------------------------------------------------------- */
 
 static int by_pool_address(const void *a, const void *b)
 {
@@ -225,7 +226,7 @@ static int by_pool_address(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Notes a reference to something that the document does not have. */
+/* Notes a reference to something that is not in the document. */
 static void no_such(struct reader *reader, const struct config_place *at, const char *what,
                     const char *found, const struct config_table *table)
 {
@@ -330,9 +331,9 @@ static void read_tenant(struct reader *reader, const struct config_place *at,
     config->auth_required |= tenant->secret != NULL;
     if (tenant->secret != NULL && config->operator_secret != NULL &&
         strcmp(tenant->secret, config->operator_secret) == 0)
-        section_problem(&section, "secret",
-                        "the same as the operator's, which may do everything; give the tenant its "
-                        "own");
+        section_problem(
+            &section, "secret",
+            "the same as the operator's, which allows everything; give the tenant its own");
     config_table_add(config, &config->tables->tenants, tenant->name, tenant);
 }
 
@@ -354,9 +355,9 @@ static void read_map(const struct section *document, const char *key, struct con
     }
 }
 
-/* ---- The document ------------------------------------------------------------------------------------------------ */
+/* ---- The document ---------------------------------------------------------------------------- */
 
-/* Opens a part of the document; one that is absent has the defaults. */
+/* Opens a part of the document; a missing one has the defaults. */
 static void open_part(const struct section *document, const char *key, struct section *part)
 {
     struct json_object *value;
@@ -365,7 +366,7 @@ static void open_part(const struct section *document, const char *key, struct se
         section_open(part, document->reader, &at, value, key);
     else
         *part = (struct section){.reader = document->reader, .pattern = key};
-    /* `at` ends with this function, but only its key and the document, which is above everything, are kept. */
+    /* `at` is gone after this function, but only its key and the document above it are kept. */
 }
 
 static void read_defaults(const struct section *document)
@@ -403,7 +404,7 @@ void config_build(struct reader *reader, struct json_object *tree)
     read_defaults(&document);
 
     if (reader->n_open_files > 0)
-        log_warn("secret files are readable by everybody on this host",
+        log_warn("secret files are readable by everyone on this host",
                  "files=%zu first=%s remedy=\"chmod 600\"", reader->n_open_files,
                  reader->open_file);
 }

@@ -1,16 +1,16 @@
 /*
- * Lists of limits, and presets, which are such lists that come with the program.
+ * Lists of limits, and presets, which are lists that come with the program.
  *
  *     {"unit": "tokens", "amount": 30000, "per": "minute", "algorithm": "rolling", "slack_ms": 250}
  *
- * Not every setting goes with every algorithm:
+ * Some settings go with one algorithm only:
  *
  *     bucket       burst
  *     rolling      slack_ms
  *     calendar     time_zone; per is day or month
  *     concurrent   the unit is concurrent, and there is no period
  *
- * A setting that would have no effect is a problem rather than ignored: its author believed that it does something.
+ * A setting without effect is reported, not ignored: its author believes that it does something.
  */
 #include "config/config_parts.h"
 
@@ -38,7 +38,7 @@ static const struct {
     uint64_t ms;
 } durations[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
 
-/* ---- One limit ------------------------------------------------------------------------------------------------- */
+/* ---- One limit ------------------------------------------------------------------------------- */
 
 static bool duration_ms(const char *text, uint64_t *ms)
 {
@@ -126,7 +126,7 @@ static void read_calendar(const struct section *section, struct limit *limit)
 static void refuse(const struct section *section, const char *key, const char *goes_with)
 {
     if (section_has(section, key))
-        section_problem(section, key, "goes only with %s; remove it", goes_with);
+        section_problem(section, key, "only goes with %s; remove it", goes_with);
 }
 
 static enum limit_algorithm read_algorithm(const struct section *section, enum ration_unit unit,
@@ -152,7 +152,7 @@ static enum limit_algorithm read_algorithm(const struct section *section, enum r
 static void read_period_settings(const struct section *section, bool unit_known,
                                  struct limit *limit)
 {
-    /* A misspelt "concurrent" needs no period: one problem is enough. */
+    /* A misspelled "concurrent" needs no period: one problem is enough. */
     if (unit_known || section_has(section, "per"))
         read_period(section, limit);
     limit->counted_end = section_word(section, "counted") == 1;
@@ -183,7 +183,7 @@ static void read_limit(const struct section *section, enum limit_algorithm usual
         limit->unit = (enum ration_unit)section_word(section, "unit");
         unit_known = section->reader->problems->n == before;
     }
-    if (required(section, "amount", "say how much of the unit, as an integer"))
+    if (required(section, "amount", "give the amount of the unit, as an integer"))
         limit->amount = section_integer(section, "amount");
     limit->algorithm = read_algorithm(section, limit->unit, unit_known, usual);
     limit->capacity = limit->amount;
@@ -197,7 +197,7 @@ static void read_limit(const struct section *section, enum limit_algorithm usual
         refuse(section, periodic[i], "units other than concurrent, which has no period");
 }
 
-/* ---- Lists ------------------------------------------------------------------------------------------------------ */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 static bool same_limit(const struct limit *a, const struct limit *b)
 {
@@ -253,7 +253,7 @@ struct limit_set *config_read_limits(const struct section *section, const char *
     return config_read_limit_list(section->reader, &at, list, usual);
 }
 
-/* ---- Presets ----------------------------------------------------------------------------------------------------- */
+/* ---- Presets --------------------------------------------------------------------------------- */
 
 static struct json_object *presets_of(struct reader *reader)
 {
@@ -287,7 +287,7 @@ struct limit_set *config_read_preset(const struct section *section)
                             quoted, names.best);
         else
             section_problem(section, "preset",
-                            "there is no preset %s; write limits, or use one such as %s", quoted,
+                            "there is no preset %s; give limits, or a preset such as %s", quoted,
                             names.list);
         return NULL;
     }

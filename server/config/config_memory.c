@@ -1,9 +1,9 @@
 /*
- * The configuration's memory: one arena that is freed as a whole, so that no path of an invalid document can leak, and
- * tables from names to what they name.
+ * The configuration's memory: one arena, freed as a whole, so that no path through an invalid
+ * document can leak, and tables of names.
  *
- * Lookups happen once a request, from any thread: they neither allocate nor write. Names come as pointer and length,
- * because they point into a request's bytes.
+ * Lookups happen for each request, in any thread: they neither allocate nor write. Names are a
+ * pointer and a length, because they point into a request's bytes.
  */
 #include "config/config_parts.h"
 
@@ -37,7 +37,7 @@ static void *must(void *memory)
     return memory;
 }
 
-/* ---- The arena ------------------------------------------------------------------------------------------------- */
+/* ---- The arena ------------------------------------------------------------------------------- */
 
 void *config_alloc(struct config *config, size_t size)
 {
@@ -77,9 +77,9 @@ char *config_format(struct config *config, const char *format, ...)
     return text;
 }
 
-/* ---- Tables ---------------------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
-/* FNV-1a. Only the document's author chooses what is in a table, so nobody gains by collisions. */
+/* FNV-1a. Only the document's author chooses the names, so nobody gains from collisions. */
 static unsigned long hash_name(const void *k)
 {
     const struct name_key *key = k;
@@ -138,7 +138,7 @@ const struct zone *config_zone_find(struct config *config, const char *name)
     return zone;
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 struct config *config_new(void)
 {
@@ -172,24 +172,14 @@ static void config_free(struct config *config)
     free(config);
 }
 
-void config_ref_many(struct config *config, size_t n)
-{
-    __atomic_add_fetch(&config->refs, n, __ATOMIC_RELAXED);
-}
-
-void config_unref_many(struct config *config, size_t n)
-{
-    if (config != NULL && __atomic_sub_fetch(&config->refs, n, __ATOMIC_ACQ_REL) == 0)
-        config_free(config);
-}
-
 struct config *config_ref(struct config *config)
 {
-    config_ref_many(config, 1);
+    __atomic_add_fetch(&config->refs, 1, __ATOMIC_RELAXED);
     return config;
 }
 
 void config_unref(struct config *config)
 {
-    config_unref_many(config, 1);
+    if (config != NULL && __atomic_sub_fetch(&config->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        config_free(config);
 }

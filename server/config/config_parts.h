@@ -2,7 +2,7 @@
  * What the files that read the configuration share; nobody else includes this.
  *
  *     config_text.c      bytes -> JSON, or where the syntax is wrong
- *     config_setting.c   the table of settings, and the reading of single values by it
+ *     config_setting.c   the table of settings, and reading single values by it
  *     config_limit.c     lists of limits, presets
  *     config_address.c   addresses, the store's URL
  *     config_secret.c    credentials from files and the environment
@@ -11,8 +11,8 @@
  *     config_memory.c    the configuration's memory and its tables of names
  *     config.c           what the rest of the server calls
  *
- * A problem never stops the reading: it is noted and a harmless value takes the place of what was wrong, so that one
- * run finds everything. The result is thrown away when there was any problem.
+ * A problem never stops reading: it is noted and replaced by a harmless value, so that one run
+ * finds everything. If there was any problem, the result is thrown away.
  */
 #ifndef RATIOND_CONFIG_PARTS_H
 #define RATIOND_CONFIG_PARTS_H
@@ -21,12 +21,12 @@
 
 #include "config/config.h"
 
-/* ---- Memory ---------------------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 struct arena_block;
 struct lh_table;
 
-/* Names to things, in the document's order. */
+/* Items by name, in the document's order. */
 struct config_table {
     struct lh_table *by_name;
     void **items; /* n of them, cap were reserved */
@@ -41,11 +41,11 @@ struct config_zone {
 struct config_tables {
     struct config_table pools, tiers, tenants;
     struct config_zone *zones;
-    struct arena_block *
-        blocks; /* everything that the configuration points to; wiped when freed, for the secrets */
+    /* everything that the configuration points to; wiped when freed, because of the secrets */
+    struct arena_block *blocks;
 };
 
-/* An empty configuration with one reference. Lack of memory aborts, here and below. */
+/* Gives an empty configuration with one reference. Running out of memory aborts, here and below. */
 struct config *config_new(void);
 /* Zeroed memory that lives as long as the configuration. */
 void *config_alloc(struct config *config, size_t size);
@@ -57,15 +57,15 @@ void config_table_init(struct config *config, struct config_table *table, size_t
 void config_table_add(struct config *config, struct config_table *table, const char *name,
                       void *item);
 void *config_table_find(const struct config_table *table, const char *name, size_t n);
-/* The zone of that name, read once a configuration; NULL: there is none. */
+/* The zone of that name, read once per configuration; NULL: there is none. */
 const struct zone *config_zone_find(struct config *config, const char *name);
 
-/* ---- Problems -------------------------------------------------------------------------------------------------- */
+/* ---- Problems -------------------------------------------------------------------------------- */
 
-/* Where in the document: a key of, or an index into, what `up` is. NULL is the document itself. */
+/* A place in the document: a key or an index in `up`. NULL is the document itself. */
 struct config_place {
     const struct config_place *up;
-    const char *key; /* NULL: index counts */
+    const char *key; /* NULL: it is an index */
     size_t index;
 };
 
@@ -75,11 +75,11 @@ struct config_place {
 void config_problem(struct config_problems *problems, const struct config_place *at,
                     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* A value for a message: in quotes, outside bytes escaped, cut when long. Gives buf. */
+/* Formats a value for a message: in quotes, outside bytes escaped, cut if long. Returns buf. */
 #define CONFIG_QUOTED_BYTES 96
 const char *config_quote(char buf[CONFIG_QUOTED_BYTES], const char *text, size_t n);
 
-/* Collects names for a message: the one closest to what was found, and a list of the first ones. */
+/* Collects names for a message: the one closest to `found`, and a list of the first ones. */
 struct config_names {
     const char *found;
     const char *best; /* NULL: nothing is close */
@@ -91,13 +91,13 @@ void config_names_add(struct config_names *names, const char *candidate);
 /* "an object", "a string", ... */
 const char *config_kind(struct json_object *value);
 
-/* ---- Text ------------------------------------------------------------------------------------------------------ */
+/* ---- Text ------------------------------------------------------------------------------------ */
 
 /* Gives the document's tree (an object), or NULL with problems. */
 struct json_object *config_text_parse(const char *name, const char *text, size_t n,
                                       struct config_problems *problems);
 
-/* ---- Settings -------------------------------------------------------------------------------------------------- */
+/* ---- Settings -------------------------------------------------------------------------------- */
 
 enum setting_type {
     SETTING_OBJECT, /* with the settings below it */
@@ -115,15 +115,16 @@ enum setting_type {
     SETTING_LIMITS,
 };
 
-/* One row a setting: it drives the checks, their messages, the default, and the help. */
+/* A row for each setting drives its checks, their messages, the default and the help. */
 struct setting {
-    const char *
-        section; /* "" is the document; "pools.<name>" is any pool; "<limit>" is any limit, wherever it is */
+    /* "" is the document; "pools.<name>" is any pool; "<limit>" is any limit, wherever it is */
+    const char *section;
     const char *key;
     enum setting_type type;
-    const char *fallback; /* the default; "null": none; "": the help says what happens without it */
-    int64_t min, max;     /* SETTING_INTEGER */
-    const char *words;    /* SETTING_WORD: "deny|allow|local" */
+    const char
+        *fallback; /* the default; "null": none; "": the help describes what happens without it */
+    int64_t min, max;  /* SETTING_INTEGER */
+    const char *words; /* SETTING_WORD: "deny|allow|local" */
     bool nullable;
     bool reloadable; /* else it needs a restart */
     bool secret;
@@ -132,72 +133,74 @@ struct setting {
 
 size_t config_setting_count(void);
 const struct setting *config_setting_at(size_t index);
-/* "on_outage", "store.url", "pools.<name>.preset": section and key as one. Gives buf. */
+/* "on_outage", "store.url", "pools.<name>.preset": section and key as one. Returns buf. */
 const char *config_setting_path(const struct setting *row, char *buf, size_t cap);
 
-/* What is read, and into what. */
+/* The state of reading a document. */
 struct reader {
     struct config *config;
     struct config_problems *problems;
-    struct json_object *presets; /* read when the first pool needs them */
-    size_t n_open_files;         /* secret files that everybody may read */
+    struct json_object *presets; /* read when first needed */
+    size_t n_open_files;         /* secret files that everyone may read */
     const char *open_file;       /* the first of them */
 };
 
 /* An object whose keys are settings of one section of the table. */
 struct section {
     struct reader *reader;
-    struct json_object
-        *object; /* NULL: absent or not an object; every setting then has its default */
+    /* NULL: missing or not an object, then every setting has its default */
+    struct json_object *object;
     struct config_place at;
     const struct config_place *whole; /* &at, or NULL for the document */
     const char *pattern;
 };
 
-/* Opens `value` as a section, and notes unknown keys. `out` must stay where it is. */
+/* Opens `value` as a section, and notes unknown keys. `out` must not be moved. */
 void section_open(struct section *out, struct reader *reader, const struct config_place *at,
                   struct json_object *value, const char *pattern);
-/* Is the key there? *value is then its value, which is NULL for null. */
+/* Is the key present? Then *value is its value, which is NULL for null. */
 bool section_find(const struct section *section, const char *key, struct json_object **value);
 bool section_has(const struct section *section, const char *key);
 
-/* The setting's value, or its default where it is absent or wrong. */
+/* The setting's value, or its default if it is missing or wrong. */
 int64_t section_integer(const struct section *section, const char *key);
 /* In millionths. */
 uint32_t section_fraction(const struct section *section, const char *key);
 bool section_boolean(const struct section *section, const char *key);
 /* The index into the row's words. */
 unsigned section_word(const struct section *section, const char *key);
-/* Borrowed from the tree or the table; NULL: absent without default, null, or wrong. No NUL is inside. */
+/* Borrowed from the tree or the table; NULL: null, wrong, or missing without default. Contains no
+ * NUL. */
 const char *section_string(const struct section *section, const char *key);
-/* A map or list of the document; NULL: absent or wrong. */
+/* A map or list of the document; NULL: missing or wrong. */
 struct json_object *section_container(const struct section *section, const char *key);
 struct config_place section_place(const struct section *section, const char *key);
 void section_problem(const struct section *section, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* What a value of this setting may be, for the end of a message: "use an integer from 1 to 5". Gives buf. */
+/* The valid values of this setting, for the end of a message: "use an integer from 1 to 5". Returns
+ * buf. */
 const char *config_setting_remedy(const struct setting *row, char *buf, size_t cap);
 
-/* ---- Parts ------------------------------------------------------------------------------------------------------ */
+/* ---- Parts ----------------------------------------------------------------------------------- */
 
-/* A list of limits; NULL: absent. `usual` is the algorithm of those that do not name one. */
+/* A list of limits; NULL: missing. `usual` is the algorithm of limits that do not name one. */
 struct limit_set *config_read_limits(const struct section *section, const char *key,
                                      enum limit_algorithm usual);
 /* The same for a list that is not a setting of its own but an entry of a map (in_pool). */
 struct limit_set *config_read_limit_list(struct reader *reader, const struct config_place *at,
                                          struct json_object *list, enum limit_algorithm usual);
-/* The limits of the preset that the section's key "preset" names; NULL: absent or unknown. */
+/* The limits of the preset that the section's key "preset" names; NULL: missing or unknown. */
 struct limit_set *config_read_preset(const struct section *section);
 
 void config_read_address(const struct section *section, const char *key, char **host,
                          uint16_t *port);
-/* A socket's path, or NULL where there is none. */
+/* A socket's path; NULL: none. */
 char *config_read_path(const struct section *section, const char *key);
 void config_read_store(const struct section *section, struct config_store *out);
-/* Gives the credential, or NULL when it is absent or could not be read. */
+/* Gives the credential; NULL: missing or not readable. */
 char *config_read_secret(const struct section *section, const char *key);
 
-/* The whole document. */
+/* Reads the whole document. */
 void config_build(struct reader *reader, struct json_object *document);
 
 #endif

@@ -1,10 +1,12 @@
 /*
- * What is wrong with a document, in words: one line a problem, "path: what is wrong; what to do".
+ * Problems of a document, in words: one line each, "path: what is wrong; what to do".
  *
- * Everything quoted from the document may be anything: it is escaped and cut, so that a problem is always one line. A
- * document of a hundred thousand mistakes gets the first CONFIG_MAX_PROBLEMS of them and a line that says so.
+ * Quotes from the document may contain any bytes: they are escaped and cut, so that a problem is
+ * always one line. A document with a hundred thousand mistakes gets the first CONFIG_MAX_PROBLEMS
+ * and a line that says so.
  */
 #include "config/config_parts.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -14,7 +16,7 @@
 
 #define PATH_BYTES 1024
 
-/* Text that is cut at the end of its buffer. */
+/* Text that is cut off at the end of its buffer. */
 struct text {
     char *buf;
     size_t n, cap;
@@ -60,7 +62,8 @@ static bool plain_key(const char *key)
            strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == n;
 }
 
-/* tiers.pro.limits[1].per, pools["openai/gpt-4o"].preset. Documents are at most some 30 levels deep. */
+/* tiers.pro.limits[1].per, pools["openai/gpt-4o"].preset. Documents are at most about 30 levels
+ * deep. */
 static void put_path(struct text *out, const struct config_place *at)
 {
     if (at == NULL)
@@ -141,47 +144,11 @@ const char *config_kind(struct json_object *value)
     return "something else";
 }
 
-/* ---- "did you mean" ------------------------------------------------------------------------------------------- */
-
-#define MAX_COMPARED 64
-
-static size_t least(size_t a, size_t b, size_t c)
-{
-    size_t ab = a < b ? a : b;
-    return ab < c ? ab : c;
-}
-
-static bool same_letter(char a, char b)
-{
-    return tolower((unsigned char)a) == tolower((unsigned char)b);
-}
-
-/* How many letters must be added, removed or changed; case does not count. Names beyond the bound are never close. */
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t n = strlen(a);
-    size_t m = strlen(b);
-    if (n > MAX_COMPARED || m > MAX_COMPARED)
-        return MAX_COMPARED;
-    size_t row[MAX_COMPARED + 1];
-    for (size_t j = 0; j <= m; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t above = row[j];
-            size_t change = diagonal + !same_letter(a[i - 1], b[j - 1]);
-            row[j] = least(above + 1, row[j - 1] + 1, change);
-            diagonal = above;
-        }
-    }
-    return row[m];
-}
+/* ---- "did you mean" -------------------------------------------------------------------------- */
 
 void config_names_add(struct config_names *names, const char *candidate)
 {
-    /* What cannot be a name has a problem of its own, and must not break the line of this one. */
+    /* An invalid name is reported elsewhere, and must not break this problem's line. */
     for (const char *p = candidate; *p != '\0'; p++)
         if (!isgraph((unsigned char)*p))
             return;
@@ -195,7 +162,8 @@ void config_names_add(struct config_names *names, const char *candidate)
         put(&list, ", ...");
     }
     names->n++;
-    size_t distance = edit_distance(names->found, candidate);
+    size_t distance =
+        text_distance(names->found, strlen(names->found), candidate, strlen(candidate));
     size_t close = strlen(names->found) / 3;
     close = close < 1 ? 1 : close > 3 ? 3 : close;
     if (distance <= close && (names->best == NULL || distance < names->best_distance)) {

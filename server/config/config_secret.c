@@ -1,9 +1,11 @@
 /*
- * Credentials: {"file": path} or {"env": NAME}, never in the document itself and never on the command line.
+ * Credentials: {"file": path} or {"env": NAME}, never in the document itself and never on the
+ * command line.
  *
- * A file holds the secret and perhaps a newline after it. Its path is relative to the folder in which rationd was
- * started. What cannot be read is a problem of the document; a file that everybody on this host may read is only
- * warned about, because containers often mount them like that.
+ * A file holds the secret, perhaps followed by a newline. Its path is relative to the folder in
+ * which rationd was started. A file that cannot be read is a problem of the document; one that
+ * everyone on this host may read is only warned about, because containers often mount them like
+ * that.
  */
 #include "config/config_parts.h"
 
@@ -15,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Room for the longest secret, its newline, and a byte that tells that there is more. */
+/* Room for the longest secret, its newline, and a byte that reveals that there is more. */
 #define FILE_BYTES (RATION_MAX_SECRET_BYTES + 3)
 
 static char *accept_secret(const struct section *section, const char *key, char *text, size_t n)
@@ -49,7 +51,7 @@ static char *read_file(const struct section *section, const char *path)
 {
     char quoted[CONFIG_QUOTED_BYTES];
     config_quote(quoted, path, strlen(path));
-    /* Not blocking: the path may be a pipe that nobody writes to. */
+    /* Non-blocking: the path may be a pipe that nobody writes to. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         section_problem(section, "file",
@@ -96,7 +98,7 @@ char *config_read_secret(const struct section *section, const char *key)
         return NULL;
     if (json_object_is_type(value, json_type_string)) {
         section_problem(section, key,
-                        "a secret does not stand in the configuration; use {\"file\": \"/path\"} "
+                        "a secret must not be in the configuration; use {\"file\": \"/path\"} "
                         "or {\"env\": \"NAME\"}");
         return NULL;
     }
@@ -108,7 +110,8 @@ char *config_read_secret(const struct section *section, const char *key)
     bool file = section_has(&source, "file");
     if (file == section_has(&source, "env")) {
         section_problem(section, key, "%s; use {\"file\": \"/path\"} or {\"env\": \"NAME\"}",
-                        file ? "both a file and an environment variable" : "says nowhere to look");
+                        file ? "both a file and an environment variable"
+                             : "names no place to read it from");
         return NULL;
     }
     const char *where = section_string(&source, file ? "file" : "env");

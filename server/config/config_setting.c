@@ -1,9 +1,9 @@
 /*
- * The table of settings, and the reading of single values by it.
+ * The table of settings, and reading single values by it.
  *
- * A setting exists because it has a row here: unknown keys are those without one, defaults and ranges come from it, and
- * `rationd --help` prints it. What a row cannot say (how an address or a limit is written, what goes together with
- * what) is in the file that reads that part.
+ * A setting exists because it has a row here: keys without one are unknown, defaults and ranges
+ * come from it, and `rationd --help` prints it. What a row cannot express (the syntax of addresses
+ * and limits, which settings go together) is in the file that reads that part.
  */
 #include "config/config_parts.h"
 
@@ -16,13 +16,14 @@
 #define RELOAD  .reloadable = true
 #define RESTART .reloadable = false
 
-/* The order of `words` is that of the enum that they become: ration_unit, limit_algorithm, config_outage. */
+/* `words` are in the order of the enum that they become: ration_unit, limit_algorithm,
+ * config_outage. */
 static const struct setting table[] = {
     {"", "listen", SETTING_OBJECT, "", RESTART, .help = "where clients connect"},
     {"listen", "resp", SETTING_ADDRESS, "127.0.0.1:7420", RESTART,
      .help = "for Redis clients; port 0 picks a free one"},
     {"listen", "http", SETTING_ADDRESS, "127.0.0.1:7421", RESTART, .nullable = true,
-     .help = "for HTTP; null: not at all"},
+     .help = "for HTTP; null: none"},
     {"listen", "unix", SETTING_STRING, "null", RESTART, .nullable = true,
      .help =
          "a socket for Redis clients on this host, such as /run/ration/ration.sock; null: none"},
@@ -31,7 +32,7 @@ static const struct setting table[] = {
     {"store", "url", SETTING_URL, "embedded", RESTART, .secret = true,
      .help = "embedded, redis://[user[:password]@]host[:port][/db] or redis+unix:///path[?db=n]"},
     {"store", "durability", SETTING_WORD, "fast", RESTART, .words = "fast|safe|ledger",
-     .help = "what a failover of the store may forget; this version has fast only"},
+     .help = "what a failover of the store may forget; this version has only fast"},
     {"store", "password", SETTING_SECRET, "", RESTART, .secret = true,
      .help = "instead of a password in the URL"},
     {"store", "timeout_ms", SETTING_INTEGER, "1000", .min = 10, .max = 60000, RESTART,
@@ -41,45 +42,44 @@ static const struct setting table[] = {
     {"pools.<name>", "preset", SETTING_NAME, "", RELOAD,
      .help = "a provider's published limits, such as openai/gpt-4o/tier1"},
     {"pools.<name>", "limits", SETTING_LIMITS, "", RELOAD,
-     .help = "instead of those of the preset with the same unit and per, or beside them"},
+     .help = "override the preset's limits of the same unit and per, or add to them"},
     {"pools.<name>", "domain", SETTING_STRING, "default", RELOAD,
-     .help = "pools of one domain share one slot of a cluster"},
+     .help = "pools of one domain share one cluster slot"},
     {"pools.<name>", "hold_back", SETTING_FRACTIONS, "[0, 0, 0]", RELOAD,
-     .help = "the share kept back from priority 0, 1 and 2, to nine decimals"},
+     .help = "the share held back from priority 0, 1 and 2, to nine decimals"},
     {"pools.<name>", "estimates", SETTING_WORD, "stated", .words = "stated|learned", RELOAD,
-     .help = "learned: what is stated of input_tokens and output_tokens is charged as if each "
-             "ACQUIRE said LEARNED"},
+     .help = "learned: input_tokens and output_tokens are charged as if each ACQUIRE said LEARNED"},
     {"pools.<name>", "breaker", SETTING_OBJECT, "", RELOAD, .nullable = true,
-     .help = "when calls fail, none are let through for a while but one to try; null: never"},
+     .help = "when calls fail, let none through for a while, then one as a probe; null: never"},
     {"pools.<name>.breaker", "failures", SETTING_FRACTION, "0.5", RELOAD,
      .help = "the share of reports (STATUS 5xx or FAILED) that opens it"},
     {"pools.<name>.breaker", "at_least", SETTING_INTEGER, "20", .min = 1, .max = 1000000, RELOAD,
      .help = "reports in the window before it is judged"},
     {"pools.<name>.breaker", "window_ms", SETTING_INTEGER, "30000", .min = 100, .max = 3600000,
-     RELOAD, .help = "how far back reports are counted, in quarters; from the first failure on"},
+     RELOAD, .help = "how far back reports count, in quarters, beginning with the first failure"},
     {"pools.<name>.breaker", "cool_down_ms", SETTING_INTEGER, "5000", .min = 10, .max = 3600000,
-     RELOAD, .help = "until one call is let through; doubled each time it fails, up to 8 times"},
+     RELOAD, .help = "until one call is let through; doubles each time it fails, up to 8 times"},
 
     {"", "tiers", SETTING_MAP, "", RELOAD, .help = "what tenants pay for, by name"},
     {"tiers.<name>", "priority", SETTING_INTEGER, "1", .min = 0, .max = RATION_PRIORITIES - 1,
      RELOAD, .help = "0 real time, 1 standard, 2 background"},
     {"tiers.<name>", "limits", SETTING_LIMITS, "", RELOAD,
-     .help = "of each tenant, over all pools of a domain; none: only the pool's"},
+     .help = "of each tenant, over all pools of a domain; none: only the pool's apply"},
     {"tiers.<name>", "in_pool", SETTING_MAP, "", RELOAD,
      .help = "of each tenant in one pool: a list of limits by the pool's name"},
     {"tiers.<name>", "weight", SETTING_INTEGER, "1", .min = 1, .max = 1000, RELOAD,
-     .help = "its share among those who wait"},
+     .help = "its share among waiting requests"},
 
     {"", "tenants", SETTING_MAP, "", RELOAD, .help = "who may ask, by name"},
-    {"tenants.<name>", "tier", SETTING_NAME, "", RELOAD, .help = "one of tiers; must be given"},
+    {"tenants.<name>", "tier", SETTING_NAME, "", RELOAD, .help = "one of tiers; required"},
     {"tenants.<name>", "limits", SETTING_LIMITS, "", RELOAD, .help = "instead of the tier's"},
     {"tenants.<name>", "in_pool", SETTING_MAP, "", RELOAD,
      .help = "instead of the tier's for that pool"},
     {"tenants.<name>", "secret", SETTING_SECRET, "", RELOAD, .secret = true,
-     .help = "its credential; with any, every connection needs one"},
+     .help = "its credential; if any is set, every connection needs one"},
 
     {"", "default_tier", SETTING_NAME, "null", RELOAD, .nullable = true,
-     .help = "of tenants that are not configured; null: they are refused"},
+     .help = "of tenants that are not configured; null: refuse them"},
     {"", "on_outage", SETTING_WORD, "deny", .words = "deny|allow|local", RELOAD,
      .help = "the answer while the store is away"},
     {"", "ttl_ms", SETTING_INTEGER, "60000", .min = RATION_MIN_TTL_MS, .max = RATION_MAX_TTL_MS,
@@ -88,15 +88,15 @@ static const struct setting table[] = {
      .help = "of clients, at once"},
     {"", "threads", SETTING_INTEGER, "0", .min = 0, .max = 64, RESTART,
      .help = "workers, each with a connection of its own to the store; 0: one for each core"},
-    {"", "auth", SETTING_OBJECT, "", RELOAD, .help = "credentials that are not a tenant's"},
+    {"", "auth", SETTING_OBJECT, "", RELOAD, .help = "credentials other than the tenants'"},
     {"auth", "operator", SETTING_SECRET, "", RELOAD, .secret = true,
-     .help = "the credential that may do everything"},
+     .help = "the credential that allows everything"},
 
     {"<limit>", "unit", SETTING_WORD, "",
      .words = "requests|tokens|input_tokens|output_tokens|usd|concurrent", RELOAD,
-     .help = "what is counted; usd in millionths; must be given"},
+     .help = "what is counted; usd in millionths; required"},
     {"<limit>", "amount", SETTING_INTEGER, "", .min = 1, .max = RATION_MAX_AMOUNT, RELOAD,
-     .help = "how much of it in one period; must be given"},
+     .help = "how much of it per period; required"},
     {"<limit>", "per", SETTING_STRING, "", RELOAD,
      .help = "second, minute, hour, day, month, or a duration: 500ms, 10s, 5m, 2h, 7d"},
     {"<limit>", "algorithm", SETTING_WORD, "", .words = "bucket|rolling|calendar|concurrent",
@@ -106,16 +106,17 @@ static const struct setting table[] = {
     {"<limit>", "counted", SETTING_WORD, "start", .words = "start|end", RELOAD,
      .help = "when the provider counts"},
     {"<limit>", "settle", SETTING_BOOLEAN, "true", RELOAD,
-     .help = "is less than estimated given back"},
+     .help = "whether the unused part of an estimate is given back"},
     {"<limit>", "time_zone", SETTING_STRING, "UTC", RELOAD,
-     .help = "of a calendar limit: whose midnight"},
+     .help = "of a calendar limit: the zone of its midnight"},
     {"<limit>", "slack_ms", SETTING_INTEGER, "250", .min = 0, .max = 60000, RELOAD,
-     .help = "of a rolling limit: how much longer each slot stays, because calls travel"},
+     .help =
+         "of a rolling limit: how much longer each slot stays, because calls take time to arrive"},
 
     {"<secret>", "file", SETTING_STRING, "", RELOAD,
-     .help = "a file that holds the secret and nothing else"},
+     .help = "a file that contains the secret and nothing else"},
     {"<secret>", "env", SETTING_STRING, "", RELOAD,
-     .help = "the name of an environment variable that holds it"},
+     .help = "the name of an environment variable that contains it"},
 };
 
 #define ROWS (sizeof table / sizeof table[0])
@@ -151,7 +152,7 @@ static const struct setting *row_of(const struct section *section, const char *k
     return row;
 }
 
-/* ---- Words ------------------------------------------------------------------------------------------------------ */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 /* Copies the i-th of "a|b|c"; false: there are fewer. */
 static bool nth_word(const char *words, unsigned i, char *buf, size_t cap)
@@ -238,7 +239,7 @@ const char *config_setting_remedy(const struct setting *row, char *buf, size_t c
     return buf;
 }
 
-/* ---- Sections --------------------------------------------------------------------------------------------------- */
+/* ---- Sections -------------------------------------------------------------------------------- */
 
 static void unknown_key(const struct section *section, const char *key)
 {
@@ -324,7 +325,7 @@ int64_t section_integer(const struct section *section, const char *key)
         return fallback;
     }
     int64_t number =
-        json_object_get_int64(value); /* beyond 64 bits: the nearest, which is out of any range */
+        json_object_get_int64(value); /* beyond 64 bits: clamped, which is out of any range */
     if (number >= row->min && number <= row->max)
         return number;
     char remedy[256];
@@ -348,7 +349,7 @@ uint32_t section_fraction(const struct section *section, const char *key)
         return fallback;
     }
     double share = json_object_get_double(value);
-    if (share > 0 && share <= 1) /* not a number compares false */
+    if (share > 0 && share <= 1) /* NaN compares false */
         return share * MILLION < 1 ? 1 : (uint32_t)(share * MILLION + 0.5);
     char remedy[256];
     section_problem(section, key, "%s is not a share; %s", json_object_to_json_string(value),
@@ -384,7 +385,7 @@ const char *section_string(const struct section *section, const char *key)
     }
     const char *text = json_object_get_string(value);
     if (strlen(text) != (size_t)json_object_get_string_len(value)) {
-        section_problem(section, key, "a NUL character is inside; remove it");
+        section_problem(section, key, "contains a NUL character; remove it");
         return NULL;
     }
     return text;
@@ -409,10 +410,10 @@ unsigned section_word(const struct section *section, const char *key)
     config_quote(quoted, found, strlen(found));
     config_setting_remedy(row, remedy, sizeof remedy);
     if (names.best != NULL)
-        section_problem(section, key, "%s is not a word for this; did you mean \"%s\"? %s", quoted,
+        section_problem(section, key, "%s is not valid here; did you mean \"%s\"? %s", quoted,
                         names.best, remedy);
     else
-        section_problem(section, key, "%s is not a word for this; %s", quoted, remedy);
+        section_problem(section, key, "%s is not valid here; %s", quoted, remedy);
     return index;
 }
 
@@ -429,7 +430,7 @@ struct json_object *section_container(const struct section *section, const char 
     return NULL;
 }
 
-/* ---- Help ------------------------------------------------------------------------------------------------------- */
+/* ---- Help ------------------------------------------------------------------------------------ */
 
 static const char *const type_names[] = {
     [SETTING_OBJECT] = "object",   [SETTING_MAP] = "map",
@@ -441,7 +442,8 @@ static const char *const type_names[] = {
     [SETTING_LIMITS] = "limits",
 };
 
-/* One row as text: name, type, default, range, when a change takes effect, help. Gives the length. */
+/* Writes a row as text: name, type, default, range, when a change takes effect, help. Returns the
+ * length. */
 static size_t describe_row(const struct setting *row, char *buf, size_t cap)
 {
     char path[64];

@@ -1,14 +1,16 @@
 /*
- * From bytes to a tree: JSON with comments, and otherwise strict.
+ * From bytes to a tree: JSON with comments, otherwise strict.
  *
- * json-c is lenient where a configuration should not be, and its errors name no line. So the text is looked over first:
+ * json-c is lenient where a configuration should not be, and its errors do not name the line. So
+ * the text is checked first:
  *
  *     text  ->  copy without comments  ->  json-c, strict  ->  keys that are given twice  ->  tree
  *
- * The copy has spaces in place of comments, so positions stay what they were. The first look also finds what json-c
- * would take or explain badly: NUL bytes, bare words (NaN and Infinity among them), strings that do not end on their
- * line, commas before a closing bracket. Each stage stops at its first mistake, because what follows a mistake in the
- * syntax cannot be trusted; only repeated keys are all listed.
+ * The copy has spaces in place of comments, so that positions stay the same. The first check also
+ * finds what json-c would accept or explain badly: NUL bytes, bare words (including NaN and
+ * Infinity), strings that do not end on their line, commas before a closing bracket. Each stage
+ * stops at its first mistake, because nothing after a syntax error can be trusted; only repeated
+ * keys are all listed.
  */
 #include "config/config_parts.h"
 
@@ -28,7 +30,7 @@ struct source {
     struct config_problems *problems;
 };
 
-/* Notes a mistake in the syntax: "file.json:3:14: message". Columns count characters, not bytes. */
+/* Notes a syntax error: "file.json:3:14: message". Columns count characters, not bytes. */
 static void mistake(const struct source *source, size_t at, const char *what, const char *remedy)
 {
     size_t line = 1;
@@ -46,7 +48,7 @@ static void mistake(const struct source *source, size_t at, const char *what, co
                    remedy);
 }
 
-/* The same for n bytes that do not belong there. */
+/* Notes n bytes that do not belong there. */
 static void found(const struct source *source, size_t at, size_t n, const char *remedy)
 {
     char quoted[CONFIG_QUOTED_BYTES];
@@ -55,7 +57,7 @@ static void found(const struct source *source, size_t at, size_t n, const char *
     mistake(source, at, what, remedy);
 }
 
-/* ---- The first look ------------------------------------------------------------------------------------------ */
+/* ---- The first look -------------------------------------------------------------------------- */
 
 static const char *comment_end(const char *p, const char *end)
 {
@@ -65,13 +67,13 @@ static const char *comment_end(const char *p, const char *end)
     return NULL;
 }
 
-/* Blanks the comment at i. Gives where it ends, or 0 after a mistake. */
+/* Blanks the comment at i. Returns where it ends, or 0 after a mistake. */
 static size_t skip_comment(const struct source *source, size_t i)
 {
     size_t begin = i;
     int kind = i + 1 < source->n ? source->text[i + 1] : 0;
     if (kind != '/' && kind != '*') {
-        mistake(source, i, "found \"/\", which begins no comment",
+        mistake(source, i, "found \"/\", which does not begin a comment",
                 "write // for a comment to the end of the line, or /* */");
         return 0;
     }
@@ -127,7 +129,7 @@ static size_t skip_word(const struct source *source, size_t i)
     return 0;
 }
 
-/* Numbers are left to json-c, but for the forms that it takes although JSON does not have them. */
+/* Numbers are left to json-c, except for forms that it accepts although they are not JSON. */
 static size_t skip_number(const struct source *source, size_t i)
 {
     size_t begin = i;
@@ -168,9 +170,9 @@ static size_t skip_number(const struct source *source, size_t i)
 static bool first_look(const struct source *source)
 {
     size_t i = 0;
-    size_t comma = 0; /* where the last thing seen was a comma: its place + 1 */
+    size_t comma = 0; /* if the last token was a comma: its place + 1 */
     if (source->n >= 3 && memcmp(source->text, "\xef\xbb\xbf", 3) == 0) {
-        memset(source->clean, ' ', 3); /* a byte order mark, as some editors leave it */
+        memset(source->clean, ' ', 3); /* a byte order mark, which some editors add */
         i = 3;
     }
     bool blank = true;
@@ -194,7 +196,8 @@ static bool first_look(const struct source *source)
             mistake(source, comma - 1, "a comma with nothing after it", "remove the comma");
             return false;
         } else if (c < 0x20 ? !space : c >= 0x7f) {
-            mistake(source, i, "found a byte that is not JSON", "save the file as UTF-8 text");
+            mistake(source, i, "found a byte that is not valid in JSON",
+                    "save the file as UTF-8 text");
             return false;
         } else if (!space && strchr("{}[]:,", c) == NULL) {
             found(source, i, 1, "remove it, or write it inside a string in double quotes");
@@ -216,7 +219,7 @@ static bool first_look(const struct source *source)
     return !blank;
 }
 
-/* ---- json-c ----------------------------------------------------------------------------------------------------- */
+/* ---- json-c ---------------------------------------------------------------------------------- */
 
 static const char *expected(enum json_tokener_error error)
 {
@@ -261,7 +264,7 @@ static struct json_object *parse_tree(const struct source *source)
         abort();
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS |
                                         JSON_TOKENER_VALIDATE_UTF8);
-    /* The NUL at the end is the sign that nothing follows. */
+    /* The NUL at the end marks the end of input. */
     struct json_object *tree = json_tokener_parse_ex(tokener, source->clean, (int)source->n + 1);
     enum json_tokener_error error = json_tokener_get_error(tokener);
     size_t end = json_tokener_get_parse_end(tokener);
@@ -288,17 +291,18 @@ static struct json_object *parse_tree(const struct source *source)
     return tree;
 }
 
-/* ---- Keys that are given twice -------------------------------------------------------------------------------
- *
- * The tree keeps the last one and says nothing. Here the text is walked once more; it is known to be valid by now.
- */
+/* ---- Keys that are given twice
+ * -------------------------------------------------------------------------------
+ * 
+ * The tree silently keeps the last one. So the text, known to be valid by now, is walked once
+ * more. */
 
 static const char *skip_space(const char *p)
 {
     return p + strspn(p, " \t\r\n");
 }
 
-/* p is at the opening quote. Gives what is after the closing one. */
+/* p is at the opening quote. Returns what follows the closing one. */
 static const char *string_end(const char *p)
 {
     for (p++; *p != '"' && *p != '\0'; p++)
@@ -312,7 +316,7 @@ static void free_key(struct lh_entry *entry)
     free(lh_entry_k(entry));
 }
 
-/* Gives the key's text, to be freed; *broken when it has a NUL inside, which would cut it. */
+/* Gives the key's text; *broken if a NUL inside would cut it short. */
 static char *decode_key(const char *begin, const char *end, bool *broken)
 {
     *broken = false;
@@ -332,7 +336,7 @@ static char *decode_key(const char *begin, const char *end, bool *broken)
 
 static const char *walk(const struct source *source, const char *p, const struct config_place *up);
 
-/* One `"key": value`. Gives NULL when the text is not as it should be. */
+/* Walks one `"key": value`. Returns NULL if the text is malformed. */
 static const char *walk_member(const struct source *source, const char *p,
                                const struct config_place *up, struct lh_table *keys)
 {
@@ -397,7 +401,7 @@ static const char *walk_list(const struct source *source, const char *p,
     return p != NULL ? p + 1 : NULL;
 }
 
-/* Walks one value. The depth is bounded: json-c has already refused what is deeper. */
+/* Walks one value. The depth is bounded: json-c has refused deeper documents. */
 static const char *walk(const struct source *source, const char *p, const struct config_place *up)
 {
     if (*p == '{')
@@ -410,7 +414,7 @@ static const char *walk(const struct source *source, const char *p, const struct
     return n > 0 ? p + n : NULL;
 }
 
-/* ---- All of it -------------------------------------------------------------------------------------------------- */
+/* ---- All of it ------------------------------------------------------------------------------- */
 
 struct json_object *config_text_parse(const char *name, const char *text, size_t n,
                                       struct config_problems *problems)

@@ -1,8 +1,9 @@
 /*
  * Growing buffers with a maximum.
  *
- * Storage doubles. The first storage comes from the pool where there is one; storage that has outgrown the pool's block
- * comes from malloc and goes back there. Consumed room at the beginning is used again before anything grows.
+ * Storage doubles. The first storage comes from the pool, if there is one; storage that has
+ * outgrown the pool's block comes from malloc and returns there. Consumed space at the beginning is
+ * reused before anything grows.
  */
 #include "net/buf.h"
 
@@ -55,7 +56,8 @@ void buf_init(struct buf *buf, size_t max, struct buf_pool *pool)
     *buf = (struct buf){.max = max, .pool = pool};
 }
 
-/* Whose storage is it? Only the pool's blocks have the pool's size: buf_grow sees to that. */
+/* Tells pool blocks from malloc'd storage by size: buf_grow makes sure that only the former have
+ * the pool's. */
 static void give_storage(struct buf *buf, char *data, size_t cap)
 {
     if (data != NULL && buf->pool != NULL && cap == buf->pool->block)

@@ -1,11 +1,13 @@
 /*
- * A byte buffer that grows up to a maximum which it is told at birth: the only place where the front's buffers grow.
+ * A byte buffer that grows up to a maximum set at birth: the only place where the front's buffers
+ * grow.
  *
- * Bytes are appended at the end and consumed at the beginning. Going beyond the maximum (or out of memory) appends
- * nothing and sets `failed`, which stays set, so that a writer may append many times and look once.
+ * Bytes are appended at the end and consumed at the beginning. An append that would exceed the
+ * maximum (or runs out of memory) appends nothing and sets `failed`, which stays set, so a writer
+ * may append many times and check once.
  *
- * An empty buffer can give its storage back (buf_release), to a pool when it has one: that is what keeps idle
- * connections small and busy ones free of malloc.
+ * An empty buffer can give its storage back (buf_release), to its pool if it has one: this keeps
+ * idle connections small and busy ones free of malloc.
  */
 #ifndef RATIOND_BUF_H
 #define RATIOND_BUF_H
@@ -18,7 +20,7 @@
 /* Storage of one size, kept for the next buffer that needs some. Belongs to one thread. */
 struct buf_pool {
     size_t block;  /* bytes of one block */
-    unsigned keep; /* blocks kept at the most */
+    unsigned keep; /* the most blocks kept */
     unsigned n;    /* blocks in `free` */
     void *free;    /* list of blocks, linked through their first bytes */
 };
@@ -28,7 +30,7 @@ struct buf {
     size_t start;          /* first byte not yet consumed */
     size_t end;            /* one past the last byte */
     size_t cap;            /* bytes in data */
-    size_t max;            /* bytes that it may hold at once */
+    size_t max;            /* the most bytes it may hold at once */
     struct buf_pool *pool; /* where its first storage comes from; NULL: malloc */
     bool failed;           /* something did not fit */
 };
@@ -51,16 +53,16 @@ static inline char *buf_bytes(const struct buf *buf)
     return buf->data + buf->start;
 }
 
-/* Room for n more bytes at the end, to be filled and then committed; NULL (and failed) when that is beyond the maximum.
- * Moves the bytes: pointers into the buffer end here. */
+/* Makes room for n more bytes at the end, to be filled and then committed; NULL (and failed) if
+ * that exceeds the maximum. May move the bytes: pointers into the buffer become invalid. */
 char *buf_reserve(struct buf *buf, size_t n);
-/* n bytes of what was reserved are there now. */
+/* Adds n bytes of the reserved room, which the caller has filled. */
 void buf_commit(struct buf *buf, size_t n);
 /* Drops n bytes at the beginning; n <= buf_size(). The storage stays. */
 void buf_consume(struct buf *buf, size_t n);
 /* Drops everything, `failed` too; the storage stays. */
 void buf_clear(struct buf *buf);
-/* Gives the storage back when there is nothing in it. */
+/* Gives the storage back if it is empty. */
 void buf_release(struct buf *buf);
 
 static inline bool buf_append(struct buf *buf, const void *bytes, size_t n)
@@ -75,7 +77,7 @@ static inline bool buf_append(struct buf *buf, const void *bytes, size_t n)
     return true;
 }
 
-/* At most 1023 bytes of text; more is cut. */
+/* At most 1023 bytes of text; the rest is cut off. */
 bool buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool buf_vprintf(struct buf *buf, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));

@@ -3,21 +3,23 @@
  *
  *     OPEN --eof, drain--> LAST --all answered and sent------------------> CLOSED
  *       |                   |                                                ^
- *       +--QUIT, rubbish----+--> DEAF --all answered and sent---+------------+
+ *       +--QUIT, rubbish----+--> ANSWERING --all answered, sent-+------------+
  *                                                               |            |
  *                                     (rubbish)                 +--> LINGER -+
  *     any --socket error, unread replies, out of memory--> CLOSED
  *
- * The normal path: conn_on_readable reads once, into the front's scratch space, where the requests are parsed and run;
- * what is left of an incomplete one moves into `in`. Commands answer at once or by operations; either way conn_answer
- * moves the answers that are due into `out`, and conn_flush sends them in one write at the end of the turn.
+ * The normal path: conn_on_readable reads once, into the front's scratch space, where the requests
+ * are parsed and run; an incomplete one moves into `in`. Commands answer at once or through
+ * operations; either way conn_answer moves the answers that are due into `out`, and conn_flush
+ * sends them in one write at the end of the turn.
  *
- * What bounds a peer: one read and FRONT_REQUESTS_PER_TURN requests a turn (then `resume`); RATION_MAX_PIPELINE requests
- * under way (then nothing is read: `stalled`), far fewer while the whole server is crowded; RATION_MAX_OUTPUT_BYTES of
- * replies, sent or waiting (then it is closed). A peer that sends rubbish gets its error, and LINGER sees to it that the
- * error arrives: closing a socket with unread input makes the kernel throw away what was sent.
+ * A peer is bounded by: one read and FRONT_REQUESTS_PER_TURN requests a turn (then `resume`);
+ * RATION_MAX_PIPELINE requests under way (then nothing is read: `stalled`), far fewer while the
+ * whole server is crowded; RATION_MAX_OUTPUT_BYTES of unsent replies (then it is closed). A peer
+ * that sends rubbish gets an error, and LINGER makes sure it arrives: closing a socket with unread
+ * input makes the kernel discard what was sent.
  *
- * Closing cuts the requests under way loose; their operations end into nowhere (request.c).
+ * Closing detaches the requests under way; the results of their operations are dropped (request.c).
  */
 #include "net/conn.h"
 
@@ -29,9 +31,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "command/command.h"
-#include "net/front_inner.h"
 #include "log.h"
+#include "net/front_inner.h"
 
 #define LINGER_SECONDS 1
 
@@ -43,23 +44,10 @@ struct identity *identity_new(const char *name, size_t n)
     struct identity *identity = malloc(sizeof *identity + n + 1);
     if (identity == NULL)
         return NULL;
-    identity->refs = 1;
     identity->n = n;
     memcpy(identity->name, name, n);
     identity->name[n] = '\0';
     return identity;
-}
-
-struct identity *identity_ref(struct identity *identity)
-{
-    identity->refs++;
-    return identity;
-}
-
-void identity_unref(struct identity *identity)
-{
-    if (identity != NULL && --identity->refs == 0)
-        free(identity);
 }
 
 const char *conn_peer(const struct conn *c, char buf[CONN_PEER_BYTES])
@@ -92,14 +80,14 @@ bool conn_set_name(struct conn *c, const char *name, size_t n)
     return true;
 }
 
-/* ---- States --------------------------------------------------------------------------------------------------- */
+/* ---- States ---------------------------------------------------------------------------------- */
 
 static void move_to(struct conn *c, enum conn_state to)
 {
     static const bool allowed[][CONN_CLOSED + 1] = {
-        [CONN_OPEN] = {[CONN_LAST] = true, [CONN_DEAF] = true, [CONN_CLOSED] = true},
-        [CONN_LAST] = {[CONN_DEAF] = true, [CONN_CLOSED] = true},
-        [CONN_DEAF] = {[CONN_LINGER] = true, [CONN_CLOSED] = true},
+        [CONN_OPEN] = {[CONN_LAST] = true, [CONN_ANSWERING] = true, [CONN_CLOSED] = true},
+        [CONN_LAST] = {[CONN_ANSWERING] = true, [CONN_CLOSED] = true},
+        [CONN_ANSWERING] = {[CONN_LINGER] = true, [CONN_CLOSED] = true},
         [CONN_LINGER] = {[CONN_CLOSED] = true},
         [CONN_CLOSED] = {false},
     };
@@ -128,8 +116,8 @@ void conn_mark_resuming(struct conn *c)
     event_add(c->front->resume_event, &now);
 }
 
-/* The requests of a closing connection: what is at the store goes on alone, the rest is dropped. */
-static void cut_loose(struct conn *c)
+/* Requests of a closing connection: those at the store go on without it, the rest are dropped. */
+static void detach_requests(struct conn *c)
 {
     struct request *next;
     for (struct request *r = c->first; r != NULL; r = next) {
@@ -170,9 +158,9 @@ void conn_close(struct conn *c, const char *reason)
     c->dirty = c->resuming = false;
     close(c->fd);
     c->fd = -1;
-    cut_loose(c);
+    detach_requests(c);
     TAILQ_REMOVE(&front->conns, c, link);
-    front->n_conns--;
+    front->worker->connections--;
     TAILQ_INSERT_TAIL(&front->closed, c, link);
     front_turn_end_wanted(front);
 }
@@ -185,13 +173,13 @@ void conn_drop(struct conn *c, const char *reason)
     conn_close(c, reason);
 }
 
-/* No more requests from now on; nothing that came is parsed any more. */
-void conn_go_deaf(struct conn *c, const char *reason, bool lingers)
+/* Takes no more requests and no longer parses what has arrived. */
+void conn_stop_reading(struct conn *c, const char *reason, bool lingers)
 {
     if (c->state != CONN_OPEN && c->state != CONN_LAST)
         return;
     event_del(&c->read_event);
-    move_to(c, CONN_DEAF);
+    move_to(c, CONN_ANSWERING);
     c->reason = reason;
     c->lingers = lingers;
     c->stalled = false;
@@ -200,10 +188,10 @@ void conn_go_deaf(struct conn *c, const char *reason, bool lingers)
 
 void conn_finish(struct conn *c, const char *reason)
 {
-    conn_go_deaf(c, reason, false);
+    conn_stop_reading(c, reason, false);
 }
 
-void conn_read_no_more(struct conn *c, const char *reason)
+void conn_end_input(struct conn *c, const char *reason)
 {
     event_del(&c->read_event);
     move_to(c, CONN_LAST);
@@ -214,27 +202,27 @@ void conn_read_no_more(struct conn *c, const char *reason)
 void conn_drain(struct conn *c)
 {
     if (c->state == CONN_OPEN)
-        conn_read_no_more(c, "draining");
+        conn_end_input(c, "draining");
     else if (c->state == CONN_LINGER)
         conn_close(c, c->reason);
 }
 
-/* Is there nothing left to do for a connection that takes no more requests? */
+/* Ends a connection that takes no more requests, once nothing is left to do for it. */
 void conn_settle(struct conn *c)
 {
     static const struct timeval linger = {LINGER_SECONDS, 0};
     if (c->first != NULL || buf_size(&c->out) > 0 || c->resuming || c->stalled)
         return;
-    if (c->state == CONN_LAST || (c->state == CONN_DEAF && !c->lingers)) {
+    if (c->state == CONN_LAST || (c->state == CONN_ANSWERING && !c->lingers)) {
         conn_close(c, c->reason);
-    } else if (c->state == CONN_DEAF) {
+    } else if (c->state == CONN_ANSWERING) {
         move_to(c, CONN_LINGER);
         if (shutdown(c->fd, SHUT_WR) != 0 || event_add(&c->read_event, &linger) != 0)
             conn_close(c, c->reason);
     }
 }
 
-/* ---- Birth and death ------------------------------------------------------------------------------------------ */
+/* ---- Birth and death ------------------------------------------------------------------------- */
 
 struct conn *conn_new(struct front *front, int fd, const struct sockaddr *peer)
 {
@@ -262,17 +250,17 @@ struct conn *conn_new(struct front *front, int fd, const struct sockaddr *peer)
         return NULL;
     }
     TAILQ_INSERT_TAIL(&front->conns, c, link);
-    front->n_conns++;
+    front->worker->connections++;
     return c;
 }
 
 void conn_free(struct conn *c)
 {
-    assert(c->state == CONN_CLOSED);
+    assert(c->state == CONN_CLOSED && c->first == NULL && !c->dirty && !c->resuming);
     TAILQ_REMOVE(&c->front->closed, c, link);
     buf_close(&c->in);
     buf_close(&c->out);
-    identity_unref(c->tenant);
+    free(c->tenant);
     free(c->name);
     free(c);
 }

@@ -1,8 +1,8 @@
 /*
  * A client connection: bytes in, requests in a queue, replies out in the order of the requests.
  *
- * Operations complete in any order; a request whose answer has come waits in the queue until all before it are
- * answered. See the head of conn.c for the states.
+ * Operations complete in any order; an answered request waits in the queue until all before it are
+ * answered. The head of conn.c describes the states.
  */
 #ifndef RATIOND_CONN_H
 #define RATIOND_CONN_H
@@ -23,23 +23,20 @@ struct request;
 enum conn_state {
     CONN_OPEN, /* in front->conns: reads, parses, answers */
     CONN_LAST, /* in front->conns: reads no more, parses and answers what it has, then closes */
-    CONN_DEAF, /* in front->conns: neither reads nor parses; answers what was asked, then closes */
-    CONN_LINGER, /* in front->conns: all is answered and shut down; discards what comes until the peer closes */
-    CONN_CLOSED, /* in front->closed until the end of the turn */
+    CONN_ANSWERING, /* in front->conns: answers what was asked, then closes; reads nothing */
+    CONN_LINGER,    /* in front->conns: all answered, sending shut down; discards input */
+    CONN_CLOSED,    /* in front->closed until the end of the turn */
 };
 
 enum conn_auth { AUTH_NONE, AUTH_OPERATOR, AUTH_TENANT };
 
-/* A tenant's name, shared by the connection that authenticated as it and by its requests under way. */
+/* The name of the tenant as which a connection authenticated. */
 struct identity {
-    unsigned refs;
     size_t n;
     char name[]; /* NUL-terminated */
 };
 
-struct identity *identity_new(const char *name, size_t n); /* one reference; NULL: no memory */
-struct identity *identity_ref(struct identity *identity);
-void identity_unref(struct identity *identity); /* NULL allowed */
+struct identity *identity_new(const char *name, size_t n); /* NULL: no memory; free() frees it */
 
 struct conn {
     struct front *front;
@@ -48,17 +45,17 @@ struct conn {
     TAILQ_ENTRY(conn) resume_link; /* in front->resume, if resuming */
     struct event read_event;
     struct event write_event;
-    struct buf
-        in; /* a half-read request, or requests that wait for their turn; no storage when empty */
+    /* a half-read request, or requests that wait for their turn; no storage when empty */
+    struct buf in;
     struct buf out;            /* replies not yet sent; no storage when empty */
     struct resp_parser parser; /* of the request at the beginning of `in` */
     struct request *first;     /* the queue: the oldest request */
     struct request *last;      /* the newest */
     unsigned under_way;        /* requests in the queue */
-    size_t held_bytes;         /* replies that wait in the queue for those before them */
+    size_t held_bytes;         /* of replies that wait in the queue for those before them */
     size_t discarded;          /* CONN_LINGER: bytes thrown away */
     uint64_t id;
-    const char *reason;      /* why it will close; lives for ever */
+    const char *reason;      /* why it will close; static */
     struct identity *tenant; /* AUTH_TENANT: whose credential */
     char *name;              /* CLIENT SETNAME; NULL: none */
     int fd;
@@ -69,8 +66,8 @@ struct conn {
     bool resuming;
     bool stalled; /* RATION_MAX_PIPELINE was reached: nothing is read until some are answered */
     bool write_waiting; /* the socket is full: write_event is pending */
-    bool
-        lingers; /* CONN_DEAF: the peer still sends; closing at once could destroy our last words */
+    /* CONN_ANSWERING: the peer may still send, and closing at once could lose our last reply */
+    bool lingers;
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
@@ -78,14 +75,15 @@ struct conn {
     } peer;
 };
 
-/* Closes, once: the first call decides the reason (lives for ever, logged). Frees nothing before the end of the turn. */
+/* Closes; the first call decides the reason (static, logged), later ones do nothing. Frees nothing
+ * before the end of the turn. */
 void conn_close(struct conn *conn, const char *reason);
-/* As conn_close, and counts it as the peer's fault (rubbish, unread replies). */
+/* Like conn_close, and counts it as the peer's fault (rubbish, unread replies). */
 void conn_drop(struct conn *conn, const char *reason);
-/* Takes no more requests; closes when all that were asked are answered. For QUIT. */
+/* Takes no more requests; closes once all earlier ones are answered. For QUIT. */
 void conn_finish(struct conn *conn, const char *reason);
 
-/* CLIENT SETNAME; no bytes: no name any more. False: it cannot be a name, and the old one stays. */
+/* CLIENT SETNAME; an empty name removes it. False: not a valid name, and the old one stays. */
 #define CONN_MAX_NAME_BYTES 128
 bool conn_set_name(struct conn *conn, const char *name, size_t n);
 
@@ -93,7 +91,7 @@ bool conn_set_name(struct conn *conn, const char *name, size_t n);
 struct buf *conn_out(struct conn *conn);
 /* Sends the answers that are due: called whenever a request of this connection is done. */
 void conn_answer(struct conn *conn);
-/* The replies that wait grew by n bytes (request.c). */
+/* Counts n more bytes of replies that wait (request.c). */
 void conn_hold(struct conn *conn, size_t n);
 
 /* "127.0.0.1:1234" into buf; returns buf. */

@@ -1,21 +1,20 @@
 /*
- * The way into a connection: one read a turn, and its requests parsed where they lie.
+ * The input of a connection: one read a turn, whose requests are parsed in place.
  *
- * Most reads go into the front's scratch space and leave nothing behind; what is incomplete moves into `in`, and before
- * the next read back, while it is short. A long half-read request stays in `in` and is completed there, so that bytes
- * that come one by one are not copied over and over.
+ * Most reads go into the front's scratch space and leave nothing behind; an incomplete request
+ * moves into `in` and, while it is short, back before the next read. A long one stays in `in` and
+ * is completed there, so that bytes that arrive one by one are not copied again and again.
  */
+#include <assert.h>
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "command/command.h"
 #include "net/front_inner.h"
-#include "command/request.h"
 
 #define IN_READ_BYTES 8192
 #define LINGER_BYTES  1048576
 
-/* Runs one request; error is what the parser had to say about it, or NULL. Returns false when memory is short. */
+/* Runs one request, or answers it with the parser's error if there is one. False: out of memory. */
 static bool run_request(struct conn *c, const char *data, const char *error)
 {
     struct arg args[RATION_MAX_ARGS];
@@ -29,8 +28,9 @@ static bool run_request(struct conn *c, const char *data, const char *error)
         counter_add(&c->front->worker->counters.commands_failed, 1);
         resp_error(request_out(r), error);
     } else {
-        command_run(r, args, resp_args(&c->parser, data, args));
+        c->front->run(r, args, resp_args(&c->parser, data, args));
     }
+    assert(r->conn == c); /* a command may finish its connection, never close it */
     if (r->state == REQUEST_NEW) {
         r->state = REQUEST_DONE;
         if (r->answer == ANSWER_HELD)
@@ -45,7 +45,7 @@ static bool parses(const struct conn *c)
     return c->state == CONN_OPEN || c->state == CONN_LAST;
 }
 
-/* Runs the requests in data, and returns how many bytes they took: all n when no more are wanted. */
+/* Runs the requests in data and returns how many bytes they took; all n if no more are wanted. */
 static size_t run_requests(struct conn *c, char *data, size_t n)
 {
     size_t used = 0;
@@ -67,7 +67,7 @@ static size_t run_requests(struct conn *c, char *data, size_t n)
         if (result == RESP_BROKEN) {
             if (run_request(c, data + used, error)) {
                 counter_add(&c->front->worker->counters.connections_dropped, 1);
-                conn_go_deaf(c, error, true);
+                conn_stop_reading(c, error, true);
             }
             return n;
         }
@@ -79,7 +79,7 @@ static size_t run_requests(struct conn *c, char *data, size_t n)
     return parses(c) ? used : n;
 }
 
-/* Requests that lie in the connection's own buffer. */
+/* Runs requests that lie in the connection's own buffer. */
 static void run_own(struct conn *c)
 {
     if (buf_size(&c->in) > 0)
@@ -87,7 +87,8 @@ static void run_own(struct conn *c)
     buf_release(&c->in);
 }
 
-/* Requests that lie in the scratch space; what is incomplete moves into the connection's own buffer. */
+/* Runs requests that lie in the scratch space; an incomplete one moves into the connection's own
+ * buffer. */
 static void run_scratch(struct conn *c, size_t n)
 {
     char *data = c->front->scratch;
@@ -125,7 +126,7 @@ static void read_and_run(struct conn *c)
         return;
     }
     if (n == 0) {
-        conn_read_no_more(c, conn_reason_eof);
+        conn_end_input(c, conn_reason_eof);
         return;
     }
     if (own) {
@@ -156,5 +157,5 @@ void conn_resume(struct conn *c)
     if (c->state == CONN_OPEN && !c->stalled)
         event_add(&c->read_event, NULL);
     else
-        conn_mark_dirty(c); /* it may have been the last that kept it */
+        conn_mark_dirty(c); /* this may have been all that kept it open */
 }

@@ -1,16 +1,19 @@
 /*
- * The way out of a connection: answers in the order of the requests, one write a turn.
+ * The output of a connection: answers in the order of the requests, one write a turn.
  *
- * conn_answer moves the answers that are due into `out`; conn_flush sends them at the end of the turn. When the socket
- * is full, write_event tells when there is room. When a peer does not read, `out` and the replies that wait in the queue
- * meet RATION_MAX_OUTPUT_BYTES together, and it is closed.
+ * conn_answer moves the answers that are due into `out`; conn_flush sends them at the end of the
+ * turn. If the socket is full, write_event reports when there is room. If a peer does not read,
+ * `out` and the replies that wait in the queue together reach RATION_MAX_OUTPUT_BYTES, and it is
+ * closed.
  */
+#include <assert.h>
 #include <errno.h>
 #include <sys/socket.h>
 
 #include "net/front_inner.h"
 
-/* So many requests in the whole front make it crowded, and then a connection may only have so many. */
+/* Beyond this many requests the front is crowded, and each connection is held to a shorter
+ * pipeline. */
 #define CROWDED_REQUESTS 131072
 #define CROWDED_PIPELINE 16
 
@@ -55,7 +58,7 @@ struct buf *conn_out(struct conn *c)
     return &c->out;
 }
 
-/* Replies that nobody reads must not pile up; but one turn's worth may be much, so first the socket is asked. */
+/* Unread replies must not pile up; but one turn may produce many, so try the socket first. */
 static void make_room(struct conn *c)
 {
     if (buf_size(&c->out) > RATION_MAX_OUTPUT_BYTES / 2 && !c->write_waiting)
@@ -83,6 +86,7 @@ unsigned conn_pipeline_limit(const struct conn *c)
 static void pop_first(struct conn *c)
 {
     struct request *r = c->first;
+    assert(c->under_way > 0);
     c->first = r->next;
     if (c->first == NULL)
         c->last = NULL;
@@ -95,9 +99,10 @@ static void write_first(struct conn *c)
     struct request *r = c->first;
     switch (r->answer) {
     case ANSWER_IN_OP:
-        answer_write(r, &c->out);
+        r->write(r, &c->out);
         break;
     case ANSWER_HELD:
+        assert(c->held_bytes >= buf_size(&r->reply));
         c->held_bytes -= buf_size(&r->reply);
         if (r->reply.failed)
             c->out.failed = true;

@@ -1,19 +1,20 @@
 /*
  * Accepting, and what happens once per turn of the event loop.
  *
- * A turn: sockets are read and their requests run; the batch and the store answer some; then on_turn_end sends each
- * connection's replies in one write and frees the connections that were closed. Connections with more requests than one
- * turn's share go on in the next turn (on_resume: a timer of 0 ms, so that the other sockets are looked at in between).
+ * A turn: sockets are read and their requests run; the batch and the store answer some; then
+ * on_turn_end sends each connection's replies in one write and frees the connections that were
+ * closed. Connections with more requests than one turn's share continue in the next turn
+ * (on_resume: a timer of 0 ms, so that other sockets get their turn in between).
  *
- * How accepting fails: beyond max_connections the peer is told so and closed. Out of file descriptors, the listeners
- * pause, since the waiting peer would wake them over and over, and try again in 100 ms.
+ * How accepting fails: beyond max_connections the peer gets an error and is closed. Out of file
+ * descriptors, the listeners pause, because the waiting peer would wake them again and again, and
+ * retry in 100 ms.
  */
 #define _GNU_SOURCE /* accept4 */
 #include "net/front.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +24,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "workers.h"
-#include "net/front_inner.h"
-#include "net/listen.h"
 #include "log.h"
+#include "net/front_inner.h"
 
 #define ACCEPTS_PER_TURN  64
 #define PAUSE_US          100000
@@ -57,7 +56,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *arg)
     }
     while ((c = TAILQ_FIRST(&front->closed)) != NULL)
         conn_free(c);
-    if (front->n_conns == 0 && front->on_empty != NULL) {
+    if (front->worker->connections == 0 && front->on_empty != NULL) {
         void (*on_empty)(void *) = front->on_empty;
         front->on_empty = NULL;
         on_empty(front->on_empty_arg);
@@ -69,7 +68,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
     struct front *front = arg;
     (void)fd;
     (void)what;
-    /* Only those that are there now: who is not done comes again in the next turn. */
+    /* Only those that wait now: a connection that is not done comes again in the next turn. */
     for (size_t n = front->n_resume; n > 0 && !TAILQ_EMPTY(&front->resume); n--) {
         struct conn *c = TAILQ_FIRST(&front->resume);
         TAILQ_REMOVE(&front->resume, c, resume_link);
@@ -79,7 +78,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* ---- Accepting ------------------------------------------------------------------------------------------------ */
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 static void refuse(struct front *front, int fd)
 {
@@ -94,7 +93,7 @@ static void refuse(struct front *front, int fd)
 static void take(struct front *front, int fd, const struct sockaddr *peer)
 {
     static const int on = 1;
-    if (crew_connections(front->worker) >= front->worker->config->max_connections) {
+    if (worker_connections(front->worker) >= front->worker->config->max_connections) {
         refuse(front, fd);
         return;
     }
@@ -130,7 +129,7 @@ static void pause_accepting(struct front *front)
     log_warn("cannot accept",
              "reason=\"%s\" connections=%zu remedy=\"raise the limit of open "
              "files (ulimit -n), or lower max_connections\"",
-             strerror(err), front->n_conns);
+             strerror(err), atomic_load(&front->worker->connections));
 }
 
 static void on_pause_over(evutil_socket_t fd, short what, void *arg)
@@ -156,42 +155,11 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
             return;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK)
             return;
-        /* Anything else (ECONNABORTED, EPROTO, ...) is about that one connection. */
+        /* Any other error (ECONNABORTED, EPROTO, ...) concerns that one connection. */
     }
 }
 
-/* ---- Listening ------------------------------------------------------------------------------------------------ */
-
-/* The first worker's socket, or another descriptor of it. */
-static int path_of_all(const struct worker *worker, char *errmsg, size_t cap)
-{
-    if (worker->crew == NULL || crew_is_first(worker))
-        return listen_path(worker->config->listen.unix_path, errmsg, cap);
-    const struct front *first = worker->crew->workers[0]->front;
-    int fd = fcntl(first->listeners[first->n_listeners - 1].fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0)
-        snprintf(errmsg, cap, "the socket of listen.unix cannot be shared: %s", strerror(errno));
-    return fd;
-}
-
-/* The address first, then the path, where there is one. */
-static int make_listeners(struct front *front, char *errmsg, size_t cap)
-{
-    const struct worker *worker = front->worker;
-    int fd = listen_tcp(worker, errmsg, cap);
-    if (fd < 0)
-        return -1;
-    front->listeners[front->n_listeners++].fd = fd;
-    front->port = listen_port(fd);
-    if (worker->config->listen.unix_path == NULL)
-        return 0;
-    if ((fd = path_of_all(worker, errmsg, cap)) < 0)
-        return -1;
-    front->listeners[front->n_listeners++].fd = fd;
-    if (worker->crew == NULL || crew_is_first(worker))
-        front->own_path = worker->config->listen.unix_path;
-    return 0;
-}
+/* ---- Listening ------------------------------------------------------------------------------- */
 
 static int make_events(struct front *front)
 {
@@ -211,36 +179,30 @@ static int make_events(struct front *front)
     return listen_again(front);
 }
 
-int front_new(struct worker *worker, struct front **out, char *errmsg, size_t errmsg_cap)
+struct front *front_new(struct worker *worker, const int sockets[], size_t n, request_run_fn *run)
 {
     struct front *front = calloc(1, sizeof *front);
-    snprintf(errmsg, errmsg_cap, "out of memory");
-    if (front == NULL)
-        return -1;
+    if (front == NULL) {
+        while (n > 0)
+            close(sockets[--n]);
+        return NULL;
+    }
     front->worker = worker;
+    front->run = run;
+    assert(n <= LISTEN_SOCKETS);
+    for (; front->n_listeners < n; front->n_listeners++)
+        front->listeners[front->n_listeners].fd = sockets[front->n_listeners];
     TAILQ_INIT(&front->conns);
     TAILQ_INIT(&front->closed);
     TAILQ_INIT(&front->dirty);
     TAILQ_INIT(&front->resume);
     buf_pool_init(&front->in_blocks, IN_BLOCK_BYTES, IN_BLOCKS_KEPT);
     buf_pool_init(&front->out_blocks, OUT_BLOCK_BYTES, OUT_BLOCKS_KEPT);
-    if (!answer_forms_init(&front->forms) || make_listeners(front, errmsg, errmsg_cap) != 0 ||
-        make_events(front) != 0) {
+    if (make_events(front) != 0) {
         front_free(front);
-        return -1;
+        return NULL;
     }
-    *out = front;
-    return 0;
-}
-
-uint16_t front_port(const struct front *front)
-{
-    return front->port;
-}
-
-size_t front_connections(const struct front *front)
-{
-    return front->n_conns;
+    return front;
 }
 
 static void free_event(struct event *event)
@@ -258,9 +220,6 @@ static void stop_listening(struct front *front)
         close(front->listeners[i].fd);
     }
     front->n_listeners = 0;
-    if (front->own_path != NULL)
-        unlink(front->own_path);
-    front->own_path = NULL;
 }
 
 void front_drain(struct front *front, void (*on_empty)(void *arg), void *arg)
@@ -273,7 +232,7 @@ void front_drain(struct front *front, void (*on_empty)(void *arg), void *arg)
         next = TAILQ_NEXT(c, link);
         conn_drain(c);
     }
-    front_turn_end_wanted(front); /* there may be none */
+    front_turn_end_wanted(front); /* there may be no connection at all */
 }
 
 void front_free(struct front *front)
@@ -292,10 +251,9 @@ void front_free(struct front *front)
     while ((c = TAILQ_FIRST(&front->closed)) != NULL)
         conn_free(c);
     request_free_all(front);
-    assert(front->n_requests == 0);
+    assert(front->n_requests == 0 && front->worker->connections == 0);
     buf_pool_close(&front->in_blocks);
     buf_pool_close(&front->out_blocks);
-    answer_forms_close(&front->forms);
     free_event(front->pause_event);
     free_event(front->turn_event);
     free_event(front->resume_event);

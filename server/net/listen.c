@@ -1,12 +1,14 @@
 /*
- * Sockets to listen at: the address for all, and a path for clients on the same host, for whom it is quicker.
+ * Listening sockets: the address for everybody, and a path for clients on the same host, which is
+ * faster.
  *
- * Several workers share the address by SO_REUSEPORT, each with a socket of its own; for a path there is no such thing, so
- * the workers share the first one's socket, and whoever is quicker accepts.
+ * Several workers share the address through SO_REUSEPORT, each with its own socket. Paths have no
+ * such option, so the workers share one socket there (workers.c).
  *
- * How it fails: an address in use is refused. A path in use is tried first: a socket that nobody answers at was left behind
- * by a server that was killed, and is replaced; anything else that stands there stays. Between its bind() and its listen() a
- * server's own socket looks like one that was left behind: so servers do this one after the other, by a lock on the folder.
+ * How it fails: an address in use is refused. A path in use is probed first: a socket at which
+ * nobody answers was left behind by a server that was killed, and is replaced; anything else there
+ * is left alone. Between bind() and listen() a starting server's socket looks abandoned too, so
+ * servers take turns by locking the folder.
  */
 #define _GNU_SOURCE
 #include "net/listen.h"
@@ -24,10 +26,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "config/config.h"
-#include "workers.h"
-#include "worker.h"
 
 #define BACKLOG    511
 #define LOCK_TRIES 1000
@@ -49,7 +47,8 @@ static int listen_at(const struct addrinfo *address, bool shared)
     return -1;
 }
 
-/* A shared address would let a second rationd in unnoticed: first it must be free for one that does not share. */
+/* A shared address would let a second rationd in unnoticed, so first check that it is free for a
+ * socket that does not share. */
 static int listen_shared(const struct addrinfo *address, bool first)
 {
     if (first) {
@@ -61,34 +60,33 @@ static int listen_shared(const struct addrinfo *address, bool first)
     return listen_at(address, true);
 }
 
-int listen_tcp(const struct worker *worker, char *errmsg, size_t cap)
+int listen_tcp(const struct config_listen *where, uint16_t port_number, bool shared, bool first,
+               char *errmsg, size_t size)
 {
-    const struct config_listen *where = &worker->config->listen;
-    bool shared = worker->crew != NULL && worker->crew->n > 1;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found;
     char port[8];
-    snprintf(port, sizeof port, "%u", crew_port(worker));
+    snprintf(port, sizeof port, "%u", port_number);
     int err = getaddrinfo(where->resp_host, port, &hints, &found);
     if (err != 0) {
-        snprintf(errmsg, cap, "listen.resp: cannot resolve the host '%s': %s", where->resp_host,
+        snprintf(errmsg, size, "listen.resp: cannot resolve the host '%s': %s", where->resp_host,
                  gai_strerror(err));
         return -1;
     }
     int fd = -1;
     for (struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next)
-        fd = shared ? listen_shared(a, crew_is_first(worker)) : listen_at(a, false);
+        fd = shared ? listen_shared(a, first) : listen_at(a, false);
     err = errno;
     freeaddrinfo(found);
     if (fd >= 0)
         return fd;
     if (err == EADDRINUSE)
-        snprintf(errmsg, cap,
+        snprintf(errmsg, size,
                  "address %s:%s is in use; stop the program that listens there, or set listen.resp "
                  "to another port (0 picks a free one)",
                  where->resp_host, port);
     else
-        snprintf(errmsg, cap,
+        snprintf(errmsg, size,
                  "cannot listen at %s:%s: %s; set listen.resp to an address of this host",
                  where->resp_host, port, strerror(err));
     return -1;
@@ -107,13 +105,21 @@ uint16_t listen_port(int fd)
     return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
-/* ---- A path --------------------------------------------------------------------------------------------------- */
+const char *listen_address(const struct config *config, uint16_t port,
+                           char to[LISTEN_ADDRESS_BYTES])
+{
+    const char *host = config->listen.resp_host;
+    snprintf(to, LISTEN_ADDRESS_BYTES, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
+    return to;
+}
+
+/* ---- A path ---------------------------------------------------------------------------------- */
 
 static bool somebody_answers(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return true; /* nobody knows */
+        return true; /* cannot tell */
     int result = connect(fd, (const struct sockaddr *)address, sizeof *address);
     bool refused = result < 0 && errno == ECONNREFUSED;
     close(fd);
@@ -128,8 +134,9 @@ static bool is_left_behind(const struct sockaddr_un *address)
 }
 
 /*
- * The folder of the path, locked until the descriptor is closed; -1 where it cannot be opened, which bind() explains better.
- * Servers hold it for less than a millisecond: after LOCK_TRIES ms somebody else does, and is not waited for.
+ * Locks the folder of the path until the descriptor is closed; -1 if it cannot be opened, which
+ * bind() explains better. Servers hold the lock for less than a millisecond: after LOCK_TRIES ms it
+ * is somebody else's, and we go on without it.
  */
 static int lock_folder(const struct sockaddr_un *address)
 {
@@ -146,7 +153,7 @@ static int lock_folder(const struct sockaddr_un *address)
     return fd;
 }
 
-/* -1 with errno. */
+/* Returns 0, or -1 with errno. */
 static int bind_and_listen(int fd, const struct sockaddr_un *address)
 {
     int result = bind(fd, (const struct sockaddr *)address, sizeof *address);
@@ -157,10 +164,10 @@ static int bind_and_listen(int fd, const struct sockaddr_un *address)
     return result == 0 ? listen(fd, BACKLOG) : -1;
 }
 
-int listen_path(const char *path, char *errmsg, size_t cap)
+int listen_path(const char *path, char *errmsg, size_t size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, path, strlen(path)); /* the configuration sees to it that it fits */
+    memcpy(address.sun_path, path, strlen(path)); /* the configuration has checked that it fits */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int folder = lock_folder(&address);
     bool listens = fd >= 0 && bind_and_listen(fd, &address) == 0;
@@ -172,12 +179,12 @@ int listen_path(const char *path, char *errmsg, size_t cap)
     if (fd >= 0)
         close(fd);
     if (err == EADDRINUSE)
-        snprintf(errmsg, cap,
+        snprintf(errmsg, size,
                  "%s is in use; stop the program that listens there, or set listen.unix to another "
                  "path",
                  path);
     else
-        snprintf(errmsg, cap,
+        snprintf(errmsg, size,
                  "cannot listen at %s: %s; set listen.unix to a path in a folder where this user "
                  "may write, or to null",
                  path, strerror(err));

@@ -1,19 +1,29 @@
 /*
- * Sockets to listen at. Both give a non-blocking one, or -1 with a message for people in errmsg.
+ * Listening sockets. Both kinds are non-blocking; -1 comes with a message for people in errmsg.
  */
 #ifndef RATIOND_LISTEN_H
 #define RATIOND_LISTEN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct worker;
+#include "config/config.h"
 
-/* The worker's own, at listen.resp. */
-int listen_tcp(const struct worker *worker, char *errmsg, size_t cap);
-/* The port of such a socket. */
+#define LISTEN_SOCKETS       2 /* the most that a worker has: the address and the path */
+#define LISTEN_ADDRESS_BYTES 300
+
+/* Listens at listen.resp with this port; 0 picks a free one. shared: several sockets will listen
+ * there; first: this is the first of them. */
+int listen_tcp(const struct config_listen *where, uint16_t port, bool shared, bool first,
+               char *errmsg, size_t size);
+/* The port that such a socket has. */
 uint16_t listen_port(int fd);
-/* For all workers, at listen.unix. Whoever made it removes the path in the end. */
-int listen_path(const char *path, char *errmsg, size_t cap);
+/* Listens at a path, which the caller removes in the end. */
+int listen_path(const char *path, char *errmsg, size_t size);
+
+/* "127.0.0.1:7420", "[::1]:7420"; gives to. */
+const char *listen_address(const struct config *config, uint16_t port,
+                           char to[LISTEN_ADDRESS_BYTES]);
 
 #endif

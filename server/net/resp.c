@@ -1,18 +1,22 @@
 /*
  * The request parser.
  *
- *     START --'*'--> COUNT --"3\r\n"--> LENGTH --"$7\r\n"--> BYTES --"ACQUIRE\r\n"--> LENGTH ... complete
+ *     START --'*'--> COUNT --"3\r\n"--> LENGTH --"$7\r\n"--> BYTES --"ACQUIRE\r\n"--> ...
  *       |
  *       +--any other printable byte--> LINE --"PING\n"--> complete
  *
- * Each state needs a bounded look ahead (a header is at most 24 bytes) or remembers how far it looked (`at` of a line),
- * so a request that comes byte by byte costs no more than one that comes whole.
+ * Each state needs bounded lookahead (a header has at most 24 bytes) or remembers how far it has
+ * looked (`at` of a line), so a request that arrives byte by byte costs no more than one that
+ * arrives whole.
  *
- * How it fails: what exceeds a limit of protocol.h is refused as soon as its header says so, before its bytes come.
- * What cannot be RESP (a TLS greeting, an HTTP request, a negative length) is RESP_BROKEN, since nobody can say where
- * the next request begins. A line with unbalanced quotes has an end, so only that line is refused.
+ * How it fails: a request that exceeds a limit of protocol.h is refused as soon as its header says
+ * so, before its bytes arrive. Input that cannot be RESP (a TLS greeting, an HTTP request, a
+ * negative length) is RESP_BROKEN, because there is no telling where the next request begins. A
+ * line with unbalanced quotes has an end, so only that line is refused.
  */
 #include "net/resp.h"
+
+#include "text.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -51,7 +55,7 @@ static enum resp_result parse_header(struct resp_parser *parser, const char *dat
     enum {
         MAX_DIGITS = 20,
         SATURATED = 1000000000
-    }; /* far beyond any limit: the caller names which */
+    }; /* far beyond any limit: the caller says which */
     size_t i = parser->at;
     if (i == n)
         return RESP_MORE;
@@ -92,7 +96,7 @@ static enum resp_result parse_count(struct resp_parser *parser, const char *data
         *error = too_many;
         return RESP_BROKEN;
     }
-    /* A null or empty array asks nothing: Redis takes it without an answer. */
+    /* A null or empty array asks nothing: like Redis, accept it without an answer. */
     parser->wanted = count > 0 ? (uint8_t)count : 0;
     parser->state = LENGTH;
     return RESP_REQUEST;
@@ -151,25 +155,19 @@ static enum resp_result parse_array(struct resp_parser *parser, const char *data
     return RESP_REQUEST;
 }
 
-/* ---- Inline requests ------------------------------------------------------------------------------------------ */
+/* ---- Inline requests ------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The byte that an escape stands for; *i is at the character after the backslash and ends at its last one. */
+/* The byte that an escape stands for; *i moves from the character after the backslash to the
+ * escape's last. */
 static char unescape(const char *data, size_t *i, size_t end)
 {
     char c = data[*i];
+    unsigned char byte;
     switch (c) {
     case 'n':
         return '\n';
@@ -182,8 +180,8 @@ static char unescape(const char *data, size_t *i, size_t end)
     case 'b':
         return '\b';
     case 'x':
-        if (*i + 2 < end && hex_digit(data[*i + 1]) >= 0 && hex_digit(data[*i + 2]) >= 0) {
-            c = (char)(hex_digit(data[*i + 1]) * 16 + hex_digit(data[*i + 2]));
+        if (*i + 2 < end && text_from_hex(data + *i + 1, &byte, 1)) {
+            c = (char)byte;
             *i += 2;
         }
         return c;
@@ -193,8 +191,8 @@ static char unescape(const char *data, size_t *i, size_t end)
 }
 
 /*
- * One word from *i on, written back over itself without its quotes. A word may be quoted in part, as in a shell; after
- * a closing quote it must end, which catches a forgotten space.
+ * Reads one word from *i on and unquotes it in place. A word may be quoted in part, as in a shell;
+ * it must end after a closing quote, which catches a forgotten space.
  */
 static bool take_word(char *data, size_t *i, size_t end, struct resp_span *out)
 {
@@ -250,7 +248,7 @@ static enum resp_result split_line(struct resp_parser *parser, char *data, size_
         }
         parser->argc++;
     }
-    /* A browser that was sent here must not get to run commands out of the body of its request. */
+    /* A browser that was lured here must not run commands from the body of its request. */
     if (parser->argc > 0 && looks_like_http(data, parser)) {
         *error = is_http;
         return RESP_BROKEN;

@@ -1,5 +1,5 @@
-/* The reply writer. Errors carry words from outside (a mistyped unit, say), so they are made one line here, whatever is
- * in them: a peer must never be able to put a reply of its own into the stream. */
+/* The reply writer. Errors quote outside bytes (a mistyped unit, say), so they are forced onto one
+ * line here: a peer must never be able to inject a reply of its own into the stream. */
 #include "net/resp.h"
 
 #include <stdio.h>
@@ -104,6 +104,6 @@ const char *resp_show(char buf[RESP_SHOW_BYTES], const char *bytes, size_t n)
         else
             to += snprintf(to, 5, "\\x%02x", c);
     }
-    strcpy(to, n > MOST ? "..." : ""); /* 64 * 4 + 4 bytes at the most */
+    strcpy(to, n > MOST ? "..." : ""); /* at most 64 * 4 + 4 bytes */
     return buf;
 }

@@ -1,4 +1,5 @@
-/* Ids: canonical ones name their slice, tenant and pool, so that a report needs no look-up; see protocol.h. */
+/* Ids: a canonical one names its slice, tenant and pool, so that a report needs no lookup; see
+ * protocol.h. */
 #define _GNU_SOURCE /* memrchr, mempcpy, arc4random_buf */
 #include "policy/id.h"
 
@@ -6,11 +7,15 @@
 #include <string.h>
 
 #include "policy/policy.h"
+#include "text.h"
 
-/* A slice holds so many ids of so many milliseconds: few enough that Redis keeps it as one compact list, which costs a
- * third of a hash table, and that freeing it is nothing. */
+/* The most ids in a slice, and its longest time: few enough for Redis to keep it as a compact list,
+ * which takes a third of a hash table's memory and is freed at once. */
 #define SLICE_IDS 100
 #define SLICE_MS  2000
+/* A group is one record, but each of its members that is renewed has one of its own. So many members count as one more
+ * id, so that not even then a slice grows beyond some two thousand. */
+#define MEMBERS_AN_ID 16
 
 enum { NONCE_DIGITS = 2 * RATION_ID_NONCE_BYTES };
 
@@ -26,7 +31,8 @@ void id_maker_init(struct id_maker *maker)
         maker->prefix[i] = alphabet[random[i] % 32];
 }
 
-/* The kernel is asked for many ids' randomness at once: a system call each costs more than the rest of an id. */
+/* Randomness is taken from the kernel for many ids at once: a system call for each would cost more
+ * than the rest of it. */
 static void take_random(struct id_maker *maker, unsigned char *to, size_t n)
 {
     if (maker->random_left < n) {
@@ -35,8 +41,7 @@ static void take_random(struct id_maker *maker, unsigned char *to, size_t n)
     }
     maker->random_left -= n;
     memcpy(to, maker->random + maker->random_left, n);
-    memset(maker->random + maker->random_left, 0,
-           n); /* an id that was given out stands nowhere else */
+    memset(maker->random + maker->random_left, 0, n); /* an id must not remain readable here */
 }
 
 static void roll_slice(struct id_maker *maker, uint64_t monotonic_ms)
@@ -53,10 +58,10 @@ bool id_is_made(const struct id *id)
     return id->free_form || id->slice_bytes > 0;
 }
 
-void id_make(struct id_maker *maker, uint64_t monotonic_ms, struct id *out)
+void id_make(struct id_maker *maker, uint64_t monotonic_ms, size_t members, struct id *out)
 {
     roll_slice(maker, monotonic_ms);
-    maker->used++;
+    maker->used += 1 + (unsigned)members / MEMBERS_AN_ID;
     out->free_form = false;
     out->member = 0;
     /* Sequence in base 36: 12 digits last longer than any process. */
@@ -85,22 +90,13 @@ static const char *parse_free_form(const char *text, size_t n, struct id *out)
     return NULL;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
+/* Capitals would make a second text for the same id. */
 static bool parse_nonce(const char *text, unsigned char nonce[RATION_ID_NONCE_BYTES])
 {
-    for (size_t i = 0; i < RATION_ID_NONCE_BYTES; i++) {
-        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-        if (high < 0 || low < 0)
+    for (size_t i = 0; i < NONCE_DIGITS; i++)
+        if (text[i] >= 'A' && text[i] <= 'F')
             return false;
-        nonce[i] = (unsigned char)(high * 16 + low);
-    }
-    return true;
+    return text_from_hex(text, nonce, RATION_ID_NONCE_BYTES);
 }
 
 /* Reads "<slice>." and returns where it ends, or NULL. */
@@ -193,13 +189,19 @@ bool id_is_for(const struct id *id, const char *tenant, size_t tenant_n, const c
            memcmp(id->tenant, tenant, tenant_n) == 0 && memcmp(id->pool, pool, pool_n) == 0;
 }
 
+static bool same_tenant(const struct id *a, const struct id *b)
+{
+    return a->tenant_bytes == b->tenant_bytes && memcmp(a->tenant, b->tenant, a->tenant_bytes) == 0;
+}
+
 bool id_same_reservation(const struct id *a, const struct id *b)
 {
     if (a->free_form != b->free_form)
         return false;
     if (a->free_form)
         return a->free_bytes == b->free_bytes &&
-               memcmp(a->free_text, b->free_text, a->free_bytes) == 0;
+               memcmp(a->free_text, b->free_text, a->free_bytes) == 0 &&
+               (a->tenant_bytes == 0 || b->tenant_bytes == 0 || same_tenant(a, b));
     return memcmp(a->nonce, b->nonce, sizeof a->nonce) == 0 && a->slice_bytes == b->slice_bytes &&
            memcmp(a->slice, b->slice, a->slice_bytes) == 0;
 }

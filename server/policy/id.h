@@ -1,5 +1,5 @@
 /*
- * Ids of reservations: made, taken apart, put together. protocol.h has their form.
+ * Ids of reservations: making, parsing and formatting them. protocol.h describes their form.
  */
 #ifndef RATIOND_ID_H
 #define RATIOND_ID_H
@@ -11,11 +11,12 @@
 #include <ration/protocol.h>
 
 struct id {
-    bool free_form; /* the caller's own words: `slice` and the names say nothing */
+    bool free_form; /* chosen by the caller: `slice` and the names are not part of it */
     uint8_t slice_bytes;
     uint8_t member;
-    uint8_t tenant_bytes; /* free form: 0 until the store was asked */
-    uint8_t pool_bytes;   /* likewise */
+    uint8_t
+        tenant_bytes;   /* free form: 0 until the store was asked, if the caller may act for all */
+    uint8_t pool_bytes; /* likewise */
     uint8_t free_bytes;
     unsigned char nonce[RATION_ID_NONCE_BYTES];
     char slice[RATION_ID_MAX_SLICE];
@@ -24,32 +25,33 @@ struct id {
     char free_text[RATION_MAX_FREE_ID_BYTES];
 };
 
-/* Makes ids for one batcher. Slices are rolled by number and by age. */
+/* Makes ids for one batcher. A slice ends by number and by age. */
 struct id_maker {
     char prefix[12]; /* random, this maker's own */
     uint64_t sequence;
-    unsigned used;      /* ids made in the current slice */
+    unsigned used;      /* ids made in the current slice, and more for groups */
     uint64_t opened_ms; /* monotonic */
     size_t random_left;
     unsigned char random[64 * RATION_ID_NONCE_BYTES];
 };
 
 void id_maker_init(struct id_maker *maker);
-/* Makes a new id's slice, nonce and member; its names stay as they are. */
-void id_make(struct id_maker *maker, uint64_t monotonic_ms, struct id *out);
+/* Sets a new id's slice, nonce and member, for a group of `members`; leaves its names alone. */
+void id_make(struct id_maker *maker, uint64_t monotonic_ms, size_t members, struct id *out);
 /* Has it been made, or parsed? */
 bool id_is_made(const struct id *id);
 
-/* Takes an id apart. Returns NULL, or what is wrong with it in words (a string that lives for ever). */
+/* Parses an id. Returns NULL, or a static message that says what is wrong with it. */
 const char *id_parse(const char *text, size_t n, struct id *out);
 
 /* Writes the id's text, NUL-terminated, into buf of RATION_MAX_ID_BYTES; returns its length. */
 size_t id_format(const struct id *id, char *buf);
 
-/* Do both name the same reservation, whatever its member? */
+/* Do both name the same reservation, ignoring the member? A free-form id whose tenant is not known
+ * yet may. */
 bool id_same_reservation(const struct id *a, const struct id *b);
 
-/* The same tenant and pool? */
+/* Is the id for this tenant and pool? */
 bool id_is_for(const struct id *id, const char *tenant, size_t tenant_n, const char *pool,
                size_t pool_n);
 

@@ -1,4 +1,4 @@
-/* What every reader of a limit asks of it. Nothing here can fail: sets come checked from the configuration. */
+/* Questions about limits. Nothing here can fail: the configuration has checked every set. */
 #include "policy/limit.h"
 
 #include <stdio.h>

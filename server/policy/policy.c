@@ -1,12 +1,13 @@
 /*
  * From names to buckets: at most three, in the order in which a denial names them.
  *
- *     pool             always, so that the pool's state and its ledger exist even where it has no limits
+ *     pool             always, so that its health and ledger exist even if it has no limits
  *     tenant           its own limits, else its tier's
  *     tenant in pool   its own limits there, else its tier's there
  *
- * What has no limits has no bucket (but the pool). A tenant that is not configured has the default tier; when there is
- * none it is refused. Nothing here allocates or locks: it runs once a request.
+ * Without limits there is no bucket (except the pool's). A tenant that is not configured has the
+ * default tier, or is refused if there is none. Nothing here allocates or locks: it runs once for
+ * each request.
  */
 #include "policy/policy.h"
 
@@ -22,7 +23,7 @@ static int compare_pools(const void *key, const void *element)
     return (uintptr_t)wanted < (uintptr_t)entry->pool ? -1 : 1;
 }
 
-/* NULL: nothing is said about this pool. The configuration keeps these lists sorted by address. */
+/* NULL: no limits for this pool. The configuration keeps these lists sorted by address. */
 static const struct limit_set *find_in_pool(const struct config_in_pool *list, size_t n,
                                             const struct config_pool *pool)
 {
@@ -48,7 +49,7 @@ enum policy_result policy_resolve(const struct config *config, const char *pool,
     const struct config_tenant *who = config_tenant(config, tenant, tenant_n);
     const struct config_tier *tier = who != NULL ? who->tier : config->default_tier;
     if (tier == NULL) {
-        /* A report of a tenant that is no longer known still has to be settled in the pool. */
+        /* A report of a tenant that is no longer known must still be settled in the pool. */
         *out = (struct policy){.pool = in};
         add_bucket(out, SCOPE_POOL, in->limits);
         return POLICY_NOTENANT;
@@ -71,8 +72,8 @@ enum policy_result policy_resolve(const struct config *config, const char *pool,
     return POLICY_OK;
 }
 
-/* Spelt out, because a search in RATION_NAME_FORBIDDEN for each letter of each name was a twentieth of a request. The unit
- * test holds both against each other. */
+/* Spelled out, because searching RATION_NAME_FORBIDDEN for each letter of each name took a
+ * twentieth of a request's time. A unit test compares the two. */
 static bool may_be_in_name(unsigned char c)
 {
     return c > 0x20 && c < 0x7f && c != '"' && c != '\'' && c != '\\' && c != '{' && c != '}';

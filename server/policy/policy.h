@@ -1,8 +1,8 @@
 /*
  * Policy: which buckets a call of a tenant to a pool must pass, and with which limits.
  *
- * This is the only place that knows tiers. What leaves it are bucket names and limit sets; the script never hears of
- * tiers.
+ * This is the only place that knows tiers. It hands out bucket names and limit sets; the script
+ * never hears of tiers.
  */
 #ifndef RATIOND_POLICY_H
 #define RATIOND_POLICY_H
@@ -25,16 +25,17 @@ struct policy_bucket {
 struct policy {
     const struct config_pool *pool;
     unsigned priority; /* of the tenant's tier */
-    unsigned
-        n; /* 1 - POLICY_MAX_BUCKETS; the pool's bucket is always the first, even with no limits */
+    /* 1 - POLICY_MAX_BUCKETS; the pool's bucket is always the first, even with no limits */
+    unsigned n;
     struct policy_bucket buckets[POLICY_MAX_BUCKETS];
 };
 
-/* out is filled unless the answer is POLICY_NOPOOL; with POLICY_NOTENANT it has the pool's bucket only. */
+/* Fills out unless it returns POLICY_NOPOOL; with POLICY_NOTENANT only with the pool's bucket. */
 enum policy_result policy_resolve(const struct config *config, const char *pool, size_t pool_n,
                                   const char *tenant, size_t tenant_n, struct policy *out);
 
-/* Are these bytes a name that a pool or a tenant may have? (protocol.h: lengths, printable ASCII, no quotes) */
+/* Are these bytes a valid name for a pool or a tenant? (protocol.h: lengths, printable ASCII, no
+ * quotes) */
 bool policy_name_ok(const char *name, size_t n, size_t max);
 
 #endif

@@ -1,21 +1,22 @@
 /*
  * Time zones as a list of UTC offsets.
  *
- * The C library knows time zones only as a setting of the whole process. So a zone is read once, on the main thread: TZ
- * is set, the offset of every day from 1970 to 2199 is asked for, each change is bisected to its second, and TZ is put
- * back. What remains is a list of spans, each with one offset:
+ * The C library knows time zones only as a setting of the whole process. So a zone is read once, in
+ * the main thread: set TZ, ask for the offset of every day from 1970 to 2199, bisect each change to
+ * the second, and restore TZ. The result is a list of spans, each with one offset:
  *
  *     ------ -28800 ------ | ------- -25200 ------- | ------ -28800 ------ | ...
  *                     since[1]                 since[2]
  *
- * and from there on it is arithmetic, which any thread may do.
+ * and the rest is arithmetic, which any thread may do.
  *
- * A day begins at the first instant at which the local date is that day or a later one. That holds for days whose
- * midnight is skipped (Santiago), that do not exist at all (Apia, 2011-12-30: it begins and ends at once, and is passed
- * over), and whose midnight is seen twice (St. John's before 2011: the second one is ignored, a day never comes back).
+ * A day begins at the first instant at which the local date is that day or a later one. This covers
+ * days whose midnight is skipped (Santiago), days that do not exist (Apia, 2011-12-30: it begins
+ * and ends at once, and is passed over), and days whose midnight occurs twice (St. John's before
+ * 2011: the second one is ignored, a day never comes back).
  *
- * Failure: the C library takes an unknown name silently for UTC, so a zone that has no file is refused here. UTC itself
- * needs no file.
+ * Failure: the C library silently takes an unknown name for UTC, so a zone without a file is
+ * refused here. UTC itself needs no file.
  */
 #include "policy/zone.h"
 
@@ -32,7 +33,7 @@
 #define DAY_S           ((int64_t)86400)
 #define LAST_S          7289654400 /* 2201-01-01: a period that begins in 2199 ends before */
 #define ZONE_NAME_BYTES 64
-/* Offsets have never been more than 16 hours from UTC; a whole day is surely enough. */
+/* No offset has ever been more than 16 hours from UTC, so a whole day is enough. */
 #define MAX_OFFSET_S DAY_S
 
 struct span {
@@ -46,7 +47,7 @@ struct zone {
     struct span *spans; /* n of them, at least 1, ascending */
 };
 
-/* ---- Reading ----------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static bool name_ok(const char *name)
 {
@@ -112,7 +113,7 @@ static int64_t find_change(int64_t before, int64_t after, int32_t offset)
     return after;
 }
 
-/* Reads the spans of whatever TZ is set to. */
+/* Reads the spans of the zone in TZ. */
 static bool read_spans(struct zone *zone)
 {
     int64_t last = -2 * DAY_S;
@@ -125,7 +126,7 @@ static bool read_spans(struct zone *zone)
             last = next;
             continue;
         }
-        /* Go on from the change itself, so that a second one on the same day is not missed. */
+        /* Continue from the change itself, so as not to miss a second one on the same day. */
         last = find_change(last, next, offset);
         offset = offset_at(last);
         if (!add_span(zone, last, offset))
@@ -184,14 +185,14 @@ const char *zone_name(const struct zone *zone)
     return zone->name;
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static int64_t floor_div(int64_t a, int64_t b)
 {
     return a / b - (a % b < 0);
 }
 
-/* The span that holds an instant. */
+/* The span that contains an instant. */
 static size_t span_at(const struct zone *zone, int64_t second)
 {
     size_t low = 0;
@@ -220,7 +221,8 @@ static int64_t day_begin(const struct zone *zone, int64_t day)
     }
 }
 
-/* The day that holds an instant, as day_begin() counts them: the local date, or the latest that was already reached. */
+/* The day that contains an instant, as day_begin() counts them: the local date, or the latest one
+ * already reached. */
 static int64_t day_of(const struct zone *zone, int64_t second)
 {
     int32_t offset = zone->spans[span_at(zone, second)].offset;
@@ -230,7 +232,7 @@ static int64_t day_of(const struct zone *zone, int64_t second)
     return day;
 }
 
-/* The first day of the month that is `months` after the one that holds `day`. */
+/* The first day of the month `months` after the one that contains `day`. */
 static int64_t month_day(int64_t day, int months)
 {
     time_t t = (time_t)(day * DAY_S);
@@ -248,7 +250,7 @@ void zone_bounds(const struct zone *zone, enum calendar_period period, int64_t n
     for (int step = 0; found < 3; step++) {
         int64_t day = period == CALENDAR_MONTH ? month_day(today, step) : today + step;
         int64_t begin_ms = day_begin(zone, day) * 1000;
-        /* Equal: a day that the zone left out. */
+        /* Equal: a day that the zone skipped. */
         if (found == 0 || begin_ms > out[found - 1])
             out[found++] = begin_ms;
     }

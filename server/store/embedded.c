@@ -1,20 +1,22 @@
 /*
  * The embedded store: one child process, redis-server, watched from the event loop.
  *
- * The normal path: its directory is made and locked (embedded_home.c), redis-server is started, and rationd waits until
- * it answers. From then on its end is noticed by a pidfd in the event loop, which needs no signal handler. Stopping asks
- * it by SIGTERM (it writes out its append-only file), and kills it only if it does not end in time.
+ * The normal path: make and lock its directory (embedded_home.c), start redis-server, and wait
+ * until it answers. From then on a pidfd in the event loop reports its end, without a signal
+ * handler. To stop it, send SIGTERM (it writes out its append-only file), and kill it only if it
+ * does not end in time.
  *
  * How it fails:
- *   - another rationd uses the directory     -> the lock says so
- *   - rationd is killed                      -> redis-server gets SIGTERM from the kernel (PR_SET_PDEATHSIG). The next
- *                                               rationd waits until nobody answers at the socket any more
- *   - redis-server ends by itself            -> it is started again, with backing off; the store module sees a broken
- *                                               connection, and connects again
- *   - its data cannot be read, disk full ... -> the last lines of its log are part of the message
+ *   - another rationd uses the directory: the lock reports it
+ *   - rationd is killed: the kernel sends redis-server SIGTERM (PR_SET_PDEATHSIG). The next rationd
+ *     waits until nobody answers at the socket any more
+ *   - redis-server ends by itself: it is started again, with backoff; the store module sees a
+ *     broken connection, and connects again
+ *   - unreadable data, a full disk, ...: the message includes the last lines of redis-server's log
  *
- * PR_SET_PDEATHSIG is tied to the thread that forked, so embedded_start and the event base belong to the main thread.
- * The child has its own session: Ctrl-C in a terminal is for rationd alone, which still needs the store to drain.
+ * PR_SET_PDEATHSIG is tied to the thread that forked, so embedded_start and the event base belong
+ * to the main thread. The child has its own session: Ctrl-C in a terminal reaches rationd alone,
+ * which still needs the store for draining.
  */
 #include "store/embedded.h"
 
@@ -34,52 +36,47 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store/embedded_home.h"
+#include "clock.h"
 #include "log.h"
+#include "store/embedded_home.h"
 
 enum {
     START_MS = 10000,
     STOP_MS = 5000,
-    POLL_MS = 10,  /* between two looks, while starting and stopping */
-    LOOK_MS = 250, /* between two looks at the child where there is no pidfd */
+    POLL_MS = 10,  /* between two checks, while starting and stopping */
+    LOOK_MS = 250, /* between two checks of the child if there is no pidfd */
     RESTART_MIN_MS = 100,
     RESTART_MAX_MS = 5000,
-    STEADY_MS = 10000, /* it ran for so long: the next end is the first of a new row */
+    STEADY_MS = 10000, /* after running this long, the next failure counts as the first */
 };
 
 struct embedded {
     struct event_base *base;
     struct embedded_home home;
-    pid_t pid; /* 0: it does not run */
-    int pidfd; /* -1: it does not run, or the kernel has none: then `ended` looks from time to time */
+    pid_t pid;             /* 0: not running */
+    int pidfd;             /* -1: not running, or the kernel has none: then `ended` polls */
     struct event *ended;   /* the child has ended */
     struct event *restart; /* it is time to start it again */
     unsigned failures;     /* in a row */
     uint64_t started_ms;
 };
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* Between two looks: until the child ends (if there is one that can be watched), or for a moment. */
+/* Waits between two checks: briefly, or until the child ends if there is one to watch. */
 static void pause_briefly(const struct embedded *embedded)
 {
     struct pollfd wanted = {.fd = embedded->pidfd, .events = POLLIN};
     poll(&wanted, 1, POLL_MS);
 }
 
-/* A rationd that was killed leaves a redis-server that is about to end; two on the same files would ruin them. */
+/* A killed rationd leaves a redis-server that is about to end; two of them on the same files would
+ * ruin the data. */
 static int wait_for_predecessor(const struct embedded *embedded, struct message message)
 {
     const char *dir = embedded->home.dir;
-    uint64_t deadline = now_ms() + START_MS;
+    uint64_t deadline = clock_ms() + START_MS;
     bool told = false;
     while (embedded_home_ping(&embedded->home) != ANSWER_NONE) {
-        if (now_ms() > deadline)
+        if (clock_ms() > deadline)
             return message_fail(message,
                                 "a redis-server that is not ours answers at %s/redis.sock: stop "
                                 "it with `redis-cli -s %s/redis.sock shutdown`, then start again",
@@ -92,7 +89,7 @@ static int wait_for_predecessor(const struct embedded *embedded, struct message 
     return 0;
 }
 
-/* In the child; only what is allowed between fork and exec in a program with threads. */
+/* In the child: only what is allowed between fork and exec in a program with threads. */
 _Noreturn static void child_run(int dir_fd, char *const argv[], int log_fd, pid_t parent)
 {
     struct sigaction by_default = {.sa_handler = SIG_DFL};
@@ -103,13 +100,13 @@ _Noreturn static void child_run(int dir_fd, char *const argv[], int log_fd, pid_
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    /* The parent may have died before that. */
+    /* The parent may have died before that call. */
     if (getppid() != parent || fchdir(dir_fd))
         _exit(126);
     int null_fd = open("/dev/null", O_RDWR);
     if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0)
         _exit(126);
-    /* Whatever was opened without close-on-exec, by whatever library. */
+    /* Closes whatever some library has opened without close-on-exec. */
     syscall(SYS_close_range, 3U, ~0U, 0U);
     execv(argv[0], argv);
     static const char words[] = "rationd: cannot run the redis-server program\n";
@@ -130,11 +127,11 @@ static void watch(struct embedded *embedded)
     event_add(embedded->ended, has_pidfd ? NULL : &look);
 }
 
-/* Starts it and watches it; it does not answer yet. */
+/* Starts and watches it; it need not answer yet. */
 static int spawn(struct embedded *embedded)
 {
     const struct embedded_home *home = &embedded->home;
-    /* Relative names are relative to the directory. */
+    /* Relative to its directory. */
     char *const argv[] = {home->program,
                           "--port",
                           "0",
@@ -170,14 +167,15 @@ static int spawn(struct embedded *embedded)
     if (pid < 0)
         return -1;
     embedded->pid = pid;
-    embedded->started_ms = now_ms();
+    embedded->started_ms = clock_ms();
     watch(embedded);
     log_info("embedded store started", "program=%s pid=%ld dir=%s", home->program, (long)pid,
              home->dir);
     return 0;
 }
 
-/* True if it has ended; it is forgotten then. Somebody else may have reaped it (an ignored SIGCHLD does). */
+/* Returns true, and forgets it, if it has ended. Somebody else may have reaped it (an ignored
+ * SIGCHLD does). */
 static bool reap(struct embedded *embedded, int *status)
 {
     *status = 0;
@@ -223,7 +221,7 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
         return;
     char how[64];
     describe_end(status, how, sizeof how);
-    if (now_ms() - embedded->started_ms >= STEADY_MS)
+    if (clock_ms() - embedded->started_ms >= STEADY_MS)
         embedded->failures = 0;
     log_error("embedded store ended", "how=\"%s\" log=%s/redis.log; it will be started again", how,
               embedded->home.dir);
@@ -253,7 +251,7 @@ static int ended_while_starting(const struct embedded *embedded, int status, str
 
 static int wait_until_it_answers(struct embedded *embedded, struct message message)
 {
-    uint64_t deadline = now_ms() + START_MS;
+    uint64_t deadline = clock_ms() + START_MS;
     bool told = false;
     for (;;) {
         int status = 0;
@@ -266,8 +264,9 @@ static int wait_until_it_answers(struct embedded *embedded, struct message messa
             log_info("embedded store is loading", "dir=%s", embedded->home.dir);
             told = true;
         }
-        if (now_ms() > deadline) {
-            /* A large append-only file: it is alive, and the store module says what it waits for. */
+        if (clock_ms() > deadline) {
+            /* A large append-only file: it is alive, and the store module reports what it waits
+             * for. */
             if (answer == ANSWER_LOADING)
                 return 0;
             return message_fail(message, "%s does not answer within %d s; see %s/redis.log",
@@ -319,13 +318,13 @@ const char *embedded_socket(const struct embedded *embedded)
 
 static void stop_child(struct embedded *embedded)
 {
-    uint64_t deadline = now_ms() + STOP_MS;
+    uint64_t deadline = clock_ms() + STOP_MS;
     int status = 0;
     if (!embedded->pid)
         return;
-    /* Not reaped yet, so the number is still its own. */
+    /* Not reaped yet, so the process id is still its own. */
     kill(embedded->pid, SIGTERM);
-    while (!reap(embedded, &status) && now_ms() < deadline)
+    while (!reap(embedded, &status) && clock_ms() < deadline)
         pause_briefly(embedded);
     if (!embedded->pid) {
         log_info("embedded store stopped", "dir=%s", embedded->home.dir);

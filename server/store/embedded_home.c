@@ -6,10 +6,12 @@
  *     redis.log       redis-server's log
  *     appendonlydir/  redis-server's data
  *
- * The kernel gives the lock back when its owner ends, however it ends, so there is nothing stale to clean up.
+ * The kernel releases the lock when its owner ends, however that happens, so there is nothing stale
+ * to clean up.
  *
- * A socket's path has at most 107 bytes. redis-server binds relative to its own directory, and we connect through
- * /proc/self/fd where the full path would be too long; so the length of --state does not matter.
+ * A socket's path has at most 107 bytes. redis-server binds relative to its own directory, and we
+ * connect through /proc/self/fd if the full path would be too long; so the length of --state does
+ * not matter.
  */
 #include "store/embedded_home.h"
 
@@ -50,8 +52,8 @@ static char *path_join(const char *directory, size_t n, const char *name)
     return path;
 }
 
-/* Absolute, as the child changes its directory; the last link is kept, as redis-server may be one name of several for a
- * program that looks at how it was called. */
+/* Absolute, because the child changes its directory; the last link is not resolved, because
+ * redis-server may be one of several names of a program that checks how it was called. */
 static char *program_in(const char *directory, size_t n, const char *name)
 {
     struct stat st;
@@ -117,9 +119,8 @@ static int open_dir(struct embedded_home *home, const char *state_dir, struct me
                  access(home->dir, R_OK | W_OK | X_OK);
     if (failed)
         message_fail(message,
-                     "cannot use the state directory %s: %s; name one that can be written to "
-                     "with --state",
-                     dir, strerror(errno));
+                     "cannot use the state directory %s: %s; name a writable one with --state", dir,
+                     strerror(errno));
     free(dir);
     return failed ? -1 : 0;
 }

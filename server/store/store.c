@@ -6,22 +6,25 @@
  *                 v  |        v
  *              backing off <--+
  *
- * The normal path: the host's name is looked up (only if it is a name), hiredis connects without blocking, the
- * greeting (store_greeting.c) is answered, and the store is ready. `connecting` has one time-out for connection and
- * greeting together; a name has none, as the resolver ends by itself.
+ * The normal path: the host's name is looked up (only if it is a name), hiredis connects without
+ * blocking, the greeting (store_greeting.c) is answered, and the store is ready. `connecting` has
+ * one timeout for connection and greeting together; looking up a name has none, because the
+ * resolver ends by itself.
  *
- * Each way it fails ends in store_leave(): the context is let go, the reason is kept in words and logged, and the next
- * attempt follows after a delay that doubles, with jitter so that many servers do not come back in step.
- *   - refused, or not connected in time          -> on_connect with a bad status, or the timer
- *   - the greeting is answered with an error      -> store_greeting.c
- *   - the connection breaks                       -> the first command's callback with NULL, or on_disconnect
- *   - a reply does not come in time               -> on_watch; the replies that are still to come would be out of step
- *   - the store says READONLY, LOADING, ...       -> store_command.c
+ * Every failure ends in store_leave(): it lets the context go, keeps and logs the reason, and
+ * schedules the next attempt after a delay that doubles, with jitter so that many servers do not
+ * return in step.
+ *   - refused, or not connected in time: on_connect with a bad status, or the timer
+ *   - the greeting is answered with an error: store_greeting.c
+ *   - the connection breaks: the first command's callback with NULL, or on_disconnect
+ *   - a reply is late: on_watch, because all later replies would be out of step
+ *   - the store says READONLY, LOADING, ...: store_command.c
  *
- * To let a context go means that its `data` is NULL from then on: every callback of ours looks there first, so whatever
- * hiredis still calls (all pending commands, with NULL, from redisAsyncFree or after it) finds nobody at home. Commands
- * live on our own list and are called back from there. A context is never freed inside on_connect: hiredis 0.14 goes on
- * to use it, and frees it itself when the connection failed.
+ * Letting a context go sets its `data` to NULL: every callback of ours checks that first, so
+ * whatever hiredis still calls (all pending commands, with NULL, from redisAsyncFree or after it)
+ * has no effect. Commands live on our own list and are called back from there. A context is never
+ * freed inside on_connect: hiredis 0.14 continues to use it, and frees it itself if the connection
+ * failed.
  */
 #include "store/store_inner.h"
 
@@ -47,8 +50,8 @@ enum {
     CONNECT_MS = 3000, /* connection and greeting together; enough for one lost SYN */
     BACK_OFF_MIN_MS = 50,
     BACK_OFF_MAX_MS = 2000,
-    STEADY_MS = 5000,        /* ready for so long: the next failure is the first of a new row */
-    SAME_TROUBLE_MS = 30000, /* the same trouble is logged again after this */
+    STEADY_MS = 5000,        /* after being ready this long, the next failure counts as the first */
+    SAME_TROUBLE_MS = 30000, /* before the same trouble is logged again */
     KEEPALIVE_IDLE_S = 15,
     KEEPALIVE_INTERVAL_S = 5,
     KEEPALIVE_PROBES = 3,
@@ -62,13 +65,6 @@ static const bool allowed_moves[STATE_COUNT][STATE_COUNT] = {
 };
 
 static void connect_start(struct store *store);
-
-uint64_t store_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void set_state(struct store *store, enum store_state state)
 {
@@ -84,7 +80,7 @@ void store_set_timer(struct event *event, uint64_t ms)
     event_add(event, &tv);
 }
 
-/* Between half of the delay and all of it. */
+/* A random time between half the delay and all of it. */
 static unsigned back_off_ms(unsigned failures)
 {
     unsigned delay = BACK_OFF_MAX_MS;
@@ -97,10 +93,10 @@ static unsigned back_off_ms(unsigned failures)
     return delay / 2 + random % (delay / 2 + 1);
 }
 
-/* A store that stays away says so once in a while, not with every attempt. */
+/* Logs a store that stays away once in a while, not at every attempt. */
 static void log_trouble(struct store *store, bool was_ready, unsigned delay_ms)
 {
-    uint64_t now = store_now_ms();
+    uint64_t now = clock_ms();
     if (!was_ready && !strcmp(store->trouble, store->logged) &&
         now - store->logged_ms < SAME_TROUBLE_MS)
         return;
@@ -115,7 +111,7 @@ const char *store_context_error(const redisAsyncContext *context)
     const struct store *store = context->data;
     if (store && store->nonsense)
         return store->nonsense;
-    /* 0.14 has copied nothing to the outer fields when it calls on_connect. */
+    /* hiredis 0.14 has not yet copied anything to the outer fields when it calls on_connect. */
     if (context->err && context->errstr && context->errstr[0])
         return context->errstr;
     if (context->c.errstr[0])
@@ -123,7 +119,7 @@ const char *store_context_error(const redisAsyncContext *context)
     return "the connection was closed";
 }
 
-/* Nobody is at home for this context's callbacks any more. */
+/* From here on this context's callbacks have no effect. */
 static void context_let_go(struct store *store, enum context_end end)
 {
     redisAsyncContext *context = store->context;
@@ -131,7 +127,7 @@ static void context_let_go(struct store *store, enum context_end end)
     if (!context)
         return;
     context->data = NULL;
-    /* Within a reply's callback this only marks it, and hiredis frees it afterwards. */
+    /* Inside a reply's callback this only marks it; hiredis frees it afterwards. */
     if (end == CONTEXT_OURS)
         redisAsyncFree(context);
 }
@@ -139,6 +135,7 @@ static void context_let_go(struct store *store, enum context_end end)
 static void leave(struct store *store, enum context_end end)
 {
     bool was_ready = store->state == STATE_READY;
+    assert(was_ready || !store->in_flight.first);
     context_let_go(store, end);
     store_lookup_cancel(store->lookup);
     store->lookup = NULL;
@@ -149,7 +146,7 @@ static void leave(struct store *store, enum context_end end)
         store_command_list_append(&store->lost, command);
     event_del(store->watch);
 
-    if (was_ready && store_now_ms() - store->ready_since_ms >= STEADY_MS)
+    if (was_ready && clock_ms() - store->ready_since_ms >= STEADY_MS)
         store->failures = 0;
     unsigned delay_ms = back_off_ms(store->failures++);
     log_trouble(store, was_ready, delay_ms);
@@ -186,7 +183,7 @@ static void tell_state(struct store *store, bool ready)
     store->calling--;
 }
 
-/* The state first: who hears of a loss sees a store that takes nothing. */
+/* The state first: whoever hears of a loss must find a store that accepts nothing. */
 void store_tell(struct store *store)
 {
     tell_state(store, store->state == STATE_READY);
@@ -197,10 +194,11 @@ void store_tell(struct store *store)
 
 void store_set_ready(struct store *store)
 {
+    assert(store->context && !store->in_flight.first && !store->lost.first);
     set_state(store, STATE_READY);
     event_del(store->timer);
     store->trouble[0] = store->logged[0] = '\0';
-    store->ready_since_ms = store_now_ms();
+    store->ready_since_ms = clock_ms();
     log_info("store ready", "url=%s", store->settings->url ? store->settings->url : "");
     tell_state(store, true);
 }
@@ -222,7 +220,7 @@ static void on_disconnect(const redisAsyncContext *context, int status)
         store_break(store, CONTEXT_ENDS_ITSELF, "%s", store_context_error(context));
 }
 
-/* hiredis 0.14 sets TCP_NODELAY only when it connects blocking, and close-on-exec never. */
+/* hiredis 0.14 sets TCP_NODELAY only for blocking connects, and never sets close-on-exec. */
 static void socket_setup(int fd, bool tcp)
 {
     evutil_make_socket_closeonexec(fd);
@@ -237,13 +235,13 @@ static void socket_setup(int fd, bool tcp)
         {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
         {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
     };
-    /* The connection works without them, more slowly. */
+    /* The connection works without them, if more slowly. */
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
                          sizeof options[i].value);
 }
 
-/* Takes a fresh context, which is connecting at best. */
+/* Takes a fresh context, which at best is connecting. */
 static void context_take(struct store *store, redisAsyncContext *context, bool tcp)
 {
     if (!context) {
@@ -277,8 +275,9 @@ static void on_addresses(void *arg, const char (*addresses)[LOOKUP_TEXT], size_t
                          const char *problem)
 {
     struct store *store = arg;
+    assert(store->state == STATE_CONNECTING && !store->context);
     store->lookup = NULL;
-    /* An address that does not answer is followed by the next one of the name. */
+    /* If an address does not answer, the next attempt uses the name's next one. */
     if (n)
         connect_tcp(store, addresses[store->failures % n]);
     else
@@ -317,8 +316,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * The watch is not moved with every command: it is set when it is not pending, and looks for the earliest deadline when
- * it fires. That is one timer operation per time-out instead of two per command.
+ * The watch is not moved with every command: it is set if it is not pending, and looks for the
+ * earliest deadline when it fires. That makes one timer operation per timeout instead of two per
+ * command.
  */
 static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
@@ -328,7 +328,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     const struct store_command *command = store->in_flight.first;
     if (!command)
         return;
-    uint64_t now = store_now_ms(), earliest = command->deadline_ms;
+    uint64_t now = clock_ms(), earliest = command->deadline_ms;
     for (; command; command = command->next)
         if (command->deadline_ms < earliest)
             earliest = command->deadline_ms;
@@ -340,8 +340,9 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * What was queued in this turn of the loop leaves at its end, in one write. hiredis by itself would wait until the socket
- * is reported writable, which costs another turn and two system calls a batch.
+ * Sends what was queued in this turn of the loop in one write at its end. hiredis by itself would
+ * wait until the socket is reported writable, which costs another turn and two system calls per
+ * batch.
  */
 static void on_push(evutil_socket_t fd, short what, void *arg)
 {
@@ -386,7 +387,7 @@ void store_free(struct store *store)
         event_free(store->watch);
     if (store->push)
         event_free(store->push);
-    /* Whoever hears of the loss may ask, and finds a store that takes nothing. */
+    /* Whoever hears of the loss and asks finds a store that accepts nothing. */
     store->state = STATE_DOWN;
     snprintf(store->trouble, sizeof store->trouble, "closed");
     struct store_command *command;

@@ -5,14 +5,15 @@
  *
  *     down  ->  connecting  ->  ready  ->  backing off (with jitter)  ->  connecting ...
  *
- * AUTH, SELECT, a check of the store's settings and the loading of the functions finish before ready. Commands are
- * accepted only while ready; what waits in the meantime, waits with the caller.
+ * AUTH, SELECT, a check of the store's settings and the loading of the functions come before ready.
+ * Commands are accepted only while ready; until then they wait with the caller.
  *
- * Every command ends in exactly one call of its callback, never from inside the function that sent it:
+ * Every command ends in exactly one call of its callback, never from inside the function that sent
+ * it:
  *     STORE_OK      data is the reply, a string; borrowed until the callback returns
  *     STORE_NIL     the reply is nil
- *     STORE_REFUSED data is the store's error text (OOM, READONLY, a function's own error_reply, ...): nothing was written
- *     STORE_LOST    the connection broke or the reply did not come in time: it may or may not have been done
+ *     STORE_REFUSED data is the store's error text (OOM, READONLY, ...): nothing was written
+ *     STORE_LOST    the connection broke or the reply was late: it may or may not have been done
  */
 #ifndef RATIOND_STORE_H
 #define RATIOND_STORE_H
@@ -33,35 +34,38 @@ typedef void store_reply_fn(void *arg, enum store_status status, const char *dat
 /* Called after each change between ready and not ready, from the event loop. */
 typedef void store_state_fn(void *arg, bool ready);
 
-/* settings are borrowed and must live as long as the store. The first connection attempt starts at once.
- * Gives NULL only for lack of memory. */
+/* settings are borrowed and must live as long as the store. The first connection attempt starts at
+ * once. Gives NULL only if out of memory. */
 struct store *store_new(struct event_base *base, const struct config_store *settings,
                         store_state_fn *on_state, void *arg);
-/* Calls back what is under way with STORE_LOST, then frees; NULL allowed. Not from one of its callbacks. */
+/* Calls back everything under way with STORE_LOST, then frees; NULL allowed. Not to be called from
+ * its own callbacks. */
 void store_free(struct store *store);
 
 bool store_ready(const struct store *store);
-/* Why it is not ready, in words; "" when it is. */
+/* Why it is not ready, for people; "" if it is. */
 const char *store_trouble(const struct store *store);
-/* The store's settings that endanger promises (eviction, ...), found when connecting; "" if none. */
+/* Settings of the store that endanger promises (eviction, ...), found while connecting; "" if
+ * none. */
 const char *store_warning(const struct store *store);
 
 /*
- * Runs a function by FCALL: keys[n_keys], one binary argument. A function that the store has forgotten (FUNCTION FLUSH, a
- * restart, a failover) is loaded again and the call repeated without the caller noticing: nothing was done.
- * Returns 0, or -1 when the store is not ready (the callback is then not called). The bytes are copied.
+ * Runs a function by FCALL: keys[n_keys], one binary argument. If the store has forgotten the
+ * function (FUNCTION FLUSH, a restart, a failover), it has done nothing, and the function is loaded
+ * and called again without the caller noticing. Returns 0, or -1 if the store is not ready (then
+ * the callback is not called). The bytes are copied.
  */
 int store_call(struct store *store, enum store_function function, size_t n_keys,
                const char *const keys[], const size_t key_bytes[], const char *argument,
                size_t argument_bytes, store_reply_fn *on_reply, void *arg);
 
-/* HGET key field; as store_call. */
+/* HGET key field; otherwise like store_call. */
 int store_hget(struct store *store, const char *key, size_t key_bytes, const char *field,
                size_t field_bytes, store_reply_fn *on_reply, void *arg);
 
 /*
- * One step of SCAN over the keys that match `pattern`. The callback gets STORE_OK with data = the next cursor as
- * decimal text ("0": the end), and on_key is called for each key before that.
+ * One step of SCAN over the keys that match `pattern`. The callback gets STORE_OK with data = the
+ * next cursor as decimal text ("0": the end), and on_key is called for each key before that.
  */
 typedef void store_key_fn(void *arg, const char *key, size_t n);
 int store_scan(struct store *store, const char *cursor, const char *pattern, store_key_fn *on_key,

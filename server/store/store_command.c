@@ -1,16 +1,18 @@
 /*
- * The store's commands: one buffer each, made in one go and kept until the reply.
+ * The store's commands: one buffer each, written in one go and kept until the reply.
  *
- * The normal path: the command's bytes are written out (RESP, sized before), hiredis copies them to its own buffer, and
- * the command waits on in_flight, whose order is the order of the replies. The reply's type is checked, the command goes
- * back to the spare ones, and its callback is called.
+ * The normal path: the command is written as RESP into a buffer of the right size, hiredis copies
+ * it to its own, and the command waits on in_flight, in the order of the replies. When the reply
+ * comes, its type is checked, the command returns to the spare ones, and its callback is called.
  *
- * A function that is not found did not run: the library is loaded again and the command's bytes are sent again behind that,
- * in the same pipeline, so no answer has to be awaited in between. The repeat keeps the first deadline; a store that forgets
- * its functions all the time ends as one that does not answer. Many commands under way share one load.
+ * A function that is not found did not run: the library is loaded again and the command resent
+ * right behind it, in the same pipeline, without waiting in between. The repeat keeps the first
+ * deadline, so a store that keeps forgetting its functions counts as one that does not answer.
+ * Commands under way share one load.
  *
- * READONLY, LOADING and MASTERDOWN say that this is not the store to talk to, as after a failover: the connection is given up,
- * and what was under way on it is lost, this command too. Whoever sent it sends it again where it can be done.
+ * READONLY, LOADING and MASTERDOWN mean that this is the wrong store to talk to, as after a
+ * failover: the connection is given up, and everything under way on it is lost, including this
+ * command. Whoever sent it resends it later.
  */
 #include "store/store_inner.h"
 
@@ -52,7 +54,7 @@ static void store_command_free(struct store_command *command)
     free(command);
 }
 
-/* With room for so many bytes; NULL for lack of memory. */
+/* A command with room for that many bytes; NULL: out of memory. */
 static struct store_command *store_command_new(struct store *store, size_t capacity)
 {
     struct store_command *command = store->spare;
@@ -144,6 +146,7 @@ static void on_reply_from_store(redisAsyncContext *context, void *data, void *pr
 
 static int store_command_put_in_flight(struct store *store, struct store_command *command)
 {
+    assert(store->state == STATE_READY && store->context && command->n > 0);
     if (redisAsyncFormattedCommand(store->context, on_reply_from_store, command, command->bytes,
                                    command->n) != REDIS_OK)
         return -1;
@@ -158,7 +161,7 @@ static int store_command_send(struct store *store, struct store_command *command
     uint32_t timeout_ms = store->settings->timeout_ms;
     command->on_reply = on_reply;
     command->arg = arg;
-    command->deadline_ms = store_now_ms() + timeout_ms;
+    command->deadline_ms = clock_ms() + timeout_ms;
     if (store_command_put_in_flight(store, command)) {
         store_command_recycle(store, command);
         return -1;
@@ -169,7 +172,7 @@ static int store_command_send(struct store *store, struct store_command *command
     return 0;
 }
 
-/* Redis and Valkey say it in the same words, without a code of its own. */
+/* Redis and Valkey use the same words, without an error code of their own. */
 static bool function_is_gone(const redisReply *reply)
 {
     static const char words[] = "ERR Function not found";
@@ -177,7 +180,7 @@ static bool function_is_gone(const redisReply *reply)
            !memcmp(reply->str, words, sizeof words - 1);
 }
 
-/* True if the command is under way again. */
+/* Returns true if the command is under way again. */
 static bool store_command_repeat(struct store *store, struct store_command *command)
 {
     if (!store->reloading)
@@ -205,7 +208,7 @@ static void load_functions_again(struct store *store)
     store->reloading = !store_load_functions(store, on_functions_loaded);
 }
 
-/* The error says that nothing can be written over this connection. */
+/* Does the error mean that nothing can be written over this connection? */
 static bool ends_connection(const redisReply *reply)
 {
     return store_is_error(reply, "READONLY") || store_is_error(reply, "LOADING") ||
@@ -218,13 +221,13 @@ static void on_error(struct store *store, struct store_command *command, const r
         store_command_finish(store, command, STORE_REFUSED, reply->str, (size_t)reply->len);
         return;
     }
-    /* The reply outlives the callback that we are in, and so does the context that is let go. */
+    /* The reply and the context that is let go both outlive the current callback. */
     store_leave(store, CONTEXT_OURS, "the store takes no writes: %s", reply->str);
     store_command_finish(store, command, STORE_LOST, reply->str, (size_t)reply->len);
     store_tell(store);
 }
 
-/* Two elements, the next cursor and the keys. */
+/* Two elements: the next cursor and the keys. */
 static bool is_scan_reply(const redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||

@@ -1,13 +1,14 @@
 /*
- * What is said between connected and ready, one step after the other:
+ * The greeting, from connected to ready, step by step:
  *
  *     AUTH (if there is a password) -> SELECT (if not 0) -> INFO -> FUNCTION LOAD -> ready
  *
- * INFO shows what would make promises void: a version without functions, a replica (it cannot
- * be written to), a store that is still loading; each of these ends the attempt, with words. A store that may evict is
- * used, but loudly: an evicted bucket is a limit that was forgotten. A user who may not call INFO is tolerated.
+ * INFO reveals what would void our promises: a version without functions, a replica (which cannot
+ * be written to), a store that is still loading; each ends the attempt with an explanation. A store
+ * that may evict keys is used, but with a loud warning: an evicted bucket is a forgotten limit. A
+ * user who may not call INFO is tolerated.
  *
- * Any other error ends the attempt too; nothing is ever used half greeted.
+ * Any other error ends the attempt too; no store is used with half a greeting.
  */
 #include "store/store_inner.h"
 
@@ -24,7 +25,7 @@ extern const unsigned long ration_library_lua_size;
 
 enum { STEP_AUTH, STEP_SELECT, STEP_INFO, STEP_FUNCTIONS, STEP_READY };
 
-/* Functions came with it. Every Valkey says that it is at least this. */
+/* The first with functions. Every Valkey reports at least this. */
 enum { NEEDED_MAJOR = 7 };
 
 static void greet_from(struct store *store, unsigned step);
@@ -39,7 +40,7 @@ int store_load_functions(struct store *store, redisCallbackFn *on_loaded)
 
 bool store_functions_loaded(const struct store *store, const redisReply *reply)
 {
-    if (reply->type == REDIS_REPLY_ERROR) /* another server, or an earlier run, has loaded it */
+    if (reply->type == REDIS_REPLY_ERROR) /* loaded by another server or an earlier run */
         return strstr(reply->str, "already exists") != NULL;
     return reply->type == REDIS_REPLY_STRING && !strcmp(reply->str, store->library);
 }
@@ -83,11 +84,11 @@ static void check_eviction(struct store *store, const char *info)
         !info_field(info, "maxmemory_policy", policy, sizeof policy))
         snprintf(store->warning, sizeof store->warning,
                  "the store does not say whether it evicts keys: make sure that its "
-                 "maxmemory-policy is noeviction, or limits are forgotten");
+                 "maxmemory-policy is noeviction, or limits will be forgotten");
     else if (strtoull(maxmemory, NULL, 10) > 0 && strcmp(policy, "noeviction") != 0)
         snprintf(store->warning, sizeof store->warning,
                  "the store may evict keys (maxmemory %s, maxmemory-policy %s), and an evicted "
-                 "bucket is a limit forgotten: set its maxmemory-policy to noeviction",
+                 "bucket is a forgotten limit: set its maxmemory-policy to noeviction",
                  maxmemory, policy);
     if (store->warning[0])
         log_warn("store endangers limits", "url=%s warning=\"%s\"",
@@ -99,10 +100,10 @@ static bool check_info(struct store *store, const char *info)
     char value[64];
     if (info_field(info, "redis_version", value, sizeof value) &&
         strtol(value, NULL, 10) < NEEDED_MAJOR) {
-        store_break(store, CONTEXT_OURS,
-                    "the store is Redis %s, and Redis %d.0 or later, or any Valkey, is needed: "
-                    "upgrade it",
-                    value, NEEDED_MAJOR);
+        store_break(
+            store, CONTEXT_OURS,
+            "the store is Redis %s, but Redis %d.0 or later, or any Valkey, is needed: upgrade it",
+            value, NEEDED_MAJOR);
         return false;
     }
     if (info_field(info, "loading", value, sizeof value) && strcmp(value, "0") != 0) {
@@ -131,7 +132,7 @@ static bool on_info(struct store *store, const redisReply *reply)
     return false;
 }
 
-/* Some stores quote the command that they refuse, and with it the password. */
+/* Some stores quote the refused command, and the password with it. */
 static const char *without_secret(const struct store *store, const char *text)
 {
     const char *password = store->settings->password;
@@ -166,7 +167,7 @@ static bool on_functions(struct store *store, const redisReply *reply)
         return true;
     const char *why = reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected reply type";
     const char *hint = "";
-    if (strstr(why, "unknown command")) /* the user may not call INFO, so this tells first */
+    if (strstr(why, "unknown command")) /* the user may not call INFO, so this is the first sign */
         hint = "; Redis 7.0 or later, or any Valkey, is needed: upgrade the store";
     else if (store_is_error(reply, "NOPERM"))
         hint = "; the store's user needs +function|load and +fcall";
@@ -178,7 +179,7 @@ static bool on_step(struct store *store, const redisReply *reply)
 {
     if (store_is_error(reply, "NOAUTH")) {
         store_break(store, CONTEXT_OURS,
-                    "the store wants a password: give its user and password in store.url");
+                    "the store requires a password: give its user and password in store.url");
         return false;
     }
     switch (store->step) {

@@ -1,14 +1,15 @@
 /*
  * What the files of the store module share; nobody else includes this.
  *
- *     store.c          states, connecting, backing off, deadlines, losing what was under way
- *     store_greeting.c what is said between connected and ready: AUTH, SELECT, INFO, FUNCTION LOAD
- *     store_command.c  commands: their bytes, their replies, the repeat when the store knows no such function
+ *     store.c          states, connecting, backing off, deadlines, the loss of what was under way
+ *     store_greeting.c from connected to ready: AUTH, SELECT, INFO, FUNCTION LOAD
+ *     store_command.c  commands: bytes, replies, the repeat if the store does not know the function
  *     store_reply.c    which replies hiredis may build
  */
 #ifndef RATIOND_STORE_INNER_H
 #define RATIOND_STORE_INNER_H
 
+#include "clock.h"
 #include "store/store.h"
 
 #include <hiredis/async.h>
@@ -20,9 +21,10 @@ enum store_state { STATE_DOWN, STATE_CONNECTING, STATE_READY, STATE_BACKING_OFF,
 
 enum store_command_kind { STORE_COMMAND_FCALL, STORE_COMMAND_HGET, STORE_COMMAND_SCAN };
 
-/* One command from being sent to its callback. The bytes are kept for the repeat when the functions are gone. */
+/* A command, from sending to callback. The bytes are kept for a repeat if the functions are
+ * gone. */
 struct store_command {
-    struct store_command *next; /* in in_flight, lost or spare, whichever holds it */
+    struct store_command *next; /* in the list that holds it: in_flight, lost or spare */
     enum store_command_kind kind;
     uint64_t deadline_ms; /* on the monotonic clock; a repeat keeps it */
     store_reply_fn *on_reply;
@@ -46,48 +48,47 @@ struct store {
     void *state_arg;
 
     enum store_state state;
-    bool told_ready; /* what on_state said last */
-    /* While connecting or ready; its `data` is the store until it is let go. */
+    bool told_ready; /* what on_state was last told */
+    /* while connecting or ready; its `data` is the store until it is let go */
     redisAsyncContext *context;
-    /* Its replies are built by hiredis' functions, as far as reply_functions let them. */
+    /* hiredis' functions build its replies, if reply_functions let them */
     redisReplyObjectFunctions reply_functions;
     const redisReplyObjectFunctions *hiredis;
-    const char *nonsense; /* why one was not built; NULL: all were */
-    /* While the host's name is looked up; there is no context yet. */
+    const char *nonsense; /* why one was not built; NULL: all have been */
+    /* while the host's name is looked up, before there is a context */
     struct store_lookup *lookup;
-    struct event *timer; /* connecting: gives up; backing off: tries again */
+    struct event *timer; /* connecting: gives up; backing off: retries */
     struct event *push;  /* made active by a command: writes what was queued in this turn */
     struct event *watch; /* fires no later than the earliest deadline in in_flight */
     unsigned step;       /* of the greeting */
-    unsigned failures;   /* in a row: the delay and the choice of address follow it */
+    unsigned failures;   /* in a row: they determine the delay and the choice of address */
     uint64_t ready_since_ms;
 
     char trouble[320]; /* why it is not ready */
     char warning[320]; /* what endangers promises */
-    char logged[320];  /* the trouble that was logged last, not to be repeated at once */
+    char logged[320];  /* the trouble logged last, not to be repeated at once */
     uint64_t logged_ms;
 
-    char library
-        [64]; /* the name of our library of functions; it tells this text from that of other releases */
+    /* the name of our library of functions, which differs between releases */
+    char library[64];
     bool reloading; /* the functions were gone, and a FUNCTION LOAD is under way */
 
     struct store_command_list in_flight; /* sent, in the order of their replies */
-    struct store_command_list
-        lost; /* their connection is gone, their callback is still to be called */
-    struct store_command *spare; /* kept for the next ones */
+    /* their connection is gone, their callbacks are still due */
+    struct store_command_list lost;
+    struct store_command *spare; /* for reuse */
     unsigned n_spare;
     unsigned calling; /* callbacks on the stack: store_free is not allowed then */
 };
 
-/* Who ends the connection's context: we do, or hiredis is about to after this callback. */
+/* Who ends the connection's context: we do, or hiredis will after this callback. */
 enum context_end { CONTEXT_OURS, CONTEXT_ENDS_ITSELF };
 
-uint64_t store_now_ms(void);
 void store_set_timer(struct event *event, uint64_t ms);
 
 /*
- * Ends the connection for the reason given and backs off. What was in flight is put on `lost`, and nobody is told yet:
- * store_tell() does that. store_break() does both. Only from the event loop.
+ * Ends the connection for the given reason and backs off. Commands in flight move to `lost`, and
+ * nobody is told yet: store_tell() does that, store_break() does both. Only from the event loop.
  */
 void store_leave(struct store *store, enum context_end end, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -100,15 +101,15 @@ void store_guard_replies(struct store *store);
 
 /* Begins the greeting on a new context. */
 void store_greet(struct store *store);
-/* The greeting is over and all is well. */
+/* The greeting has succeeded. */
 void store_set_ready(struct store *store);
 
-/* Sends FUNCTION LOAD; 0, or -1 for lack of memory. */
+/* Sends FUNCTION LOAD; returns 0, or -1: out of memory. */
 int store_load_functions(struct store *store, redisCallbackFn *on_loaded);
-/* What it was answered with is as good as loaded. */
+/* Does this reply mean that the functions are loaded? */
 bool store_functions_loaded(const struct store *store, const redisReply *reply);
 
-/* What hiredis has to say about a broken context; never empty. */
+/* What hiredis says about a broken context; never empty. */
 const char *store_context_error(const redisAsyncContext *context);
 bool store_is_error(const redisReply *reply, const char *code);
 

@@ -1,10 +1,11 @@
 /*
  * Names to addresses, off the event loop.
  *
- * getaddrinfo is the only resolver that gives a name the meaning that the host's administrator gave it, and it blocks,
- * for many seconds where DNS is away. libevent's own resolver would not block, but it knows neither nsswitch.conf nor
- * changes of resolv.conf. So each look-up is a short thread. It shares one job with the loop, counted by reference:
- * a look-up that nobody waits for any more (store freed) is left to end by itself, and the last of the two frees it.
+ * Only getaddrinfo resolves a name the way the host's administrator intended, and it blocks, for
+ * many seconds if DNS is away. libevent's own resolver does not block, but it ignores nsswitch.conf
+ * and changes of resolv.conf. So each lookup runs in a short-lived thread. Thread and loop share
+ * one reference-counted job: a lookup that nobody waits for any more (store freed) is left to end
+ * by itself, and the last of the two frees the job.
  */
 #include "store/store_lookup.h"
 
@@ -86,14 +87,14 @@ static void *lookup_thread(void *arg)
     struct job *job = arg;
     look_up(job);
     uint64_t one = 1;
-    /* An eventfd at 0 takes a 1 without fail. */
+    /* Adding 1 to an eventfd at 0 cannot fail. */
     ssize_t ignored = write(job->done, &one, sizeof one);
     (void)ignored;
     job_unref(job);
     return NULL;
 }
 
-/* Signals belong to the threads that asked for them, not to a helper that comes and goes. */
+/* Signals belong to the threads that asked for them, not to a short-lived one. */
 static int thread_start(struct job *job)
 {
     pthread_attr_t attr;
@@ -107,7 +108,7 @@ static int thread_start(struct job *job)
     atomic_fetch_add(&job->refs, 1);
     int err = pthread_create(&thread, &attr, lookup_thread, job);
     if (err)
-        atomic_fetch_sub(&job->refs, 1); /* never the last one: the caller has its own */
+        atomic_fetch_sub(&job->refs, 1); /* never the last reference: the caller has its own */
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return err ? -1 : 0;

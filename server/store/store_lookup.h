@@ -1,6 +1,7 @@
 /*
- * Looks up a host's name without blocking the event loop: getaddrinfo in a thread of its own, so that names mean what
- * they mean to every other program on the host (/etc/hosts, nsswitch.conf, a container's DNS).
+ * Looks up a host's name without blocking the event loop: getaddrinfo in a thread of its own, so
+ * that names resolve as for every other program on the host (/etc/hosts, nsswitch.conf, a
+ * container's DNS).
  */
 #ifndef RATIOND_STORE_LOOKUP_H
 #define RATIOND_STORE_LOOKUP_H
@@ -13,17 +14,19 @@ struct store_lookup;
 
 enum { LOOKUP_ADDRESSES = 8, LOOKUP_TEXT = 80 };
 
-/* n addresses as numeric text, best first; or n = 0 and why not. Called once, from the event loop. */
+/* Gets n addresses as numeric text, best first, or n = 0 and the problem. Called once, from the
+ * event loop. */
 typedef void store_lookup_fn(void *arg, const char (*addresses)[LOOKUP_TEXT], size_t n,
                              const char *problem);
 
-/* Is it an address already? */
+/* Is the host an address already? */
 bool store_lookup_is_numeric(const char *host);
 
-/* Gives NULL for lack of memory, descriptors or threads. It ends by itself after the callback. */
+/* Gives NULL if out of memory, descriptors or threads. The lookup ends by itself after the
+ * callback. */
 struct store_lookup *store_lookup_start(struct event_base *base, const char *host,
                                         store_lookup_fn *on_done, void *arg);
-/* The callback will not be called; only before it was. NULL allowed. */
+/* Cancels a lookup whose callback has not been called. NULL allowed. */
 void store_lookup_cancel(struct store_lookup *lookup);
 
 #endif

@@ -1,17 +1,17 @@
 /*
- * Which replies of the store are taken, decided where hiredis begins to build one.
+ * Decides which of the store's replies are accepted, before hiredis builds them.
  *
  * hiredis asserts that somebody waits for each reply, and allocates as many elements as an array
- * announces. So a store, or whatever answers in its place, could end the process with one reply too
- * many. Here such a reply is not built, which to hiredis is a reply that it has no memory for: the
- * connection ends, and what was under way on it is lost, as with any other.
+ * announces. So a store, or whatever answers in its place, could crash the process with one
+ * unexpected reply. Here such a reply is not built, which hiredis takes for lack of memory: the
+ * connection ends, and what was under way on it is lost, like any other.
  *
- * An error that nobody asked for is let through: that is how Redis says that it has too many
- * clients, and hiredis ends the connection with its words.
+ * An error that nobody asked for is let through: this is how Redis reports too many clients, and
+ * hiredis ends the connection with that message.
  */
 #include "store/store_inner.h"
 
-enum { MAX_ELEMENTS = 1 << 20 }; /* SCAN is asked for some hundreds, and may give more */
+enum { MAX_ELEMENTS = 1 << 20 }; /* SCAN is asked for some hundreds, but may return more */
 
 #if HIREDIS_MAJOR >= 1
 typedef size_t array_size;
@@ -19,7 +19,7 @@ typedef size_t array_size;
 typedef int array_size;
 #endif
 
-/* The store that has this reply's connection, where the reply may be built; NULL: it may not. */
+/* The store of this reply's connection if the reply may be built, else NULL. */
 static struct store *taker(const redisReadTask *task)
 {
     const redisAsyncContext *context = task->privdata;

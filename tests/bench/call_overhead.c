@@ -1,10 +1,11 @@
 /*
- * What ration_call() takes beyond the HTTP call itself: one POST by plain libcurl, one by ration_call(), in turn, so that
- * whatever else the machine does meets both. Both keep their connections; each call by ration_call() is an ACQUIRE, the
- * same POST, and a REPORT. call_overhead.py starts what this talks to.
+ * What ration_call() takes beyond the HTTP call itself: one POST by plain libcurl, one by
+ * ration_call(), in turn, so that whatever else the machine does meets both. Both keep their
+ * connections; each call by ration_call() is an ACQUIRE, the same POST, and a REPORT.
+ * call_overhead.py starts what this talks to.
  *
- * The provider answers at once, so each call waits for the report of the one before, too, which the server is still working
- * on; PAUSE_US between calls stands for the time that real calls take.
+ * The provider answers at once, so each call waits for the report of the one before, too, which the
+ * server is still working on; PAUSE_US between calls stands for the time that real calls take.
  *
  *     call-overhead URL SERVERS POOL TENANT CALLS PAUSE_US
  *

@@ -21,7 +21,7 @@ import tempfile
 
 from lab import Failed, How, Pair, POOL, die_with_parent, wait_until
 
-BAR_US = 150
+BAR_US = 250
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 

@@ -2,8 +2,8 @@
 
     /usr/bin/python3 tests/docker/compose_test.py
 
-A project, ports and a volume of its own, which are gone when it ends. Exit status: 0 passed, 1 failed, 77 skipped because
-there is no Docker engine with Compose.
+Uses its own project, ports and volume, which it removes at the end. Exit status: 0 passed, 1 failed,
+77 skipped because there is no Docker engine with Compose.
 """
 import json
 import os
@@ -24,15 +24,15 @@ FREE_PORTS = {"RATION_PORT1": "0", "RATION_PORT2": "0", "PROVIDER_PORT": "0"}
 SKIPPED = 77
 BUILD_SECONDS = 600
 START_SECONDS = 120
-DEMO_SECONDS = 120  # the traffic takes 18 of them
+DEMO_SECONDS = 120  # the traffic takes 18
 STOP_SECONDS = 60
-IN_THE_MIDDLE = 300  # calls at the provider; of about a thousand in all
+IN_THE_MIDDLE = 300  # calls at the provider, of about a thousand in total
 
 _never = threading.Event()
 
 
 def run(args, seconds, check=True):
-    """Gives what the command wrote and its exit status."""
+    """Returns the command's output and its exit status."""
     done = subprocess.run(
         args, env=dict(os.environ, **FREE_PORTS), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, timeout=seconds, text=True, check=False)  # fmt: skip
@@ -46,7 +46,7 @@ def compose(*args, seconds=STOP_SECONDS, check=True):
 
 
 def wait_for(condition, what, seconds):
-    """Gives the first true value of condition(); the only place that waits for time to pass."""
+    """Returns the first true value of condition(); the only place that waits for time to pass."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -98,8 +98,8 @@ def main_job():
 
     wait_for(lambda: provider_report(provider)["granted"] >= IN_THE_MIDDLE, "half of the traffic", DEMO_SECONDS)
     first, second = granted_by(server1), granted_by(server2)
-    assert first > 0 and second > 0, f"one of the servers was not asked: they granted {first} and {second}"
-    assert demo_status() == "", "the demo was over before a server could be killed"
+    assert first > 0 and second > 0, f"one of the servers got no requests: they granted {first} and {second}"
+    assert demo_status() == "", "the demo ended before a server could be killed"
     compose("kill", "-s", "KILL", "server1")
     print(f"server1 killed, after it granted {first} and server2 {second}", flush=True)
 
@@ -113,10 +113,10 @@ def main_job():
     rest = granted_by(server2)
     assert rest > second, f"server2 did not take over: it had granted {second}, and {rest} at the end"
 
-    books = json.loads(compose("exec", "-T", "server2", "ration", "audit", "--json")[0])
-    assert books["balanced"], books
-    of_requests = [row for row in books["rows"] if row["unit"] == "requests"]
-    assert len(of_requests) == 1 and of_requests[0]["granted"] >= report["granted"], (books, report)
+    ledger = json.loads(compose("exec", "-T", "server2", "ration", "audit", "--json")[0])
+    assert ledger["balanced"], ledger
+    of_requests = [row for row in ledger["rows"] if row["unit"] == "requests"]
+    assert len(of_requests) == 1 and of_requests[0]["granted"] >= report["granted"], (ledger, report)
 
     compose("stop", "server2")
     assert state_of("server2") == ("exited", 0), f"server2 did not stop as asked: {state_of('server2')}"
@@ -124,7 +124,7 @@ def main_job():
 
 
 def clean_up():
-    # The images of this project only; the layers that they share with others stay.
+    # Only this project's images; layers that they share with others stay.
     compose("down", "-v", "--rmi", "local", "--remove-orphans", "-t", "5", seconds=120, check=False)
 
 

@@ -68,7 +68,7 @@ int fuzz_file(const char *bytes, size_t n, char path[FUZZ_PATH_BYTES])
     return fd;
 }
 
-/* ---- RESP ---- */
+/* ---- RESP ------------------------------------------------------------------------------------ */
 
 /* The number after the first byte of a line, and what follows the line. */
 static const char *take_number(const char *at, const char *end, long long *number)
@@ -86,7 +86,7 @@ static const char *take_number(const char *at, const char *end, long long *numbe
     return line_end + 2;
 }
 
-/* One value, whatever is in it. */
+/* Skips one value, whatever it contains. */
 static const char *skip_value(const char *at, const char *end, unsigned depth)
 {
     long long n = 0;

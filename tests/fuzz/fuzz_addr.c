@@ -1,6 +1,6 @@
 /*
- * Fuzz target: the list of servers. What was understood, written as messages show it, is understood
- * as the same again. (But a host of the name "unix": with its port it looks as a path does.)
+ * Fuzz target: the list of servers. A parsed list, written as messages show it, parses as the same
+ * again. (Except a host named "unix": with its port it looks like a path.)
  */
 #include "fuzz.h"
 

@@ -4,9 +4,9 @@
  *     gemini 503        a profile and an HTTP status
  *     {"error": ...     the body
  *
- * What was used can be charged, the same event read twice says no more than read once, the class is
- * one of the table, and the words for people are one printable line that is the same, only shorter,
- * where there is less room.
+ * Usage can be charged, reading the same event twice gives no more than reading it once, the class
+ * is in the table, and the message for people is one printable line, which is only cut if there is
+ * less room.
  */
 #include "fuzz_profiles.h"
 
@@ -18,14 +18,14 @@ static void check_words(const struct profile *profile, json_object *body)
     enum { ROOM = 300 };
     char words[ROOM];
     memset(words, 'x', sizeof(words));
-    profile_error_words(profile, body, words, sizeof(words));
+    profile_error_text(profile, body, words, sizeof(words));
     size_t n = strnlen(words, sizeof(words));
     CHECK(n < sizeof(words));
     for (size_t i = 0; i < n; i++)
         CHECK((unsigned char)words[i] >= 0x20 && words[i] != 0x7f);
     for (size_t cap = 1; cap < 12; cap++) {
         char *few = malloc(cap);
-        profile_error_words(profile, body, few, cap);
+        profile_error_text(profile, body, few, cap);
         CHECK(strlen(few) == (n < cap ? n : cap - 1));
         CHECK(memcmp(few, words, strlen(few)) == 0);
         free(few);

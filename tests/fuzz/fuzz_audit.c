@@ -1,11 +1,13 @@
 /*
- * Fuzz target: what the store answers to an audit: the ledger, the keys of a SCAN, the records that
- * were counted.
+ * Fuzz target: the store's answers to an audit: the ledger, the keys of a SCAN, the records
+ * counted.
  *
- *     302 1 n 302      a word an answer: of how many bytes it is, or how it failed (l lost, n nil, r refused)
- *     <bytes>          the answers, one after another; of a SCAN, keys that end in a line feed and the next cursor
+ *     302 1 n 302      one word per answer: its length in bytes, or how it failed (l lost, n nil,
+ *                      r refused)
+ *     <bytes>          the answers, one after another; for a SCAN, keys that end in a line feed and
+ *                      the next cursor
  *
- * However they look, the audit ends, once, with rows or with a reason.
+ * Whatever they are, the audit ends once, with rows or with a reason.
  */
 #include "fuzz.h"
 
@@ -30,7 +32,7 @@ static const char document[] = "{\"pools\": {\"p\": {\"limits\": [{\"unit\": \"r
                                "\"amount\": 9, \"per\": \"minute\"}]}},"
                                " \"default_tier\": \"t\"}";
 
-/* The call that waits for its answer; one at a time, as audits make them. */
+/* The call that waits for its answer; audits make one at a time. */
 static struct {
     store_reply_fn *reply;
     store_key_fn *key;
@@ -86,7 +88,7 @@ bool store_ready(const struct store *store)
 const char *store_trouble(const struct store *store)
 {
     (void)store;
-    return "closed"; /* no use in trying again */
+    return "closed"; /* retrying is pointless */
 }
 
 static void on_done(void *arg, const struct audit_row *rows, size_t n, const char *error)
@@ -99,7 +101,7 @@ static void on_done(void *arg, const struct audit_row *rows, size_t n, const cha
               (unsigned)rows[i].unit < RATION_UNIT_CONCURRENT);
 }
 
-/* The next answer: of a scan its keys, a line each, and its cursor in the last line. */
+/* Gives the next answer: for a scan one key per line, with the cursor in the last line. */
 static void answer(struct fuzz_input *input, size_t n, enum store_status status)
 {
     store_reply_fn *reply = call.reply;

@@ -1,8 +1,8 @@
 /*
  * Fuzz target: the file of requests of `ration batch`.
  *
- * What was taken can be read again, line by line as it stands in the file, in the file's order and
- * in one form; where requests have ids, no two have the same.
+ * Accepted requests can be read again, line by line and in the order of the file, all in the same
+ * form; if they have ids, no two are equal.
  */
 #include "fuzz.h"
 
@@ -12,7 +12,7 @@
 
 #include "tool/batch/input.h"
 
-/* As the profile's check in `ration batch`: it may look at everything, and refuses some. */
+/* Like the profile's check in `ration batch`: it may look at everything and refuses some. */
 static bool check_one(void *arg, const struct batch_request *request, char *why)
 {
     (void)arg;

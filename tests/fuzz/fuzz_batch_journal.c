@@ -1,13 +1,13 @@
 /*
- * Fuzz target: the journal of `ration batch`, as an earlier run or a crash has left it.
+ * Fuzz target: the journal of `ration batch`, as left by an earlier run or a crash.
  *
- *     3 answered 1 210 95 {"id": ...     a line, which gets the hash that makes it whole
- *     #0123456789abcdef 3 ans            with a "#", bytes that stand there as they are: torn, damaged, or another journal's
+ *     3 answered 1 210 95 {"id": ...     a line, which is given its valid hash
+ *     #0123456789abcdef 3 ans            after a "#", a line as it is: torn, damaged, or from
+ *                                        another journal
  *
- * The first line of the input says "raw" where the journal's own first line is to be missing.
- * However it looks, what counts as done is a place within the file and a result of this input, a
- * result that is added is found by the next run, and opening it a second time finds what the first
- * time found.
+ * If the first line of the input is "raw", the journal's own first line is missing. Whatever the
+ * journal is, what counts as done is a place within the file and a result of this input, the next
+ * run finds a result that was added, and opening the journal twice finds the same.
  */
 #define _GNU_SOURCE /* asprintf */
 #include "fuzz.h"
@@ -24,12 +24,12 @@
 
 #define REQUESTS 5
 
-/* Everything lives in one folder, which goes when the run ends. */
+/* Everything is in one folder, which is removed when the run ends. */
 static struct {
     char folder[64];
     char output[96];
     char journal[112];
-    char head[512]; /* the first line, as the journal writes it itself */
+    char head[512]; /* the first line, as the journal itself writes it */
     size_t head_bytes;
     struct batch_input input;
 } place;
@@ -68,7 +68,7 @@ static void put_line(FILE *file, const char *line)
                 line);
 }
 
-/* The last line of the input is left as it is, without an end. */
+/* The last line of the input is kept as it is, without an end. */
 static void write_journal(struct fuzz_input input)
 {
     char line[1024];

@@ -1,10 +1,10 @@
 /*
- * Fuzz target: a connection's bytes, through the parser, the command table and every command, to
- * the replies. Behind them is a batcher that grants all.
+ * Fuzz target: a connection's bytes, through the parser, the command table and every command, up to
+ * the replies. Behind them is a batcher that grants everything.
  *
- * The first byte says into how many pieces the rest is cut. What reaches the batcher is within its
- * ranges, whatever was asked; each request is answered by one reply, in pieces as in one; and a
- * connection that ends leaves nothing behind.
+ * The first byte says into how many pieces the rest is cut. Whatever was asked, what reaches the
+ * batcher is within its ranges; each request gets one reply, in pieces or whole; and a connection
+ * that ends leaves nothing behind.
  */
 #include "fuzz.h"
 
@@ -20,6 +20,7 @@
 #include "batch/audit.h"
 #include "batch/batch.h"
 #include "clock.h"
+#include "command/command.h"
 #include "config/config.h"
 #include "net/front_inner.h"
 #include "log.h"
@@ -51,16 +52,16 @@ static struct {
     void *arg;
 } audits[MAX_WAITING];
 static size_t n_audits;
-static uint64_t asked; /* a hash of all that was */
+static uint64_t asked; /* a hash of all operations */
 static struct batch_counters counters;
 
-/* ---- What stands behind the front -------------------------------------------------------------------------------- */
+/* ---- Behind the front ------------------------------------------------------------------------ */
 
 static void check_op(const struct op *op)
 {
     CHECK(op->kind >= OP_ACQUIRE && op->kind <= OP_FORGIVE);
     CHECK(op->config != NULL);
-    /* Of an id of the caller's own making, the batcher asks the store for whom it is. */
+    /* The batcher asks the store whose id it is if the caller chose the id. */
     if (op->kind == OP_ACQUIRE || op->kind >= OP_PEEK || !op->id.free_form)
         CHECK(op->policy.pool != NULL && op->policy.n >= 1 && op->policy.n <= POLICY_MAX_BUCKETS);
     CHECK(op->priority < RATION_PRIORITIES);
@@ -100,12 +101,6 @@ const struct batch_counters *batch_counters(const struct batcher *batcher)
 {
     (void)batcher;
     return &counters;
-}
-
-bool store_ready(const struct store *store)
-{
-    (void)store;
-    return true;
 }
 
 const char *store_trouble(const struct store *store)
@@ -169,7 +164,7 @@ static void answer(struct op *op)
     op->done(op);
 }
 
-/* ---- A connection ------------------------------------------------------------------------------------------------- */
+/* ---- A connection ---------------------------------------------------------------------------- */
 
 struct replies {
     char *bytes;
@@ -179,22 +174,26 @@ struct replies {
 
 static struct worker *worker_of(unsigned which)
 {
-    static struct worker workers[2];
+    static struct worker list[2];
+    static struct workers all[2];
     static char fake;
-    struct worker *worker = &workers[which];
+    struct worker *worker = &list[which];
     struct config_problems problems;
-    char errmsg[256];
+    struct config *config;
     if (worker->front)
         return worker;
     log_set_level(LOG_LEVEL_ERROR);
     setenv("RATION_FUZZ_SECRET", "s3cret-s3cret-s3cret", 1);
     setenv("RATION_FUZZ_OPERATOR", "0perator-0perator-0perator", 1);
-    CHECK(config_parse("fuzz", documents[which], strlen(documents[which]), &worker->config,
-                       &problems) == 0);
+    CHECK(config_parse("fuzz", documents[which], strlen(documents[which]), &config, &problems) ==
+          0);
     worker->base = event_base_new();
-    worker->started_ms = clock_ms();
+    all[which] = (struct workers){.n = 1, .list = worker, .started_ms = clock_ms()};
+    worker->all = &all[which];
+    worker_config_set(worker, config);
     worker->store = (struct store *)(void *)&fake;
-    CHECK(front_new(worker, &worker->front, errmsg, sizeof(errmsg)) == 0);
+    worker->front = front_new(worker, NULL, 0, command_run);
+    CHECK(worker->front != NULL);
     return worker;
 }
 
@@ -218,17 +217,17 @@ static void receive(int fd, struct replies *replies)
 static void turn(struct worker *worker, int fd, struct replies *replies)
 {
     event_base_loop(worker->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-    /* In an order that is not that of the requests. */
+    /* In another order than that of the requests. */
     while (n_audits > 0) {
         n_audits--;
-        audits[n_audits].done(audits[n_audits].arg, NULL, 0, "no books here");
+        audits[n_audits].done(audits[n_audits].arg, NULL, 0, "no ledger here");
     }
     while (n_waiting > 0)
         answer(waiting[--n_waiting]);
     receive(fd, replies);
 }
 
-/* Sends the bytes in pieces, then ends the sending, and reads until the server closes. */
+/* Sends the bytes in pieces, shuts down the sending side, and reads until the server closes. */
 static struct replies talk(struct worker *worker, const char *bytes, size_t n, size_t piece)
 {
     struct replies replies = {0};
@@ -249,7 +248,7 @@ static struct replies talk(struct worker *worker, const char *bytes, size_t n, s
         turn(worker, pair[1], &replies);
     }
     close(pair[1]);
-    for (int i = 0; front_connections(worker->front) > 0 || n_waiting > 0; i++) {
+    for (int i = 0; worker->connections > 0 || n_waiting > 0; i++) {
         CHECK(i < MAX_TURNS);
         turn(worker, pair[1], &replies);
     }
@@ -257,7 +256,8 @@ static struct replies talk(struct worker *worker, const char *bytes, size_t n, s
     return replies;
 }
 
-/* How many replies these bytes are owed, by the parser alone. *certain: no command among them ends the connection. */
+/* How many replies these bytes should get, according to the parser alone. *certain: no command
+ * among them ends the connection. */
 static size_t count_requests(const char *bytes, size_t n, bool *certain)
 {
     char *data = fuzz_copy(bytes, n);

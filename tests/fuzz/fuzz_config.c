@@ -1,6 +1,6 @@
 /*
- * Fuzzes the configuration: any bytes either become a configuration or at least one problem, each
- * of them one line, and nothing leaks. What became a configuration can be walked and asked.
+ * Fuzz target: the configuration. Any bytes give either a configuration or at least one problem,
+ * each on one line, and nothing leaks. A configuration can be walked and queried.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -30,7 +30,7 @@ static void check_set(const struct limit_set *set)
         check((limit->per_ms == 0) == (limit->algorithm == LIMIT_CONCURRENT));
         check((limit->zone != NULL) == (limit->algorithm == LIMIT_CALENDAR));
         for (size_t p = 0; p < RATION_PRIORITIES; p++)
-            check(limit->floor[p] >= 0 && limit->floor[p] <= limit->capacity);
+            check(limit->held_back[p] >= 0 && limit->held_back[p] <= limit->capacity);
         int64_t bounds[3];
         if (limit->zone != NULL)
             zone_bounds(limit->zone, limit->calendar, 1790000000000, bounds);

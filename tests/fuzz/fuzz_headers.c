@@ -1,11 +1,11 @@
 /*
- * Fuzz target: headers of an answer, which tell waits and limits.
+ * Fuzz target: an answer's headers, which report waits and limits.
  *
  *     openai 1790000000     a profile, and the wall clock in seconds
- *     retry-after: 20       a header a line
+ *     retry-after: 20       one header per line
  *
- * What they tell can be acted upon, and where no header is there twice, their order does not matter
- * to the wait.
+ * What they report is usable, and unless a header occurs twice, their order does not affect the
+ * wait.
  */
 #include "fuzz_profiles.h"
 
@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_one(profile, &headers[i], now_ms, &back);
     if (all_differ(headers, n)) {
         CHECK(forth.waits == back.waits && forth.retry_after_ms == back.retry_after_ms);
-        CHECK(forth.n_seen == back.n_seen);
+        CHECK(forth.n_limits == back.n_limits);
     }
     return 0;
 }

@@ -1,8 +1,8 @@
 /*
- * Fuzz target: ids of reservations, as the server takes them apart and as the client checks them.
+ * Fuzz target: reservation ids, as the server parses them and as the client checks them.
  *
- * An id that was taken apart is put together as it was, within its size; and server and client,
- * which have written this twice, agree on what an id is.
+ * A parsed id formats as it was, within its size; and server and client, which each have their own
+ * code for this, agree on what an id is.
  */
 #include "fuzz.h"
 
@@ -11,7 +11,7 @@
 
 #include "policy/id.h"
 
-/* client/wire/id.c, where they are declared; its header has the name of the server's. */
+/* From client/wire/id.c; its header cannot be included, because it is named like the server's. */
 bool id_is_canonical(const char *id);
 bool id_is_valid(const char *id);
 

@@ -1,9 +1,9 @@
 /*
  * Fuzz target: changing single members of a caller's JSON without touching the rest.
  *
- * What was set is found again, and what was cut out is not; setting it twice is setting it once.
- * Where the text is JSON to a reader that is strict, the changed text is too, and but for what was
- * changed both are equal.
+ * A member that was set is found again, one that was cut out is not; setting it twice is the same
+ * as once. If the text is JSON to a strict reader, so is the changed text, and apart from the
+ * change both are equal.
  */
 #include "fuzz.h"
 
@@ -12,7 +12,7 @@
 
 #include <json-c/json.h>
 
-#include "profile/json_text.h"
+#include "profile/jtext.h"
 
 #define PLACE "stream_options.include_usage"
 
@@ -31,7 +31,7 @@ static json_object *parse(const char *text, size_t n)
     return parsed;
 }
 
-/* Both without the member at the top that may differ. */
+/* Compares both without the top-level member that may differ. */
 static void check_equal(const char *before, size_t n, const char *after, size_t after_n,
                         const char *name)
 {
@@ -55,15 +55,15 @@ static void check_set(const char *text, size_t n, bool replace)
     size_t again_n = 0;
     size_t at = 0;
     size_t len = 0;
-    int done = json_text_set(text, n, PLACE, "true", replace, &out, &out_n);
+    int done = jtext_set(text, n, PLACE, "true", replace, &out, &out_n);
     CHECK(done == 0 || done == 1);
     CHECK((done == 1) == (out != NULL));
     if (done == 0)
         return;
     CHECK(out[out_n] == '\0');
     check_equal(text, n, out, out_n, "stream_options");
-    CHECK(json_text_find(out, out_n, "stream_options", &at, &len) && at + len <= out_n);
-    if (json_text_set(out, out_n, PLACE, "true", replace, &again, &again_n) == 1)
+    CHECK(jtext_find(out, out_n, "stream_options", &at, &len) && at + len <= out_n);
+    if (jtext_set(out, out_n, PLACE, "true", replace, &again, &again_n) == 1)
         CHECK(again_n == out_n && memcmp(again, out, out_n) == 0);
     free(again);
     free(out);
@@ -76,14 +76,14 @@ static void check_drop(const char *text, size_t n)
     size_t out_n = 0;
     size_t at = 0;
     size_t len = 0;
-    int done = json_text_drop(text, n, names, 2, &out, &out_n);
+    int done = jtext_drop(text, n, names, 2, &out, &out_n);
     CHECK(done == 0 || done == 1);
     CHECK((done == 1) == (out != NULL));
     if (done == 0)
         return;
     CHECK(out_n < n && out[out_n] == '\0');
-    CHECK(!json_text_find(out, out_n, "model", &at, &len));
-    CHECK(!json_text_find(out, out_n, "stream", &at, &len));
+    CHECK(!jtext_find(out, out_n, "model", &at, &len));
+    CHECK(!jtext_find(out, out_n, "stream", &at, &len));
     json_object *before = parse(text, n);
     if (before)
         json_object_object_del(before, "model");
@@ -102,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t at = 0;
     size_t len = 0;
     char *text = fuzz_copy((const char *)data, size);
-    if (json_text_find(text, size, "stream", &at, &len))
+    if (jtext_find(text, size, "stream", &at, &len))
         CHECK(len > 0 && at < size && len <= size - at);
     check_set(text, size, true);
     check_set(text, size, false);

@@ -1,8 +1,8 @@
 /*
- * Fuzz target: pictures, documents and sounds in a request. An input that begins with "=" is the
- * text in the request; any other is the file, which is put into base64 first.
+ * Fuzz target: images, documents and audio in a request. An input that begins with "=" is the text
+ * in the request; any other is the file, which is encoded in base64 first.
  *
- * What was measured is nothing below zero and no more than was there.
+ * What was measured is never below zero and never more than was there.
  */
 #include "fuzz.h"
 

@@ -1,8 +1,8 @@
 /*
  * Fuzz target: a file of profiles that a user wrote.
  *
- * It is either taken, and then every profile of it reads requests, answers, headers and events
- * without harm; or refused with one line that says why.
+ * It is either accepted, and every profile in it reads requests, answers, headers and events
+ * safely, or refused with one line that says why.
  */
 #include "fuzz_profiles.h"
 
@@ -36,7 +36,7 @@ static void use_profile(const struct profile *profile)
     profile_event_text(profile, "", body);
     profile_classify(profile, 429, body);
     fuzz_classify_event(profile, "", body);
-    profile_error_words(profile, body, words, sizeof(words));
+    profile_error_text(profile, body, words, sizeof(words));
     profile_read_header(profile, "retry-after", "20", 0, &hints);
     profile_read_header(profile, "x-ratelimit-remaining-tokens", "20", 0, &hints);
     profile_read_error(profile, body, 0, &hints);
@@ -54,7 +54,7 @@ static void use_all(const struct profiles *profiles)
             memcpy(name, at, n);
             name[n] = '\0';
             const struct profile *profile = profiles_find(profiles, name);
-            if (profile) /* a name may have a comma in it */
+            if (profile) /* a name may contain a comma */
                 use_profile(profile);
         }
         at += n;

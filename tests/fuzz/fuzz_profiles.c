@@ -95,9 +95,9 @@ void fuzz_check_usage(const struct profile *profile, const struct profile_usage 
 void fuzz_check_hints(const struct profile_hints *hints)
 {
     CHECK(hints->retry_after_ms >= 0);
-    CHECK(hints->n_seen <= PROFILE_MAX_SEEN);
-    for (size_t i = 0; i < hints->n_seen; i++) {
-        const struct ration_seen *seen = &hints->seen[i];
+    CHECK(hints->n_limits <= PROFILE_MAX_HINTS);
+    for (size_t i = 0; i < hints->n_limits; i++) {
+        const struct ration_provider_limit *seen = &hints->limits[i];
         CHECK((unsigned)seen->unit < RATION_UNIT_CONCURRENT);
         CHECK(seen->remaining >= 0 && seen->remaining <= RATION_MAX_AMOUNT);
         CHECK(seen->limit >= 0 && seen->limit <= RATION_MAX_AMOUNT);

@@ -1,5 +1,5 @@
 /*
- * The profiles for the fuzz targets of the client, and what must hold of what is read by them.
+ * Profiles for the client's fuzz targets, and what must hold for everything that they read.
  */
 #ifndef RATION_FUZZ_PROFILES_H
 #define RATION_FUZZ_PROFILES_H
@@ -9,25 +9,27 @@
 #include "profile/profile.h"
 
 /*
- * Takes the first line, "gemini 503": a profile and a number, 0 where there is none. A name that no
- * profile has stands for one of them all the same. The set stays open for the whole run.
+ * Takes the first line, "gemini 503": a profile and a number, 0 if missing. An unknown name still
+ * selects some profile. The set stays open for the whole run.
  */
 const struct profile *fuzz_profile(struct fuzz_input *input, unsigned *number);
 
-/* Any byte sequence as JSON, as the library parses answers; NULL: it is none. To be put back. */
+/* Parses any bytes as JSON, as the library parses answers; NULL: not JSON. The caller releases
+ * it. */
 json_object *fuzz_json(const char *bytes, size_t n);
 
-/* The class of an event, which is one of the table. */
+/* The class of an event; checks that it is in the table. */
 enum profile_class fuzz_classify_event(const struct profile *profile, const char *name,
                                        json_object *event);
 
-/* Whether an answer can be of that class. */
+/* Whether an answer can have this class. */
 bool fuzz_is_answers_class(enum profile_class which);
 
-/* Parts are parts, nothing is negative, and what counts of it can be charged. */
+/* Checks that parts do not exceed their wholes, nothing is negative, and what counts can be
+ * charged. */
 void fuzz_check_usage(const struct profile *profile, const struct profile_usage *usage);
 
-/* Waits and levels can be acted upon. */
+/* Checks that waits and levels are usable. */
 void fuzz_check_hints(const struct profile_hints *hints);
 
 #endif

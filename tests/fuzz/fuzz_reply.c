@@ -1,9 +1,9 @@
 /*
- * Fuzz target: what a server answers the client. The first byte says into how many pieces the rest
+ * Fuzz target: a server's replies to the client. The first byte says into how many pieces the rest
  * is cut.
  *
  * Pieces give the same replies as the whole and end the same way; a reply stays within its bounds;
- * a field that is read is printable text that ends.
+ * a field that is read is printable, terminated text.
  */
 #include "fuzz.h"
 
@@ -25,7 +25,7 @@ static void mix(struct outcome *outcome, const void *bytes, size_t n)
     outcome->hash = fuzz_mix(outcome->hash, bytes, n);
 }
 
-/* Returns how many elements it has on all levels. */
+/* Returns how many elements it has, over all levels. */
 static size_t mix_reply(struct outcome *outcome, const struct reply *reply, unsigned depth)
 {
     size_t items = reply->n;

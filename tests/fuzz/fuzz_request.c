@@ -1,12 +1,12 @@
 /*
- * Fuzz target: a caller's request, and where it goes.
+ * Fuzz target: a caller's request and its URL.
  *
  *     azure                               a profile
- *     https://example.com/openai          the base URL; nothing: the profile's own
+ *     https://example.com/openai          the base URL; empty: the profile's own
  *     {"model": "gpt-4o", ...             the body
  *
- * An estimate is one that can be charged. A URL that was made begins with its base, fits, and has
- * nothing in it that would end it early; with less room there is an error and no cut URL.
+ * An estimate can be charged. A URL begins with its base, fits, and contains nothing that would end
+ * it early; with less room the result is an error, not a cut URL.
  */
 #include "fuzz_profiles.h"
 

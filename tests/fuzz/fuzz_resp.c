@@ -3,7 +3,7 @@
  *
  * The first byte of the input says into how many pieces the rest is cut. Whatever the bytes, the
  * pieces must give the same requests as the whole, arguments must lie inside their request, and
- * nothing may be read beyond what is there.
+ * nothing beyond the bytes may be read.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n);
 
-/* Requests as one number, and how the last call ended. */
+/* A hash of the requests, and how the last call ended. */
 struct outcome {
     uint64_t hash;
     enum resp_result last;
@@ -40,7 +40,7 @@ static void check_args(struct outcome *outcome, const struct resp_parser *parser
     }
 }
 
-/* Parses what is there, and gives what is left over in memory of its own. */
+/* Parses what is there, and gives the rest in memory of its own. */
 static char *parse_some(struct resp_parser *parser, char *data, size_t *n, struct outcome *outcome)
 {
     size_t used = 0;

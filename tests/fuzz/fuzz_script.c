@@ -1,13 +1,13 @@
 /*
- * Fuzz target: what the script answers to a batch, from Redis' bytes to the replies that clients
- * get.
+ * Fuzz target: the script's answer to a batch, from Redis' bytes to the replies that clients get.
  *
- *     aarpg          the batch: a letter an operation, as in `kinds`; a "-" behind one: nobody waits for it any more
+ *     aarpg          the batch: one letter per operation, see `kinds`; a "-" after it: nobody waits
+ *                    for the operation any more
  *     <bytes>        the script's answer
  *
- * The store is believed only as far as its answers make sense: what was understood is an outcome
- * that the operation can have, names limits that there are, and becomes one reply. The store's
- * clock, whatever it says, is one to pack the next batch with.
+ * The store is believed only as far as its answers make sense: an answer that is accepted has an
+ * outcome that the operation can have, names existing limits, and becomes one reply. Whatever the
+ * store's clock says, the next batch can be packed with it.
  */
 #include "fuzz.h"
 
@@ -16,10 +16,11 @@
 #include <string.h>
 
 #include "batch/script_wire.h"
+#include "command/answer.h"
 #include "config/config.h"
 #include "net/front_inner.h"
 #include "log.h"
-#include "command/request.h"
+#include "net/request.h"
 
 #define MAX_OPS 32
 
@@ -65,7 +66,6 @@ static void set_up(void)
     struct config_problems problems;
     log_set_level(LOG_LEVEL_ERROR);
     CHECK(config_parse("fuzz", document, strlen(document), &config, &problems) == 0);
-    CHECK(answer_forms_init(&front.forms));
     id_maker_init(&ids);
     worker.config = config;
 }
@@ -109,7 +109,7 @@ static const struct kind *kind_of(char letter)
     return &kinds[(unsigned char)letter % (sizeof(kinds) / sizeof(kinds[0]))];
 }
 
-/* Forms and packs the batch that the line names. */
+/* Builds and packs the batch that the line describes. */
 static void make_batch(const char *line)
 {
     struct op *ops[MAX_OPS];
@@ -148,6 +148,8 @@ static bool can_come_of(const struct op *op)
         return op->kind < OP_PEEK;
     case OP_PEEKED:
         return op->kind == OP_PEEK;
+    case OP_CROWDED:
+        return op->kind == OP_ACQUIRE;
     case OP_SHOWN:
         return op->kind >= OP_POOL_OPEN && op->kind <= OP_POOL_GET;
     case OP_FORGIVEN:
@@ -157,7 +159,7 @@ static bool can_come_of(const struct op *op)
     }
 }
 
-/* A row for each limit, all of them readable. */
+/* There is a row for each limit, and all are readable. */
 static void check_rows(const struct op *op)
 {
     int64_t sum = 0;
@@ -211,7 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < batch.n && how == BATCH_ANSWERED; i++) {
         if (batch.ops[i]) {
             check_op(batch.ops[i]);
-            if (batch.ops[i]->outcome != OP_FORGIVEN) /* forgive.c answers for several */
+            if (batch.ops[i]->outcome != OP_FORGIVEN) /* one answer covers several of these */
                 check_reply((struct request *)(void *)batch.ops[i]); /* it begins with its op */
         }
     }

@@ -1,7 +1,7 @@
 /*
- * The fuzzers' own test: a word that stands in code that is compiled as all the others' is
- * (fuzz_self_reader.c), and that nobody finds by chance. A run must find it, which ends as a crash
- * does, with words of its own.
+ * The fuzzers' own test: a word planted in code that is compiled like all other code under test
+ * (fuzz_self_reader.c) and that nobody finds by chance. A run must find it, which ends the run like
+ * a crash, with a message of its own.
  */
 #include "fuzz.h"
 

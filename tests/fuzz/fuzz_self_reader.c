@@ -1,6 +1,7 @@
 #include "fuzz_self_reader.h"
 
-/* Letter by letter, and none of them as a constant beside another, so that no comparison gives the word away. */
+/* Letter by letter, never with two letters in one constant, so that no comparison gives the word
+ * away. */
 bool fuzz_self_read(const char *bytes, size_t n)
 {
     static const volatile char word[] = {'q' ^ 5, 'u' ^ 5, 'o' ^ 5, 't' ^ 5, 'a' ^ 5};

@@ -1,4 +1,5 @@
-/* Stands for a reader of outside bytes in the fuzzers' own test: in a library, as the real ones are. */
+/* Stands for a reader of outside bytes in the fuzzers' own test; in a library, like the real ones.
+ */
 #ifndef RATION_FUZZ_SELF_READER_H
 #define RATION_FUZZ_SELF_READER_H
 

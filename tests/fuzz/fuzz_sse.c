@@ -1,11 +1,11 @@
 /*
- * Fuzz target: server-sent events, and the profiles that read what they say.
+ * Fuzz target: server-sent events, and the profiles that read them.
  *
  *     anthropic 3       a profile, and into how many pieces the rest is cut
  *     event: ...        the stream
  *
- * Whatever the bytes, the pieces must give the same events, in the same order, as the whole; and
- * whatever an event says, what was used of it stays in its range.
+ * Whatever the bytes, the pieces must give the same events in the same order as the whole; and
+ * whatever an event says, its usage stays within range.
  */
 #include "fuzz_profiles.h"
 
@@ -40,7 +40,7 @@ static int on_event(void *arg, const char *name, const char *data, size_t n)
         mix(outcome, text, strlen(text));
     profile_read_event(outcome->profile, name, data, event, &outcome->usage);
     fuzz_classify_event(outcome->profile, name, event);
-    profile_error_words(outcome->profile, event, words, sizeof(words));
+    profile_error_text(outcome->profile, event, words, sizeof(words));
     profile_read_error(outcome->profile, event, 0, &hints);
     fuzz_check_hints(&hints);
     fuzz_check_usage(outcome->profile, &outcome->usage);
@@ -60,7 +60,7 @@ static struct outcome run(const struct profile *profile, const struct fuzz_input
         outcome.err = sse_feed(&sse, bytes, more);
         free(bytes);
     }
-    CHECK(sse_feed(&sse, "", 0) == outcome.err); /* an error stays */
+    CHECK(sse_feed(&sse, "", 0) == outcome.err); /* an error sticks */
     sse_close(&sse);
     sse_close(&sse);
     return outcome;

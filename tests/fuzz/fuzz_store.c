@@ -2,13 +2,14 @@
  * Fuzz target: the bytes that Redis sends, through hiredis and the store module, from the greeting
  * on. This process plays Redis, at the other end of a unix socket.
  *
- *     greeted          the greeting is answered as Redis does; with another word, the first answers are the greeting's
+ *     greeted          the greeting is answered as Redis does; with any other word, the first
+ *                      answers are for the greeting
  *     $-1
- *     =                between the answers of one command and the next
+ *     =                between the answers to one command and the next
  *     +OK ...
  *
- * Whatever it answers, each command ends in exactly one callback, with a string that can be read,
- * and the store can be freed.
+ * Whatever the answers, each command ends in exactly one callback, with a readable string, and the
+ * store can be freed.
  */
 #define _GNU_SOURCE /* accept4 */
 #include "fuzz.h"
@@ -30,7 +31,7 @@
 #define IDLE_TURNS 4
 #define COMMANDS   4
 
-/* Small ones, in the place of rationd's own. */
+/* Small ones instead of rationd's own. */
 extern const char ration_library_lua[];
 extern const unsigned long ration_library_lua_size;
 const char ration_library_lua[] = "#!lua name=ration_fuzz\n";
@@ -39,7 +40,7 @@ const unsigned long ration_library_lua_size = sizeof(ration_library_lua) - 1;
 static struct event_base *base;
 static struct store *store;
 
-/* Redis: what it has been asked and has not answered, and what it will answer. */
+/* Redis: what it was asked and has not answered, and what it will answer. */
 static struct {
     char folder[64];
     char path[80];
@@ -57,7 +58,7 @@ static struct {
     unsigned called;
 } commands[COMMANDS];
 
-/* ---- Redis -------------------------------------------------------------------------------------------------------- */
+/* ---- Redis ----------------------------------------------------------------------------------- */
 
 static void remove_folder(void)
 {
@@ -81,10 +82,10 @@ static void listen_once(void)
 static void put(const char *bytes, size_t n)
 {
     ssize_t sent = send(redis.fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)sent; /* a store that has hung up has heard enough */
+    (void)sent; /* the store may have hung up, which is fine */
 }
 
-/* The answers up to the next line that is a "=". False: there are no more. */
+/* Sends the answers up to the next line that is a "=". False: there are no more. */
 static bool put_answer(void)
 {
     struct fuzz_input *input = &redis.answers;
@@ -108,7 +109,7 @@ static bool put_answer(void)
     return true;
 }
 
-/* INFO, and FUNCTION LOAD. */
+/* Answers INFO and FUNCTION LOAD. */
 static bool put_greeting(void)
 {
     static const char info[] = "$21\r\nredis_version:7.0.15\r\n\r\n";
@@ -122,7 +123,8 @@ static bool put_greeting(void)
     return true;
 }
 
-/* How many whole commands were asked; they leave the buffer. hiredis writes nothing else, so all of it must be such. */
+/* Takes the whole commands out of the buffer and returns how many they were. hiredis writes nothing
+ * else, so there must be nothing else. */
 static size_t take_commands(void)
 {
     size_t at = 0;
@@ -160,7 +162,7 @@ static bool redis_turn(void)
     if (redis.fd < 0)
         return false;
     ssize_t n = recv(redis.fd, redis.asked + redis.n_asked, sizeof(redis.asked) - redis.n_asked, 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN)) { /* given up, and perhaps coming again */
+    if (n == 0 || (n < 0 && errno != EAGAIN)) { /* the store hung up, and may reconnect */
         close(redis.fd);
         redis.fd = -1;
         redis.n_asked = 0;
@@ -174,7 +176,7 @@ static bool redis_turn(void)
     return n > 0;
 }
 
-/* ---- The store ---------------------------------------------------------------------------------------------------- */
+/* ---- The store ------------------------------------------------------------------------------- */
 
 static void on_reply(void *arg, enum store_status status, const char *data, size_t n)
 {

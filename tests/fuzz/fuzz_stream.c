@@ -1,13 +1,13 @@
 /*
- * Fuzz target: the body of an answer under 2xx while it arrives, in every form that streams have.
+ * Fuzz target: the body of a 2xx answer as it arrives, in every form that streams have.
  *
- *     ollama 5          a profile; odd: a stream was asked for; the number's half: into how many pieces the rest is cut
- *     aws               then each line that follows is a binary message of AWS: its event's name, a blank, its payload. Without
- *                       this line the rest is the body as it stands
+ *     ollama 5          a profile, and a number: odd if a stream was asked for; half of it is the
+ *                       number of pieces that the rest is cut into
+ *     aws               if present, each further line is a binary AWS message: its event's name, a
+ *                       space, its payload; else the rest is the body as it is
  *     <bytes>
  *
- * The pieces give the same events, texts, counts and verdict as the whole, whatever is in which
- * piece.
+ * The pieces give the same events, texts, counts and verdict as the whole, wherever it is cut.
  */
 #include "fuzz_profiles.h"
 
@@ -44,7 +44,7 @@ static void check_stream(const struct stream *stream, const struct outcome *outc
     CHECK(!stream->aborted);
     CHECK(!stream->failed || fuzz_is_answers_class(stream->error_class));
     CHECK(!stream->failed || stream->error_class != PROFILE_ANSWERED);
-    CHECK(strnlen(stream->words, sizeof(stream->words)) < sizeof(stream->words));
+    CHECK(strnlen(stream->error_text, sizeof(stream->error_text)) < sizeof(stream->error_text));
     fuzz_check_usage(stream->profile, &stream->usage);
 }
 
@@ -85,7 +85,7 @@ static struct outcome run(const struct profile *profile, bool wanted, const char
     return outcome;
 }
 
-/* ---- Messages of AWS ---- */
+/* ---- AWS messages ---------------------------------------------------------------------------- */
 
 static uint32_t crc32_of(const unsigned char *bytes, size_t n)
 {
@@ -110,7 +110,7 @@ static unsigned char *put_bytes(unsigned char *to, const void *bytes, size_t n)
     return to + n;
 }
 
-/* Gives the message of one line, written behind `to`. Returns its length. */
+/* Writes the message of one line to `to`. Returns its length. */
 static size_t put_message(unsigned char *to, const char *line)
 {
     static const char header[] = {11, ':', 'e', 'v', 'e', 'n', 't', '-', 't', 'y', 'p', 'e', 7};
@@ -131,10 +131,10 @@ static size_t put_message(unsigned char *to, const char *line)
     return all;
 }
 
-/* Gives the body in memory of its own, to be freed. */
+/* Gives the body in memory of its own, for the caller to free. */
 static char *make_body(struct fuzz_input input, size_t *n)
 {
-    enum { AROUND = 64 }; /* more than stands around a line in its message */
+    enum { AROUND = 64 }; /* more than a message adds to its line */
     char line[2048];
     *n = input.n;
     if (input.n < strlen(AWS_LINE) || memcmp(input.bytes, AWS_LINE, strlen(AWS_LINE)) != 0)

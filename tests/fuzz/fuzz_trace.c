@@ -1,6 +1,6 @@
 /*
- * Fuzz target: a trace of recorded traffic (CSV). Rows begin at 0, never go back in time, and their
- * tokens are a request's.
+ * Fuzz target: a trace of recorded traffic (CSV). Rows begin at 0 and never go back in time, and
+ * their tokens are within a request's range.
  */
 #include "fuzz.h"
 

@@ -1,13 +1,14 @@
 /*
- * Fuzz target: a provider's answer as a whole, from its status line on, through libcurl and struct
- * upstream, without a network: libcurl connects to a socket of this very process, where the answer
+ * Fuzz target: a provider's whole answer, from its status line on, through libcurl and struct
+ * upstream, without a network: libcurl connects to a socket of this process, where the answer
  * waits.
  *
- *     openai 1              a profile; odd: a stream was asked for, 2 and 3: nobody listens to the stream
+ *     openai 1              a profile, and a number: odd if a stream was asked for; 2 and 3 if
+ *                           nobody listens to the stream
  *     HTTP/1.1 200 OK       the answer
  *
- * Whatever comes, the class is one of the table, what was used can be charged, what went wrong has
- * words, and the body that is given is a text with its length.
+ * Whatever the answer, the class is in the table, usage can be charged, a failure has a message,
+ * and the body is a text with its length.
  */
 #define _GNU_SOURCE /* accept4 */
 #include "fuzz_profiles.h"
@@ -52,7 +53,7 @@ static void check_answer(const struct profile *profile, const struct upstream_an
     fuzz_check_hints(&answer->hints);
 }
 
-/* The provider: a socket in the abstract name space, and what it answers whoever connects. */
+/* The provider: a socket in the abstract namespace, and its answer to whoever connects. */
 struct provider {
     int fd; /* -1: not listening yet */
     char name[64];
@@ -74,7 +75,7 @@ static void listen_once(struct provider *provider)
     CHECK(listen(provider->fd, 4) == 0);
 }
 
-/* libcurl has connected and is about to send: the whole answer is put where it will look. */
+/* libcurl has connected and is about to send: puts the whole answer where libcurl will look. */
 static int on_connected(void *arg, char *their_ip, char *our_ip, int their_port, int our_port)
 {
     struct provider *provider = arg;
@@ -86,7 +87,7 @@ static int on_connected(void *arg, char *their_ip, char *our_ip, int their_port,
     setsockopt(provider->accepted, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
     ssize_t put = send(provider->accepted, provider->answer.bytes, provider->answer.n,
                        MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)put; /* a longer answer is one that was cut */
+    (void)put; /* an answer that is too long gets cut, which is fine */
     shutdown(provider->accepted, SHUT_WR);
     return CURL_PREREQFUNC_OK;
 }
@@ -104,7 +105,7 @@ static CURLcode perform(CURL *easy, struct provider *provider)
     return code;
 }
 
-/* One for all inputs, as a handle uses one for many calls. */
+/* One for all inputs, just as a handle uses one for many calls. */
 static struct upstream *take_upstream(void)
 {
     static struct upstream *kept;

@@ -1,11 +1,11 @@
 /*
- * Fuzz target: one wait, in any of the forms that providers write it.
+ * Fuzz target: one wait, in any form that providers use.
  *
  *     1790000000        the wall clock in seconds
  *     2m59.56s          the wait
  *
- * A wait is 0 - WAIT_MAX_MS; what is none leaves the place as it was; blanks before it change
- * nothing; and a date comes no further away while the clock goes on.
+ * A wait is 0 - WAIT_MAX_MS; anything else leaves the result unchanged; leading spaces change
+ * nothing; and a date does not move further away as the clock advances.
  */
 #include "fuzz.h"
 
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call/wait.h"
+#include "profile/wait.h"
 
 #define UNTOUCHED (-5)
 

@@ -1,17 +1,18 @@
 #!/bin/sh
-# Fuzzes for as long as wanted, from a fresh checkout:
+# Fuzzes for a given time, from a fresh checkout:
 #
 #     sh tests/fuzz/run.sh [--seconds N] [--jobs N] [TARGET]...
 #
-#     --seconds N   of each target; 300
-#     --jobs N      so many targets at once; 2
-#     TARGET        resp, sse, ...; all of them
+#     --seconds N   how long to run each target (default 300)
+#     --jobs N      how many targets to run at once (default 2)
+#     TARGET        resp, sse, ... (default: all)
 #
-# Builds the preset `fuzz`, then runs target after target over its seeds and what earlier runs have found. A line says how
-# far it is, a table in the end what came of it. An input that fails is kept in build/fuzz/crashes, and belongs into
-# tests/fuzz/seeds/TARGET once what it shows is mended; what is new lies in build/fuzz/corpus and may go at any time.
+# Builds the preset `fuzz`, then runs each target over its seeds and what earlier runs have found,
+# showing its progress and a table at the end. An input that fails is kept in build/fuzz/crashes;
+# once the bug is fixed, it belongs into tests/fuzz/seeds/TARGET. New inputs are in
+# build/fuzz/corpus, which may be deleted at any time.
 #
-# Exit status: 0 all clean, 1 some input failed, 2 the command line is wrong or nothing could be built.
+# Exit status: 0 all clean, 1 some input failed, 2 wrong command line or the build failed.
 set -u
 cd "$(dirname "$0")/../.."
 . server/packages.sh
@@ -22,7 +23,7 @@ targets=
 build=build/fuzz
 
 usage() {
-    echo "tests/fuzz/run.sh: $1; --help shows how it is used" >&2
+    echo "tests/fuzz/run.sh: $1; --help shows the usage" >&2
     exit 2
 }
 
@@ -72,7 +73,7 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Runs in place of a subshell, so that its process is the fuzzer itself.
+# Replaces its subshell, so that the background process is the fuzzer itself.
 run_target() {
     corpus=$build/corpus/$1
     mkdir -p "$corpus"
@@ -93,7 +94,7 @@ stat_of() {
     sed -n "s/^stat::$2: *\([0-9]*\).*/\1/p" "$build/logs/$1.log"
 }
 
-# What runs: "pid:name pid:name". Drops those that have ended and says how each did.
+# $running has "pid:name pid:name". Drops those that have ended and adds their rows to the table.
 running=
 failed=0
 table=
@@ -123,7 +124,7 @@ progress() {
         name=${one#*:}
         line="$line; $name $(edges_of "$name") edges"
     done
-    # On a terminal one line that is written over; elsewhere one a minute.
+    # On a terminal one line, overwritten each time; elsewhere one line a minute.
     if [ -t 1 ]; then
         printf '\r\033[K%s' "$line"
     elif [ $((ticks % 30)) -eq 1 ]; then

@@ -1,4 +1,6 @@
-"""Fixtures: a place with a real rationd, and servers that others wrote, each started once for all tests."""
+"""Fixtures: a lab with a real rationd, and servers that others wrote, each started once for all
+tests.
+"""
 import os
 import pathlib
 import socket
@@ -14,12 +16,12 @@ from forms import POOL, Ours  # noqa: E402
 from processes import Lab  # noqa: E402
 
 VENV = pathlib.Path(os.environ.get("RATION_INDEPENDENT", HERE.parents[1] / "build" / "independent"))
-START_SECONDS = 180  # importing LiteLLM takes ten seconds of a processor that may be shared
+START_SECONDS = 180  # importing LiteLLM takes ten seconds of processor time
 
 
 @pytest.fixture(scope="session")
 def venv():
-    assert (VENV / "bin" / "python").exists(), f"{VENV} is not there; tests/independent/run.sh makes it"
+    assert (VENV / "bin" / "python").exists(), f"{VENV} does not exist; tests/independent/run.sh makes it"
     return VENV
 
 
@@ -49,7 +51,7 @@ def fastapi(place, venv):
 
 @pytest.fixture(scope="session")
 def litellm(place, venv):
-    # The proxy wants a port to be named, and asks nobody for prices.
+    # The proxy needs an explicit port; it must not fetch prices.
     port = free_port()
     server = place.process("litellm", venv / "bin" / "litellm", "--config", HERE / "litellm.yaml", "--host", "127.0.0.1",
                            "--port", port, env={"LITELLM_LOCAL_MODEL_COST_MAP": "True"})  # fmt: skip

@@ -1,5 +1,6 @@
-"""A provider written with FastAPI. What a request must look like is decided by FastAPI and by the providers' own SDKs, whose
-types the bodies are checked against; what answers look like by the SDKs' models, and how a stream is framed by sse-starlette.
+"""A provider written with FastAPI. FastAPI and the types of the providers' own SDKs decide what a
+request must look like, the SDKs' models what answers look like, and sse-starlette how streams are
+framed.
 """
 import time
 from typing import Annotated, Optional, Union
@@ -19,24 +20,24 @@ from pydantic import BaseModel, ConfigDict
 from sse_starlette import EventSourceResponse
 
 app = FastAPI()
-app.add_middleware(GZipMiddleware, minimum_size=100)  # for a client that says it takes compressed answers
+app.add_middleware(GZipMiddleware, minimum_size=100)  # for clients that accept compressed answers
 PIECES = ["Hello", " from", " FastAPI", ", wörld."]
 TEXT = "".join(PIECES)
 OUTPUT = 9
-told = []  # (input, output) of each answer
+reported = []  # (input, output) of each answer
 
 Bearer = Annotated[str, Header(alias="authorization", pattern=r"^Bearer \S+$")]
 Key = Annotated[str, Header(min_length=1)]
 
 
 def tokens(text):
-    """Of some text of a request; remembered as what this answer told."""
-    told.append((len(str(text)), OUTPUT))
+    """The tokens of a request's text, also recorded as what this answer reports."""
+    reported.append((len(str(text)), OUTPUT))
     return len(str(text))
 
 
 def first_content(body):
-    """The SDKs call messages an Iterable, so that pydantic gives no list."""
+    """The SDKs type messages as an Iterable, so pydantic does not give a list."""
     return next(iter(body["messages"]))["content"]
 
 
@@ -55,9 +56,9 @@ def events(items, named=False, end=()):
     return EventSourceResponse(generate())
 
 
-@app.get("/told")
-def what_was_told():
-    return told
+@app.get("/reported")
+def get_reported():
+    return reported
 
 
 # ---- OpenAI ----
@@ -187,7 +188,7 @@ def messages(
 
 
 class GenerateContent(BaseModel):
-    """The body of generateContent: unknown members are refused, as Google does."""
+    """The body of generateContent; unknown members are refused, as by Google."""
 
     model_config = ConfigDict(extra="forbid")
     contents: list[genai.Content]

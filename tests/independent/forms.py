@@ -1,11 +1,11 @@
-"""The forms of API that the servers offer, and `ration call` and `ration batch` as the tests make them."""
+"""The APIs that the servers offer, and how the tests run `ration call` and `ration batch`."""
 import json
 
 POOL = "independent/all"
 PROMPT = "Say hello to everybody, please"
 _CHAT = {"model": "mocked", "max_tokens": 50, "messages": [{"role": "user", "content": PROMPT}]}
 
-# Profile: its body, the path that it is sent to, and where a whole answer has its usage.
+# Profile: its body, the path to send it to, and where a whole answer has its usage.
 FORMS = {
     "openai": (_CHAT, "/v1/chat/completions", ("usage", "prompt_tokens", "completion_tokens")),
     "openai-compatible": (_CHAT, "/v1/chat/completions", ("usage", "prompt_tokens", "completion_tokens")),
@@ -45,7 +45,7 @@ class Ours:
         return path
 
     def call(self, url, profile, *args, body=None, status=0, key="INDEPENDENT_KEY", env=None):
-        """Gives the CompletedProcess."""
+        """Returns the CompletedProcess."""
         model = ("--model", "mocked") if profile == "gemini" and "--model" not in args else ()
         done = self.lab.tool(self.server, "call", "--pool", POOL, "--tenant", self.tenant(), "--provider", profile, "--url", url,
                              "--body", self._body(FORMS[profile][0] if body is None else body), "--key-variable", key,
@@ -59,11 +59,11 @@ class Ours:
         return dict(result, events=events)
 
     def open_pool(self):
-        """After a failure that paused it."""
+        """Reopens the pool after a failure that paused it."""
         assert self.lab.tool(self.server, "pool", "open", POOL).returncode == 0
 
     def batch(self, url, profile, bodies, path, *args):
-        """Gives (summary, results)."""
+        """Returns (summary, results)."""
         lines = [{"custom_id": f"r-{n}", "method": "POST", "url": path, "body": body} for n, body in enumerate(bodies)]
         folder = self.lab.folder / f"batch-{self.tenants}-{profile}"
         folder.mkdir(exist_ok=True)

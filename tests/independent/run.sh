@@ -1,10 +1,14 @@
 #!/bin/sh
-# Ration's client against servers and SDKs that others wrote: sh tests/independent/run.sh [pytest's arguments]
+# Tests Ration's client against servers and SDKs that others wrote:
 #
-# They come from PyPI, into build/independent, which is made once for each requirements.txt. Where no package registry is
-# reached this says so and ends with 77, which counts as skipped; anything else that goes wrong is a failure.
+#     sh tests/independent/run.sh [pytest's arguments]
 #
-# RATION_BUILD is where the programs are (default build/asan), RATION_PYTHON the interpreter that has pytest and redis.
+# They are installed from PyPI into build/independent, which is made anew when requirements.txt
+# changes. If no package registry can be reached, this says so and exits with 77, which counts as
+# skipped; any other error is a failure.
+#
+# RATION_BUILD is where the programs are (default build/asan), RATION_PYTHON the interpreter that
+# has pytest and redis.
 set -u
 cd "$(dirname "$0")/../.."
 python=${RATION_PYTHON-/usr/bin/python3}
@@ -17,7 +21,7 @@ skip() {
     exit 77
 }
 
-# What pip and uv say when they cannot talk to a registry, as against one that has no such version.
+# What pip and uv say if they cannot reach a registry, as opposed to one without that version.
 unreached='from versions: none|Connection|connection|resolve|Network is unreachable|timed out|[Ee]rror sending request|dns'
 
 install() {
@@ -25,7 +29,7 @@ install() {
     "$python" -m venv "$venv" || exit 1
     "$venv/bin/pip" install -q --retries 1 "$uv" >"$venv/log" 2>&1 &&
         "$venv/bin/uv" pip install -q --python "$venv/bin/python" -r "$wanted" >>"$venv/log" 2>&1 && return 0
-    # A registry that only pip is set up for.
+    # Perhaps only pip is set up for the registry.
     [ -x "$venv/bin/uv" ] && "$venv/bin/pip" install -q -r "$wanted" >>"$venv/log" 2>&1 && return 0
     tail -n 20 "$venv/log"
     grep -qE "$unreached" "$venv/log" && ! grep -qE 'from versions: [0-9]' "$venv/log" &&

@@ -1,6 +1,7 @@
 """Makes the calls of the request test with the providers' own SDKs: run in the SDKs' environment.
 
-stdin has {case: base URL}; stdout gets {case: {"text", "input", "output"}}, what the SDK made of the answer.
+stdin has {case: base URL}; stdout gets {case: {"text", "input", "output"}}, what the SDK made of
+the answer.
 """
 import json
 import sys
@@ -30,13 +31,13 @@ def of_gemini(url, **more):
     return genai.Client(api_key=KEY, http_options={"base_url": url, **more})
 
 
-def told(text, usage, into="prompt_tokens", out="completion_tokens"):
+def result_of(text, usage, into="prompt_tokens", out="completion_tokens"):
     return {"text": text, "input": getattr(usage, into), "output": getattr(usage, out, 0) or 0}
 
 
 def chat(client, **more):
     answer = client.chat.completions.create(model="gpt-4o", messages=MESSAGES, max_tokens=20, **more)
-    return told(answer.choices[0].message.content, answer.usage)
+    return result_of(answer.choices[0].message.content, answer.usage)
 
 
 def chat_streamed(client, **more):
@@ -44,12 +45,12 @@ def chat_streamed(client, **more):
     for event in client.chat.completions.create(model="gpt-4o", messages=MESSAGES, max_tokens=20, stream=True, **more):
         text += "".join(choice.delta.content or "" for choice in event.choices)
         usage = event.usage or usage
-    return told(text, usage)
+    return result_of(text, usage)
 
 
 def responses(client):
     answer = client.responses.create(model="gpt-4o", input=PROMPT, max_output_tokens=20)
-    return told(answer.output_text, answer.usage, "input_tokens", "output_tokens")
+    return result_of(answer.output_text, answer.usage, "input_tokens", "output_tokens")
 
 
 def responses_streamed(client):
@@ -59,33 +60,33 @@ def responses_streamed(client):
             text += event.delta
         elif event.type == "response.completed":
             usage = event.response.usage
-    return told(text, usage, "input_tokens", "output_tokens")
+    return result_of(text, usage, "input_tokens", "output_tokens")
 
 
 def embeddings(client):
     answer = client.embeddings.create(model="text-embedding-3-small", input=["one", "two"])
-    return told(None, answer.usage)
+    return result_of(None, answer.usage)
 
 
 def completions(client):
     answer = client.completions.create(model="gpt-3.5-turbo-instruct", prompt=PROMPT, max_tokens=20)
-    return told(answer.choices[0].text, answer.usage)
+    return result_of(answer.choices[0].text, answer.usage)
 
 
 def messages(client, **more):
     answer = client.messages.create(model="claude-sonnet-4-5", max_tokens=20, messages=MESSAGES, **more)
-    return told(answer.content[0].text, answer.usage, "input_tokens", "output_tokens")
+    return result_of(answer.content[0].text, answer.usage, "input_tokens", "output_tokens")
 
 
 def messages_streamed(client):
     with client.messages.stream(model="claude-sonnet-4-5", max_tokens=20, messages=MESSAGES) as stream:
         text = "".join(stream.text_stream)
-        return told(text, stream.get_final_message().usage, "input_tokens", "output_tokens")
+        return result_of(text, stream.get_final_message().usage, "input_tokens", "output_tokens")
 
 
 def gemini(client):
     answer = client.models.generate_content(model="gemini-2.5-flash", contents=PROMPT)
-    return told(answer.text, answer.usage_metadata, "prompt_token_count", "candidates_token_count")
+    return result_of(answer.text, answer.usage_metadata, "prompt_token_count", "candidates_token_count")
 
 
 def gemini_streamed(client):
@@ -94,7 +95,7 @@ def gemini_streamed(client):
         parts = event.candidates[0].content.parts or []
         text += "".join(part.text or "" for part in parts if not part.thought)
         usage = event.usage_metadata or usage
-    return told(text, usage, "prompt_token_count", "candidates_token_count")
+    return result_of(text, usage, "prompt_token_count", "candidates_token_count")
 
 
 ASKED = {"stream_options": {"include_usage": True}}

@@ -1,4 +1,4 @@
-"""`ration call` and `ration batch` against a FastAPI server, which refuses by itself what is no proper request."""
+"""`ration call` and `ration batch` against a FastAPI server, which itself refuses bad requests."""
 import json
 import urllib.error
 import urllib.request
@@ -10,13 +10,13 @@ from forms import FORMS, STREAMED, WHOLE, usage_of
 TEXT = "Hello from FastAPI, wörld."
 
 
-def told(url):
-    with urllib.request.urlopen(url + "/told", timeout=30) as answer:
+def reported(url):
+    with urllib.request.urlopen(url + "/reported", timeout=30) as answer:
         return json.load(answer)
 
 
 def check_usage(profile, came, wanted):
-    """What was reported is what the server told; of Gemini only input counts."""
+    """The usage is what the server reported; for Gemini only input counts."""
     into, out = wanted
     assert came["used_known"], came
     assert came["used"].get("input_tokens", 0) == into and came["used"].get("output_tokens", 0) == (out if out else 0), came
@@ -35,7 +35,7 @@ def test_whole(ours, fastapi, profile):
 def test_streamed(ours, fastapi, profile):
     came = ours.call_json(fastapi, profile, "--stream")
     assert came["outcome"] == "answered" and came["tries"] == 1 and came["events"]
-    check_usage(profile, came, told(fastapi)[-1])
+    check_usage(profile, came, reported(fastapi)[-1])
     assert ours.call(fastapi, profile, "--stream").stdout == TEXT + "\n"
 
 
@@ -52,7 +52,7 @@ def test_batch(ours, fastapi, profile):
 
 @pytest.mark.parametrize("profile", WHOLE)
 def test_what_fastapi_refuses_is_refused(ours, fastapi, profile):
-    """A prompt that is a number: 422 with words of FastAPI's own form, and no second try."""
+    """A prompt that is a number: 422 in FastAPI's own form, and no second try."""
     body = FORMS[profile][0]
     [prompt] = [name for name in ("messages", "input", "prompt", "contents") if name in body]
     came = ours.call_json(fastapi, profile, body={**body, prompt: 5}, status=4)
@@ -61,7 +61,7 @@ def test_what_fastapi_refuses_is_refused(ours, fastapi, profile):
 
 @pytest.mark.parametrize("profile", WHOLE)
 def test_the_server_refuses_a_form(fastapi, profile):
-    """The server's own strictness: what curl sends by default is refused, so that the tests above mean something."""
+    """The server is strict: it refuses curl's default, so the tests above mean something."""
     body, path, _ = FORMS[profile]
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": "Bearer k", "x-api-key": "k",
                "anthropic-version": "2023-06-01", "x-goog-api-key": "k"}  # fmt: skip

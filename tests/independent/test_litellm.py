@@ -1,5 +1,6 @@
-"""`ration call` and `ration batch` against LiteLLM's proxy, whose answers have habits of their own: a whole answer where a stream
-was asked for, usage beside a choice, counts of zero in every chunk, and errors labelled as streams.
+"""`ration call` and `ration batch` against LiteLLM's proxy, whose answers have their own habits: a
+whole answer to a request for a stream, usage beside a choice, counts of zero in every chunk, and
+errors labelled as streams.
 """
 import json
 
@@ -8,8 +9,8 @@ import pytest
 from forms import FORMS, STREAMED, WHOLE, usage_of
 
 TEXT = "Hello from the proxy."
-# This release's mock cannot stream responses: it answers with an error, which is a case of its own below. Anthropic's form it
-# answers whole, whatever was asked for.
+# This release's mock cannot stream responses: it answers with an error, which has its own test
+# below. To Anthropic's form it always gives a whole answer.
 STREAMS = [name for name in STREAMED if name not in ("openai-responses", "anthropic")]
 
 
@@ -33,15 +34,15 @@ def test_streamed(ours, litellm, profile):
 
 @pytest.mark.parametrize("profile", ["openai", "openai-completions"])
 def test_the_usage_of_a_stream(ours, litellm, profile):
-    """The legacy form tells 0, 0, 0 with each chunk before it: the most that was said counts."""
+    """The legacy form reports 0, 0, 0 in every earlier chunk: the most that was reported counts."""
     came = ours.call_json(litellm, profile, "--stream")
-    told = [event["usage"]["total_tokens"] for event in map(_data, came["events"]) if event.get("usage")]
-    assert max(told) > 0, came["events"]
-    assert came["used_known"] and came["used"]["tokens"] == max(told), came
+    totals = [event["usage"]["total_tokens"] for event in map(_data, came["events"]) if event.get("usage")]
+    assert max(totals) > 0, came["events"]
+    assert came["used_known"] and came["used"]["tokens"] == max(totals), came
 
 
-def test_a_whole_answer_where_a_stream_was_asked_for(ours, litellm):
-    """Its answer is given and its usage read."""
+def test_a_whole_answer_to_a_request_for_a_stream(ours, litellm):
+    """The answer is passed on and its usage read."""
     came = ours.call_json(litellm, "anthropic", "--stream")
     assert came["outcome"] == "answered" and came["tries"] == 1, came
     assert came["used_known"] and came["used"]["input_tokens"] > 100 and came["used"]["output_tokens"] > 100, came
@@ -64,7 +65,7 @@ def test_batch(ours, litellm, profile):
         assert TEXT in json.dumps(row["response"]["body"])
 
 
-@pytest.mark.parametrize("profile", ["openai", "anthropic"])  # its mock of responses knows no errors
+@pytest.mark.parametrize("profile", ["openai", "anthropic"])  # its mock of responses has no errors
 @pytest.mark.parametrize("model, outcome, http_status, status, tries",
                          [("limited", "limited", 429, 3, 2), ("broken", "failed", 500, 3, 2), ("too-long", "refused", 400, 4, 1)])  # fmt: skip
 def test_its_errors(ours, litellm, profile, model, outcome, http_status, status, tries):

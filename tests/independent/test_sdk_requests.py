@@ -1,8 +1,10 @@
-"""The same call by a provider's own SDK and by `ration call`: a server records both, and they must be alike.
+"""The same call by a provider's own SDK and by `ration call`: a server records both requests, which
+must match.
 
-Method, path, query, content type, accept, the form of the key, the version headers and the body's bytes are compared; each other
-header that an SDK sends and we do not must be in a list below, with its reason. Both get the same recorded answer, and must
-make the same text of it; of usage, which each SDK names and adds up in its own way, the same where it is of OpenAI's form.
+Method, path, query, content type, accept, the form of the key, the version headers and the body's
+bytes are compared; any other header that an SDK sends and we do not must be in a list below, with
+its reason. Both get the same recorded answer and must read the same text in it. Usage, which each
+SDK names and adds up in its own way, must agree if it has OpenAI's form.
 """
 import dataclasses
 import json
@@ -22,7 +24,7 @@ KEY = "sdk-key"
 class Case:
     profile: str
     recording: str  # the answer
-    base: str = ""  # what the user gives after the host, as to the SDK
+    base: str = ""  # what the user gives after the host, just as to the SDK
     args: tuple = ()
 
 
@@ -45,25 +47,28 @@ CASES = {
     "gemini-default-version": Case("gemini", "gemini/generate", "/v1", ("--model", "gemini-2.5-flash")),
 }  # fmt: skip
 
-# Headers that an SDK sends and we do not have to. Everything else that is missing is a failure.
+# Headers that an SDK sends and we need not. Any other missing header is a failure.
 NOT_NEEDED = {
     "host": "the server's own address, compared by the connection",
-    "connection": "HTTP/1.1 keeps connections anyway",
+    "connection": "HTTP/1.1 keeps connections open anyway",
     "content-length": "compared by the body's bytes",
-    "accept-encoding": "an offer; answers are decoded whether or not they were asked to be compressed",
-    "user-agent": "ours says who we are",
-    "x-goog-api-client": "Google's statistics of its SDKs",
+    "accept-encoding": "an offer; compressed answers are decoded whether or not they were asked for",
+    "user-agent": "ours names Ration",
+    "x-goog-api-client": "Google's statistics about its SDKs",
 }
-STATISTICS = "x-stainless-"  # OpenAI's and Anthropic's, of their SDKs
+STATISTICS = "x-stainless-"  # OpenAI's and Anthropic's statistics about their SDKs
 
-# Where both forms are documented and ours is the other one: (profile, header) and what ours is.
+# (profile, header): our header and value, if both forms are documented and ours is the other one.
 OTHER_FORM = {
-    # Anthropic's SDK sends an API key as a bearer token since 2.0; its reference for plain HTTP names x-api-key.
+    # Anthropic's SDK sends an API key as a bearer token since 2.0; its reference for plain HTTP
+    # names x-api-key.
     ("anthropic", "authorization"): ("x-api-key", KEY),
-    # The version is a choice of shape. Ours is the first one, which all models take; a caller's own goes before it.
+    # The version selects a shape. Ours is the first, which all models accept; a caller's own takes
+    # precedence.
     ("anthropic", "anthropic-version"): ("anthropic-version", "2023-06-01"),
 }
-# SDKs say that they take JSON even where they ask for a stream; a stream's own type is as right, and tells proxies more.
+# SDKs say that they accept JSON even if they ask for a stream; a stream's own type is just as right
+# and tells proxies more.
 STREAM_ACCEPT = "text/event-stream"
 
 
@@ -73,7 +78,7 @@ def recorded(name):
 
 @pytest.fixture(scope="module")
 def by_sdk(venv):
-    """{case: (the request that the SDK sent, what it made of the answer)}."""
+    """{case: (the requests that the SDK sent, what it read in the answer)}."""
     servers = {}
     try:
         for name, case in CASES.items():
@@ -98,7 +103,7 @@ def recorder():
 
 
 def by_us(ours, recorder, name, body):
-    """(the request, the result)."""
+    """Returns (the request, the result)."""
     case = CASES[name]
     recorder.put_up(recorded(case.recording), {})
     came = ours.call_json(recorder.url + case.base, case.profile, *case.args, body=body, key="SDK_KEY", env={"SDK_KEY": KEY})

@@ -1,6 +1,6 @@
 /*
- * What a program of somebody else does with the installed library: it sees only <ration/ration.h> and the library. No
- * server is needed; where none listens, that is what the library has to say.
+ * Somebody else's program, which sees only <ration/ration.h> and the installed library. It needs no
+ * server: the library must report that nobody listens.
  */
 #include <ration/ration.h>
 

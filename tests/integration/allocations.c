@@ -1,10 +1,11 @@
 /*
- * Counts what a process allocates: preloaded into it, it adds one to a number in a file, which the test has mapped as well, for
- * each malloc, calloc and realloc.
+ * Counts what a process allocates: preloaded into it, it adds one to a number in a file, which the
+ * test has mapped as well, for each malloc, calloc and realloc.
  *
  *     TEST_ALLOCATIONS_FILE   one uint64 of this host's byte order
  *
- * A sanitizer has functions of its own in their place and tells whoever asks (-DSANITIZED); any other program meets those below.
+ * A sanitizer has functions of its own in their place and tells whoever asks (-DSANITIZED); any
+ * other program meets those below.
  */
 #include <fcntl.h>
 #include <stdatomic.h>

@@ -1,5 +1,6 @@
 /*
- * Preloaded into rationd: a moment between its bind() and its listen(), in which its socket looks like one that nobody listens at.
+ * Preloaded into rationd: a moment between its bind() and its listen(), in which its socket looks
+ * like one that nobody listens at.
  */
 #include <poll.h>
 #include <sys/syscall.h>

@@ -156,11 +156,11 @@ def test_a_second_signal_and_the_grace_break_calls_off(lab, provider):
         wait_until(lambda before=before: len(upstream.calls) == before + 3, "calls in flight", 30)
         run.signal(signal.SIGTERM)
         if not more:
-            run.wait_for_log("once more breaks them off")
+            run.wait_for_log("a second signal breaks them off")
             run.signal(signal.SIGTERM)
         assert run.child.wait(30) == 3, run.log()
-    books = server.audit(POOL)["tokens"]
-    assert books["outstanding"] == 0 and books["reported"] > 0, "what was broken off is settled"
+    ledger = server.audit(POOL)["tokens"]
+    assert ledger["outstanding"] == 0 and ledger["reported"] > 0, "what was broken off is settled"
     go.set()
     batch.run()
     check_order(batch.results(), 10)

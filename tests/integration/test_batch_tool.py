@@ -168,7 +168,7 @@ def error_of(code, message="as asked"):
         (("--provider", "anthropic"), 400,
          json.dumps({"type": "error", "error": {"type": "invalid_request_error", "message":
                      f"You have reached your specified API usage limits. You will regain access on {SOON} at 00:00 UTC."}}),
-         ["specified API usage limits", f"by itself that ends at {SOON}T00:00:00Z"]),
+         ["specified API usage limits", f"it ends by itself at {SOON}T00:00:00Z"]),
     ],
 )  # fmt: skip
 def test_money_that_is_gone_stops_the_batch(lab, server, provider, args, status, answer, words):
@@ -181,7 +181,7 @@ def test_money_that_is_gone_stops_the_batch(lab, server, provider, args, status,
     summary, done = batch.run(status=2)
     assert summary["stopped"] == "exhausted" and summary["done"] == 2 and len(upstream.calls) == 3
     assert all(word in done.stderr for word in words), done.stderr
-    # Whoever comes next is told so by Ration, and asks nobody else.
+    # The next run is denied by Ration and does not ask the provider.
     _, done = batch.run(status=2)
     assert "is closed (" in done.stderr and len(upstream.calls) == 3
 
@@ -272,7 +272,7 @@ def test_other_providers(lab, server, provider):
 # ---- Limits ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_429_is_waited_out_as_told(lab, server, provider):
+def test_the_wait_of_a_429_is_kept(lab, server, provider):
     def behave(handler, call):
         if call.n == 3 and call.attempt <= 2:
             handler.error(429, "rate_limit_exceeded", retry_after="2.6")  # longer than the longest computed wait
@@ -288,9 +288,9 @@ def test_a_429_is_waited_out_as_told(lab, server, provider):
     others = [call.at for call in upstream.calls if call.n != 3]
     assert not any(a < at < a + 2.59 for at in others for a in tries[:2]), "nobody calls meanwhile"
     assert summary["outcomes"]["limited"] == {"requests": 0, "tries": 2, "tried_again": 2}
-    told = [row for row in read_lines(log) if row["who"] == "provider"]
-    assert len(told) == 2 and all(row["event"] == "limited" and row["status_code"] == 429 for row in told)
-    assert all(row["wait_ms"] == 2600 and row["line"] == 4 and row["pool"] == POOL for row in told)
+    logged = [row for row in read_lines(log) if row["who"] == "provider"]
+    assert len(logged) == 2 and all(row["event"] == "limited" and row["status_code"] == 429 for row in logged)
+    assert all(row["wait_ms"] == 2600 and row["line"] == 4 and row["pool"] == POOL for row in logged)
 
 
 def test_waiting_costs_nothing(lab, server, provider):
@@ -379,8 +379,8 @@ def test_long_calls_are_renewed(lab, provider):
     upstream = provider(behave)
     batch = Batch(lab, server, upstream.url, [request(n) for n in range(4)], "--ttl", 400)
     batch.run()
-    books = server.audit(POOL)["tokens"]
-    assert books["expired"] == 0 and books["outstanding"] == 0 and books["used"] == 40
+    ledger = server.audit(POOL)["tokens"]
+    assert ledger["expired"] == 0 and ledger["outstanding"] == 0 and ledger["used"] == 40
     times = sorted(call.at for call in upstream.calls)
     assert times[2] - times[0] >= 1.4, "their places in flight were held all the time"
 
@@ -411,7 +411,7 @@ def test_a_server_that_is_away_for_a_while(lab, provider):
     assert run.child.wait(60) == 0, run.log()
     check_order(batch.results(), 40)
     assert max(upstream.tries.values()) == 1
-    # The call that ended while there was no server was told to the next one.
+    # The call that ended while there was no server was reported to the next one.
     assert int(again.info()["granted"]) == 29 and int(again.info()["settled"]) == 30
 
 
@@ -463,7 +463,7 @@ def test_a_server_that_stays_away(lab, provider):
         ([request(0), *["{"] * 20], ["line 2", "line 11", "20 problems"]),
     ],
 )
-def test_bad_input_is_told_by_line_before_anything_is_sent(lab, server, provider, lines, words):
+def test_bad_input_is_refused_by_line_before_anything_is_sent(lab, server, provider, lines, words):
     upstream = provider()
     batch = Batch(lab, server, upstream.url, lines)
     _, done = batch.run(status=2)
@@ -494,7 +494,7 @@ def test_another_input_is_refused(lab, server, provider):
     assert batch.journal.read_bytes() == journal and len(upstream.calls) == 6
     batch.journal.write_text("something else\n" * 5)
     _, done = batch.run(status=2)
-    assert "no journal of" in done.stderr and batch.journal.read_text() == "something else\n" * 5
+    assert "is not a journal of" in done.stderr and batch.journal.read_text() == "something else\n" * 5
 
 
 def test_an_input_that_changes_while_it_is_sent(lab, server, provider):
@@ -535,7 +535,7 @@ def test_wrong_use(lab, server, provider):
     batch = Batch(lab, server, upstream.url, [request(0)])
     for more, words in (
         (("--output", lab.folder / "nosuch" / "out"), ("nosuch", "No such file")),
-        (("--output", lab.folder), ("no regular file",)),
+        (("--output", lab.folder), ("not a regular file",)),
         (("--output", "-"), ("--output takes a file",)),
         (("--pool", "nosuch/pool"), ("nosuch/pool",)),
         (("--provider", "nosuch"), ("nosuch", "openai", "anthropic")),

@@ -1,6 +1,6 @@
 """Everything at once: clients that acquire, renew, report and cancel through two servers while connections to the store are
 killed, functions flushed, configurations reloaded, servers killed and started again, and the store stalls. At the end every
-token is accounted for: traps 2, 12, 18 and 23 under load.
+token is accounted for, under load.
 """
 import os
 import random

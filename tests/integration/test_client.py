@@ -1,9 +1,13 @@
 """The `ration` tool, and through it libration: exit codes, JSON, several servers, and calls to a strict provider."""
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 
 import pytest
 
@@ -43,9 +47,7 @@ def test_ask_report_renew_cancel_and_their_exit_codes(lab, server):
     assert line(lab.tool(server, "cancel", other), 0) == "settled"
     assert server.remaining(POOL, "acme", "tenant", "tokens") == 1000 - 321
     assert line(lab.tool(server, "ping"), 0) == "ok"
-    for wrong in (("acquire", "nosuch", "acme"), ("acquire", POOL), ("report", "order-77"), ("cancel", "r1.x"),
-                  ("acquire", POOL, "acme", "--tokens", "5.5"), ("acquire", POOL, "acme", "--tokns", "5"), ("nosuch",),
-                  ("renew",), ()):  # fmt: skip
+    for wrong in (("acquire", "nosuch", "acme"), ("report", "order-77"), ("cancel", "r1.x")):
         done = lab.tool(server, *wrong)
         assert done.returncode == 2 and done.stderr and not done.stdout, (wrong, done)
 
@@ -77,13 +79,72 @@ def test_peek_is_a_table_for_people(lab, server):
         assert words in text or words.replace(",", "") in text, (words, text)
 
 
+COMMANDS = ("acquire", "report", "renew", "cancel", "peek", "audit", "call", "pool", "tenant", "exec", "presets", "ping",
+            "replay", "batch", "bench")  # fmt: skip
+
+
 def test_help_of_every_command(lab):
+    """Each says what it takes and how it exits, and fits a terminal of 80 columns."""
     top = line(lab.tool(None, "--help"), 0)
-    commands = ("acquire", "report", "renew", "cancel", "peek", "audit", "exec", "ping", "replay", "bench")
-    for command in commands:
-        assert command in top
-        assert "xit status" in line(lab.tool(None, command, "--help"), 0)
+    helps = {command: line(lab.tool(None, command, "--help"), 0) for command in COMMANDS}
+    for command, text in helps.items():
+        assert f"\n  {command} " in top and text.startswith(f"usage: ration {command} ")
+        assert "\n  --server " in text and "\nexit status: " in text
+    for text in (top, *helps.values()):
+        assert all(len(row) <= 80 for row in text.splitlines()), text
     assert line(lab.tool(None, "--version"), 0).startswith("ration 0.")
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        ((), "which command? 'ration --help' lists them"),
+        (("nosuch",), "there is no command 'nosuch'; there are: acquire"),
+        (("--nosuch",), "'ration' has no option '--nosuch'\nration: 'ration --help' lists the options"),
+        (("renew",), "renew needs the reservation's id; see 'ration renew --help'"),
+        (("peek", POOL), "peek needs a tenant; see 'ration peek --help'"),
+        (("exec", "--tenant", "acme", "--", "true"), "exec needs --pool; see 'ration exec --help'"),
+        (("exec", "--pool", POOL, "--tenant", "acme"), "exec needs a command after --; see 'ration exec --help'"),
+        (("pool", "shut", POOL), "pool takes show, open or close, not 'shut'"),
+        (("tenant", "pardon", "acme"), "tenant takes forgive, not 'pardon'"),
+        (("acquire", POOL, "acme", "500"), "unexpected argument '500'; usage: ration acquire POOL TENANT"),
+        (("acquire", "--pool", POOL, "--tenant", "acme", "more"), "unexpected argument 'more'"),
+        (("acquire", POOL, "acme", "--tokns", "5"), "'ration acquire' has no option '--tokns'\nration: 'ration acquire --help'"),
+        (("acquire", POOL, "acme", "--tokens"), "--tokens needs a value"),
+        (("acquire", POOL, "acme", "--tokens", "5.5"), "--tokens takes a whole number, 0 - 1000000000000, not '5.5'"),
+        (("acquire", POOL, "acme", "--priority", "3"), "--priority takes a whole number, 0 - 2, not '3'"),
+        (("acquire", POOL, "acme", "--usd", "0.1234567"), "--usd takes dollars, 0 - 1000000 with at most 6 decimals"),
+        (("exec", "--wait-max", "soon"), "--wait-max takes a number, 0 - 86400, not 'soon'"),
+        (("peek", POOL, "acme", "--server", ":::"), "':::' is not a list of servers"),
+        (("peek", POOL, "acme", "--secret-file", "/nonexistent"), "--secret-file /nonexistent: No such file or directory"),
+    ],
+)  # fmt: skip
+def test_wrong_use_says_what_to_do(lab, args, words):
+    done = lab.tool(None, *args)
+    assert done.returncode == 2 and not done.stdout and f"ration: {words}" in done.stderr, done
+
+
+def test_a_progress_line_fits_the_terminal(lab, server):
+    """A line that wraps would be repeated instead of redrawn."""
+    terminal, other = pty.openpty()
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    bench = subprocess.Popen(
+        [program("ration"), "bench", "--pool", POOL, "--connections", "2", "--warmup", "0", "--duration", "1"],
+        env=dict(os.environ, RATION_SERVERS=f"127.0.0.1:{server.port}"), stdout=subprocess.DEVNULL, stderr=other,
+    )  # fmt: skip
+    lab.on_close(lambda: bench.poll() is None and bench.kill())
+    os.close(other)
+    shown = b""
+    try:
+        while more := os.read(terminal, 65536):
+            shown += more
+    except OSError:  # the other side is closed
+        pass
+    os.close(terminal)
+    assert bench.wait(20) == 0
+    lines = shown.decode().rstrip().split("\r\x1b[K")[1:]
+    assert len(lines) > 2 and "requests" in lines[-1], shown
+    assert all(len(row) < 40 for row in lines), lines
 
 
 def test_no_server_is_a_clear_message(lab):
@@ -173,9 +234,9 @@ def test_replay_keeps_the_quota_of_a_strict_provider(lab):
     assert seen["completed"] > 40, "it did call"
     assert "none: the quota was kept" in done.stdout
     assert json.loads(result.read_text())
-    wait_until(lambda: a.remaining(POOL, "acme", "pool", "requests") >= 0, "the books to be read")
-    books = b.audit(POOL)
-    assert all(row["balanced"] for row in books.values()), books
+    wait_until(lambda: a.remaining(POOL, "acme", "pool", "requests") >= 0, "the ledger to be read")
+    ledger = b.audit(POOL)
+    assert all(row["balanced"] for row in ledger.values()), ledger
 
 
 def test_replay_goes_on_when_a_server_is_killed(lab):
@@ -193,8 +254,8 @@ def test_replay_goes_on_when_a_server_is_killed(lab):
     assert replay.child.wait(60) == 0, replay.log()
     seen = provider.report()
     assert seen["status_429"] == 0
-    books = b.audit(POOL)["requests"]
-    assert books["balanced"] and books["reported"] + books["cancelled"] + books["outstanding"] + books["expired"] >= seen["granted"]
+    row = b.audit(POOL)["requests"]
+    assert row["balanced"] and row["reported"] + row["cancelled"] + row["outstanding"] + row["expired"] >= seen["granted"]
 
 
 def test_replay_says_so_when_the_quota_was_not_kept(lab):

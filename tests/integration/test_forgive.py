@@ -4,7 +4,7 @@ import json
 import pytest
 
 from configs import POOL, WIDE, config, limit
-from test_traps_settle import World
+from test_settles_once import World
 from wire import WireError, as_fields, as_rows
 
 TOKENS = limit("tokens", 1000, "minute")
@@ -84,7 +84,7 @@ def test_who_is_no_tenant_and_who_has_no_limits(lab):
     w = World(lab, tier=[], default_tier=None, tenants={"acme": {"tier": "all"}})
     assert w.a.call("TENANT", "FORGIVE", "acme") == []
     assert w.a.call("TENANT", "FORGIVE", "nobody").startswith("NOTENANT")
-    assert "cannot be a tenant" in w.a.call("TENANT", "FORGIVE", "{a}")
+    assert "is not a valid tenant" in w.a.call("TENANT", "FORGIVE", "{a}")
     assert "usage" in w.a.call("TENANT", "FORGIVE")
     assert w.a.call("PING") == "PONG"
 

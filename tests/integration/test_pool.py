@@ -7,7 +7,7 @@ import pytest
 
 from configs import POOL, config, limit
 from recording_provider import RecordingProvider
-from test_traps_settle import World
+from test_settles_once import World
 from wire import WireError, as_fields
 
 MANY = [limit("tokens", 1_000_000, "minute"), limit("requests", 100_000, "minute")]

@@ -160,12 +160,12 @@ def test_redis_py(server):
         (("ACQUIRE",), "ERR", "usage: ACQUIRE pool tenant [unit n]"),
         (("ACQUIRE", POOL), "ERR", "usage: ACQUIRE"),
         (("ACQUIRE", "nosuch", "acme"), "NOPOOL", POOL),
-        (("ACQUIRE", "a b", "acme"), "ERR", "'a b' cannot be a pool"),
-        (("ACQUIRE", POOL, ""), "ERR", "cannot be a tenant"),
+        (("ACQUIRE", "a b", "acme"), "ERR", "'a b' is not a valid pool"),
+        (("ACQUIRE", POOL, ""), "ERR", "is not a valid tenant"),
         (("ACQUIRE", POOL, "t" * 129), "ERR", "1 to 128 bytes"),
         (("ACQUIRE", POOL, "acme", "token", 5), "ERR", "'token' is neither an option nor a unit"),
         (("ACQUIRE", POOL, "acme", "tokens"), "ERR", "tokens needs a value"),
-        (("ACQUIRE", POOL, "acme", "tokens", "5", "TOKENS", "6"), "ERR", "tokens is stated twice"),
+        (("ACQUIRE", POOL, "acme", "tokens", "5", "TOKENS", "6"), "ERR", "tokens is given twice"),
         (("ACQUIRE", POOL, "acme", "TTL", 1), "ERR", "TTL needs a whole number from 100 to 3600000"),
         (("ACQUIRE", POOL, "acme", "TTL", 3600001), "ERR", "from 100 to 3600000"),
         (("ACQUIRE", POOL, "acme", "PRIORITY", 3), "ERR", "PRIORITY needs a whole number from 0 to 2"),
@@ -175,12 +175,12 @@ def test_redis_py(server):
         (("ACQUIRE", POOL, "acme", "ID", "x" * 129), "ERR", "1 to 128 bytes"),
         (("ACQUIRE", POOL, "acme", "ID", f"r1.abc.0123456789abcdef.0.globex@{POOL}"), "ERR", "another tenant or pool"),
         (("ACQUIRE", POOL, "acme", "ID", f"r1.abc.0123456789abcdef.1.acme@{POOL}"), "ERR", "must be 0"),
-        (("ACQUIRE", POOL, "acme", "DRYRUN", "DRYRUN"), "ERR", "DRYRUN is there twice"),
+        (("ACQUIRE", POOL, "acme", "DRYRUN", "DRYRUN"), "ERR", "DRYRUN is given twice"),
         (("ACQUIRE", POOL, "acme", "PARTIAL"), "ERR", "'PARTIAL' is neither"),
         (("REPORT",), "ERR", "usage: REPORT id"),
         (("REPORT", f"r1.abc.0123456789abcdef.0.acme@{POOL}"), "NOSUCH", "no such reservation"),
         (("REPORT", "order-17"), "NOSUCH", "no such reservation"),
-        (("REPORT", "order-17", "concurrent", 1), "ERR", "concurrent cannot be stated here"),
+        (("REPORT", "order-17", "concurrent", 1), "ERR", "concurrent cannot be given here"),
         (("REPORT", "order-17", "STATUS", 99), "ERR", "100 to 599"),
         (("REPORT", "order-17", "RETRY_AFTER", "soon"), "ERR", "RETRY_AFTER needs a whole number"),
         (("REPORT", "r1.nonsense"), "ERR", "usage: REPORT"),
@@ -212,7 +212,7 @@ def test_only_whole_numbers_get_in(wire, number):
     assert f"tokens needs a whole number from 0 to {MAX_COST}" in says
 
 
-def test_trap_21_numbers_at_the_extremes(lab):
+def test_numbers_at_the_extremes(lab):
     """The largest amounts, costs and reports through the wire, exact to the unit."""
     most = 10**13
     clock = lab.clock()

@@ -1,6 +1,6 @@
 /*
- * Short documents for tests of the configuration, and what is expected of them. Single quotes stand for double quotes,
- * in documents and in expected problems.
+ * Short documents for tests of the configuration, and what to expect of them. Single quotes stand
+ * for double quotes in documents and in expected problems.
  *
  * Include after <cmocka.h>.
  */
@@ -43,7 +43,8 @@ static inline struct config *good(const char *text)
     return config;
 }
 
-/* Exactly these lines, in this order; NULL ends them. An expectation that ends with ... is a beginning. */
+/* Expects exactly these problems, in this order; NULL ends them. One that ends with ... is a
+ * prefix. */
 static inline void bad(const char *text, ...)
 {
     struct config *config;
@@ -64,7 +65,7 @@ static inline void bad(const char *text, ...)
     }
     va_end(args);
     if (i < problems.n)
-        fail_msg("too much: %s", problems.lines[i]);
+        fail_msg("unexpected: %s", problems.lines[i]);
     config_problems_free(&problems);
     assert_int_equal(problems.n, 0);
 }

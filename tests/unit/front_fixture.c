@@ -1,4 +1,5 @@
-/* The fakes define all that the real batcher, store and books would, so that a static library's are not linked. */
+/* The fakes define everything that the real batcher, store and audit would, so that those in the
+ * static library are not linked. */
 #include "front_fixture.h"
 
 #include <arpa/inet.h>
@@ -18,8 +19,10 @@
 #include "batch/audit.h"
 #include "batch/batch.h"
 #include "clock.h"
+#include "command/command.h"
 #include "config/config.h"
 #include "net/front.h"
+#include "net/listen.h"
 #include "log.h"
 #include "store/store.h"
 
@@ -52,12 +55,6 @@ const struct batch_counters *batch_counters(const struct batcher *batcher)
     return &counters;
 }
 
-bool store_ready(const struct store *store)
-{
-    (void)store;
-    return true;
-}
-
 const char *store_trouble(const struct store *store)
 {
     (void)store;
@@ -79,7 +76,7 @@ struct audit *audit_run(struct event_base *base, struct store *store, struct con
     (void)pool;
     (void)done;
     (void)arg;
-    fail_msg("no test asks for the books here");
+    fail_msg("no test here runs an audit");
     return NULL;
 }
 
@@ -97,18 +94,27 @@ int audit_percent(const struct audit *audit)
 void fixture_start(struct fixture *fixture, const char *text)
 {
     struct config_problems problems = {0, NULL};
+    struct config *config;
     char errmsg[256];
     memset(fixture, 0, sizeof *fixture);
     n_waiting = n_submitted = 0;
     log_set_level(LOG_LEVEL_ERROR);
-    if (config_parse("test", text, strlen(text), &fixture->worker.config, &problems) != 0)
+    if (config_parse("test", text, strlen(text), &config, &problems) != 0)
         fail_msg("%s", problems.lines[0]);
     fixture->worker.base = event_base_new();
-    fixture->worker.started_ms = clock_ms();
+    fixture->workers = (struct workers){.n = 1, .list = &fixture->worker, .started_ms = clock_ms()};
+    fixture->worker.all = &fixture->workers;
+    fixture->worker.store_ready = true;
+    worker_config_set(&fixture->worker, config);
     static char fake;
     fixture->worker.store = (struct store *)&fake;
-    if (front_new(&fixture->worker, &fixture->worker.front, errmsg, sizeof errmsg) != 0)
+    int fd =
+        listen_tcp(&config->listen, config->listen.resp_port, false, true, errmsg, sizeof errmsg);
+    if (fd < 0)
         fail_msg("%s", errmsg);
+    fixture->workers.port = listen_port(fd);
+    fixture->worker.front = front_new(&fixture->worker, &fd, 1, command_run);
+    assert_non_null(fixture->worker.front);
 }
 
 void fixture_stop(struct fixture *fixture)
@@ -138,7 +144,7 @@ void fixture_answer(size_t index, enum op_outcome outcome)
     if (outcome == OP_DENIED)
         op->retry_after_ms = 1500;
     op->done(op);
-    memset(rows, 0xff, sizeof rows); /* borrowed until done returned, and no longer */
+    memset(rows, 0xff, sizeof rows); /* borrowed only until done returns */
 }
 
 void turn(struct fixture *fixture)
@@ -162,7 +168,7 @@ static enum op_outcome willing(const struct op *op)
 int client_open(struct fixture *fixture)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(front_port(fixture->worker.front)),
+                             .sin_port = htons(fixture->workers.port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(fd >= 0);
@@ -178,7 +184,7 @@ void client_send(struct fixture *fixture, int fd, const char *bytes, size_t n)
     while (n > 0) {
         ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN)
-            return; /* closed: the reader sees what was said */
+            return; /* closed: the reader sees why */
         bytes += sent > 0 ? sent : 0;
         n -= sent > 0 ? (size_t)sent : 0;
         turn(fixture);
@@ -207,13 +213,13 @@ size_t client_read(struct fixture *fixture, int fd, char *to, size_t n, int gran
 const char *ask(struct fixture *fixture, int fd, const char *line)
 {
     static char reply[65536];
-    /* What a line that cannot be split is answered, whoever asks. */
+    /* The answer to a line that cannot be split, whoever asks. */
     static const char fence[] =
         "-ERR unbalanced quotes in the line; close each quote and put a space after it\r\n";
     size_t have = 0;
     client_send(fixture, fd, line, strlen(line));
     client_send(fixture, fd, "\r\n\"\r\n", 5);
-    /* The reply is whatever comes before the fence; or before the connection's end. */
+    /* The reply is whatever comes before the fence, or before the connection ends. */
     while (have < sizeof reply - 1 && client_read(fixture, fd, reply + have, 1, 1) == 1) {
         have++;
         if (have >= sizeof fence - 1 &&

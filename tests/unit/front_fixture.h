@@ -1,6 +1,6 @@
 /*
- * A front with nothing behind it: the real front, parser and commands, on a batcher, a store and books that are fakes.
- * Operations wait until the test answers them, in whatever order it likes.
+ * A front with nothing behind it: the real front, parser and commands on a fake batcher, store and
+ * audit. Operations wait until the test answers them, in any order.
  */
 #ifndef RATION_TEST_FRONT_FIXTURE_H
 #define RATION_TEST_FRONT_FIXTURE_H
@@ -14,17 +14,18 @@ struct event_base;
 
 struct fixture {
     struct worker worker;
+    struct workers workers;
 };
 
-/* What the fake batcher was given and has not answered, oldest first. */
+/* Operations that the fake batcher has not answered, oldest first. */
 extern struct op *waiting[];
 extern size_t n_waiting;
-/* Operations that were handed over in all. */
+/* How many operations were submitted in total. */
 extern size_t n_submitted;
 
 /* Starts a front with this configuration (JSON text). */
 void fixture_start(struct fixture *fixture, const char *config);
-/* Takes it down; what waits is answered OP_UNAVAILABLE. */
+/* Takes it down; waiting operations are answered OP_UNAVAILABLE. */
 void fixture_stop(struct fixture *fixture);
 
 /* A connected, non-blocking socket. */
@@ -32,11 +33,13 @@ int client_open(struct fixture *fixture);
 /* Sends, running the event loop as needed until everything is sent. */
 void client_send(struct fixture *fixture, int fd, const char *bytes, size_t n);
 /*
- * Reads until the reply has `n` bytes or the server closed, running the event loop (and, with `grants`, answering each
- * operation as fixture_answer does). NUL-terminates; returns how many bytes came. Fails the test after 10 s.
+ * Reads until the reply has `n` bytes or the server closes, running the event loop (and, with
+ * `grants`, answering each operation as fixture_answer does). NUL-terminates; returns how many
+ * bytes came. Fails the test after 10 s.
  */
 size_t client_read(struct fixture *fixture, int fd, char *to, size_t n, int grants);
-/* One command typed as a line, one reply of any size, all operations answered. Returns a static buffer. */
+/* Sends one command as a line, answers all operations, and returns the reply, of any size, in a
+ * static buffer. */
 const char *ask(struct fixture *fixture, int fd, const char *line);
 
 /* One turn of the event loop, without waiting. */

@@ -1,4 +1,5 @@
-/* Two small functions stand in for the real ones, so that the tests are about the store module alone. */
+/* Two small functions stand in for the real library, so that these tests cover only the store
+ * module. */
 #include "store_fixture.h"
 
 #include <stdio.h>
@@ -79,7 +80,7 @@ int store_teardown(void **state)
 
 void open_store(struct fixture *f)
 {
-    f->sending = true; /* nothing is called back from inside */
+    f->sending = true; /* no callback may come from inside */
     f->store = store_new(f->base, &f->settings, on_state, f);
     f->sending = false;
     assert_non_null(f->store);

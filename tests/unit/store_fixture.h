@@ -1,4 +1,5 @@
-/* What the tests of the store module share: an event loop, a redis-server of their own, a store, and its callbacks. */
+/* Shared by the tests of the store module: an event loop, a private redis-server, a store, and its
+ * callbacks. */
 #ifndef STORE_FIXTURE_H
 #define STORE_FIXTURE_H
 
@@ -27,11 +28,11 @@ struct outcome {
 struct fixture {
     struct own_redis redis;
     struct event_base *base;
-    struct event *tick; /* wakes the loop, so that conditions and deadlines are looked at */
+    struct event *tick; /* wakes the loop, so that conditions and deadlines are checked */
     struct config_store settings;
     struct store *store;
-    char states[64]; /* what on_state said: R ready, N not */
-    bool sending;    /* inside of a sending function */
+    char states[64]; /* what on_state reported: R ready, N not */
+    bool sending;    /* inside a sending function */
     size_t n_keys;   /* from on_key */
 };
 
@@ -50,21 +51,21 @@ int store_setup(void **state);
 int store_teardown(void **state);
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
-/* Opens the store, and knows that nothing is called back from inside. */
+/* Opens the store, and checks that it calls nothing back meanwhile. */
 void open_store(struct fixture *f);
-/* ... and waits until it is ready. */
+/* Does the same, and waits until it is ready. */
 void open_ready(struct fixture *f);
-/* Until store_trouble says so. */
+/* Waits until store_trouble() contains these words. */
 void wait_for_trouble(struct fixture *f, const char *words);
 
-/* For store_hget and the like; arg is a struct outcome. */
+/* A callback for store_hget and the like; arg is a struct outcome. */
 void on_reply(void *arg, enum store_status status, const char *data, size_t n);
-/* The first function with two keys; as store_call. */
+/* Calls the first function with two keys; returns what store_call does. */
 int eval(struct fixture *f, struct outcome *outcome, const char *key, const char *argument);
-/* ... waited for: it ends exactly once, with data that begins so. */
+/* Does the same and waits: it must end exactly once, with data that begins like this. */
 void check_eval(struct fixture *f, const char *argument, enum store_status status,
                 const char *data);
-/* Another client's command. */
+/* Sends another client's command. */
 void ask(struct fixture *f, const char *command);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * The batcher against a store that the test plays: what is gathered, in which order, what is sent again, what ends how.
+ * The batcher against a store played by the test: what is gathered, in which order, what is resent,
+ * and how each operation ends.
  *
  * This file defines the store's functions itself, so that the real ones are not linked.
  */
@@ -18,7 +19,7 @@
 #include "clock.h"
 #include "store/store.h"
 
-/* ---- the store ---------------------------------------------------------------------------------------------- */
+/* ---- the store ------------------------------------------------------------------------------- */
 
 static struct {
     bool ready;
@@ -38,7 +39,7 @@ bool store_ready(const struct store *store)
 
 static void expect_reply(store_reply_fn *reply, void *arg)
 {
-    assert_null(played.reply); /* one batch of a domain at a time */
+    assert_null(played.reply); /* one batch at a time for a domain */
     played.reply = reply;
     played.reply_arg = arg;
 }
@@ -83,7 +84,7 @@ static void reply(enum store_status status, const void *data, size_t n)
     fn(played.reply_arg, status, data, n);
 }
 
-/* ---- answers of the store ------------------------------------------------------------------------------------ */
+/* ---- answers of the store -------------------------------------------------------------------- */
 
 struct answer {
     unsigned char bytes[8192];
@@ -115,7 +116,7 @@ static void answer_op(struct answer *a, int outcome, int granted, int bucket, in
     put(a, wait, 8);
 }
 
-/* ---- operations ---------------------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static const char document[] = "{\"pools\": {\"p\": {\"limits\": [{\"unit\": \"requests\", "
                                "\"amount\": 10, \"per\": \"minute\"}]},"
@@ -154,7 +155,7 @@ static struct op make_op(enum op_kind kind, const char *pool, const char *tenant
     memcpy(op.id.tenant, tenant, op.id.tenant_bytes);
     op.id.pool_bytes = (uint8_t)strlen(pool);
     memcpy(op.id.pool, pool, op.id.pool_bytes);
-    id_make(&test.ids, 0, &op.id);
+    id_make(&test.ids, 0, 1, &op.id);
     op_complete_amounts(&op);
     return op;
 }
@@ -188,7 +189,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Bytes of an operation in the argument, from the end, when it has neither names nor token. */
+/* Bytes of an operation at the end of the argument, without names and token. */
 enum { OP_BYTES = 69 };
 
 static const unsigned char *sent_op(size_t from_end)
@@ -196,19 +197,19 @@ static const unsigned char *sent_op(size_t from_end)
     return played.argument + played.argument_bytes - (from_end + 1) * OP_BYTES;
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void test_a_lone_operation_leaves_at_once(void **state)
 {
     (void)state;
     struct op op = make_op(OP_ACQUIRE, "p", "acme");
     batch_submit(test.batcher, &op);
-    assert_int_equal(played.evals, 0); /* never from inside */
+    assert_int_equal(played.evals, 0); /* never from inside batch_submit */
     turn();
     assert_int_equal(played.evals, 1);
     assert_int_equal(played.n_keys, 5);
     assert_string_equal(played.keys[0], "ration:{default}:p:p");
-    assert_string_equal(played.keys[1], "ration:{default}:p:p:s");
+    assert_string_equal(played.keys[1], "ration:{default}:ps:p");
     assert_string_equal(played.keys[2], "ration:{default}:k:p");
     assert_string_equal(played.keys[3], "ration:{default}:t:acme");
     assert_memory_equal(played.keys[4], "ration:{default}:r:", 19);
@@ -354,7 +355,7 @@ static void test_an_acquire_that_brings_no_id_gets_one(void **state)
     assert_true(id_is_made(&first.id));
     assert_true(id_same_reservation(&first.id, &second.id));
     assert_int_equal(second.id.member, 1);
-    /* One that no batch took may be granted without the store all the same. */
+    /* An operation that never got into a batch may still be granted without the store. */
     played.ready = false;
     batch_submit(test.batcher, &late);
     uint64_t until = clock_ms() + 5000;
@@ -408,7 +409,7 @@ static void test_a_member_that_gave_up_keeps_its_place(void **state)
     assert_int_equal(ops[2].outcome, OP_DENIED);
 }
 
-/* Its answer is there all the same, and the next group's comes behind it. */
+/* Its answer still comes, and the next group's follows it. */
 static void test_a_group_that_gave_up_under_way_keeps_its_place(void **state)
 {
     (void)state;
@@ -449,7 +450,8 @@ static void test_a_stale_calendar_is_packed_again_with_the_stores_time(void **st
     struct answer stale = answer_head(1);
     reply(STORE_OK, stale.bytes, stale.n);
     assert_int_equal(played.evals, 2);
-    /* version, counts, n limits, then the limit up to its bounds: 2 + 8 + 1 + 3 + 5 * 8 + 6 + 4 + 3 */
+    /* version, counts, n limits, then the limit up to its bounds: 2 + 8 + 1 + 3 + 5 * 8 + 6 + 4 +
+     * 3 */
     int64_t begins = 0;
     memcpy(&begins, played.argument + 68, 6);
     assert_true(begins <= 1795000000000 && 1795000000000 - begins < 86400000);
@@ -469,7 +471,7 @@ static void test_answers_cut_short_end_in_unavailable(void **state)
         turn();
         struct answer a = answer_head(0);
         answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
-        unsigned char *exact = malloc(n ? n : 1); /* so that a sanitizer sees a byte too many */
+        unsigned char *exact = malloc(n ? n : 1); /* so that a sanitizer notices an overrun */
         memcpy(exact, a.bytes, n);
         reply(STORE_OK, exact, n);
         free(exact);
@@ -479,7 +481,7 @@ static void test_answers_cut_short_end_in_unavailable(void **state)
     }
 }
 
-/* What was learned of the input follows the answer; of two reports of one batch each has its own. */
+/* Learned input follows the answer; two reports in one batch each have their own. */
 static void test_reports_that_learned_tell_how_wrong_it_was(void **state)
 {
     (void)state;
@@ -520,7 +522,7 @@ static void test_reports_that_learned_tell_how_wrong_it_was(void **state)
     }
 }
 
-/* A store that is damaged, or is none of ours, must not lead a reply to a limit that is not there. */
+/* A damaged or foreign store must not make a reply refer to a limit that does not exist. */
 static void test_answers_that_make_no_sense_end_in_unavailable(void **state)
 {
     (void)state;
@@ -529,17 +531,17 @@ static void test_answers_that_make_no_sense_end_in_unavailable(void **state)
         int outcome, granted, bucket, limit;
         int64_t wait;
     } cases[] = {
-        {OP_ACQUIRE, OP_DENIED, 0, 2, 0, 5},         /* it has two buckets */
-        {OP_ACQUIRE, OP_DENIED, 0, 0, 1, 5},         /* of which the first has one limit */
-        {OP_ACQUIRE, OP_GRANTED, 0, 200, 0, 5},      /* granted to none of them */
+        {OP_ACQUIRE, OP_DENIED, 0, 2, 0, 5},         /* there are two buckets */
+        {OP_ACQUIRE, OP_DENIED, 0, 0, 1, 5},         /* the first has one limit */
+        {OP_ACQUIRE, OP_GRANTED, 0, 200, 0, 5},      /* granted by none of them */
         {OP_ACQUIRE, OP_DENIED, 0, 0, 0, -2},        /* a wait in the past */
-        {OP_ACQUIRE, OP_DENIED, 0, 0, 0, INT64_MAX}, /* and one without end */
+        {OP_ACQUIRE, OP_DENIED, 0, 0, 0, INT64_MAX}, /* an endless wait */
         {OP_ACQUIRE, OP_SETTLED, 0, 0, 0, 0},        /* another operation's outcome */
         {OP_ACQUIRE, OP_REFUSED, 0, 0, 0, 0},        /* the server's own */
-        {OP_ACQUIRE, OP_PEEKED, 0, 0, 0, 0},         /* rows for who did not look */
+        {OP_ACQUIRE, OP_PEEKED, 0, 0, 0, 0},         /* rows for an acquire */
         {OP_PEEK, OP_PEEKED, 0, 0, 0, 0},            /* fewer rows than limits */
         {OP_REPORT, OP_SETTLED, 0, 1, 0, INT64_MIN}, /* charged less than nothing */
-        {OP_ACQUIRE, OP_PENDING, 0, 0, 0, 0},        /* none at all */
+        {OP_ACQUIRE, OP_PENDING, 0, 0, 0, 0},        /* no outcome */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct op op = make_op(cases[i].kind, "p", "a");
@@ -564,9 +566,9 @@ static void test_free_form_reports_ask_for_whom_the_id_was_made(void **state)
     assert_null(id_parse("order-1", 7, &op.id));
     batch_submit(test.batcher, &op);
     turn();
-    assert_string_equal(played.keys[0], "ration:{default}:r:=order-1");
+    assert_string_equal(played.keys[0], "ration:{default}:n:order-1");
     reply(STORE_NIL, NULL, 0);
-    assert_string_equal(played.keys[0], "ration:{d2}:r:=order-1");
+    assert_string_equal(played.keys[0], "ration:{d2}:n:order-1");
     reply(STORE_OK, "acme other", 10);
     turn();
     assert_int_equal(played.evals, 1);
@@ -595,19 +597,28 @@ static void test_a_report_does_not_overtake_its_acquire(void **state)
     reply(STORE_REFUSED, "no", 2);
 }
 
-static void test_free_form_reports_of_others_are_refused(void **state)
+static void test_free_form_ids_are_a_tenants_own(void **state)
 {
     (void)state;
-    struct op op = {
-        .kind = OP_REPORT, .config = test.config, .done = on_done, .only_tenant = "globex"};
-    struct op unknown = {.kind = OP_REPORT, .config = test.config, .done = on_done};
+    struct op op = {.kind = OP_REPORT, .config = test.config, .done = on_done};
+    struct op several = op, unknown = op;
     assert_null(id_parse("order-1", 7, &op.id));
+    assert_null(id_parse("order-1", 7, &several.id));
     assert_null(id_parse("order-2", 7, &unknown.id));
+    op.id.tenant_bytes = 6;
+    memcpy(op.id.tenant, "globex", 6);
     batch_submit(test.batcher, &op);
     turn();
-    reply(STORE_OK, "acme p", 6);
+    assert_string_equal(played.keys[0], "ration:{default}:f:globex order-1");
+    reply(STORE_NIL, NULL, 0);
+    reply(STORE_NIL, NULL, 0);
     turn();
-    assert_int_equal(op.outcome, OP_NOPERM);
+    assert_int_equal(op.outcome, OP_NOSUCH);
+    batch_submit(test.batcher, &several);
+    turn();
+    reply(STORE_OK, "", 0);
+    turn();
+    assert_int_equal(several.outcome, OP_SEVERAL);
     batch_submit(test.batcher, &unknown);
     turn();
     reply(STORE_NIL, NULL, 0);
@@ -616,7 +627,7 @@ static void test_free_form_reports_of_others_are_refused(void **state)
     assert_int_equal(unknown.outcome, OP_NOSUCH);
 }
 
-/* Submits n acquires over 7 tenants, and answers in batches of so many groups. */
+/* Submits n acquires for 7 tenants, and answers batches with these numbers of groups. */
 static void submit_and_answer(size_t n, bool own_id, const size_t groups[], size_t batches)
 {
     struct op *ops = calloc(n, sizeof *ops);
@@ -650,7 +661,7 @@ static void test_more_groups_than_a_batch_holds_are_several_batches(void **state
 static void test_many_equal_acquires_are_one_batch_of_few_groups(void **state)
 {
     (void)state;
-    /* Of 2,048 each tenant has 292 or 293, which is more than the 255 of one group. */
+    /* Each tenant has 292 or 293 of the 2,048, more than the 255 that fit into one group. */
     const size_t groups[] = {14, 7};
     submit_and_answer(BATCH_MAX_OPS + 100, false, groups, 2);
 }
@@ -676,7 +687,7 @@ int main(void)
         TEST(test_answers_that_make_no_sense_end_in_unavailable),
         TEST(test_free_form_reports_ask_for_whom_the_id_was_made),
         TEST(test_a_report_does_not_overtake_its_acquire),
-        TEST(test_free_form_reports_of_others_are_refused),
+        TEST(test_free_form_ids_are_a_tenants_own),
         TEST(test_more_groups_than_a_batch_holds_are_several_batches),
         TEST(test_many_equal_acquires_are_one_batch_of_few_groups),
     };

@@ -1,4 +1,4 @@
-/* Buffers: bytes come out as they went in, the maximum holds, storage comes back. */
+/* Buffers: bytes come out as they went in, the maximum holds, storage is returned. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,11 +42,11 @@ static void test_maximum(void **state)
     assert_true(buf.failed);
     assert_int_equal(buf_size(&buf), 600); /* nothing was appended */
     assert_true(buf_append(&buf, bytes, 400));
-    assert_true(buf.failed); /* and it stays known */
+    assert_true(buf.failed); /* and the failure sticks */
     assert_false(buf_append(&buf, bytes, 1));
     assert_null(buf_reserve(&buf, SIZE_MAX));
     buf_consume(&buf, 600);
-    assert_true(buf_append(&buf, bytes, 600)); /* what is consumed makes room */
+    assert_true(buf_append(&buf, bytes, 600)); /* consumed bytes make room */
     buf_clear(&buf);
     assert_false(buf.failed);
     assert_int_equal(buf_size(&buf), 0);
@@ -83,7 +83,7 @@ static void test_pool(void **state)
     assert_true(buf_append(&one, "1", 1));
     assert_ptr_equal(one.data, block); /* the same block again, not a new one */
     assert_int_equal(pool.n, 0);
-    for (int i = 0; i < 1000; i++) /* outgrows the block, which goes back */
+    for (int i = 0; i < 1000; i++) /* outgrows the block, which returns to the pool */
         assert_true(buf_append(&one, "0123456789", i == 0 ? 9 : 8));
     assert_int_equal(pool.n, 1);
     assert_int_equal(buf_size(&one), 1 + 9 + 999 * 8);
@@ -93,7 +93,7 @@ static void test_pool(void **state)
     buf_pool_close(&pool);
 }
 
-/* Against the simplest model there is: a long array. */
+/* Against the simplest possible model: a long array. */
 static void test_random_use(void **state)
 {
     enum { STEPS = 20000, MAX = 5000 };

@@ -1,10 +1,11 @@
 /*
- * Memory that runs out: each operation is run again and again, with the first of its allocations failing, then the second,
- * and so on until it needs no more. Each time it must give RATION_ENOMEM or do without, leave the handle usable, and lose
- * nothing (which the leak sanitizer sees).
+ * Memory that runs out: each operation is run again and again, with the first of its allocations
+ * failing, then the second, and so on until it needs no more. Each time it must give RATION_ENOMEM
+ * or do without, leave the handle usable, and lose nothing (which the leak sanitizer sees).
  *
- * The linker's --wrap leads every allocation of the library's own code here; libcrypto, which hashes for it, is asked to
- * allocate here too. Only those of the thread that runs the operation count.
+ * The linker's --wrap leads every allocation of the library's own code here; libcrypto, which
+ * hashes for it, is asked to allocate here too. Only those of the thread that runs the operation
+ * count.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +22,7 @@
 
 #include <ration/ration.h>
 
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 #include "test_client_peer.h"
 #include "test_client_replies.h"
 
@@ -183,7 +184,8 @@ static int do_signed(ration *r)
     return err;
 }
 
-/* A stream, and before it an error that is retried, so that each kind of settlement is owed once. */
+/* A stream, and before it an error that is retried, so that each kind of settlement is left
+ * unacknowledged once. */
 static int on_event(void *arg, const char *name, const char *data, size_t bytes, const char *text)
 {
     (void)arg;
@@ -243,7 +245,8 @@ static unsigned walk(const char *name, int (*operation)(ration *), bool fresh)
         armed = true;
         int err = operation(r);
         armed = false;
-        /* An answer for which there was no memory has been cut short: RATION_EUPSTREAM is its name too. */
+        /* An answer for which there was no memory has been cut short: RATION_EUPSTREAM is its name
+         * too. */
         if (err != RATION_OK && err != RATION_ENOMEM && err != RATION_EUPSTREAM)
             fail_msg("%s, allocation %u: %d, %s", name, steps, err, ration_errmsg(r));
         if (!failed)
@@ -334,7 +337,8 @@ static int set_up(void **state)
     peer_answer(peer, "POST", HTTP_ANSWER);
     snprintf(servers, sizeof(servers), "127.0.0.1:%u", peer_port(peer));
     snprintf(url, sizeof(url), "http://127.0.0.1:%u", peer_port(peer));
-    /* libcrypto begins once in a process; what fails in that first moment would be missing from then on. */
+    /* libcrypto begins once in a process; what fails in that first moment would be missing from
+     * then on. */
     ration *r = NULL;
     if (open_handle(&r) != RATION_OK)
         return -1;

@@ -1,7 +1,8 @@
 /*
- * Success is proven by the answer: each form in which servers say under a status of 200 that there is none, whole or streamed, and
- * what is settled then. The forms are those of the providers' references and of the servers that speak like them; what each
- * row says is right is what a caller must be told, and what the books must hold.
+ * Success is proven by the answer: each form in which servers say under a status of 200 that there
+ * is none, whole or streamed, and what is settled then. The forms are those of the providers'
+ * references and of the servers that speak like them; what each row says is right is what a caller
+ * must be told, and what the ledger must hold.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,7 +54,8 @@ static int on_event(void *arg, const char *name, const char *data, size_t bytes,
     return 0;
 }
 
-/* An answer's text must live as long as the provider, a thread of its own, may read it: until after the next one. */
+/* An answer's text must live as long as the provider, a thread of its own, may read it: until after
+ * the next one. */
 static char *next_text(void)
 {
     static char ring[4][TEXT_BYTES];
@@ -98,7 +100,8 @@ static void expect(const struct row *row, bool streamed)
 #define JSON   "application/json"
 #define EVENTS "text/event-stream"
 
-/* What fails without a code keeps its estimate; what a code names is settled as if the status had said it. */
+/* What fails without a code keeps its estimate; what a code names is settled as if the status had
+ * said it. */
 static const struct row whole[] = {
     {"openai", JSON, "", RATION_FAILED, "REPORT me STATUS 200 FAILED"},
     {"openai", JSON, "null", RATION_FAILED, "REPORT me STATUS 200 FAILED"},
@@ -165,7 +168,8 @@ static const struct row whole[] = {
     {"cohere", JSON, "{\"message\":{\"role\":\"assistant\",\"content\":[]}}", RATION_ANSWERED,
      "STATUS 200"},
     {"ollama", JSON, "{\"error\":\"model 'x' not found\"}", RATION_FAILED, "FAILED"},
-    /* A part that was told is charged, the rest stays the estimate: 100 of max_tokens, 0 of an empty prompt. */
+    /* A part that was told is charged, the rest stays the estimate: 100 of max_tokens, 0 of an
+     * empty prompt. */
     {"openai", JSON, "{\"choices\":[{\"text\":\"\"}],\"usage\":{\"prompt_tokens\":10}}",
      RATION_ANSWERED, "tokens 110 input_tokens 10 output_tokens 100 STATUS"},
     {"openai", JSON, "{\"choices\":[{\"text\":\"\"}],\"usage\":{\"total_tokens\":77}}",

@@ -522,7 +522,8 @@ static void test_bodies_that_are_no_json(void **state)
     check_body("a\0b", 3, "\"a\\u0000b\"");
     check_body("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9,
                "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"");
-    /* Overlong, surrogate, beyond the last, cut short: a byte that is none of UTF-8 becomes U+FFFD. */
+    /* Overlong, surrogate, beyond the last, cut short: a byte that is none of UTF-8 becomes
+     * U+FFFD. */
     check_body("\xc0\x80", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"");
     check_body("\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
     check_body("\xf5\x80", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"");

@@ -1,4 +1,5 @@
-/* `ration bench`: percentiles against sorted values, draws against theory, requests and replies as bytes. */
+/* `ration bench`: percentiles against sorted values, draws against theory, requests and replies as
+ * bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -93,8 +94,9 @@ static void every_size_of_value_has_its_bucket(void **state)
 
 /* ---- Draws ---- */
 
-/* Chi-square over the first ranks and, in groups of equal ratio, the others: its mean is the degrees of freedom and its
- * standard deviation sqrt(2 * that), so that five of them above is beyond chance for a seed that was not chosen. */
+/* Chi-square over the first ranks and, in groups of equal ratio, the others: its mean is the
+ * degrees of freedom and its standard deviation sqrt(2 * that), so that five of them above is
+ * beyond chance for a seed that was not chosen. */
 static void check_zipf(uint32_t n, double exponent)
 {
     enum { DRAWS = 400000, GROUPS = 64 };
@@ -265,7 +267,8 @@ static void replies_are_understood(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         size_t n = strlen(cases[i].bytes);
         struct bench_reply reply;
-        /* Cut short anywhere it is incomplete; in memory of just that size, so that reading on would be seen. */
+        /* Cut short anywhere it is incomplete; in memory of just that size, so that reading on
+         * would be seen. */
         for (size_t part = 0; part <= n; part++) {
             char *copy = malloc(part + 1);
             assert_non_null(copy);

@@ -1,4 +1,5 @@
-/* From the options of ration_call() to a call: time-outs and lives that follow from others, and what a handle remembers. */
+/* From the options of ration_call() to a call: time-outs and lives that follow from others, and
+ * what a handle remembers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -148,7 +149,7 @@ static void remembers_who_refuses_to_be_asked(void **state)
     stop_asking("http://h");
     assert_false(asks("http://h"));
     assert_true(asks("http://other"));
-    for (int i = 1; i < MAX_PLAIN_URLS; i++) {
+    for (int i = 1; i < MAX_NO_USAGE_URLS; i++) {
         char url[32];
         snprintf(url, sizeof(url), "http://h%d", i);
         stop_asking(url);

@@ -1,6 +1,6 @@
 /*
- * The forms of streams beside server-sent events: JSON values one after another, and AWS' binary messages. The two messages
- * below are as a decoder of AWS' own, botocore.eventstream, reads them.
+ * The forms of streams beside server-sent events: JSON values one after another, and AWS' binary
+ * messages. The two messages below are as a decoder of AWS' own, botocore.eventstream, reads them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 #include <ration/ration.h>
 
 #include "call/aws_events.h"
-#include "profile/json_values.h"
+#include "profile/jvalues.h"
 
 static const unsigned char delta[] = {
     0x00, 0x00, 0x00, 0x94, 0x00, 0x00, 0x00, 0x57, 0xb4, 0xab, 0x9a, 0xee, 0x0b, 0x3a, 0x65,
@@ -112,11 +112,11 @@ static void stops_when_told(void **state)
     (void)state;
     struct log log = {.answer = RATION_EABORTED};
     assert_int_equal(feed_aws(&log, delta, sizeof(delta), 7), RATION_EABORTED);
-    struct json_values values;
-    json_values_init(&values, on_value, &log);
-    assert_int_equal(json_values_feed(&values, "{}{}", 4), RATION_EABORTED);
-    assert_int_equal(json_values_feed(&values, "{}", 2), RATION_EABORTED);
-    json_values_close(&values);
+    struct jvalues values;
+    jvalues_init(&values, on_value, &log);
+    assert_int_equal(jvalues_feed(&values, "{}{}", 4), RATION_EABORTED);
+    assert_int_equal(jvalues_feed(&values, "{}", 2), RATION_EABORTED);
+    jvalues_close(&values);
 }
 
 static void reads_values_in_any_pieces(void **state)
@@ -125,15 +125,15 @@ static void reads_values_in_any_pieces(void **state)
     static const char text[] = "{\"a\":1}\r\n {\n \"b\": \"}\\\"{\\\\\"\n}[{}]{\"never\":";
     for (size_t piece = 1; piece <= sizeof(text); piece++) {
         struct log log = {.answer = 0};
-        struct json_values values;
-        json_values_init(&values, on_value, &log);
+        struct jvalues values;
+        jvalues_init(&values, on_value, &log);
         for (size_t at = 0; at < sizeof(text) - 1; at += piece) {
             size_t left = sizeof(text) - 1 - at;
-            assert_int_equal(json_values_feed(&values, text + at, left < piece ? left : piece), 0);
+            assert_int_equal(jvalues_feed(&values, text + at, left < piece ? left : piece), 0);
         }
         assert_string_equal(log.text, "={\"a\":1}|={\n \"b\": \"}\\\"{\\\\\"\n}|=[{}]|");
-        json_values_close(&values);
-        json_values_close(&values);
+        jvalues_close(&values);
+        jvalues_close(&values);
     }
 }
 
@@ -143,10 +143,10 @@ static void refuses_what_is_no_value(void **state)
     static const char *const wrong[] = {"x", "data: {}\n", "{}x", "}", "]", "7", "\"a\""};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         struct log log = {.answer = 0};
-        struct json_values values;
-        json_values_init(&values, on_value, &log);
-        assert_int_equal(json_values_feed(&values, wrong[i], strlen(wrong[i])), RATION_EPROTOCOL);
-        json_values_close(&values);
+        struct jvalues values;
+        jvalues_init(&values, on_value, &log);
+        assert_int_equal(jvalues_feed(&values, wrong[i], strlen(wrong[i])), RATION_EPROTOCOL);
+        jvalues_close(&values);
     }
 }
 

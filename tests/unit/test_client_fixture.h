@@ -21,11 +21,13 @@ struct fixture {
 
 extern struct fixture fx;
 
-/* For cmocka_unit_test_setup_teardown(). The server grants and settles; the provider answers with HTTP_ANSWER. */
+/* For cmocka_unit_test_setup_teardown(). The server grants and settles; the provider answers with
+ * HTTP_ANSWER. */
 int fixture_set_up(void **state);
 int fixture_tear_down(void **state);
 
-/* Options of a call to that provider: BODY, 2 s, no wait for denials, and waits between tries in milliseconds. */
+/* Options of a call to that provider: BODY, 2 s, no wait for denials, and waits between tries in
+ * milliseconds. */
 void fixture_options(struct ration_call_options *options);
 int fixture_call(const struct ration_call_options *options, struct ration_response *out);
 

@@ -1,4 +1,5 @@
-/* The growing buffer: its bound, its NUL, what failing leaves behind. The linker leads the library's realloc() here. */
+/* The growing buffer: its bound, its NUL, what failing leaves behind. The linker leads the
+ * library's realloc() here. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,4 +1,5 @@
-/* Ids: those that are made are valid and never meet, slices turn when they should, and the checks know the grammar. */
+/* Ids: those that are made are valid and never meet, slices turn when they should, and the checks
+ * know the grammar. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -103,7 +103,8 @@ static void counts_pages(void **state)
 
 /* ---- Prices ---- */
 
-/* The estimate of the input that `format` makes with `data` in it, less that of the same request with nothing there. */
+/* The estimate of the input that `format` makes with `data` in it, less that of the same request
+ * with nothing there. */
 static void expect_input(const char *profile, const char *format, const char *data, int64_t wanted)
 {
     struct profile_request request = {0};

@@ -1,6 +1,7 @@
 /*
- * One poll loop over the listening socket, a pipe that ends it, and a few connections, each with the bytes of a command
- * that is not complete yet. The test's thread and this one meet under one mutex.
+ * One poll loop over the listening socket, a pipe that ends it, and a few connections, each with
+ * the bytes of a command that is not complete yet. The test's thread and this one meet under one
+ * mutex.
  */
 #include "test_client_peer.h"
 
@@ -114,7 +115,8 @@ static void answer(struct peer *peer, struct peer_conn *conn, const char *name, 
         drop(conn);
 }
 
-/* A whole RESP command at the start of the buffer: its length, with the words in `out`; 0 while incomplete. */
+/* A whole RESP command at the start of the buffer: its length, with the words in `out`; 0 while
+ * incomplete. */
 static size_t take_resp(const char *buf, char *out, size_t size)
 {
     char *s = NULL;

@@ -1,6 +1,7 @@
 /*
- * A peer for the client's tests: one thread in this process that listens on a free port and speaks just enough RESP and
- * HTTP to give the answers that a test has set, byte for byte. It allocates nothing.
+ * A peer for the client's tests: one thread in this process that listens on a free port and speaks
+ * just enough RESP and HTTP to give the answers that a test has set, byte for byte. It allocates
+ * nothing.
  */
 #ifndef TEST_CLIENT_PEER_H
 #define TEST_CLIENT_PEER_H
@@ -30,7 +31,8 @@ void peer_close_after(struct peer *peer, int on);
 /* Each answer is given so many microseconds after its command was read. */
 void peer_delay(struct peer *peer, uint32_t delay_us);
 
-/* How many of a command came, all of them for NULL, and the words of the last one, parted by spaces (POST: the body). */
+/* How many of a command came, all of them for NULL, and the words of the last one, parted by spaces
+ * (POST: the body). */
 size_t peer_count(struct peer *peer, const char *verb);
 void peer_last(struct peer *peer, const char *verb, char *out, size_t size);
 

@@ -111,7 +111,7 @@ static void refuses_mistakes(void **state)
         {"{} {}", "line 1", "closing brace"},
         {"{'a': 7}", "a:", "write {"},
         {"{'a': {'like': 'opnai'}}", "a.like", "openai-responses"},
-        {"{'a': {'like': 7}}", "a.like", "there are"},
+        {"{'a': {'like': 7}}", "a.like", "the embedded ones are: openai"},
         {"{'a': {'like': 'b'}, 'b': {'like': 'a'}}", "like", "circle"},
         {"{'a': {}}", "a.path", "like"},
         {"{'a b': {'path': '/'}}", "a b", "without spaces"},
@@ -369,12 +369,12 @@ static void refuses_urls(void **state)
         const char *body;
         const char *why;
     } wrong[] = {
-        {"openai", "ftp://h", "{}", "no base URL"},
-        {"openai", "http://h/#q", "{}", "no base URL"},
-        {"openai", "http:///v1", "{}", "no base URL"},
-        {"openai", "http://?q", "{}", "no base URL"},
+        {"openai", "ftp://h", "{}", "not a base URL"},
+        {"openai", "http://h/#q", "{}", "not a base URL"},
+        {"openai", "http:///v1", "{}", "not a base URL"},
+        {"openai", "http://?q", "{}", "not a base URL"},
         {"openai", "http://h\n", "{}", "control character"},
-        {"openai", "http://h h", "{}", "no base URL"},
+        {"openai", "http://h h", "{}", "not a base URL"},
         {"openai", "http://a-host-with-a-long-name-that-fills-all-the-room-there-is.example.com",
          "{}", "too long"},
         {"openai-compatible", NULL, "{}", "no URL of its own"},

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 
 static const char *const variables[] = {"OPENAI_API_KEY",       "GEMINI_API_KEY",
                                         "AZURE_OPENAI_API_KEY", "OPENAI_COMPATIBLE_API_KEY",
@@ -176,11 +176,11 @@ static void checks_headers(void **state)
         {"X-A: sk-1\r\nHost: evil", "header X-A has a line break"},
         {"X-A: sk-1\nEvil: 1", "header X-A has a line break"},
         {"X-A: sk-1\x7f", "header X-A has"},
-        {"content-LENGTH: 5", "content-LENGTH is not the caller's"},
+        {"content-LENGTH: 5", "content-LENGTH belongs to the connection"},
         {"Transfer-Encoding: chunked", "leave it out"},
-        {"Host: evil", "Host is not"},
-        {"Connection: close", "Connection is not"},
-        {"Expect: 100-continue", "Expect is not"},
+        {"Host: evil", "Host belongs to the connection"},
+        {"Connection: close", "Connection belongs to the connection"},
+        {"Expect: 100-continue", "Expect belongs to the connection"},
     };
     char why[PROFILE_WHY_BYTES] = "";
     assert_int_equal(profile_check_headers(good, 4, why), 0);

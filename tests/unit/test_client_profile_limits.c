@@ -1,6 +1,6 @@
 /*
- * What went wrong, and what a provider lets know of its limits and waits, in the shapes of each. Each recorded answer says
- * where its shape is documented; texts and ids are shortened.
+ * What went wrong, and what a provider lets know of its limits and waits, in the shapes of each.
+ * Each recorded answer says where its shape is documented; texts and ids are shortened.
  */
 #include "test_client_profiles.h"
 
@@ -23,7 +23,8 @@
     "your rate limit.'},'request_id':'req_1'}"
 #define ANTHROPIC_OVERLOADED                                                                       \
     "{'type':'error','error':{'type':'overloaded_error','message':'Overloaded'}}"
-/* https://ai.google.dev/gemini-api/docs/rate-limits, https://cloud.google.com/apis/design/errors (QuotaFailure, RetryInfo) */
+/* https://ai.google.dev/gemini-api/docs/rate-limits, https://cloud.google.com/apis/design/errors
+ * (QuotaFailure, RetryInfo) */
 #define GEMINI_LIMITED                                                                             \
     "{'error':{'code':429,'message':'You exceeded your current quota.',"                           \
     "'status':'RESOURCE_EXHAUSTED','details':["                                                    \
@@ -35,7 +36,8 @@
     "{'quotaId':'SomethingElseEntirely'},{'quotaId':7},null]},"                                    \
     "{'@type':'type.googleapis.com/google.rpc.Help','links':[]},"                                  \
     "{'@type':'type.googleapis.com/google.rpc.RetryInfo','retryDelay':'37s'}]}}"
-/* https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#API_runtime_Converse_Errors */
+/*
+ * https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#API_runtime_Converse_Errors */
 #define BEDROCK_LIMITED "{'message':'Too many tokens, please wait before trying again.'}"
 
 static void classifies_each_answer(void **state)
@@ -103,7 +105,7 @@ static void classifies_each_answer(void **state)
         if (class != rows[i].class)
             fail_msg("%s %d %s: class %d", rows[i].profile, rows[i].status, rows[i].body,
                      (int)class);
-        profile_error_words(profile, body, words, sizeof(words));
+        profile_error_text(profile, body, words, sizeof(words));
         assert_string_equal(words, rows[i].words);
         json_object_put(body);
     }
@@ -118,7 +120,7 @@ static void names_what_is_exhausted(void **state)
     assert_string_equal(profile_exhausted(profile_of("openai"), 402, body), "payment_required");
     assert_string_equal(profile_exhausted(profile_of("openai"), 400, NULL), "spend_limit");
     char words[12];
-    profile_error_words(profile_of("anthropic"), body, words, sizeof(words));
+    profile_error_text(profile_of("anthropic"), body, words, sizeof(words));
     assert_string_equal(words, "enforced_sp");
     json_object_put(body);
 }
@@ -182,11 +184,11 @@ static void expect_wait(const char *profile, const char *const (*lines)[2], int6
 static void expect_seen(const struct profile_hints *hints, size_t i, enum ration_unit unit,
                         int64_t per_ms, int64_t limit, int64_t remaining)
 {
-    assert_true(i < hints->n_seen);
-    assert_int_equal(hints->seen[i].unit, unit);
-    assert_int_equal(hints->seen[i].per_ms, per_ms);
-    assert_int_equal(hints->seen[i].limit, limit);
-    assert_int_equal(hints->seen[i].remaining, remaining);
+    assert_true(i < hints->n_limits);
+    assert_int_equal(hints->limits[i].unit, unit);
+    assert_int_equal(hints->limits[i].per_ms, per_ms);
+    assert_int_equal(hints->limits[i].limit, limit);
+    assert_int_equal(hints->limits[i].remaining, remaining);
 }
 
 #define LINES(...) ((const char *const[][2]){__VA_ARGS__, {NULL, NULL}})
@@ -295,7 +297,7 @@ static void reads_limits(void **state)
                        {"x-ratelimit-remaining-tokens", "149984"},
                        {"x-ratelimit-reset-requests", "1s"}, {"x-ratelimit-reset-tokens", "6m0s"}),
                  &hints);
-    assert_int_equal(hints.n_seen, 2);
+    assert_int_equal(hints.n_limits, 2);
     expect_seen(&hints, 0, RATION_UNIT_REQUESTS, 60000, 60, 59);
     expect_seen(&hints, 1, RATION_UNIT_TOKENS, 0, 150000, 149984); /* no period has that reset */
     assert_false(hints.waits);
@@ -304,7 +306,7 @@ static void reads_limits(void **state)
                  LINES({"x-ratelimit-remaining-tokens", "5"}, {"x-ratelimit-limit-tokens", "9"},
                        {"x-ratelimit-limit-requests", "60"}),
                  &hints);
-    assert_int_equal(hints.n_seen, 1);
+    assert_int_equal(hints.n_limits, 1);
     expect_seen(&hints, 0, RATION_UNIT_TOKENS, 0, 9, 5);
     /* Groq's requests are those of the day */
     read_headers("groq",
@@ -322,7 +324,7 @@ static void reads_limits(void **state)
                        {"anthropic-ratelimit-output-tokens-remaining", "8000"},
                        {"anthropic-ratelimit-output-tokens-limit", "8000"}),
                  &hints);
-    assert_int_equal(hints.n_seen, 4);
+    assert_int_equal(hints.n_limits, 4);
     expect_seen(&hints, 0, RATION_UNIT_REQUESTS, 60000, 50, 49);
     expect_seen(&hints, 1, RATION_UNIT_TOKENS, 60000, 0, 47000);
     expect_seen(&hints, 2, RATION_UNIT_INPUT_TOKENS, 60000, 0, 39000);
@@ -338,7 +340,7 @@ static void skips_amounts_of_rubbish(void **state)
         struct profile_hints hints = {0};
         profile_read_header(profile_of("groq"), "x-ratelimit-remaining-tokens", rubbish[i], NOW_MS,
                             &hints);
-        if (hints.n_seen != 0)
+        if (hints.n_limits != 0)
             fail_msg("'%s' was taken", rubbish[i]);
     }
     struct profile_hints hints = {0};
@@ -347,7 +349,8 @@ static void skips_amounts_of_rubbish(void **state)
     expect_seen(&hints, 0, RATION_UNIT_TOKENS, 60000, 0, 12);
 }
 
-/* Limit, remaining and reset together tell of which period a limit is, in whatever order they come. */
+/* Limit, remaining and reset together tell of which period a limit is, in whatever order they
+ * come. */
 static void finds_the_period(void **state)
 {
     (void)state;
@@ -395,9 +398,10 @@ static void finds_the_period(void **state)
                 if (line[1])
                     profile_read_header(profile_of("openai"), line[0], line[1], NOW_MS, &hints);
             }
-            int64_t per_ms = hints.n_seen == 0 ? -1 : hints.seen[0].per_ms;
-            if (hints.n_seen > 1 || per_ms != rows[i].per_ms)
-                fail_msg("row %zu from %zu: %zu, %lld", i, first, hints.n_seen, (long long)per_ms);
+            int64_t per_ms = hints.n_limits == 0 ? -1 : hints.limits[0].per_ms;
+            if (hints.n_limits > 1 || per_ms != rows[i].per_ms)
+                fail_msg("row %zu from %zu: %zu, %lld", i, first, hints.n_limits,
+                         (long long)per_ms);
         }
     }
 }
@@ -416,7 +420,7 @@ static void keeps_the_scarcer_of_two(void **state)
               {"x-ratelimit-remaining-input-images", "0"},
               {"x-ratelimit-reset-input-images", "59s"}),
         &hints);
-    assert_int_equal(hints.n_seen, 1);
+    assert_int_equal(hints.n_limits, 1);
     expect_seen(&hints, 0, RATION_UNIT_TOKENS, 60000, 6000, 3000);
     assert_false(hints.waits);
     read_headers(
@@ -426,7 +430,7 @@ static void keeps_the_scarcer_of_two(void **state)
               {"x-ratelimit-remaining-project-tokens", "3000"},
               {"x-ratelimit-reset-project-tokens", "30s"}),
         &hints);
-    assert_int_equal(hints.n_seen, 1);
+    assert_int_equal(hints.n_limits, 1);
     expect_seen(&hints, 0, RATION_UNIT_TOKENS, 60000, 30000, 1000);
 }
 
@@ -441,7 +445,8 @@ static void keeps_the_scarcer_of_two(void **state)
         "x-ratelimit-reset-requests", reset                                                        \
     }
 
-/* https://learn.microsoft.com/en-us/azure/ai-services/openai/how-to/quota: seconds; some resources write milliseconds. */
+/* https://learn.microsoft.com/en-us/azure/ai-services/openai/how-to/quota: seconds; some resources
+ * write milliseconds. */
 static void reads_resets_of_azure(void **state)
 {
     (void)state;
@@ -503,7 +508,7 @@ static void reads_limits_of_the_others(void **state)
                        {"x-ratelimit-limit-tokens-month", "1000000000"},
                        {"x-ratelimit-remaining-tokens-month", "7"}),
                  &hints);
-    assert_int_equal(hints.n_seen, 3);
+    assert_int_equal(hints.n_limits, 3);
     expect_seen(&hints, 0, RATION_UNIT_REQUESTS, 60000, 720, 717);
     expect_seen(&hints, 1, RATION_UNIT_TOKENS, 60000, 5000000, 4999911);
     expect_seen(&hints, 2, RATION_UNIT_TOKENS, INT64_C(2592000000), 1000000000, 7);
@@ -516,13 +521,13 @@ static void reads_limits_of_the_others(void **state)
                        {"anthropic-fast-output-tokens-remaining", "0"},
                        {"anthropic-fast-output-tokens-reset", "2025-06-01T12:00:41Z"}),
                  &hints);
-    assert_int_equal(hints.n_seen, 2);
+    assert_int_equal(hints.n_limits, 2);
     expect_seen(&hints, 0, RATION_UNIT_INPUT_TOKENS, 60000, 100000, 60000);
     expect_seen(&hints, 1, RATION_UNIT_OUTPUT_TOKENS, 60000, 0, 0);
     assert_int_equal(hints.retry_after_ms, 41000);
     /* and a pool that is not fast is not brought down by them */
     read_headers("anthropic", LINES({"anthropic-fast-input-tokens-remaining", "0"}), &hints);
-    assert_int_equal(hints.n_seen, 0);
+    assert_int_equal(hints.n_limits, 0);
     /* https://openrouter.ai/docs/api-reference/limits: the reset is a moment */
     expect_wait("openrouter",
                 LINES({"X-RateLimit-Limit", "50"}, {"X-RateLimit-Remaining", "0"},
@@ -551,7 +556,7 @@ static void reads_the_fields_of_the_ietf(void **state)
                  LINES({"ratelimit-policy", "\"a;q=9\"; q=60 ;w=60, \"day\";q=7;w=86400"},
                        {"ratelimit", "\"a\"; r=59;t=1, \"day\";r=3;t=9"}),
                  &hints);
-    assert_int_equal(hints.n_seen, 1);
+    assert_int_equal(hints.n_limits, 1);
     expect_seen(&hints, 0, RATION_UNIT_REQUESTS, 60000, 60, 59);
     static const char *const rubbish[] = {"",
                                           ";",
@@ -567,7 +572,7 @@ static void reads_the_fields_of_the_ietf(void **state)
         read_headers("huggingface",
                      LINES({"ratelimit-policy", "\"a\";q=60;w=60"}, {"ratelimit", rubbish[i]}),
                      &hints);
-        if (hints.n_seen != 0 || hints.waits)
+        if (hints.n_limits != 0 || hints.waits)
             fail_msg("'%s' was taken", rubbish[i]);
     }
 }
@@ -605,7 +610,7 @@ static void reads_gemini_errors(void **state)
     json_object_put(body);
     assert_true(hints.waits);
     assert_int_equal(hints.retry_after_ms, 37000);
-    assert_int_equal(hints.n_seen, 2);
+    assert_int_equal(hints.n_limits, 2);
     expect_seen(&hints, 0, RATION_UNIT_REQUESTS, 86400000, 250, 0);
     expect_seen(&hints, 1, RATION_UNIT_INPUT_TOKENS, 60000, 250000, 0);
 

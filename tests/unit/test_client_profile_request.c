@@ -129,9 +129,9 @@ static void parses_what_providers_take(void **state)
     static const struct {
         const char *text;
         const char *why;
-    } bad[] = {{"[]", "another value"},
-               {"null ", "another value"},
-               {" null\n", "another value"},
+    } bad[] = {{"[]", "something else"},
+               {"null ", "something else"},
+               {" null\n", "something else"},
                {"{", "ends too early"},
                {"{]", "not a JSON object"}};
     char why[PROFILE_WHY_BYTES];
@@ -157,7 +157,7 @@ static void parses_what_providers_take(void **state)
         if (err == 0)
             json_object_put(body);
         else
-            assert_non_null(strstr(why, "1000 levels"));
+            assert_non_null(strstr(why, "1,000 levels"));
     }
 }
 

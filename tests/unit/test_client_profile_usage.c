@@ -1,6 +1,6 @@
 /*
- * What a call used, from answers and streams in the shape of each provider, and what of it counts. Each recorded answer says
- * where its shape is documented; texts and ids are shortened.
+ * What a call used, from answers and streams in the shape of each provider, and what of it counts.
+ * Each recorded answer says where its shape is documented; texts and ids are shortened.
  */
 #include "test_client_profiles.h"
 
@@ -40,7 +40,8 @@ static const struct recorded answers[] = {
      "'usage':{'input_tokens':36,'input_tokens_details':{'cached_tokens':6},'output_tokens':87,"
      "'output_tokens_details':{'reasoning_tokens':20},'total_tokens':123}}",
      {.input = 36, .output = 87, .cached = 6, .reasoning = 20}},
-    /* https://platform.claude.com/docs/en/api/messages and .../build-with-claude/prompt-caching: all input is the sum */
+    /* https://platform.claude.com/docs/en/api/messages and .../build-with-claude/prompt-caching:
+     * all input is the sum */
     {"anthropic",
      "{'id':'msg_1','type':'message','role':'assistant','content':[{'type':'text','text':'Hi!'}],"
      "'stop_reason':'end_turn','usage':{'input_tokens':50,'cache_creation_input_tokens':200,"
@@ -49,13 +50,15 @@ static const struct recorded answers[] = {
     {"anthropic",
      "{'usage':{'input_tokens':12,'cache_creation_input_tokens':null,'output_tokens':6}}",
      {.input = 12, .output = 6}},
-    /* https://ai.google.dev/api/generate-content#UsageMetadata: output is candidates and thoughts */
+    /* https://ai.google.dev/api/generate-content#UsageMetadata: output is candidates and
+     * thoughts */
     {"gemini",
      "{'candidates':[{'content':{'parts':[{'text':'Hi'}],'role':'model'},'finishReason':'STOP'}],"
      "'usageMetadata':{'promptTokenCount':100,'candidatesTokenCount':30,'thoughtsTokenCount':12,"
      "'cachedContentTokenCount':64,'totalTokenCount':142},'modelVersion':'gemini-2.5-flash'}",
      {.input = 100, .output = 42, .cached = 64, .reasoning = 12}},
-    /* the same page: a prompt that was blocked has no candidates, and counts of zero are left out */
+    /* the same page: a prompt that was blocked has no candidates, and counts of zero are left
+     * out */
     {"gemini",
      "{'promptFeedback':{'blockReason':'SAFETY'},'usageMetadata':{'promptTokenCount':8,"
      "'totalTokenCount':8}}",
@@ -124,13 +127,15 @@ static const struct recorded odd[] = {
      {.input = 8}},
     {"openai-embeddings", "{'data':[{}],'usage':{'total_tokens':8}}", {.input = 8}},
     {"openai-completions", "{'usage':{'prompt_tokens':8,'total_tokens':8}}", {.input = 8}},
-    /* https://ai.google.dev/api/generate-content#UsageMetadata: what tools put into the prompt is input */
+    /* https://ai.google.dev/api/generate-content#UsageMetadata: what tools put into the prompt is
+     * input */
     {"gemini",
      "{'usageMetadata':{'promptTokenCount':20,'toolUsePromptTokenCount':300,'candidatesTokenCount':"
      "5,"
      "'totalTokenCount':360}}",
      {.input = 320, .output = 40}},
-    /* https://platform.claude.com/docs/en/build-with-claude/compaction: its tokens are in no count at the top */
+    /* https://platform.claude.com/docs/en/build-with-claude/compaction: its tokens are in no count
+     * at the top */
     {"anthropic",
      "{'usage':{'input_tokens':45,'output_tokens':128,'iterations':["
      "{'type':'compaction','input_tokens':98000,'output_tokens':1276},"
@@ -239,7 +244,8 @@ struct stream {
 };
 
 static const struct stream streams[] = {
-    /* https://platform.openai.com/docs/api-reference/chat-streaming: with include_usage, a last chunk without choices */
+    /* https://platform.openai.com/docs/api-reference/chat-streaming: with include_usage, a last
+     * chunk without choices */
     {"openai",
      {{"",
        "{'object':'chat.completion.chunk','choices':[{'index':0,'delta':{'role':'assistant',"
@@ -269,7 +275,8 @@ static const struct stream streams[] = {
        "'output_tokens_details':{'reasoning_tokens':3},'total_tokens':48}}}",
        NULL, true}},
      {.input = 37, .output = 11, .cached = 5, .reasoning = 3}},
-    /* https://platform.claude.com/docs/en/build-with-claude/streaming: message_delta's output is cumulative */
+    /* https://platform.claude.com/docs/en/build-with-claude/streaming: message_delta's output is
+     * cumulative */
     {"anthropic",
      {{"message_start",
        "{'type':'message_start','message':{'id':'msg_1','content':[],'usage':{'input_tokens':25,"
@@ -294,7 +301,8 @@ static const struct stream streams[] = {
        NULL, false},
       {"message_stop", "{'type':'message_stop'}", NULL, true}},
      {.input = 525, .output = 15, .cached = 400, .cache_writes = 100}},
-    /* https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent: every chunk has all so far */
+    /* https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent: every chunk
+     * has all so far */
     {"gemini",
      {{"",
        "{'candidates':[{'content':{'parts':[{'text':'let me see','thought':true}]}}],"
@@ -311,7 +319,8 @@ static const struct stream streams[] = {
        "'thoughtsTokenCount':60,'totalTokenCount':75}}",
        ".", false}},
      {.input = 11, .output = 64, .reasoning = 60}},
-    /* https://console.groq.com/docs/api-reference#chat-create: the last chunk has an object of Groq's own */
+    /* https://console.groq.com/docs/api-reference#chat-create: the last chunk has an object of
+     * Groq's own */
     {"groq",
      {{"", "{'choices':[{'delta':{'content':'Hi'}}],'x_groq':{'id':'req_1'}}", "Hi", false},
       {"",
@@ -320,7 +329,8 @@ static const struct stream streams[] = {
        NULL, false},
       {"", "[DONE]", NULL, true}},
      {.input = 18, .output = 5}},
-    /* https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamMetadataEvent.html */
+    /*
+     * https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamMetadataEvent.html */
     {"bedrock",
      {{"metadata",
        "{'usage':{'inputTokens':47,'outputTokens':20,'totalTokens':67},'metrics':{'latencyMs':100}"

@@ -1,7 +1,9 @@
 /*
- * Both ways to be wrong about an answer: to call one that is none an answer, and to call a good one a failure, which is paid for
- * again. Each row is an answer that a provider documents or a server was seen to give, cut down; ' stands for ". The forms
- * of the strict provider (tests/upstream/forms.json) are tested in tests/integration/test_forms.py; here is what it has not.
+ * Both ways to be wrong about an answer: to call one that is none an answer, and to call a good one
+ * a failure, which is paid for again. Each row is an answer that a provider documents or a server
+ * was seen to give, cut down; ' stands for ". The forms of the strict provider
+ * (tests/upstream/forms.json) are tested in tests/integration/test_forms.py; here is what it has
+ * not.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -188,7 +190,8 @@ static void a_good_answer_is_one(void **state)
          "}"
          "]," USED "}",
          RATION_ANSWERED, CHARGED, NULL},
-        /* Gemini through OpenAI's form, where all of max_tokens went into thoughts, or a filter stopped it */
+        /* Gemini through OpenAI's form, where all of max_tokens went into thoughts, or a filter
+         * stopped it */
         {"openai",
          "{'choices':[{'message':{'role':'assistant'},'finish_reason':'length'}]," USED "}",
          RATION_ANSWERED, CHARGED, NULL},

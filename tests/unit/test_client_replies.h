@@ -7,8 +7,9 @@
     "0\r\n"                                                                                        \
     "$10\r\nlimited_by\r\n$0\r\n\r\n$4\r\nmode\r\n$5\r\nexact\r\n"
 #define REPLY_LONG_MODE                                                                            \
-    "*6\r\n$6\r\nstatus\r\n$7\r\ngranted\r\n$14\r\nretry_after_ms\r\n:0\r\n"                       \
-    "$4\r\nmode\r\n$8\r\nmuch too\r\n"
+    "*10\r\n$6\r\nstatus\r\n$7\r\ngranted\r\n$2\r\nid\r\n$0\r\n\r\n$14\r\nretry_after_ms\r\n:"     \
+    "0\r\n"                                                                                        \
+    "$10\r\nlimited_by\r\n$0\r\n\r\n$4\r\nmode\r\n$8\r\nmuch too\r\n"
 #define REPLY_DENIED                                                                               \
     "*10\r\n$6\r\nstatus\r\n$6\r\ndenied\r\n$2\r\nid\r\n$2\r\nme\r\n$14\r\nretry_after_ms\r\n:"    \
     "30\r\n"                                                                                       \
@@ -49,7 +50,8 @@
 #define HTTP_429_MS                                                                                \
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After-Ms: 1234\r\nRetry-After: 2\r\n"                 \
     "Content-Length: 2\r\n\r\n{}"
-/* The error is as OpenAI's and Anthropic's references of error codes show it, the headers as their rate limit guides do. */
+/* The error is as OpenAI's and Anthropic's references of error codes show it, the headers as their
+ * rate limit guides do. */
 #define HTTP_EXHAUSTED                                                                             \
     "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 61\r\n\r\n"                                 \
     "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no credit\"}}"

@@ -1,4 +1,5 @@
-/* Replies: decoding in whatever pieces they come, named fields, and peers that are hostile or another program. */
+/* Replies: decoding in whatever pieces they come, named fields, and peers that are hostile or
+ * another program. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,8 @@
 #include "wire/command.h"
 #include "wire/reply.h"
 
-/* Feeds `text` in pieces of `step` bytes. Gives the error, or 0 and the reply (NULL: incomplete). */
+/* Feeds `text` in pieces of `step` bytes. Gives the error, or 0 and the reply (NULL:
+ * incomplete). */
 static int decode(const char *text, size_t len, size_t step, struct reply **out)
 {
     struct reply_reader *reader = reply_reader_new();

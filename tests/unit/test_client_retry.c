@@ -34,8 +34,8 @@ static struct retry_plan told(int outcome, uint32_t tries, int64_t told_ms, int6
 {
     const struct retry_case c = {.outcome = outcome,
                                  .tries = tries,
-                                 .told = true,
-                                 .told_ms = told_ms,
+                                 .wait_named = true,
+                                 .named_ms = told_ms,
                                  .left_ms = left_ms,
                                  .random = 0};
     struct retry_plan plan;
@@ -137,8 +137,8 @@ static struct retry_plan word(int outcome, enum profile_should_retry should_retr
 {
     const struct retry_case c = {.outcome = outcome,
                                  .tries = 1,
-                                 .told = true,
-                                 .told_ms = 2000,
+                                 .wait_named = true,
+                                 .named_ms = 2000,
                                  .left_ms = LONG_MS,
                                  .random = NO_SWING,
                                  .should_retry = should_retry};

@@ -1,7 +1,7 @@
 /*
- * Signatures, against vectors that AWS's own signer made: botocore 1.44 (PyPI), SigV4Auth(Credentials(ID, SECRET, session),
- * "bedrock", "eu-west-1").add_auth(AWSRequest("POST", url, data=body, headers={"Content-Type": type})) with its clock at
- * 2025-06-01 12:00:00 UTC.
+ * Signatures, against vectors that AWS's own signer made: botocore 1.44 (PyPI),
+ * SigV4Auth(Credentials(ID, SECRET, session), "bedrock", "eu-west-1").add_auth(AWSRequest("POST",
+ * url, data=body, headers={"Content-Type": type})) with its clock at 2025-06-01 12:00:00 UTC.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 
 #include <ration/ration.h>
 
-#include "call/sigv4.h"
+#include "profile/sigv4.h"
 
 #define NOW    1748779200
 #define ID     "AKIDEXAMPLE"

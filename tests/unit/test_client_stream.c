@@ -1,7 +1,8 @@
 /*
- * Streams: events given to the caller as they come, usage taken from where each family of APIs puts it, and how a stream
- * that ends in another way is settled. The events are cut down from those that the references show: OpenAI's "Streaming"
- * of chat completions, Anthropic's "Streaming messages", Gemini's streamGenerateContent.
+ * Streams: events given to the caller as they come, usage taken from where each family of APIs puts
+ * it, and how a stream that ends in another way is settled. The events are cut down from those that
+ * the references show: OpenAI's "Streaming" of chat completions, Anthropic's "Streaming messages",
+ * Gemini's streamGenerateContent.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "call/wait.h"
+#include "profile/wait.h"
 
 #define NOW_MS INT64_C(1748779200000) /* 2025-06-01 12:00:00 UTC, a Sunday */
 

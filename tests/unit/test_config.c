@@ -1,4 +1,4 @@
-/* config*.c: what a good document becomes. test_config_problems.c has the bad ones. */
+/* config*.c: what a valid document becomes. test_config_problems.c has the invalid ones. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 #include "config/presets.h"
 #include "policy/zone.h"
 
-/* ---- The built-in example and the table ------------------------------------------------------------------------- */
+/* ---- The built-in example and the table ------------------------------------------------------ */
 
 static void the_example_is_as_promised(void **state)
 {
@@ -65,7 +65,7 @@ static void the_example_is_as_promised(void **state)
     config_unref(NULL);
 }
 
-/* Every setting with a value of its own that the example states is at its default there, and those are all. */
+/* The example states every plain setting, each at its default. */
 static void the_example_agrees_with_the_table(void **state)
 {
     (void)state;
@@ -116,7 +116,7 @@ static void the_table_describes_itself(void **state)
     free(text);
 }
 
-/* Every row is read by somebody: a wrong type for it is a problem at its path. */
+/* Every row is really read: a wrong type for it is a problem at its path. */
 static void every_setting_is_checked(void **state)
 {
     (void)state;
@@ -133,7 +133,7 @@ static void every_setting_is_checked(void **state)
                                                           : "rolling",
                      row->key);
             snprintf(path, sizeof path, "pools.x.limits[0].%s: ", row->key);
-            /* Of two equal keys the tree has the last one. */
+            /* The tree keeps the last of two equal keys. */
         } else if (strcmp(row->section, "<secret>") == 0) {
             snprintf(text, sizeof text, "{'auth': {'operator': {'%s': [7]}}}", row->key);
             snprintf(path, sizeof path, "auth.operator.%s: ", row->key);
@@ -165,7 +165,7 @@ static void every_setting_is_checked(void **state)
     }
 }
 
-/* ---- Good documents ------------------------------------------------------------------------------------------------ */
+/* ---- Good documents -------------------------------------------------------------------------- */
 
 static void defaults(void **state)
 {
@@ -352,7 +352,7 @@ static void every_preset_is_sound(void **state)
         assert_memory_equal(json_object_get_string(value), "https://", 8);
         assert_true(json_object_object_get_ex(preset, "checked", &value));
         assert_int_equal(json_object_get_string_len(value), 10);
-        /* source, published, checked and limits; "unverified" and a note where they are needed */
+        /* source, published, checked and limits; "unverified" and a note if needed */
         bool unverified = json_object_object_get_ex(preset, "unverified", &value);
         bool note = json_object_object_get_ex(preset, "note", NULL);
         assert_true(!unverified || json_object_get_boolean(value));
@@ -361,7 +361,7 @@ static void every_preset_is_sound(void **state)
     json_object_put(presets);
 }
 
-/* ---- Secrets ------------------------------------------------------------------------------------------------------ */
+/* ---- Secrets --------------------------------------------------------------------------------- */
 
 static void write_file(const char *path, const char *bytes, size_t n)
 {
@@ -399,7 +399,7 @@ static void secrets_come_from_files_and_the_environment(void **state)
     log_set_level(LOG_LEVEL_INFO);
     config_unref(c);
 
-    /* A tenant's credential alone is enough to ask everybody for one. */
+    /* A single tenant's credential is enough for everybody to need one. */
     snprintf(text, sizeof text,
              "{" POOLS ", 'tiers': {'t': {}}, 'tenants': {'a': {'tier': 't', 'secret': "
              "{'env': 'RATION_TEST_SECRET'}}}}");
@@ -413,7 +413,7 @@ static void secrets_come_from_files_and_the_environment(void **state)
     const struct {
         const char *bytes;
         size_t n;
-        const char *told;
+        const char *problem;
     } wrong[] = {
         {"", 0, "the secret is empty"},
         {"\n", 1, "the secret is empty"},
@@ -425,9 +425,9 @@ static void secrets_come_from_files_and_the_environment(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         write_file(path, wrong[i].bytes, wrong[i].n);
         snprintf(text, sizeof text, "{" POOLS ", 'auth': {'operator': {'file': '%s'}}}", path);
-        char told[128];
-        snprintf(told, sizeof told, "auth.operator.file: %s...", wrong[i].told);
-        bad(text, told, (char *)NULL);
+        char problem[128];
+        snprintf(problem, sizeof problem, "auth.operator.file: %s...", wrong[i].problem);
+        bad(text, problem, (char *)NULL);
     }
     write_file(path, long_secret, 256);
     config_unref(good(text));
@@ -441,9 +441,9 @@ static void secrets_come_from_files_and_the_environment(void **state)
         "auth.operator.env: there is no environment variable 'RATION_TEST_SECRET'; set it...",
         (char *)NULL);
     bad("{" POOLS ", 'auth': {'operator': 'plain'}}",
-        "auth.operator: a secret does not stand in the configuration; use...", (char *)NULL);
-    bad("{" POOLS ", 'auth': {'operator': {}}}", "auth.operator: says nowhere to look; use...",
-        (char *)NULL);
+        "auth.operator: a secret must not be in the configuration; use...", (char *)NULL);
+    bad("{" POOLS ", 'auth': {'operator': {}}}",
+        "auth.operator: names no place to read it from; use...", (char *)NULL);
     bad("{" POOLS ", 'auth': {'operator': {'env': 'A', 'file': '/x'}}}",
         "auth.operator: both a file and an environment variable; use...", (char *)NULL);
     setenv("RATION_TEST_SECRET", "same", 1);
@@ -453,7 +453,7 @@ static void secrets_come_from_files_and_the_environment(void **state)
     unsetenv("RATION_TEST_SECRET");
 }
 
-/* ---- Files, and what needs a restart -------------------------------------------------------------------------------- */
+/* ---- Files, and what needs a restart --------------------------------------------------------- */
 
 static void files(void **state)
 {

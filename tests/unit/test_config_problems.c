@@ -1,4 +1,4 @@
-/* config*.c: what each mistake in a document is told. */
+/* config*.c: the problem reported for each mistake in a document. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -11,17 +11,17 @@
 #include "config_documents.h"
 #include "config/config_parts.h"
 
-/* A pool of one limit with these settings; the rest is the problem's end. */
+/* A pool of one limit with these settings; the rest is the end of the problem's text. */
 #define BAD_LIMIT(settings, ...)                                                                   \
     bad("{'pools': {'p': {'limits': [{" settings "}]}}}", __VA_ARGS__, (char *)NULL)
 
-/* ---- Bad syntax ----------------------------------------------------------------------------------------------------- */
+/* ---- Bad syntax ------------------------------------------------------------------------------ */
 
 static void syntax(void **state)
 {
     (void)state;
     static const struct {
-        const char *text, *told;
+        const char *text, *problem;
     } cases[] = {
         {"", "t.json: the document is empty; write a JSON object..."},
         {" \n /* nothing */ // here", "t.json: the document is empty..."},
@@ -59,13 +59,13 @@ static void syntax(void **state)
         {"{'a': '\\q'}", "t.json:1:9: found 'q'; expected a string without unknown escapes"},
         {"{'\xc3\xa4': '\xff'}", "t.json:1:8: found '\\xff'; expected UTF-8 text"},
         {"{ /* x", "t.json:1:3: a comment does not end; close it with */"},
-        {"{ / }", "t.json:1:3: found '/', which begins no comment..."},
+        {"{ / }", "t.json:1:3: found '/', which does not begin a comment..."},
         {"{ # x\n}", "t.json:1:3: found '#'; remove it, or..."},
         {"{'a': 1; 'b': 2}", "t.json:1:8: found ';'; remove it, or..."},
-        {"{\xa0}", "t.json:1:2: found a byte that is not JSON..."},
+        {"{\xa0}", "t.json:1:2: found a byte that is not valid in JSON..."},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        bad(cases[i].text, cases[i].told, (char *)NULL);
+        bad(cases[i].text, cases[i].problem, (char *)NULL);
 
     struct config *config;
     struct config_problems problems;
@@ -110,7 +110,7 @@ static void keys_given_twice(void **state)
         (char *)NULL);
 }
 
-/* ---- Bad content ------------------------------------------------------------------------------------------------------ */
+/* ---- Bad content ----------------------------------------------------------------------------- */
 
 static void everything_in_one_run(void **state)
 {
@@ -127,7 +127,7 @@ static void everything_in_one_run(void **state)
         "default_tire: unknown key; did you mean 'default_tier'?",
         "listen.resp: expected a string, found an integer; use host:port or [v6]:port, such as "
         "'127.0.0.1:7420'",
-        "pools['openai/gpt-4o'].limits[0].unit: 'tokns' is not a word for this; did you mean "
+        "pools['openai/gpt-4o'].limits[0].unit: 'tokns' is not valid here; did you mean "
         "'tokens'? use requests, tokens, input_tokens, output_tokens, usd or concurrent",
         "tiers.free.limts: unknown key; did you mean 'limits'?",
         "tiers.pro.limits[1].amount: expected an integer, found a string; use an integer from 1 to "
@@ -139,7 +139,7 @@ static void everything_in_one_run(void **state)
         "tenants.globex.tier: there is no tier 'entreprise'; did you mean 'enterprise'? tiers are "
         "free, pro, enterprise",
         "tenants.nobody.tier: missing; name one of the tiers: free, pro, enterprise",
-        "on_outage: 'fail' is not a word for this; use deny, allow or local",
+        "on_outage: 'fail' is not valid here; use deny, allow or local",
         "ttl_ms: 5 is too small; use an integer from 100 to 3600000",
         "max_connections: expected an integer, found true or false; use an integer from 1 to "
         "1000000",
@@ -152,7 +152,7 @@ static void limits_that_make_no_sense(void **state)
 #define AT     "pools.p.limits[0]"
 #define TOKENS "'unit': 'tokens', 'amount': 1"
     BAD_LIMIT("'amount': 1, 'per': 'day'", AT ".unit: missing; use requests, tokens...");
-    BAD_LIMIT("'unit': 'tokens', 'per': 'day'", AT ".amount: missing; say how much...");
+    BAD_LIMIT("'unit': 'tokens', 'per': 'day'", AT ".amount: missing; give the amount...");
     BAD_LIMIT(TOKENS, AT ".per: missing; use second, minute...");
     BAD_LIMIT("'unit': 'tokens', 'amount': 0, 'per': 'day'", AT ".amount: 0 is too small; use...");
     BAD_LIMIT("'unit': 'tokens', 'amount': -1, 'per': 'day'",
@@ -172,27 +172,27 @@ static void limits_that_make_no_sense(void **state)
     BAD_LIMIT(TOKENS ", 'per': '10 s'", AT ".per: '10 s' is not a period; use...");
     BAD_LIMIT(TOKENS ", 'per': '99999999999999999999999999s'", AT ".per: ...");
     BAD_LIMIT(TOKENS ", 'per': 'day', 'burst': 5",
-              AT ".burst: goes only with the algorithm bucket...");
+              AT ".burst: only goes with the algorithm bucket...");
     BAD_LIMIT(TOKENS ", 'per': 'day', 'algorithm': 'bucket', 'slack_ms': 5",
-              AT ".slack_ms: goes only with the algorithm rolling; remove it");
+              AT ".slack_ms: only goes with the algorithm rolling; remove it");
     BAD_LIMIT(TOKENS ", 'per': 'day', 'time_zone': 'UTC'",
-              AT ".time_zone: goes only with the algorithm calendar; remove it");
+              AT ".time_zone: only goes with the algorithm calendar; remove it");
     BAD_LIMIT(TOKENS ", 'per': 'hour', 'algorithm': 'calendar'",
               AT ".per: a calendar limit is per day or month...");
     BAD_LIMIT(TOKENS ", 'per': 'day', 'algorithm': 'calendar', 'time_zone': 'Mars/Olympus'", AT
               ".time_zone: 'Mars/Olympus' is not a time zone on this system; use an IANA name such "
               "as 'UTC' or 'America/Los_Angeles', and install tzdata if it is missing");
     BAD_LIMIT("'unit': 'concurrent', 'amount': 1, 'per': 'minute', 'burst': 2, 'settle': false",
-              AT ".per: goes only with units other than concurrent...", AT ".burst: goes only...",
-              AT ".settle: goes only...");
+              AT ".per: only goes with units other than concurrent...", AT ".burst: only goes...",
+              AT ".settle: only goes...");
     BAD_LIMIT("'unit': 'concurrent', 'amount': 1, 'algorithm': 'bucket'",
               AT ".algorithm: the unit concurrent has an algorithm of its own...");
     BAD_LIMIT(TOKENS ", 'per': 'day', 'algorithm': 'concurrent'",
               AT ".algorithm: concurrent counts calls in flight...");
     BAD_LIMIT("'unit': 'concurent', 'amount': 1",
-              AT ".unit: 'concurent' is not a word for this; did you mean 'concurrent'?...");
+              AT ".unit: 'concurent' is not valid here; did you mean 'concurrent'?...");
     BAD_LIMIT("'unit': 'tok\\u0000ens', 'amount': 1, 'per': 'day'",
-              AT ".unit: a NUL character is inside; remove it");
+              AT ".unit: contains a NUL character; remove it");
     BAD_LIMIT(TOKENS ", 'per': 'day'}, {" TOKENS ", 'per': '24h'",
               "pools.p.limits[1]: the same unit, algorithm and per as [0] of this list...");
     BAD_LIMIT(TOKENS ", 'per': 'day'}, 5, {" TOKENS ", 'per': 'hour'",
@@ -204,8 +204,8 @@ static void limits_that_make_no_sense(void **state)
 static void pools_that_make_no_sense(void **state)
 {
     (void)state;
-    bad("{}", "pools: there are none; add at least one...", (char *)NULL);
-    bad("{'pools': {}}", "pools: there are none; add at least one...", (char *)NULL);
+    bad("{}", "pools: none configured; add at least one...", (char *)NULL);
+    bad("{'pools': {}}", "pools: none configured; add at least one...", (char *)NULL);
     bad("{'pools': []}", "pools: expected an object, found a list; use {...}", (char *)NULL);
     bad("{'pools': {'p': {}}}", "pools.p: no limits; give limits, or a preset...", (char *)NULL);
     bad("{'pools': {'p': {'limits': []}}}", "pools.p: no limits; give limits...", (char *)NULL);
@@ -214,14 +214,15 @@ static void pools_that_make_no_sense(void **state)
         "'openai/gpt-4o/tier1'?",
         (char *)NULL);
     bad("{'pools': {'p': {'preset': 'x'}}}",
-        "pools.p.preset: there is no preset 'x'; write limits, or use one such as "
+        "pools.p.preset: there is no preset 'x'; give limits, or a preset such as "
         "openai/gpt-4o/free,...",
         (char *)NULL);
     bad("{'pools': {'a@b': {'preset': 'gemini/free'}, 'a b': {'preset': 'gemini/free'}}}",
-        "pools['a@b']: not a name for a pool; use 1 to 128...",
-        "pools['a b']: not a name for a pool; use 1 to 128...", (char *)NULL);
+        "pools['a@b']: not a valid name for a pool; use 1 to 128...",
+        "pools['a b']: not a valid name for a pool; use 1 to 128...", (char *)NULL);
     bad("{'pools': {'p': {'preset': 'gemini/free', 'domain': 'a.b'}}}",
-        "pools.p.domain: 'a.b' is not a name for a domain; use 1 to 32 letters...", (char *)NULL);
+        "pools.p.domain: 'a.b' is not a valid name for a domain; use 1 to 32 letters...",
+        (char *)NULL);
     static const char *const shares[] = {"[0, 0.1]",     "[0.2, 0.1, 0.3]", "[0, 0, 1]",
                                          "[0, '0', 0]",  "[-0.1, 0, 0]",    "[0, null, 0]",
                                          "[0, 0, 1e999]"};
@@ -268,10 +269,10 @@ static void references(void **state)
         "tiers.t.in_pool.q: there is no pool 'q'; did you mean 'p'? pools are p",
         "tiers.t.in_pool.p: expected a list of limits, found an object...", (char *)NULL);
     bad("{" POOLS ", 'tiers': {'t': {}}, 'tenants': {'': {'tier': 't'}}}",
-        "tenants['']: not a name for a tenant; use 1 to 128...", (char *)NULL);
-    /* Names that are none are not offered, whatever bytes they have. */
+        "tenants['']: not a valid name for a tenant; use 1 to 128...", (char *)NULL);
+    /* Invalid names are not offered as suggestions, whatever bytes they have. */
     bad("{" POOLS ", 'tiers': {'g\\nld': {}, 't': {}}, 'default_tier': 'gold'}",
-        "tiers['g\\x0ald']: not a name for a tier; use 1 to 64...",
+        "tiers['g\\x0ald']: not a valid name for a tier; use 1 to 64...",
         "default_tier: there is no tier 'gold'; tiers are t", (char *)NULL);
     /* A broken tier is still a tier. */
     bad("{" POOLS ", 'tiers': {'t': 5}, 'tenants': {'a': {'tier': 't'}}, 'default_tier': 't'}",
@@ -291,10 +292,10 @@ static void addresses(void **state)
         "::1:80", "[::1]7420", "[::1]", "[::1:80", "a b:80",  "h:-1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char text[128];
-        char told[64];
+        char problem[64];
         snprintf(text, sizeof text, "{" POOLS ", 'listen': {'resp': '%s'}}", wrong[i]);
-        snprintf(told, sizeof told, "listen.resp: '%s': ...", wrong[i]);
-        bad(text, told, (char *)NULL);
+        snprintf(problem, sizeof problem, "listen.resp: '%s': ...", wrong[i]);
+        bad(text, problem, (char *)NULL);
     }
     bad("{" POOLS ", 'listen': {'resp': null}}",
         "listen.resp: expected a string, found null; use host:port...", (char *)NULL);
@@ -304,17 +305,17 @@ static void store_urls(void **state)
 {
     (void)state;
     static const struct {
-        const char *url, *told;
+        const char *url, *problem;
     } cases[] = {
         {"rediss://h:1/0",
          "rediss:// is not supported by this version; use redis://host:port/db..."},
         {"redis+sentinel://h", "redis+sentinel:// is not supported by this version; use..."},
         {"redis+cluster://h", "redis+cluster:// is not supported by this version; use..."},
-        {"http://h", "it begins with nothing that is known here; use 'embedded'..."},
-        {"", "it begins with nothing that is known here; use 'embedded'..."},
+        {"http://h", "its scheme is not known; use 'embedded'..."},
+        {"", "its scheme is not known; use 'embedded'..."},
         {"redis://", "the host is missing..."},
         {"redis://h:0", "the port is not a number from 1 to 65535..."},
-        {"redis://h/x", "what follows the '/' is not the number of a database..."},
+        {"redis://h/x", "the text after '/' is not a database number..."},
         {"redis://user:hush%zz@h", "a '%' in the password is not followed..."},
         {"redis://us%0@h", "a '%' in the user is not followed..."},
         {"redis://us%00er:x@h", "a '%' in the user is not followed..."},
@@ -323,24 +324,24 @@ static void store_urls(void **state)
         {"redis://user:@h", "a user without a password; add one here, or as store.password"},
         {"redis+unix://", "the socket..."},
         {"redis+unix://run/s", "the socket..."},
-        {"redis+unix:///run/s?x=1", "what follows the '?' is not db= and a number..."},
-        {"redis+unix:///run/s?db=", "what follows the '?' is not db= and a number..."},
+        {"redis+unix:///run/s?x=1", "the text after '?' is not db= and a number..."},
+        {"redis+unix:///run/s?db=", "the text after '?' is not db= and a number..."},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[256];
-        char told[256];
+        char problem[256];
         snprintf(text, sizeof text, "{" POOLS ", 'store': {'url': '%s'}}", cases[i].url);
-        snprintf(told, sizeof told, "store.url: %s", cases[i].told);
-        bad(text, told, (char *)NULL);
+        snprintf(problem, sizeof problem, "store.url: %s", cases[i].problem);
+        bad(text, problem, (char *)NULL);
     }
     bad("{" POOLS ", 'store': {'durability': 'safe'}}",
         "store.durability: safe and ledger are not supported by this version; use 'fast'",
         (char *)NULL);
-    bad("{" POOLS ", 'store': {'durability': 'sure'}}", "store.durability: 'sure' is not a word...",
-        (char *)NULL);
+    bad("{" POOLS ", 'store': {'durability': 'sure'}}",
+        "store.durability: 'sure' is not valid here...", (char *)NULL);
     setenv("RATION_TEST_SECRET", "x", 1);
     bad("{" POOLS ", 'store': {'url': 'redis://:p@h', 'password': {'env': 'RATION_TEST_SECRET'}}}",
-        "store.password: the URL has a password already; keep one of the two", (char *)NULL);
+        "store.password: the URL already has a password; keep one of the two", (char *)NULL);
     bad("{" POOLS ", 'store': {'password': {'env': 'RATION_TEST_SECRET'}}}",
         "store.password: the embedded store has no password; remove it", (char *)NULL);
     unsetenv("RATION_TEST_SECRET");

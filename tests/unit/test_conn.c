@@ -1,5 +1,5 @@
-/* Connections: replies in the order of the requests whatever comes back first, bounds on what a peer may do, and
- * connections that go while their operations are under way. */
+/* Connections: replies in the order of the requests whatever comes back first, bounds on what a
+ * peer may do, and connections that close while their operations are under way. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +50,7 @@ static void until_waiting(size_t n)
 static void until_connections(size_t n)
 {
     uint64_t deadline = clock_ms() + 10000;
-    while (front_connections(fixture.worker.front) != n) {
+    while (fixture.worker.connections != n) {
         turn(&fixture);
         assert_true(clock_ms() < deadline);
     }
@@ -98,7 +98,7 @@ static void test_order(void **state)
     close(fd);
 }
 
-/* More than a turn takes, and more than may be under way. */
+/* More than one turn handles, and more than may be under way. */
 static void test_deep_pipeline(void **state)
 {
     enum { N = 3 * RATION_MAX_PIPELINE };
@@ -115,8 +115,7 @@ static void test_deep_pipeline(void **state)
     client_send(&fixture, fd, sent, n / 2);
     for (int i = 0; i < 100; i++)
         turn(&fixture);
-    assert_int_equal(n_waiting,
-                     RATION_MAX_PIPELINE / 2); /* the others of them are ECHOs behind these */
+    assert_int_equal(n_waiting, RATION_MAX_PIPELINE / 2); /* the rest are ECHOs behind these */
     client_send(&fixture, fd, sent + n / 2, n - n / 2);
     assert_int_equal(client_read(&fixture, fd, reply, expected_n, 1), expected_n);
     assert_memory_equal(reply, expected, expected_n);
@@ -129,7 +128,7 @@ static void test_close_under_way(void **state)
     int fd = client_open(&fixture);
     send_text(fd, "CANCEL a\nPING\nPEEK p t\nCANCEL b\n");
     until_waiting(3);
-    /* A reset: nobody is there any more. */
+    /* A reset: nobody is left to answer. */
     struct linger at_once = {1, 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     close(fd);
@@ -138,7 +137,7 @@ static void test_close_under_way(void **state)
     fixture_answer(0, OP_SETTLED);
     fixture_answer(0, OP_REFUSED);
 
-    /* Only the sending half is closed: what was asked is answered. */
+    /* Only the sending half is closed: pending requests are still answered. */
     fd = client_open(&fixture);
     send_text(fd, "CANCEL a\nPING\nPIN");
     shutdown(fd, SHUT_WR);
@@ -162,7 +161,7 @@ static void test_rubbish_keeps_the_order(void **state)
     assert_int_equal(fixture.worker.counters.connections_dropped, 1);
 }
 
-/* A peer that goes on sending must still get to read why it is closed, and not just a reset. */
+/* A peer that keeps sending must still get to read why it was closed, not just a reset. */
 static void test_last_words(void **state)
 {
     static char rubbish[300000] = "*1\r\n$-7\r\n";
@@ -196,7 +195,7 @@ static void test_unread_replies(void **state)
     until_connections(0);
     close(fd);
 
-    /* Replies that wait behind one that does not come count as well. */
+    /* Replies that wait behind an outstanding one count as well. */
     fd = client_open(&fixture);
     send_text(fd, "CANCEL a\n");
     while (fixture.worker.counters.connections_dropped == 1) {

@@ -1,4 +1,5 @@
-/* The embedded store: started, found, locked, restarted and stopped; and what it says when it cannot be. */
+/* The embedded store: started, found, locked, restarted and stopped; and the error if it cannot
+ * be. */
 #include "store/embedded.h"
 
 #include <setjmp.h>
@@ -73,14 +74,14 @@ static void check_refused(struct fixture *f, const char *state_dir, const char *
                      -1);
     assert_null(embedded);
     if (!strstr(f->errmsg, words))
-        fail_msg("%s, without %s", f->errmsg, words);
+        fail_msg("'%s' does not contain '%s'", f->errmsg, words);
 }
 
 static void check_answer(const char *socket, const char *command, const char *words)
 {
     char *text = own_redis_ask(socket, command);
     if (!text || !strstr(text, words))
-        fail_msg("%s: %s, without %s", command, text ? text : "no answer", words);
+        fail_msg("%s: '%s' does not contain '%s'", command, text ? text : "(no answer)", words);
     free(text);
 }
 
@@ -106,10 +107,10 @@ static void test_start_keep_and_stop(void **state)
     check_answer(socket, "INFO", "tcp_port:0");
     pid_t pid = process_of(socket);
     assert_true(pid > 0);
-    assert_int_equal(getsid(pid), pid); /* Ctrl-C is not for it */
+    assert_int_equal(getsid(pid), pid); /* Ctrl-C does not reach it */
     uint64_t begin = own_now_ms();
     embedded_stop(embedded);
-    assert_true(own_now_ms() - begin < 4000); /* asked, not killed */
+    assert_true(own_now_ms() - begin < 4000); /* asked to stop, not killed */
     assert_int_equal(kill(pid, 0), -1);
 
     embedded = start(f, nested);
@@ -203,13 +204,13 @@ static void test_restarted_when_it_ends(void **state)
             after = process_of(socket);
         }
     }
-    /* Ended, and not yet started again. */
+    /* Ended, and not yet restarted. */
     pid_t last = process_of(socket);
     kill(last, SIGKILL);
     embedded_stop(embedded);
 }
 
-/* Longer than a socket's path may be. */
+/* Longer than the path of a socket may be. */
 static void test_long_state_directory(void **state)
 {
     struct fixture *f = *state;

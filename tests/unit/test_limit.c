@@ -1,4 +1,4 @@
-/* limit.c: labels, and which sets need slots. */
+/* limit.c: labels, and which limit sets need time slots. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@ static void label_is_unit_and_period(void **state)
     limit_label(&usd, buf, sizeof buf);
     assert_string_equal(buf, "usd/10s");
     char small[8];
-    assert_int_equal(limit_label(&tokens, small, sizeof small), 13); /* as snprintf */
+    assert_int_equal(limit_label(&tokens, small, sizeof small), 13); /* like snprintf */
     assert_string_equal(small, "tokens/");
 }
 

@@ -1,4 +1,4 @@
-/* policy.c: which buckets, in which order, with whose limits. */
+/* policy.c: which buckets apply, in which order, with whose limits. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -45,7 +45,7 @@ static enum policy_result resolve(const struct config *config, const char *pool,
     return policy_resolve(config, pool, strlen(pool), tenant, strlen(tenant), out);
 }
 
-/* One row of what is expected: scope and the amount of the first limit. */
+/* An expected row: scope and the amount of the first limit. */
 struct expected {
     enum policy_scope scope;
     int64_t amount;
@@ -76,10 +76,10 @@ static void buckets_of_tenants(void **state)
            (struct expected[]){{SCOPE_POOL, 3}, {SCOPE_TENANT, 10}, {SCOPE_TENANT_IN_POOL, 33}});
     expect(config, "b", "own", 2, 3,
            (struct expected[]){{SCOPE_POOL, 2}, {SCOPE_TENANT, 11}, {SCOPE_TENANT_IN_POOL, 21}});
-    /* What the tenant does not say about a pool, its tier says. */
+    /* If the tenant says nothing about a pool, its tier decides. */
     expect(config, "c", "own", 2, 3,
            (struct expected[]){{SCOPE_POOL, 3}, {SCOPE_TENANT, 11}, {SCOPE_TENANT_IN_POOL, 33}});
-    /* An empty list says that there is no limit. */
+    /* An empty list means no limit. */
     expect(config, "b", "freed", 2, 1, (struct expected[]){{SCOPE_POOL, 2}});
     expect(config, "c", "freed", 2, 2,
            (struct expected[]){{SCOPE_POOL, 3}, {SCOPE_TENANT_IN_POOL, 33}});

@@ -1,4 +1,4 @@
-/* The request parser, fed with every split of its input, and the reply writer. */
+/* The request parser, fed every split of its input, and the reply writer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,8 @@
 
 #define LOG_BYTES 4096
 
-/* What a run over some bytes saw: "[ACQUIRE|pool|tenant]" a request, "!text" an error, then how much was used. */
+/* What parsing some bytes produced: "[ACQUIRE|pool|tenant]" is a request, "!text" an error, then
+ * how much was used. */
 struct seen {
     char log[LOG_BYTES];
     size_t n;
@@ -40,9 +41,9 @@ static void note_request(struct seen *seen, const struct resp_parser *parser, co
 }
 
 /*
- * A connection in small: pieces[i] bytes arrive at a time. Before each call the unparsed bytes move to fresh memory of
- * exactly their size, so that reading beyond them, or a pointer kept from the last call, is an error that the sanitizer
- * reports.
+ * A miniature connection: pieces arrive one at a time, ending at ends[i]. Before each call the
+ * unparsed bytes move to new memory of exactly their size, so that the sanitizer reports a read
+ * beyond them and a pointer kept from the last call.
  */
 static void feed(const char *bytes, const size_t *ends, size_t n_ends, struct seen *seen)
 {
@@ -125,7 +126,7 @@ static void test_pipeline(void **state)
     assert_int_equal(seen.last, RESP_MORE);
 }
 
-/* Whatever the pieces, the requests are the same. */
+/* However the bytes are split, the requests are the same. */
 static void test_every_split(void **state)
 {
     struct seen whole, split;
@@ -184,7 +185,7 @@ static void test_rubbish(void **state)
     assert_int_equal(seen.last, RESP_BROKEN);
 }
 
-/* A request of one argument that is `total` bytes long in all. */
+/* A request of one argument, `total` bytes long as a whole. */
 static char *request_of(size_t total)
 {
     char *bytes = malloc(total + 1);
@@ -210,7 +211,7 @@ static void test_size_limits(void **state)
     assert_int_equal(used, RATION_MAX_REQUEST_BYTES);
     free(bytes);
 
-    /* Refused by what its header says, long before its bytes come. */
+    /* Refused because of its header, long before its bytes come. */
     snprintf(text, sizeof text, "*1\r\n$%d\r\n", RATION_MAX_REQUEST_BYTES - 13);
     feed_whole(text, strlen(text), &seen);
     assert_int_equal(seen.last, RESP_BROKEN);
@@ -271,7 +272,8 @@ static void test_inline_words(void **state)
     expect("\n \r\nPING\n", "[][][PING]");
 }
 
-/* A request that comes byte by byte must not cost the square of its length: each call looks at a few bytes only. */
+/* A request that comes byte by byte must not cost the square of its length: each call looks at only
+ * a few bytes. */
 static void test_no_second_look(void **state)
 {
     struct resp_parser parser;
@@ -282,7 +284,7 @@ static void test_no_second_look(void **state)
     memset(bytes, 'a', n);
     resp_parser_reset(&parser);
     assert_int_equal(resp_parse(&parser, bytes, n - 1, &used, &error), RESP_MORE);
-    memset(bytes, '\n', n - 1); /* would end the line, if anybody looked there again */
+    memset(bytes, '\n', n - 1); /* would end the line if the parser looked there again */
     bytes[n - 1] = 'a';
     assert_int_equal(resp_parse(&parser, bytes, n, &used, &error), RESP_MORE);
     free(bytes);

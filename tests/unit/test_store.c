@@ -1,6 +1,7 @@
 /*
- * The store module against a real redis-server on a unix socket: commands and their replies, functions that were forgotten,
- * and that every command ends exactly once when the connection does not last.
+ * The store module against a real redis-server on a unix socket: commands and their replies,
+ * functions that the server has forgotten, and that every command ends exactly once even if the
+ * connection breaks.
  */
 #include "store_fixture.h"
 
@@ -152,7 +153,7 @@ static void test_a_late_reply_is_a_loss_once_and_the_store_comes_back(void **sta
     struct outcome third;
     assert_int_equal(eval(f, &third, "{d}k", "third"), -1);
 
-    /* The kernel accepts for a stopped process, the greeting has no answer. */
+    /* The kernel accepts connections for a stopped process, but nobody answers the greeting. */
     wait_for_trouble(f, "no answer within");
     kill(f->redis.pid, SIGCONT);
     WAIT_FOR(f, store_ready(f->store));

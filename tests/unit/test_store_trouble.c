@@ -1,6 +1,7 @@
 /*
- * What the store module says when a store cannot be used, or only with care: passwords, rights, eviction, replicas,
- * addresses and names. A stand-in for the server (one canned answer) plays what a real one of today does not do.
+ * What the store module says about a store that it cannot use, or only with a warning: passwords,
+ * rights, eviction, replicas, addresses and names. A fake server with one canned answer plays what
+ * a current real one does not do.
  */
 #include "store_fixture.h"
 
@@ -20,7 +21,7 @@ static void test_passwords(void **state)
     struct fixture *f = *state;
     own_redis_start(&f->redis, (const char *const[]){"--requirepass", "sesame", NULL});
     open_store(f);
-    wait_for_trouble(f, "wants a password");
+    wait_for_trouble(f, "requires a password");
     store_free(f->store);
 
     f->settings.password = "wr0ng";
@@ -165,7 +166,7 @@ static void test_answers_of_other_servers(void **state)
     } cases[] = {
         {"$22\r\nredis_version:5.0.3\r\n\r\n\r\n", "upgrade it", NULL},
         {"$23\r\nredis_version:6.2.14\r\n\r\n\r\n",
-         "is Redis 6.2.14, and Redis 7.0 or later, or any Valkey, is needed", NULL},
+         "is Redis 6.2.14, but Redis 7.0 or later, or any Valkey, is needed", NULL},
         {"$34\r\nredis_version:7.0.3\r\nloading:1\r\n\r\n\r\n", "still loading", NULL},
         {"-LOADING Redis is loading\r\n", "INFO was answered with LOADING", NULL},
         {":5\r\n", "unexpected type", NULL},
@@ -173,7 +174,7 @@ static void test_answers_of_other_servers(void **state)
         {"HTTP/1.1 400 Bad Request\r\n\r\n", "Protocol error", NULL},
         {NULL, "Server closed the connection", NULL},
         {"*1048577\r\n", "more than a million elements", NULL},
-        /* INFO, the library, and one more. hiredis asserts that there is none. */
+        /* INFO, the library, and one reply too many, which hiredis asserts does not happen. */
         {"$21\r\nredis_version:7.0.3\r\n\r\n-ERR Library 'x' already exists\r\n:5\r\n",
          "nobody asked for", NULL},
         {"-ERR unknown command AUTH, with args beginning with: sesame\r\n", "AUTH was refused",

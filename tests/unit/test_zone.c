@@ -91,7 +91,7 @@ static void los_angeles_has_days_of_23_and_25_hours(void **state)
            "2026-11-02 08:00:00", "2026-11-03 08:00:00");
     expect("America/Los_Angeles", CALENDAR_MONTH, "2026-11-01 06:59:59", "2026-10-01 07:00:00",
            "2026-11-01 07:00:00", "2026-12-01 08:00:00");
-    /* By rule, long after the zone's own table ends. */
+    /* By rule, long after the end of the zone's own table. */
     expect("America/Los_Angeles", CALENDAR_DAY, "2198-07-04 12:00:00", "2198-07-04 07:00:00",
            "2198-07-05 07:00:00", "2198-07-06 07:00:00");
 }
@@ -102,7 +102,7 @@ static void santiago_skips_midnight(void **state)
     /* 2023-09-03 begins at 01:00 local, 04:00 UTC. */
     expect("America/Santiago", CALENDAR_DAY, "2023-09-02 12:00:00", "2023-09-02 04:00:00",
            "2023-09-03 04:00:00", "2023-09-04 03:00:00");
-    /* 2023-04-02 00:00 went back to 23:00 of April 1st, which so had 25 hours. */
+    /* 2023-04-02 00:00 went back to 23:00 of April 1st, which thus had 25 hours. */
     expect("America/Santiago", CALENDAR_DAY, "2023-04-02 03:30:00", "2023-04-01 03:00:00",
            "2023-04-02 04:00:00", "2023-04-03 04:00:00");
 }
@@ -121,7 +121,8 @@ static void apia_leaves_a_day_out(void **state)
 static void st_johns_went_back_over_midnight(void **state)
 {
     (void)state;
-    /* 2006-10-29 00:01 local became 23:01 of the 28th: the 29th had begun, and does not begin again. */
+    /* 2006-10-29 00:01 local became 23:01 of the 28th: the 29th had begun and does not begin
+     * twice. */
     expect("America/St_Johns", CALENDAR_DAY, "2006-10-29 02:45:00", "2006-10-29 02:30:00",
            "2006-10-30 03:30:00", "2006-10-31 03:30:00");
     expect("America/St_Johns", CALENDAR_DAY, "2006-10-29 02:29:59", "2006-10-28 02:30:00",
@@ -190,9 +191,9 @@ static int64_t period_number(const struct tm *local, enum calendar_period period
 }
 
 /*
- * A model that knows nothing of spans: walks the C library's own local time in quarters of an hour and sees when the
- * date goes up. Changes of offset fall on quarters in these zones and years but for St. John's (00:01), which is left
- * out.
+ * A model that knows nothing of spans: it steps through the C library's local time in quarters of
+ * an hour and sees when the date advances. Offsets change on quarters in these zones and years
+ * except in St. John's (00:01), which is left out.
  */
 static void agrees_with_walking(void **state)
 {

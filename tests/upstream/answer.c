@@ -1,9 +1,9 @@
 /*
- * evhttp fills in Content-Length where none is set; answer_truncated() sets one that is too large and asks for the
- * connection to be closed, which is all that a broken answer takes.
+ * evhttp fills in Content-Length unless it is set; answer_truncated() sets one that is too large
+ * and asks for the connection to be closed, which is all that a broken answer takes.
  *
- * A client that left while its answer was under way makes the write fail, upon which evhttp closes the connection and
- * frees the request; nobody here holds it any more by then.
+ * If a client leaves while its answer is being sent, the write fails and evhttp closes the
+ * connection and frees the request; nothing here refers to it any more by then.
  */
 #include "answer.h"
 
@@ -55,7 +55,7 @@ static const struct shape *shape_for(struct evhttp_request *req)
     return shape_near(req);
 }
 
-/* error is NULL where all is well. */
+/* error is NULL unless the answer is one. */
 static void add_limits(struct provider *p, struct evhttp_request *req,
                        const struct answer_error *error)
 {
@@ -122,11 +122,12 @@ static const char *reason(int status)
     case 500:
         return "Internal Server Error";
     default:
-        return NULL; /* libevent's own words */
+        return NULL; /* libevent's own text */
     }
 }
 
-/* Whether an answer is to be compressed: as the form has it, else as --gzip and the client agree. */
+/* Whether to compress an answer: as the form says, else if --gzip is on and the client accepts it.
+ */
 static bool is_packed(struct provider *p, struct evhttp_request *req, struct json_object *form)
 {
     const char *accepted = shape_header(req, "Accept-Encoding");

@@ -1,6 +1,7 @@
 /*
- * Filling is put off until somebody looks: level += capacity for each microsecond that has gone by, up to the brim. The
- * longest time that there is, of 2^64, times the largest limit, below 2^40, is far from the end of 128 bits.
+ * The bucket is filled lazily, when somebody looks: level += capacity for each microsecond that has
+ * passed, up to the brim. The longest possible time, 2^64, times the largest limit, below 2^40,
+ * fits easily in 128 bits.
  */
 #include "bucket.h"
 

@@ -1,21 +1,25 @@
 /*
  * The life of an admitted call:
  *
- *     call_begin > (latency) > on_due > settled (settle.c) > answered, or failed as it was to > freed
- *     call_begin > on_due > a part of a stream (stream.c) > on_due > ... > settled > the end of the stream > freed
+ *     call_begin > (latency) > on_due > settled (settle.c) > answered, or failed by its fault >
+ *         freed
+ *     call_begin > on_due > part of a stream (stream.c) > on_due > ... > settled > end of the
+ *         stream > freed
  *
- * A client may leave meanwhile. evhttp reads nothing from a connection whose request is being handled, so it would not
- * notice; an event of our own does. It is edge-triggered and asks poll() what has happened: level-triggered it would spin
- * on a client that has pipelined its next request, and EV_CLOSED alone misses a connection that was reset. (Where the
- * kernel has no edge-triggered events, the loss is seen when the answer is written.) The connection is freed at once, but
- * the call goes on to its time and is charged, because a provider has done the work by then whether or not somebody
- * listens. A stream ends with its client, having used what it sent, because that is when generating stops. A call that
- * hangs ends with its client too, and keeps the estimate, since nobody ever learns what it used. A client that shuts down
- * only its sending side counts as gone.
+ * A client may leave meanwhile. evhttp reads nothing from a connection whose request is being
+ * handled, so it would not notice; an event of our own does. It is edge-triggered and asks poll()
+ * what happened: level-triggered it would spin on a client that has pipelined its next request, and
+ * EV_CLOSED alone misses a connection that was reset. (If the kernel has no edge-triggered events,
+ * the loss shows when the answer is written.) The connection is freed at once, but the call runs to
+ * its end and is charged, because a provider does the work whether or not anybody is listening. A
+ * stream ends with its client and has used what it sent, because that is when generation stops. A
+ * call that hangs also ends with its client and keeps the estimate, since nobody ever learns what
+ * it used. A client that shuts down only its sending side counts as gone.
  *
- * Until a part of the answer has been sent evhttp has nothing to do on the connection, neither to read nor to write, so it
- * never frees the request behind our back. From then on it may find out first that the client has left. It then leaves us
- * the request, without a connection, and on_closed() hears of it before the socket is closed.
+ * Until part of the answer has been sent, evhttp neither reads nor writes on the connection, so it
+ * never frees the request behind our back. From then on it may be the first to find that the client
+ * has left. It then leaves us the request, without a connection, and calls on_closed() before it
+ * closes the socket.
  */
 #include "calls.h"
 
@@ -36,10 +40,11 @@
 #include "provider.h"
 #include "refuse.h"
 
-/* From half of an answer to the reset, and from the last event of a form to its break: long enough for it to have been sent. */
+/* The time from half of an answer to its reset, and from a form's last event to its break: long
+ * enough for what came before to be sent. */
 #define HALF_US 20000
 
-/* ---- The end of a call ---- */
+/* ---- The end of a call ----------------------------------------------------------------------- */
 
 static void stop_watching(struct call *call)
 {
@@ -99,7 +104,7 @@ static bool ends_with_client(const struct call *call)
            call->fault.kind == FAULT_STALL;
 }
 
-/* The client has gone, and with it a call that was sending to it or would never end. */
+/* The client has gone: end a call that was sending to it or would never end. */
 static void end_without_client(struct call *call)
 {
     if (call->fault.kind != FAULT_HANG && call->fault.kind != FAULT_STALL) {
@@ -109,7 +114,7 @@ static void end_without_client(struct call *call)
     call_free(call);
 }
 
-/* evhttp has lost the connection while it was sending, and is about to close it. */
+/* evhttp lost the connection while sending and is about to close it. */
 static void on_closed(struct evhttp_connection *conn, void *arg)
 {
     struct call *call = arg;
@@ -134,9 +139,9 @@ bool call_streams(const struct call *call)
              form_has(fault->form, "unstreamed") || form_status(fault->form) >= 400);
 }
 
-/* ---- An answer in one piece ---- */
+/* ---- An answer in one piece ------------------------------------------------------------------ */
 
-/* As it is, word for word, or as the shape's own with changes. */
+/* Answers with the form itself, or with the shape's own answer patched by it. */
 static void answer_in_form(struct call *call, const char *json)
 {
     struct reply reply = call_reply(call);
@@ -149,7 +154,7 @@ static void answer_in_form(struct call *call, const char *json)
     }
 }
 
-/* False when the call goes on: half of the answer has been sent, and what follows it has its own time. */
+/* False when the call goes on: half of the answer has been sent, and the rest comes later. */
 static bool answer_body(struct call *call, const char *json)
 {
     struct provider *p = call->provider;
@@ -194,13 +199,13 @@ static bool wait_for(struct call *call, int64_t us)
     return event_add(&call->due, &wait) == 0;
 }
 
-/* From here on evhttp writes, and may find the client gone. */
+/* From here on evhttp writes, so it may find that the client has gone. */
 static void listen_for_close(struct call *call)
 {
     evhttp_connection_set_closecb(evhttp_request_get_connection(call->req), on_closed, call);
 }
 
-/* Sends half of an answer whose other half never comes. */
+/* Half of an answer has been sent; its other half never comes. */
 static void on_half_sent(struct call *call)
 {
     listen_for_close(call);
@@ -240,7 +245,7 @@ static void finish_whole(struct call *call)
     call_free(call);
 }
 
-/* ---- An answer in many ---- */
+/* ---- An answer in many ----------------------------------------------------------------------- */
 
 static void finish_stream(struct call *call)
 {
@@ -251,7 +256,7 @@ static void finish_stream(struct call *call)
     call_free(call);
 }
 
-/* What comes before a break has its time to be sent. */
+/* Gives what comes before a break time to be sent. */
 static int64_t next_us(const struct call *call)
 {
     bool breaks = call->sent == call->pieces && form_has(call->fault.form, "end");
@@ -277,7 +282,7 @@ static void step_stream(struct call *call)
     case STREAM_THEN_DROP:
     case STREAM_THEN_RESET:
         if (call->fault.kind != FAULT_FORM) {
-            stream_cut(call); /* a form says itself what was used */
+            stream_cut(call); /* a form itself says what was used */
         }
         call_settle(call);
         drop_connection(call, then == STREAM_THEN_RESET);
@@ -307,7 +312,7 @@ static void on_stirred(evutil_socket_t fd, short what, void *arg)
     struct pollfd now = {.fd = fd, .events = POLLRDHUP};
     (void)what;
     if (poll(&now, 1, 0) < 1) {
-        return; /* the next request has come, and may wait */
+        return; /* the client has sent its next request, which may wait */
     }
     drop_connection(call, false);
     if (ends_with_client(call)) {
@@ -315,7 +320,7 @@ static void on_stirred(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* ---- The beginning ---- */
+/* ---- The beginning --------------------------------------------------------------------------- */
 
 static void watch(struct call *call)
 {

@@ -1,5 +1,5 @@
 /*
- * Calls in flight: admitted by the limits, waiting for the time that their answer takes.
+ * Calls in flight: admitted by the limits, waiting until their answer is due.
  */
 #ifndef UPSTREAM_CALLS_H
 #define UPSTREAM_CALLS_H
@@ -13,7 +13,7 @@
 struct evhttp_request;
 struct provider;
 
-/* What the limits and the peaks know a call by. */
+/* How the limits and the peaks identify a call. */
 struct admission {
     int64_t at_us;
     int64_t estimate;
@@ -21,12 +21,12 @@ struct admission {
     uint64_t number; /* of peak_admit() */
 };
 
-/* Takes over an admitted request; it is answered from a timer, never from within this function. False without memory: the
- * request is still the caller's. */
+/* Takes an admitted request and answers it from a timer, never from within this function. False
+ * without memory: the request is still the caller's. */
 bool call_begin(struct provider *p, struct evhttp_request *req, const struct completion *asked,
                 const struct fault *fault, const struct admission *admission);
 
-/* Drops all calls without an answer. */
+/* Drops all calls, unanswered. */
 void calls_drop(struct provider *p);
 
 #endif

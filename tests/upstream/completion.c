@@ -1,7 +1,8 @@
 /*
- * The parsed JSON lives only inside completion_parse(); what is kept is a small struct, because thousands of calls wait
- * for their answer at once and a replayed prompt may be large. Each shape reads its own fields; how long prompt and answer
- * really are is said in `metadata` in all of them, also in those whose providers have no such field.
+ * The parsed JSON lives only inside completion_parse(); only a small struct is kept, because
+ * thousands of calls wait for their answer at once and a replayed prompt may be large. Each shape
+ * reads its own fields; all of them take the real lengths of prompt and answer from `metadata`,
+ * even if the provider has no such field.
  */
 #include "completion.h"
 
@@ -65,7 +66,7 @@ int completion_parse(struct completion *c, const char *body, size_t len, struct 
     c->max_output = COMPLETION_DEFAULT_OUTPUT;
     c->output_tokens = -1;
     c->stream_usage = true;
-    complain(bad, REFUSAL_JSON, NULL, NULL, NULL); /* also where there is no memory */
+    complain(bad, REFUSAL_JSON, NULL, NULL, NULL); /* also without memory */
     struct json_tokener *tokener = json_tokener_new_ex(COMPLETION_MAX_DEPTH);
     if (tokener) {
         json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);

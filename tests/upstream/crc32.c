@@ -1,5 +1,5 @@
 /*
- * Bit by bit: what is summed up here is short, and a table would be more to get wrong.
+ * Bit by bit: the inputs here are short, and a table would be one more thing to get wrong.
  */
 #include "crc32.h"
 

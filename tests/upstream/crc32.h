@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* That of all bytes so far, 0 at first, and these. */
+/* Extends crc, the CRC of all bytes so far (0 at first), by these bytes. */
 uint32_t crc32_add(uint32_t crc, const void *bytes, size_t len);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * A name is a word, that of a form, or a status with the form of a wait and its value: 503, 429:20, 429-ms:250, 429-nowait. Half of the
- * answer is half of its bytes, or of a stream half of its pieces.
+ * A name is a word, a form's name, or a status that may carry a wait's form and value: 503, 429:20,
+ * 429-ms:250, 429-nowait. Half of the answer is half of its bytes, or half of a stream's pieces.
  */
 #include "fault.h"
 
@@ -82,7 +82,7 @@ static const struct {
     {"-reset:", FAULT_WAIT_RESET},
 };
 
-/* ---- Names ---- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static bool parse_status(const char *name, struct fault *fault)
 {
@@ -103,7 +103,7 @@ static bool parse_status(const char *name, struct fault *fault)
     return false;
 }
 
-/* A value is told word for word in Retry-After, and is a number anywhere else. */
+/* In Retry-After a value is sent verbatim; everywhere else it is a number. */
 static bool parse_value(const char *value, struct fault *fault)
 {
     size_t len = strlen(value);
@@ -143,7 +143,7 @@ static bool parse_wait(const char *rest, struct fault *fault)
     return rest[0] == '\0';
 }
 
-/* NAME, or NAME:N where it asks for a length. */
+/* NAME, or NAME:N if it needs a length. */
 static bool parse_form(const char *name, struct fault *fault)
 {
     char *end = NULL;
@@ -206,7 +206,7 @@ void fault_use(const struct fault *fault, const struct completion *asked, struct
     }
 }
 
-/* ---- Answers ---- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void add_date(struct evhttp_request *req, int64_t wait_us, bool rfc3339)
 {
@@ -281,7 +281,7 @@ static const char *say(const struct fault *fault)
     }
 }
 
-/* Nothing has been used yet; what a form tells of usage is of nobody's. */
+/* Nothing has been used yet; any usage that the form reports is nobody's. */
 static void answer_early_form(struct provider *p, struct evhttp_request *req,
                               const struct completion *asked, const struct fault *fault)
 {

@@ -1,5 +1,6 @@
 /*
- * The draw for --fault has a random state of its own, so that the lengths of answers are the same with and without it.
+ * --fault draws from a random state of its own, so that the lengths of answers are the same with
+ * and without it.
  */
 #include "faults.h"
 
@@ -56,7 +57,7 @@ int faults_init(struct faults *f, const char *text, uint64_t seed)
     return 0;
 }
 
-/* A form is kept until the provider ends: who is in it is not counted. */
+/* A form is kept until the provider ends, because the calls that use it are not counted. */
 static const char *keep_form(struct faults *f, struct json_object *form, struct fault *fault)
 {
     const char *why = form_check(form);
@@ -125,7 +126,7 @@ void faults_clear(struct faults *f)
     f->queue_count = 0;
 }
 
-/* Counts one call of the first in the queue. */
+/* Gives the first fault of the queue to one more call. */
 static void take_first(struct faults *f, struct fault *fault)
 {
     *fault = f->queue[0].fault;

@@ -1,5 +1,5 @@
 /*
- * One pass over what is there, one over what must be.
+ * One pass over the fields that are present, then one over those that are required.
  */
 #include "fields.h"
 
@@ -41,7 +41,7 @@ static unsigned is_a(struct json_object *value)
     }
 }
 
-/* In the words that OpenAI has for them; the others' are like it. */
+/* In OpenAI's words; the others' are similar. */
 static const char *kind_words(unsigned is)
 {
     static const struct {

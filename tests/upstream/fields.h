@@ -1,7 +1,7 @@
 /*
- * The fields that an API's documentation lists for a request: which there are, what they must be, and which must be there.
- * `metadata` is in every table, also where the provider has no such field, because it is how a request tells the lengths of
- * prompt and answer (completion.h).
+ * The fields that an API's documentation lists for a request, with their types, and which of them
+ * are required. `metadata` is in every table, even if the provider has no such field, because a
+ * request gives the lengths of prompt and answer in it (completion.h).
  */
 #ifndef UPSTREAM_FIELDS_H
 #define UPSTREAM_FIELDS_H
@@ -20,12 +20,12 @@ enum field_is {
     FIELD_LIST = 16,
     FIELD_OBJECT = 32,
     FIELD_ANY = 63,
-    FIELD_MUST = 64, /* and it must be there; any other may be null as well */
+    FIELD_MUST = 64, /* required; any other field may also be null */
 };
 
 struct field {
     const char *name;    /* NULL ends a table */
-    unsigned is;         /* enum field_is, several of them */
+    unsigned is;         /* flags of enum field_is */
     int64_t least, most; /* of a FIELD_WHOLE; both 0: any */
 };
 
@@ -34,8 +34,9 @@ struct field {
         "metadata", FIELD_OBJECT, 0, 0                                                             \
     }
 
-/* Checks an object against a table: what is there, in its order, and then what is missing. `within` is put before the names
- * in the words ("" at the top). Where `lenient`, fields that are not in the table are left alone. 0, or -1 with *bad. */
+/* Checks an object against a table: first the fields present, in their order, then what is missing.
+ * Messages prefix the names with `within` ("" at the top). If `lenient`, fields that are not in the
+ * table are ignored. 0, or -1 with *bad. */
 int fields_check(struct json_object *object, const struct field *fields, const char *within,
                  bool lenient, struct complaint *bad);
 

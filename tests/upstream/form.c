@@ -1,6 +1,7 @@
 /*
- * Filling in is done on the JSON, before it is printed: a text that is the name of a fact becomes the fact, whatever its
- * kind. Patching is done on what a shape has printed, so that no shape knows of it.
+ * Facts are filled in on the JSON before it is printed: a string that is the name of a fact becomes
+ * that fact, whatever its type. Patches work on what a shape has printed, so that shapes need not
+ * know of them.
  */
 #include "form.h"
 
@@ -15,13 +16,13 @@
 #include "frame.h"
 #include "jo.h"
 
-#define PART 500 /* characters of one event among those that $part is spread over */
+#define PART 500 /* characters of $part in each of the events that it is spread over */
 
 extern const char strict_forms_json[];
 
 static struct json_object *forms;
 
-/* ---- Finding ---- */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
 int forms_open(void)
 {
@@ -134,7 +135,7 @@ void form_headers(struct json_object *form, struct evkeyvalq *headers)
     }
 }
 
-/* ---- Filling in ---- */
+/* ---- Filling in ------------------------------------------------------------------------------ */
 
 static struct json_object *repeated(int64_t len)
 {
@@ -151,8 +152,8 @@ static struct json_object *repeated(int64_t len)
     return o;
 }
 
-/* A number written in another way than as a whole one: as a text, with a point, or as the fraction below it that rounds up to
- * it. */
+/* A number not written as an integer: as a text, with a decimal point, or as a fraction below it
+ * that rounds up to it. */
 static struct json_object *written(int64_t n, const char *how)
 {
     char text[40];
@@ -171,7 +172,7 @@ static struct json_object *written(int64_t n, const char *how)
     return NULL;
 }
 
-/* The fact of that name; NULL: there is none. */
+/* The fact of that name; NULL: no such fact. */
 static struct json_object *fact(const char *name, const struct form_facts *facts, int64_t part)
 {
     const struct reply *r = facts->reply;
@@ -236,7 +237,7 @@ static struct json_object *filled(struct json_object *from, const struct form_fa
     return copy;
 }
 
-/* ---- Bodies ---- */
+/* ---- Bodies ---------------------------------------------------------------------------------- */
 
 static void add_hex(struct evbuffer *out, const char *hex)
 {
@@ -268,7 +269,7 @@ void form_body(struct json_object *form, const struct form_facts *facts, struct 
     free(json);
 }
 
-/* ---- Events ---- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 size_t form_steps(struct json_object *form)
 {
@@ -277,7 +278,7 @@ size_t form_steps(struct json_object *form)
                                                               : 0;
 }
 
-/* Of the steps, how many are the word; up to `end`. */
+/* How many of the steps before `end` are this word. */
 static int64_t count_word(struct json_object *events, const char *word, size_t end)
 {
     int64_t n = 0;
@@ -340,7 +341,7 @@ void form_step(struct json_object *form, size_t step, const struct form_facts *f
     } while (left > 0);
 }
 
-/* ---- Patches ---- */
+/* ---- Patches --------------------------------------------------------------------------------- */
 
 /* The element of that name or number; NULL: none. */
 static struct json_object *element(struct json_object *of, const char *name)
@@ -355,7 +356,7 @@ static struct json_object *element(struct json_object *of, const char *name)
     return found;
 }
 
-/* The object that a place is in, and the last of its names into `last`. */
+/* The object that contains a place; the last part of its name goes into `last`. */
 static struct json_object *parent_of(struct json_object *root, const char *place, char *last,
                                      size_t size)
 {
@@ -417,7 +418,7 @@ static void patch_line(struct json_object *form, const struct form_facts *facts,
     free(text);
 }
 
-/* Of a binary stream, the payloads of its messages. */
+/* Patches the payloads of a binary stream's messages. */
 static void patch_messages(struct json_object *form, const struct form_facts *facts,
                            struct evbuffer *text, struct evbuffer *out)
 {

@@ -1,8 +1,9 @@
 /*
- *     total length, 4 bytes | length of the headers, 4 | CRC-32 of those 8, 4 | headers | payload | CRC-32 of all before, 4
+ *     total length, 4 bytes | length of the headers, 4 | CRC-32 of those 8, 4 | headers | payload |
+ *     CRC-32 of all before, 4
  *
- * all of them in the network's order. A header is the length of its name in one byte, the name, a 7 for a text, the text's
- * length in two bytes, the text.
+ * all in network byte order. A header is one byte with the length of its name, the name, the type 7
+ * (a string), two bytes with the string's length, the string.
  */
 #include "frame.h"
 
@@ -62,7 +63,7 @@ void frame_append(struct evbuffer *out, const char *message_type, const char *na
 {
     struct evbuffer *headers = evbuffer_new();
     if (headers == NULL) {
-        return; /* as all of an answer without memory: shorter */
+        return; /* without memory an answer gets shorter, here as everywhere */
     }
     add_header(headers, strcmp(message_type, "event") == 0 ? ":event-type" : ":exception-type",
                name);

@@ -11,16 +11,16 @@
 
 struct evbuffer;
 
-/* Appends one message: `:message-type` is event or exception, and its name is said in `:event-type` or
- * `:exception-type`. */
+/* Appends one message: `:message-type` is event or exception, `:event-type` or `:exception-type` is
+ * its name. */
 void frame_append(struct evbuffer *out, const char *message_type, const char *name,
                   const char *payload, size_t len);
 
-/* Takes the first message out of `from`. Gives its headers as they are framed and its payload, NUL-terminated, both in one block
- * that is to be freed by free(*headers). False: there is no whole message. */
+/* Takes the first message out of `from`. Gives its headers, still framed, and its payload,
+ * NUL-terminated, in one block that free(*headers) frees. False if there is no whole message. */
 bool frame_take(struct evbuffer *from, char **headers, size_t *headers_len, char **payload);
 
-/* Appends a message with headers that are framed already. */
+/* Appends a message whose headers are already framed. */
 void frame_append_raw(struct evbuffer *out, const void *headers, size_t headers_len,
                       const char *payload, size_t len);
 

@@ -1,5 +1,5 @@
 /*
- * A stored block is a byte 0 (1 in the last), its length twice, the second time inverted, and its bytes.
+ * A stored block is a byte 0 (1 in the last block), its length, the length inverted, and its bytes.
  */
 #include "gzip.h"
 

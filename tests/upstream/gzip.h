@@ -1,6 +1,6 @@
 /*
- * Answers compressed as `Content-Encoding: gzip` says: the format of RFC 1952 around blocks that are stored as they are, which
- * any decoder must read, and which take no compressor.
+ * Answers with `Content-Encoding: gzip`: the format of RFC 1952 around stored blocks, which every
+ * decoder must read and which need no compressor.
  */
 #ifndef UPSTREAM_GZIP_H
 #define UPSTREAM_GZIP_H
@@ -11,13 +11,13 @@
 struct evbuffer;
 
 struct gzip {
-    bool on; /* set by the owner, who begins */
+    bool on; /* set by the owner before the first part */
     bool begun;
     uint32_t crc, size;
 };
 
-/* Replaces what is in `out` by its compressed form, one part of a whole; `last` ends that. Does nothing where it is not
- * on. */
+/* Replaces what is in `out`, one part of an answer, by its compressed form; `last` ends the answer.
+ * Does nothing unless it is on. */
 void gzip_part(struct gzip *gz, struct evbuffer *out, bool last);
 
 #endif

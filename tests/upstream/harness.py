@@ -1,7 +1,7 @@
-"""Starts a strict provider and talks to it; what the test_*.py of this folder share.
+"""Starts a strict provider and talks to it; shared by the test_*.py of this folder.
 
-Each test starts a provider of its own on a free port and stops it; a provider that does not end with status 0, or that
-leaves a sanitizer's words in its log, fails the test.
+Each test starts its own provider on a free port and stops it. The test fails if the provider exits
+with a status other than 0 or leaves a sanitizer report in its log.
 """
 
 import http.client
@@ -57,10 +57,10 @@ class Provider:
         line = self.process.stdout.readline().decode() if ready else ""
         if not line.startswith("listening on 127.0.0.1:"):
             self.process.kill()
-            raise AssertionError(f"not ready: {line!r} {self.words()}")
+            raise AssertionError(f"not ready: {line!r} {self.log_text()}")
         self.port = int(line.rsplit(":", 1)[1])
 
-    def words(self):
+    def log_text(self):
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
 
@@ -69,11 +69,11 @@ class Provider:
         try:
             out, _ = self.process.communicate(timeout=DEADLINE_S)
         finally:
-            self.process.kill()  # does nothing to one that has ended
-        words = self.words()
+            self.process.kill()  # does nothing if it has ended
+        log = self.log_text()
         self.log.close()
-        assert self.process.returncode == 0, words
-        assert "Sanitizer" not in words and "runtime error" not in words, words
+        assert self.process.returncode == 0, log
+        assert "Sanitizer" not in log and "runtime error" not in log, log
         return json.loads(out)
 
     def connect(self):
@@ -105,7 +105,7 @@ class Provider:
             report = self.report()
             if condition(report):
                 return report
-        raise AssertionError(f"did not come about: {report}")
+        raise AssertionError(f"the report never got there: {report}")
 
 
 class ProviderTest(unittest.TestCase):

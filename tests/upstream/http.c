@@ -1,12 +1,13 @@
 /*
- * A call is checked in the order in which a provider would: who asks, what it asks, whether it fits the limits. The first
- * "no" is the answer; only a call that passes all of it is counted.
+ * A call is checked in the order that a provider would use: who asks, what for, and whether it fits
+ * the limits. The first check that fails decides the answer; only a call that passes all of them is
+ * counted.
  *
- *     route > method > key > headers > type > room for one more > fault > size > body > faults of the client's kind >
- *     limiter > calls.c
+ *     route > method > key > headers > type > room for one more > fault > size > body > faults that
+ *     are client errors > limiter > calls.c
  *
- * Bodies up to twice what is allowed are read and refused with an error in the API's shape; beyond that evhttp itself
- * answers 413 and closes, so that memory has a bound in any case.
+ * Bodies up to twice the allowed size are read and refused with an error in the API's shape; beyond
+ * that evhttp itself answers 413 and closes, so that memory is always bounded.
  */
 #include "http.h"
 
@@ -29,14 +30,14 @@
 #include "sigv4.h"
 
 #define MAX_HEADER_BYTES 65536
-#define MOST_BODY        (128 * MIB) /* where each API has its own bound */
+#define MOST_BODY        (128 * MIB) /* unless --max-body sets one */
 #define IDLE_TIMEOUT_S   300         /* of a connection that sends nothing, or half a request */
 
 #define ALL_METHODS                                                                                \
     (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |     \
      EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH)
 
-/* ---- Calls ---- */
+/* ---- Calls ----------------------------------------------------------------------------------- */
 
 static void refuse_with(struct provider *p, struct evhttp_request *req, enum report_failure failure,
                         int status, const char *code, const char *message)
@@ -105,7 +106,7 @@ static bool find_fault(struct provider *p, struct evhttp_request *req, struct fa
     return false;
 }
 
-/* The fault as it is for this call, which may be none. */
+/* The fault that applies to this call, if any. */
 static bool settle_fault(struct provider *p, struct evhttp_request *req,
                          const struct completion *asked, struct fault *fault)
 {
@@ -135,7 +136,7 @@ static bool read_body(struct provider *p, struct evhttp_request *req, struct com
         refuse_complaint(p, req, REPORT_BAD_REQUEST, &bad);
         return false;
     }
-    evbuffer_drain(in, len); /* it would be kept for as long as the call waits */
+    evbuffer_drain(in, len); /* else it would stay in memory while the call waits */
     return true;
 }
 
@@ -175,7 +176,7 @@ static void admit(struct provider *p, struct evhttp_request *req, const struct c
         p->report.failures[fault->failure]++;
     }
     if (!call_begin(p, req, asked, fault, &admission)) {
-        out_of_memory(p, req); /* what was counted stays so: strict, rather than generous */
+        out_of_memory(p, req); /* what was counted stays counted: strict rather than generous */
     }
 }
 
@@ -194,7 +195,7 @@ static void on_call(struct provider *p, struct evhttp_request *req, struct compl
     }
 }
 
-/* ---- The rest ---- */
+/* ---- The rest -------------------------------------------------------------------------------- */
 
 static void on_report(struct provider *p, struct evhttp_request *req)
 {
@@ -244,7 +245,7 @@ static const struct {
     {"/healthz", EVHTTP_REQ_GET, on_healthz},
 };
 
-/* In the words of the API that the path belongs to. */
+/* In the words of the API that the path seems to belong to. */
 static void refuse_path(struct evhttp_request *req, struct provider *p, enum refusal kind)
 {
     static const struct {
@@ -306,7 +307,7 @@ struct evhttp *http_new(struct provider *p, struct evconnlistener *listener)
     evhttp_set_allowed_methods(http, ALL_METHODS);
     evhttp_set_max_headers_size(http, MAX_HEADER_BYTES);
     evhttp_set_max_body_size(http, p->opt->max_body ? (ev_ssize_t)p->opt->max_body * 2 : MOST_BODY);
-    evhttp_set_default_content_type(http, NULL); /* an answer without one has none */
+    evhttp_set_default_content_type(http, NULL); /* some answers are meant to have none */
     evhttp_set_timeout(http, IDLE_TIMEOUT_S);
     evhttp_set_gencb(http, on_request, p);
     if (evhttp_bind_listener(http, listener) == NULL) {

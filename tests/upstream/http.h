@@ -1,10 +1,10 @@
 /*
- * What comes in over HTTP.
+ * The HTTP interface:
  *
  *     POST the paths of shape.h   the APIs
  *     GET  /report                what was seen so far
- *     POST /reset                 forget it, and everything counted, and the faults put up
- *     POST /faults                a fault for the next calls; DELETE: none for them
+ *     POST /reset                 forgets that, everything counted, and the queued faults
+ *     POST /faults                queues a fault for the next calls; DELETE empties the queue
  *     GET  /healthz               {"status":"ok"}
  */
 #ifndef UPSTREAM_HTTP_H
@@ -14,7 +14,8 @@ struct evconnlistener;
 struct evhttp;
 struct provider;
 
-/* An HTTP server on the provider's base that takes the listener. NULL without memory: the listener is the caller's. */
+/* An HTTP server on the provider's base; takes the listener. NULL without memory: the listener is
+ * still the caller's. */
 struct evhttp *http_new(struct provider *p, struct evconnlistener *listener);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * json-c escapes and prints; without memory it makes objects that are null or incomplete, and what goes out then is a
- * shorter answer rather than a crash.
+ * json-c escapes and prints. Without memory it makes null or incomplete objects, so the answer gets
+ * shorter rather than the program crashing.
  */
 #include "jo.h"
 

@@ -1,5 +1,6 @@
 /*
- * Small words for making JSON with json-c. Every function that takes a value takes it over; NULL is JSON's null.
+ * Short names for making JSON with json-c. Every function takes ownership of the values it is
+ * given; NULL is JSON's null.
  */
 #ifndef UPSTREAM_JO_H
 #define UPSTREAM_JO_H
@@ -19,7 +20,7 @@ struct json_object *jo_string(const char *s); /* NULL: null */
 /* An array of one. */
 struct json_object *jo_list(struct json_object *only);
 
-/* The text of root, which is released; to be released with free(). NULL without memory. */
+/* The text of root, for the caller to free(); releases root. NULL without memory. */
 char *jo_render(struct json_object *root);
 
 #endif

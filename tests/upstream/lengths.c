@@ -1,6 +1,6 @@
 /*
- * A trace is read once, at the start; only the lengths are kept. Rows that are no rows are refused with their line number,
- * because lengths drawn from half a file would look right.
+ * A trace is read once, at the start; only the lengths are kept. A malformed row is refused with
+ * its line number, because lengths drawn from half a file would look right.
  */
 #include "lengths.h"
 

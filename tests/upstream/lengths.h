@@ -1,5 +1,5 @@
 /*
- * How long answers are that nobody has said the length of: drawn from a recorded trace, or made up.
+ * The lengths of answers whose request does not say: drawn from a recorded trace, or made up.
  */
 #ifndef UPSTREAM_LENGTHS_H
 #define UPSTREAM_LENGTHS_H
@@ -7,22 +7,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A zeroed one makes lengths up. */
+/* When zeroed, lengths are made up. */
 struct lengths {
     int64_t *outputs; /* of the trace's calls */
     size_t count, room;
 };
 
-/* Reads a CSV of TIMESTAMP,ContextTokens,GeneratedTokens, of which the last column counts; a first line that is no row is
- * a heading. 0, or -1 with what is wrong on stderr. */
+/* Reads a CSV of TIMESTAMP,ContextTokens,GeneratedTokens and keeps the last column; a first line
+ * that is not a row is a heading. 0, or -1 after saying on stderr what is wrong. */
 int lengths_read(struct lengths *l, const char *path);
 void lengths_close(struct lengths *l);
 
-/* The length of one answer of at most `most` tokens, at least 1. From a trace: that of any of its calls, each as likely,
- * cut to the most. Made up: between a fifth and the whole of it, short ones more often than long ones. */
+/* The length of one answer, from 1 to `most` tokens. With a trace: that of one of its calls, all
+ * equally likely, capped at `most`. Made up: from a fifth of `most` to all of it, short ones more
+ * often than long ones. */
 int64_t lengths_draw(const struct lengths *l, int64_t most, uint64_t *random);
 
-/* From 0 to less than 1; moves *random on. The same on every machine. */
+/* From 0 to less than 1; advances *random. The same on every machine. */
 double lengths_random(uint64_t *random);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * One question at a time goes to whoever keeps the books of the mode. The order of checks is the same in all of them:
- * what could never fit, then the requests, then the tokens; so a refusal names the same limit in each.
+ * Each question goes to the counters of the mode. All modes check in the same order: what could
+ * never fit, then requests, then tokens. So a refusal names the same limit in each.
  */
 #include "limiter.h"
 
@@ -11,7 +11,7 @@ void limiter_init(struct limiter *l, const struct limiter_config *config)
     memset(l, 0, sizeof(*l));
     l->config = *config;
     window_init(&l->window, config->max_requests, config->max_tokens, config->span_us);
-    /* How many calls end in one span is not bounded by how many start in one. */
+    /* The number of calls that end in one span is not bounded by the number that start in one. */
     window_init(&l->ends, WINDOW_MAX_REQUESTS, config->max_tokens, config->span_us);
     bucket_init(&l->request_bucket, config->max_requests, config->span_us);
     bucket_init(&l->token_bucket, config->max_tokens, config->span_us);
@@ -73,7 +73,7 @@ void limiter_look(struct limiter *l, int64_t now_us, struct window_view *view)
     }
 }
 
-/* Counts what has been found to fit. */
+/* Counts a call that has been found to fit. */
 static enum window_answer take(struct limiter *l, int64_t now_us, int64_t tokens, uint64_t *ticket)
 {
     switch (l->config.mode) {
@@ -168,7 +168,7 @@ void limiter_count_refused(struct limiter *l, int64_t now_us)
     }
 }
 
-/* The later of two waits; never, if either is. */
+/* The longer of two waits; never, if either is never. */
 static int64_t later(int64_t a, int64_t b)
 {
     if (a < 0 || b < 0) {

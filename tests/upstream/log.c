@@ -1,6 +1,6 @@
 /*
- * A line is put together first and written by one fputs, so that lines of several processes with one stderr stay whole.
- * A line that is too long is cut; losing the end of a log line is better than failing because of it.
+ * A line is put together first and written by one fputs, so that lines of several processes that
+ * share a stderr stay whole. A line that is too long is cut: losing its end is better than failing.
  */
 #include "log.h"
 

@@ -1,10 +1,12 @@
 /*
- * strict-provider: start, run until a signal, say what was seen.
+ * strict-provider: start, run until a signal, report what was seen.
  *
- *     options > listener > event loop ... SIGTERM or SIGINT > the report as one line of JSON on stdout > exit 0
+ *     options > listener > event loop ... SIGTERM or SIGINT > the report as one line of JSON on
+ *     stdout > exit 0
  *
- * Scripts wait for the line `listening on HOST:PORT` or for the port file; the file is put in place by rename(), so that
- * nobody reads half a number, and an old one is taken away first, so that nobody reads a port of last time.
+ * Scripts wait for the line `listening on HOST:PORT` or for the port file. The file is put in place
+ * by rename(), so that nobody reads half a number, and an old one is removed first, so that nobody
+ * reads the port of an earlier run.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -55,8 +57,8 @@ static int resolve(const char *listen, struct address *to)
     struct addrinfo *found;
     int rc = getaddrinfo(len ? host : NULL, colon + 1, &hints, &found);
     if (rc != 0) {
-        fprintf(stderr, "strict-provider: --listen: '%s' is no address to listen on: %s\n", listen,
-                gai_strerror(rc));
+        fprintf(stderr, "strict-provider: --listen: '%s' is not an address to listen on: %s\n",
+                listen, gai_strerror(rc));
         return -1;
     }
     memcpy(&to->bytes, found->ai_addr, found->ai_addrlen);
@@ -103,7 +105,7 @@ static int write_port_file(const char *path, unsigned port)
     return 0;
 }
 
-/* Each call in flight is a connection, and the usual soft limit is 1024 of them. */
+/* Each call in flight needs a connection, and the usual soft limit is 1024 files. */
 static void allow_many_files(void)
 {
     struct rlimit limit;
@@ -127,7 +129,7 @@ static void on_accept_again(evutil_socket_t fd, short what, void *arg)
     evconnlistener_enable(arg);
 }
 
-/* Out of files: accepting again at once would spin, since the connection still waits. */
+/* Out of files: accepting again at once would spin, since the connection is still waiting. */
 static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
     struct timeval pause = {.tv_sec = 0, .tv_usec = 50000};
@@ -144,7 +146,7 @@ static int say_ready(const struct options *opt, struct evconnlistener *listener)
     char text[96];
     unsigned port;
     if (bound_address(listener, text, sizeof(text), &port) < 0) {
-        fprintf(stderr, "strict-provider: cannot tell the own address: %s\n", strerror(errno));
+        fprintf(stderr, "strict-provider: cannot find out its own address: %s\n", strerror(errno));
         return -1;
     }
     if (opt->port_file && write_port_file(opt->port_file, port) < 0) {
@@ -168,7 +170,7 @@ static void print_report(const struct provider *p)
     free(json);
 }
 
-/* With the base and the address there; returns the exit status. */
+/* Listens and runs until a signal; returns the exit status. */
 static int serve(const struct options *opt, struct event_base *base, const struct address *address)
 {
     struct provider provider;
@@ -209,7 +211,7 @@ static int serve(const struct options *opt, struct event_base *base, const struc
 out_provider:
     provider_close(&provider);
     if (http) {
-        evhttp_free(http); /* the listener too */
+        evhttp_free(http); /* and the listener */
     } else {
         evconnlistener_free(listener);
     }

@@ -1,5 +1,6 @@
 /*
- * The window of a moment is its time since 1970 divided by the span; when that has changed, what was used is forgotten.
+ * The window of a moment is its time since 1970 divided by the span; when the window changes, what
+ * was used is forgotten.
  */
 #include "minute.h"
 
@@ -59,7 +60,8 @@ int64_t minute_ends_us(struct minute *m, int64_t now_us)
 {
     turn(m, now_us);
     int64_t left_us = (m->window + 1) * m->span_us - (now_us + m->epoch_offset_us);
-    return left_us < m->span_us ? left_us : m->span_us; /* a clock that stepped back stands still */
+    /* A clock that stepped back counts as standing still. */
+    return left_us < m->span_us ? left_us : m->span_us;
 }
 
 int64_t minute_wait_us(struct minute *m, int64_t now_us, int64_t n)

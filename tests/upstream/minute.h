@@ -1,10 +1,10 @@
 /*
- * A counter that starts from nothing in each window of the calendar: windows of span_us one after the other since 1970, so
- * that one of 60 s is a minute as a clock on the wall shows it. The provider's limit where it was started with
- * --mode minute; one for the requests, one for the tokens.
+ * A counter that starts from zero in each window of the calendar: consecutive windows of span_us
+ * since 1970, so that one of 60 s is a wall-clock minute. With --mode minute there is one for
+ * requests and one for tokens.
  *
- * Times are microseconds of a clock to which epoch_offset_us is added to get the time since 1970; a time earlier than the
- * last one seen is taken as the last one. Pure, one thread.
+ * Times are microseconds of a clock; adding epoch_offset_us gives the time since 1970. A time
+ * before the latest so far counts as the latest. Pure, one thread.
  */
 #ifndef UPSTREAM_MINUTE_H
 #define UPSTREAM_MINUTE_H
@@ -15,7 +15,7 @@ struct minute {
     int64_t limit;
     int64_t span_us;
     int64_t epoch_offset_us;
-    int64_t window; /* since 1970, the one that `used` is of */
+    int64_t window; /* number since 1970 of the window that `used` belongs to */
     int64_t used;
 };
 
@@ -25,16 +25,18 @@ void minute_init(struct minute *m, int64_t limit, int64_t span_us, int64_t epoch
 /* Nothing used. */
 void minute_clear(struct minute *m);
 
-/* What the window of now has left; 0 where more than the limit was counted. */
+/* What the current window has left; 0 if more than the limit was counted. */
 int64_t minute_left(struct minute *m, int64_t now_us);
 
-/* Counts n of at least 0 in the window of now, and returns the number of that window. */
+/* Counts n, at least 0, in the current window and returns that window's number. */
 int64_t minute_take(struct minute *m, int64_t now_us, int64_t n);
 
-/* Takes n back out of that window, and returns how much that was: nothing where the window has ended. */
+/* Takes n back out of that window and returns how much that was: nothing if the window has
+ * ended. */
 int64_t minute_put(struct minute *m, int64_t now_us, int64_t window, int64_t n);
 
-/* Microseconds until n would fit if nothing else came: 0 now, -1 never, else until the next window. */
+/* Microseconds until n would fit if nothing else came: 0 now, -1 never, else the time to the next
+ * window. */
 int64_t minute_wait_us(struct minute *m, int64_t now_us, int64_t n);
 
 /* Microseconds until the next window. */

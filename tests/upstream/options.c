@@ -1,5 +1,5 @@
 /*
- * `--name value` and `--name=value` mean the same. The table below is all there is to know about an option; parsing,
+ * `--name value` and `--name=value` mean the same. The table below defines the options; parsing,
  * ranges, defaults and the text of --help come from it.
  */
 #include "options.h"
@@ -21,8 +21,7 @@ struct row {
     size_t offset;
     const char *standard; /* NULL: not set */
     int64_t least, most;
-    const char
-        *help; /* of a WORD it starts with the words, the first of them being 0: "a|b|c: what" */
+    const char *help; /* for a WORD it starts with the words, numbered from 0: "a|b|c: what" */
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -31,37 +30,37 @@ static const struct row rows[] = {
     {"listen", TEXT, AT(listen), "127.0.0.1:8080", 0, 0,
      "HOST:PORT to listen on; port 0 picks a free one"},
     {"port-file", TEXT, AT(port_file), NULL, 0, 0,
-     "FILE that gets the port once it is open, and goes when the provider stops"},
+     "FILE to write the port to once it is open; removed when the provider stops"},
     {"rpm", NUMBER, AT(rpm), "500", 1, WINDOW_MAX_REQUESTS, "requests allowed in a window"},
     {"tpm", NUMBER, AT(tpm), "30000", 1, WINDOW_MAX_TOKENS, "tokens allowed in a window"},
     {"window-ms", NUMBER, AT(window_ms), "60000", 1, 86400000, "length of the window"},
     {"mode", WORD, AT(mode), "rolling", 0, 0,
-     "rolling|bucket|minute: any window, a bucket of the whole limit that fills evenly, windows of "
-     "the clock"},
+     "rolling|bucket|minute: any window, a bucket of the whole limit that refills evenly, or "
+     "wall-clock windows"},
     {"count", WORD, AT(at_end), "start", 0, 0,
-     "start|end: tokens count when a call starts, by estimate, or when it ends, as it took"},
+     "start|end: tokens count when a call starts, by estimate, or when it ends, by actual usage"},
     {"settle", YES_NO, AT(settle), "yes", 0, 0,
      "correct a call's estimate to its actual tokens when it ends"},
     {"count-failed", YES_NO, AT(count_failed), "no", 0, 0,
      "count refused and malformed requests against --rpm as well"},
     {"latency-ms", NUMBER, AT(latency_ms), "20", 0, 3600000, "time that every answer takes"},
     {"latency-per-token-us", NUMBER, AT(latency_per_token_us), "0", 0, 10000000,
-     "and that each token of output adds"},
+     "time that each output token adds"},
     {"seed", NUMBER, AT(seed), "1", 0, INT64_MAX,
-     "of the lengths of answers; the same seed and requests give the same lengths"},
+     "for the lengths of answers; the same seed and requests give the same lengths"},
     {"lengths", TEXT, AT(lengths), NULL, 0, 0,
      "FILE of TIMESTAMP,ContextTokens,GeneratedTokens to draw the lengths of answers from"},
     {"fault", TEXT, AT(fault), NULL, 0, 0,
-     "NAME[@SHARE],... of faults that calls meet, such as 429:20@0.05,500@0.01"},
-    {"key", TEXT, AT(key), NULL, 0, 0, "KEY that is the only right one; without it any will do"},
+     "NAME[@SHARE],... of faults that calls meet, e.g. 429:20@0.05,500@0.01"},
+    {"key", TEXT, AT(key), NULL, 0, 0, "the only valid KEY; without it any key is accepted"},
     {"aws-secret", TEXT, AT(aws_secret), NULL, 0, 0,
-     "SECRET with which Bedrock's requests must be signed; without it a signature is not checked"},
-    {"gzip", YES_NO, AT(gzip), "no", 0, 0, "compress answers to those who say that they accept it"},
+     "SECRET that Bedrock requests must be signed with; without it signatures are not checked"},
+    {"gzip", YES_NO, AT(gzip), "no", 0, 0, "compress answers for clients that accept it"},
     {"max-body", NUMBER, AT(max_body), "0", 0, 268435456,
-     "bytes of one request's body; 0: what the API allows"},
+     "most bytes in a request's body; 0: what the API allows"},
     {"max-in-flight", NUMBER, AT(max_in_flight), "20000", 1, 1000000,
-     "calls that may wait for their answer at once; more are answered 503"},
-    {"verbose", YES_NO, AT(verbose), "no", 0, 0, "log each call, not only the unusual"},
+     "calls that may wait for their answer at once; further ones get 503"},
+    {"verbose", YES_NO, AT(verbose), "no", 0, 0, "log every call, not only unusual ones"},
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -70,11 +69,10 @@ static void print_help(void)
 {
     printf(
         "usage: strict-provider [--OPTION VALUE]...\n\n"
-        "A provider in the shapes of OpenAI, Azure, Anthropic, Gemini, Mistral, Cohere, Ollama and "
-        "Bedrock that\n"
-        "generates nothing, but refuses what those refuse, keeps limits of its own, to the token, "
-        "and answers 429\n"
-        "to whoever goes over them. GET /report says what it saw.\n\n");
+        "A provider in the shapes of OpenAI, Azure, Anthropic, Gemini, Mistral, Cohere, Ollama\n"
+        "and Bedrock. It generates nothing, but it refuses what they refuse, keeps limits of its\n"
+        "own, exact to the token, and answers 429 to whoever exceeds them. GET /report says what\n"
+        "it saw.\n\n");
     for (size_t i = 0; i < ROWS; i++) {
         printf("  --%-21s %s%s%s%s\n", rows[i].name, rows[i].help, rows[i].standard ? " [" : "",
                rows[i].standard ? rows[i].standard : "", rows[i].standard ? "]" : "");
@@ -83,8 +81,8 @@ static void print_help(void)
     printf("It prints `listening on HOST:PORT` to stdout when it is ready, and its report as one "
            "line of JSON\n"
            "when SIGTERM or SIGINT stops it. Log lines go to stderr.\n\n"
-           "Exit status: 0 stopped by a signal, 1 it could not start or went wrong, 2 wrong "
-           "command line.\n");
+           "Exit status: 0 stopped by a signal, 1 failed to start or to run, 2 wrong command "
+           "line.\n");
 }
 
 static bool set_number(const struct row *row, const char *value, void *field)
@@ -161,20 +159,19 @@ static const struct row *find(const char *name, size_t len)
     return NULL;
 }
 
-/* One option at argv[*i]; moves *i past it. */
+/* Parses the option at argv[*i] and moves *i past it. */
 static bool parse_one(struct options *opt, int argc, char **argv, int *i)
 {
     const char *arg = argv[(*i)++];
     if (strncmp(arg, "--", 2) != 0) {
-        fprintf(stderr, "strict-provider: '%s' is not an option; --help lists what may be given\n",
-                arg);
+        fprintf(stderr, "strict-provider: '%s' is not an option; --help lists them\n", arg);
         return false;
     }
     size_t len = strcspn(arg + 2, "=");
     const struct row *row = find(arg + 2, len);
     if (!row) {
-        fprintf(stderr, "strict-provider: there is no option '%.*s'; --help lists them\n",
-                (int)len + 2, arg);
+        fprintf(stderr, "strict-provider: unknown option '%.*s'; --help lists them\n", (int)len + 2,
+                arg);
         return false;
     }
     if (arg[2 + len] == '=') {

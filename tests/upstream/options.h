@@ -1,5 +1,6 @@
 /*
- * The command line of strict-provider. One table row an option, in options.c; --help is printed from it.
+ * The command line of strict-provider. options.c has one table row per option, from which --help is
+ * printed.
  */
 #ifndef UPSTREAM_OPTIONS_H
 #define UPSTREAM_OPTIONS_H
@@ -8,11 +9,11 @@
 #include <stdint.h>
 
 struct options {
-    const char *listen;     /* borrows from argv, as all strings here */
+    const char *listen;     /* borrowed from argv, like all strings here */
     const char *port_file;  /* NULL: none */
     const char *fault;      /* NULL: none */
     const char *lengths;    /* NULL: made up */
-    const char *key;        /* the one that is right; NULL: any */
+    const char *key;        /* the only valid one; NULL: any */
     const char *aws_secret; /* NULL: signatures are not checked */
     int64_t rpm, tpm;
     int64_t window_ms;
@@ -27,7 +28,7 @@ struct options {
 enum options_result {
     OPTIONS_RUN,
     OPTIONS_DONE,  /* --help or --version was printed to stdout */
-    OPTIONS_WRONG, /* what was wrong and what to write instead was printed to stderr */
+    OPTIONS_WRONG, /* stderr says what is wrong and what to write instead */
 };
 
 enum options_result options_parse(struct options *opt, int argc, char **argv);

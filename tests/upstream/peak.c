@@ -1,10 +1,10 @@
 /*
- * A plain array of admitted calls and two indices. On each admission the first index moves past what is older than the
- * span and the sum of the rest is compared with the most seen so far: a span that is fullest always ends on an
- * admission, so looking there and nowhere else misses nothing.
+ * A plain array of admitted calls and two indices. On each admission the first index moves past
+ * what is older than the span, and the sum of the rest is compared with the largest so far: the
+ * fullest span always ends on an admission, so checking only there misses nothing.
  *
- * The sum is carried along as calls come, leave and are settled, and counted afresh each time the array is moved, so
- * that it cannot drift for long unseen. Memory follows the calls inside one span.
+ * The sum is updated as calls come, leave and are settled, and recounted each time the array is
+ * moved, so that it cannot drift unnoticed for long. Memory follows the calls inside one span.
  */
 #include "peak.h"
 
@@ -27,7 +27,7 @@ void peak_close(struct peak *p)
 
 void peak_clear(struct peak *p)
 {
-    /* Numbers go on from where they were, so that a call from before is unknown afterwards. */
+    /* Numbers continue from where they were, so that a call from before is unknown afterwards. */
     p->shifted += p->last;
     p->first = p->last = 0;
     p->tokens = 0;
@@ -52,7 +52,8 @@ static bool make_room(struct peak *p)
     if (p->last < p->room) {
         return true;
     }
-    /* At least half is gone: moving the rest costs less than what was added since the last move. */
+    /* At least half has left: moving the rest costs less than adding what came since the last move.
+     */
     if (p->room > 0 && p->first >= p->room / 2) {
         move_to_front(p);
         return true;

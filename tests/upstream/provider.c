@@ -1,6 +1,6 @@
 /*
- * Putting the provider's state up and taking it down. The order of provider_close() matters only in that calls hold
- * requests of the HTTP server, so they go before it does.
+ * Sets up the provider's state and tears it down. The order matters only in one point: calls hold
+ * requests of the HTTP server, so provider_close() comes before the server is freed.
  */
 #include "provider.h"
 

@@ -1,6 +1,6 @@
 /*
- * Characters are Unicode characters, as the estimate of characters / 4 wants them: bytes that do not continue one. The
- * tokener has made sure that all text is UTF-8.
+ * Characters are Unicode characters, which the estimate of characters / 4 is based on: bytes that
+ * do not continue one. The tokener has made sure that all text is UTF-8.
  */
 #include "read.h"
 
@@ -67,7 +67,8 @@ static bool is_role(struct json_object *role, const char *roles)
     return false;
 }
 
-/* Calls of functions, their results and the like, as OpenAI's responses have them between messages: they have no role. */
+/* Function calls, their results and the like, which OpenAI's responses have between messages: they
+ * have no role. */
 static bool is_other_item(struct json_object *item)
 {
     struct json_object *type;
@@ -76,7 +77,7 @@ static bool is_other_item(struct json_object *item)
            strcmp(json_object_get_string(type), "message") != 0;
 }
 
-/* One message of a list; `at` is its name in the words, such as messages[0]. */
+/* Reads one message of a list; `at` is its name for errors, e.g. messages[0]. */
 static int read_message(struct json_object *message, const char *at, const char *roles, int64_t *n,
                         struct complaint *bad)
 {

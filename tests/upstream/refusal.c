@@ -1,6 +1,6 @@
 /*
- * Words are put together here rather than by printf(), because a table of formats could not be checked by the compiler. What
- * a client sent may be in them, so they are cut rather than trusted to be short.
+ * Texts are put together here rather than by printf(), because the compiler could not check a table
+ * of formats. They may quote what a client sent, so they are cut to size.
  */
 #include "refusal.h"
 
@@ -15,7 +15,7 @@ static size_t append(char *out, size_t size, size_t used, const char *text, size
     return used + n;
 }
 
-/* No half of a character is left where a text was cut. */
+/* Ends a text that was cut at a whole character. */
 static void end_text(char *out, size_t used)
 {
     while (used > 0 && ((unsigned char)out[used - 1] & 0xc0) == 0x80) {

@@ -1,6 +1,6 @@
 /*
- * What a refusal counts is the provider's own rule: nothing, or with --count-failed a request. The wait that a 429 tells
- * holds if nobody else takes what becomes free; a call that could never fit is told none.
+ * A refusal counts nothing, or a request with --count-failed. The wait in a 429 holds if nobody
+ * else takes what becomes free; a call that could never fit gets none.
  */
 #include "refuse.h"
 

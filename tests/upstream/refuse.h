@@ -1,5 +1,5 @@
 /*
- * Saying no to a call: counted in the report, logged where asked, answered.
+ * Refusing a call: counted in the report, logged if asked for, answered.
  */
 #ifndef UPSTREAM_REFUSE_H
 #define UPSTREAM_REFUSE_H
@@ -10,18 +10,18 @@
 #include "report.h"
 #include "window.h"
 
-/* For anything but the limits. */
+/* Refuses for any reason but the limits. */
 void refuse(struct provider *p, struct evhttp_request *req, enum report_failure failure,
             const struct answer_error *error);
 
-/* The same for what was found wrong with a request. */
+/* Refuses for what is wrong with the request. */
 void refuse_complaint(struct provider *p, struct evhttp_request *req, enum report_failure failure,
                       const struct complaint *bad);
 
-/* What a refusal counts, for those that are answered elsewhere. */
+/* Counts a refusal that is answered elsewhere. */
 void refuse_count(struct provider *p, enum report_failure failure);
 
-/* The 429 of a limit that was exceeded, or would be by this many tokens. */
+/* Answers 429: a limit was exceeded, or would be by this many tokens. */
 void refuse_over_limit(struct provider *p, struct evhttp_request *req, int64_t tokens,
                        enum window_answer why);
 

@@ -1,6 +1,7 @@
 /*
- * Counters and the one place that puts names to them. Everything is flat, so that a shell script can pick out a number,
- * except `failures`, which lists only by name what happened to calls that the limits did not refuse, and `per_second`.
+ * Counters, and the only place that names them. Everything is flat, so that a shell script can pick
+ * out a number, except `per_second` and `failures`, which lists by name what happened to calls that
+ * the limits did not refuse.
  */
 #include "report.h"
 
@@ -109,7 +110,7 @@ static void put_share(struct json_object *o, const char *name, double share)
     json_object_object_add(o, name, json_object_new_double_s(share, digits));
 }
 
-/* Less than one window of traffic is held against one whole window: that much was there to be used. */
+/* Less than one window of traffic counts as one whole window, because that much could be used. */
 static double windows_of_traffic(const struct report *r, int64_t window_us)
 {
     double windows = (double)(r->last_us - r->first_us) / (double)window_us;
@@ -140,7 +141,7 @@ static void put_failures(struct json_object *o, const struct report *r)
     json_object_object_add(o, "failures", failures);
 }
 
-/* Only one of the two was ever told of tokens. */
+/* Only one of the two ever gets tokens. */
 static int64_t max_tokens_in_window(const struct report *r)
 {
     return r->peak.max_tokens > r->ends.max_tokens ? r->peak.max_tokens : r->ends.max_tokens;

@@ -1,6 +1,7 @@
 /*
- * A plain array from the first second on; memory grows by doubling. A moment from before the first second (the end of a
- * call from before a reset is not reported, so there is none) would belong to no place and is not kept.
+ * A plain array from the first second on; memory grows by doubling. A moment before the first
+ * second would have no place and is dropped; none occurs, since calls from before a reset are not
+ * reported.
  */
 #include "series.h"
 

@@ -1,8 +1,8 @@
 /*
- * What happened in each second, for whoever draws a run or judges only the steady part of it.
+ * What happened in each second, for plotting a run or judging only its steady part.
  *
- * Seconds are those of the calendar. Only SERIES_MOST seconds from the first one on are kept, so that a provider that is
- * left running does not grow; what comes later is not in it, and `cut` says so.
+ * Seconds are wall-clock seconds. Only the first SERIES_MOST are kept, so that a provider that is
+ * left running does not grow; `cut` says that later ones are missing.
  */
 #ifndef UPSTREAM_SERIES_H
 #define UPSTREAM_SERIES_H
@@ -16,8 +16,8 @@
 struct json_object;
 
 struct series_second {
-    int64_t tokens; /* that the limit counted in it, less what settling gave back for it later */
-    int64_t used;   /* really used, by calls that ended in it */
+    int64_t tokens; /* counted in it by the limit, less what settling gave back later */
+    int64_t used;   /* really used by calls that ended in it */
     uint32_t requests, granted, status_429;
 };
 
@@ -33,11 +33,11 @@ void series_init(struct series *s, int64_t epoch_offset_us);
 void series_close(struct series *s);
 void series_clear(struct series *s);
 
-/* The second of this moment, until the next call of a function of this module. Never NULL: where it cannot be kept it is
- * one that nobody looks at. */
+/* The second of this moment, valid until the next call into this module. Never NULL: a second that
+ * cannot be kept is a dummy. */
 struct series_second *series_at(struct series *s, int64_t at_us);
 
-/* An array of the seconds in which something happened, in order; the caller's. */
+/* The seconds in which something happened, in order, as an array that the caller owns. */
 struct json_object *series_json(const struct series *s);
 
 #endif

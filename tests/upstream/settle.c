@@ -1,5 +1,6 @@
 /*
- * The end of a call in the books: of the limits, the peaks and the report. Calls from before a reset belong to nobody's.
+ * The end of a call, as the limits, the peaks and the report count it. Calls from before a reset
+ * are not counted.
  */
 #include "call.h"
 
@@ -22,7 +23,7 @@ static void settle_estimate(struct call *call, int64_t now_us, int64_t actual)
     peak_settle(&p->report.peak, admission->number, actual);
 }
 
-/* Counts at the end what the call really used; false when that does not fit any more. */
+/* Counts at the end what the call really used; false if that no longer fits. */
 static bool count_actual(struct call *call, int64_t now_us, int64_t actual)
 {
     struct provider *p = call->provider;
@@ -54,13 +55,13 @@ void call_settle(struct call *call)
         settle_estimate(call, now_us, actual);
     } else if (!count_actual(call, now_us, actual)) {
         if (call->req == NULL || call->begun) {
-            report_over_limit(&p->report, now_us, false); /* no status can tell it any more */
+            report_over_limit(&p->report, now_us, false); /* too late to answer with a status */
         }
         return;
     }
     report_used(&p->report, now_us, use->prompt_tokens, use->completion_tokens);
     if (call->fault.kind != FAULT_NONE) {
-        return; /* reported as such when it began */
+        return; /* reported as that fault when it began */
     }
     if (call->req == NULL) {
         p->report.failures[REPORT_CLIENT_GONE]++;

@@ -1,6 +1,6 @@
 /*
- * The message is taken block by block from where it is; its end, with the padding, is made up of one or two blocks of our
- * own.
+ * The message is read in place, block by block; its end and the padding go into one or two blocks
+ * of our own.
  */
 #include "sha256.h"
 

@@ -1,5 +1,6 @@
 /*
- * SHA-256 (FIPS 180-4) and HMAC (RFC 2104) with it, for sigv4.c. They protect nothing here: they check what a client signed.
+ * SHA-256 (FIPS 180-4) and HMAC (RFC 2104) over it, for sigv4.c. They protect nothing here; they
+ * check what a client signed.
  */
 #ifndef UPSTREAM_SHA256_H
 #define UPSTREAM_SHA256_H
@@ -7,7 +8,7 @@
 #include <stddef.h>
 
 #define SHA256_BYTES 32
-#define SHA256_HEX   65 /* with the end of the text */
+#define SHA256_HEX   65 /* with the terminating NUL */
 
 void sha256(const void *bytes, size_t len, unsigned char out[SHA256_BYTES]);
 

@@ -1,5 +1,5 @@
 /*
- * Paths, keys, and what else the shapes have in common.
+ * Paths, keys, and whatever else the shapes have in common.
  */
 #include "shape.h"
 
@@ -16,8 +16,8 @@
 #include "jo.h"
 
 static const struct {
-    const char *before; /* the path up to the model's name, or all of it; * is one part of a path */
-    const char *after;  /* and from there on; NULL: no model in the path */
+    const char *before; /* the path up to the model's name, or all of it; * is one path segment */
+    const char *after;  /* the path after the model's name; NULL: no model in the path */
     const struct shape *shape;
     bool stream;
 } paths[] = {
@@ -46,7 +46,7 @@ static const struct {
     {"/model/", "/converse-stream", &shape_bedrock, true},
 };
 
-/* How much of the path `before` takes; 0 when it does not begin so. */
+/* How much of the path matches `before`; 0 if its beginning does not. */
 static size_t front_of(const char *path, const char *before)
 {
     const char *at = path;
@@ -64,7 +64,7 @@ static size_t front_of(const char *path, const char *before)
     return (size_t)(at - path);
 }
 
-/* The length of the model's name between the two; -1 when the path is not of this kind. */
+/* The length of the model's name between the two; -1 if the path does not match. */
 static int middle(const char *path, size_t front, const char *after)
 {
     size_t len = strlen(path);
@@ -144,9 +144,10 @@ bool shape_has_query(struct evhttp_request *req, const char *name, const char *v
     return has;
 }
 
-/* ---- Keys ---- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
-/* Visible characters of ASCII and nothing else: a blank, a line break or a quote has come along by mistake. */
+/* Only visible ASCII characters can be in a key: a space, a line break or a quote got in by
+ * mistake. */
 static enum key_state judge(const char *key, const char *only)
 {
     for (const char *c = key; *c; c++) {
@@ -202,7 +203,7 @@ enum key_state shape_key(struct evhttp_request *req, unsigned keys, const char *
     return keys & KEY_QUERY ? judge_query(req, only) : KEY_MISSING;
 }
 
-/* ---- Writing ---- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 void shape_add_number(struct evkeyvalq *headers, const char *name, int64_t n)
 {

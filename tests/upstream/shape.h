@@ -1,10 +1,11 @@
 /*
- * The shapes in which providers ask and answer, all of them by one provider with one set of limits; the path tells which
- * (paths in shape.c, README.md). A shape says what a request must carry, in which words it is refused, and what answers,
- * streams, errors and headers look like.
+ * The shapes of providers' requests and answers, all served by one provider with one set of limits;
+ * the path selects the shape (paths in shape.c, README.md). A shape says what a request must carry,
+ * in which words it is refused, and what answers, streams, errors and headers look like.
  *
- * What a shape does not decide: how tokens are estimated, what is counted, and when. Every function of a shape is pure but
- * for what it writes into; texts that it returns are released with free(), and NULL without memory.
+ * A shape does not decide how tokens are estimated, what is counted, or when. A shape's functions
+ * are pure except for what they write into; the caller frees the texts that they return, which are
+ * NULL without memory.
  */
 #ifndef UPSTREAM_SHAPE_H
 #define UPSTREAM_SHAPE_H
@@ -23,19 +24,20 @@ struct evhttp_request;
 struct evkeyvalq;
 struct json_object;
 
-/* An error to be told. Shapes that have words of their own for a status use those instead of type and code. */
+/* An error to send. A shape that has its own words for a status uses them instead of type and code.
+ */
 struct answer_error {
     int status;
-    const char *type;  /* OpenAI's; NULL: what goes with the status */
+    const char *type;  /* OpenAI's; NULL: the status's own */
     const char *param; /* NULL: null */
     const char *code;  /* NULL: null */
     const char *message;
-    int64_t wait_us;         /* told in the form that the shape has for it; 0: not told */
+    int64_t wait_us;         /* sent in the shape's own way; 0: not sent */
     const char *retry_delay; /* Gemini's RetryInfo, instead of wait_us; NULL: none */
-    int64_t reset_us; /* told as what the requests limit needs to be free again; 0: as it is */
+    int64_t reset_us;        /* sent as the reset of the requests limit; 0: the real one */
 };
 
-/* The limits as a client may read them in headers. */
+/* The limits, as headers show them to a client. */
 struct limits_now {
     struct window_view view;
     int64_t rpm, tpm;
@@ -43,14 +45,14 @@ struct limits_now {
     uint64_t number; /* of this answer */
 };
 
-/* An answer, whole or in pieces. */
+/* An answer, in one piece or in many. */
 struct reply {
     const struct completion *asked;
     const struct usage *use;
     uint64_t number;
     int64_t created_s;
     bool with_usage;
-    int64_t piece, pieces; /* of a stream: this one, from 0, and how many there are */
+    int64_t piece, pieces; /* of a stream: this one, from 0, and how many in all */
 };
 
 enum stream_step { STREAM_BEGIN, STREAM_PIECE, STREAM_END };
@@ -69,20 +71,20 @@ enum key_state { KEY_GOOD, KEY_MISSING, KEY_WRONG };
 
 struct shape {
     const char *name;
-    const char *family; /* by which forms.json knows it */
+    const char *family; /* its name in forms.json */
     const struct refusal_words *refusals;
     const struct field *fields; /* of a body, at the top */
     bool lenient;               /* fields that are not in the table are ignored */
     bool any_type;              /* Content-Type is not looked at */
-    unsigned keys;              /* enum shape_key; 0: none is asked for */
+    unsigned keys;              /* flags of enum shape_key; 0: none required */
     int64_t max_body;           /* bytes, unless --max-body says otherwise */
     const char *stream_type;    /* Content-Type of a stream; NULL: text/event-stream */
 
-    /* What else is wrong with a request apart from its body; NULL: nothing ever. */
+    /* What else, apart from the body, is wrong with a request; NULL: never anything. */
     int (*objection)(struct evhttp_request *req, struct completion *asked, struct complaint *bad);
 
-    /* Reads the body's fields, which are of the right kinds, into *c, and adds the characters of the prompt. -1 with *bad
-     * said. */
+    /* Reads the body's fields, whose types have been checked, into *c, and adds the characters of
+     * the prompt. -1 with *bad filled in. */
     int (*read)(struct json_object *root, struct completion *c, int64_t *characters,
                 struct complaint *bad);
 
@@ -93,14 +95,14 @@ struct shape {
     void (*error_headers)(struct evkeyvalq *headers,
                           const struct answer_error *error); /* or NULL */
 
-    /* Appends the events of one step of a stream. NULL where the API has none. */
+    /* Appends the events of one step of a stream. NULL if the API has no streams. */
     void (*stream)(struct evbuffer *out, const struct reply *reply, enum stream_step step);
 
-    /* Appends the event that ends a stream which has gone wrong. */
+    /* Appends the event that ends a failed stream. */
     void (*stream_error)(struct evbuffer *out, const struct answer_error *error);
 
-    /* Appends one event of a form (form.h): its name, NULL where it has none, and its data, which is taken. NULL: an event
-     * as shape_event() makes it. */
+    /* Appends one event of a form (form.h): its name, NULL if it has none, and its data, which is
+     * taken. NULL: shape_event() does. */
     void (*event)(struct evbuffer *out, const char *name, struct json_object *data);
 };
 
@@ -108,22 +110,22 @@ extern const struct shape shape_openai_chat, shape_openai_responses, shape_opena
     shape_openai_completions, shape_azure, shape_anthropic, shape_gemini, shape_vertex,
     shape_mistral, shape_cohere, shape_ollama, shape_bedrock;
 
-/* The shape of a request's path; NULL when it is none of them. Where asked is given, its shape, model and stream are set
- * as far as the path says. */
+/* The shape of a request's path; NULL if it is not an API's. If asked is not NULL, its shape, model
+ * and stream are set as far as the path says. */
 const struct shape *shape_of(struct evhttp_request *req, struct completion *asked);
 
-/* The shape in whose words a path that is none of them is refused. */
+/* The shape whose words refuse a path that is not an API's. */
 const struct shape *shape_near(struct evhttp_request *req);
 
-/* ---- For the shapes ---- */
+/* ---- For the shapes -------------------------------------------------------------------------- */
 
-/* The key of a request. `only` is the one key that is right; NULL: any that could be one. */
+/* Checks the key of a request. `only` is the only valid key; NULL: any well-formed one is. */
 enum key_state shape_key(struct evhttp_request *req, unsigned keys, const char *only);
 
-/* The value of a header of the request; NULL where it is missing or empty. */
+/* The value of a header of the request; NULL if it is missing or empty. */
 const char *shape_header(struct evhttp_request *req, const char *name);
 
-/* The request has that parameter in its query; with that value, if one is given. */
+/* Whether the request's query has this parameter, with this value unless value is NULL. */
 bool shape_has_query(struct evhttp_request *req, const char *name, const char *value);
 
 void shape_add_number(struct evkeyvalq *headers, const char *name, int64_t n);
@@ -131,16 +133,16 @@ void shape_add_number(struct evkeyvalq *headers, const char *name, int64_t n);
 /* Rounded up. */
 int64_t shape_seconds(int64_t us);
 
-/* The text of an answer, and of a piece of one. */
+/* The text of an answer, and of one piece of a stream. */
 #define SHAPE_TEXT  "An answer of the length that usage says, kept short on the wire."
 #define SHAPE_PIECE "some more of the answer "
 
 #define MIB 1048576LL
 
-/* Appends an event: `event: NAME` if there is a name, and the object, which is taken over, as data. */
+/* Appends an event: `event: NAME` if there is a name, and the object, which is taken, as data. */
 void shape_event(struct evbuffer *out, const char *name, struct json_object *data);
 
-/* The same; without a name it has that of the data's `type`. */
+/* The same; without a name it uses the data's `type`. */
 void shape_typed_event(struct evbuffer *out, const char *name, struct json_object *data);
 
 #endif

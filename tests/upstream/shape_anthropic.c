@@ -1,14 +1,18 @@
 /*
  * Anthropic's messages. Documented at
  *
- *     https://platform.claude.com/docs/en/api/messages                        request, answer, usage
- *     https://platform.claude.com/docs/en/build-with-claude/streaming         events; output_tokens is cumulative
- *     https://platform.claude.com/docs/en/build-with-claude/prompt-caching    the three input fields add up
- *     https://platform.claude.com/docs/en/api/rate-limits                     headers, RFC 3339 resets, retry-after,
- *                                                                             enforced_spend_limit_reached
- *     https://platform.claude.com/docs/en/api/errors                          errors and their types
+ *     https://platform.claude.com/docs/en/api/messages
+ *         request, answer, usage
+ *     https://platform.claude.com/docs/en/build-with-claude/streaming
+ *         events; output_tokens is cumulative
+ *     https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+ *         the three input fields add up
+ *     https://platform.claude.com/docs/en/api/rate-limits
+ *         headers, RFC 3339 resets, retry-after, enforced_spend_limit_reached
+ *     https://platform.claude.com/docs/en/api/errors
+ *         errors and their types
  *
- * This provider has one limit of tokens, so the headers of input, output and all tokens tell the same.
+ * This provider has one token limit, so the headers for input, output and all tokens say the same.
  */
 #include "shape.h"
 
@@ -23,10 +27,10 @@
 #include "jo.h"
 #include "read.h"
 
-/* ---- Requests ---- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
-/* https://platform.claude.com/docs/en/api/errors has types and statuses; the words are those of the checks that the API runs
- * its bodies through. */
+/* https://platform.claude.com/docs/en/api/errors has types and statuses; the words are those of the
+ * validator that the API uses for bodies. */
 static const struct refusal_words refusals[REFUSAL_COUNT] = {
     [REFUSAL_NO_KEY] = {401, NULL, NULL, false, "x-api-key header is required"},
     [REFUSAL_BAD_KEY] = {401, NULL, NULL, false, "invalid x-api-key"},
@@ -71,7 +75,8 @@ static const struct field fields[] = {
     {"top_p", FIELD_NUMBER, 0, 1},
     {NULL, 0, 0, 0}};
 
-/* https://platform.claude.com/docs/en/api/versioning; since the last of them sampling is the model's own affair. */
+/* https://platform.claude.com/docs/en/api/versioning; since the last of them the API takes no
+ * sampling parameters. */
 static int objection(struct evhttp_request *req, struct completion *asked, struct complaint *bad)
 {
     static const char *const versions[] = {"2023-01-01", "2023-06-01", "2026-10-21"};
@@ -107,7 +112,7 @@ static int read_body(struct json_object *root, struct completion *c, int64_t *ch
     return read_messages(root, "messages", "user assistant ", characters, bad);
 }
 
-/* ---- Headers ---- */
+/* ---- Headers --------------------------------------------------------------------------------- */
 
 static const char *rfc3339(char *out, size_t size, int64_t wall_us)
 {
@@ -152,7 +157,7 @@ static void add_wait(struct evkeyvalq *headers, int64_t wait_us)
     shape_add_number(headers, "retry-after", shape_seconds(wait_us));
 }
 
-/* ---- Errors ---- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 static const char *error_type(int status)
 {
@@ -178,7 +183,7 @@ static const char *error_type(int status)
     }
 }
 
-/* Of a spend limit the code says more than the type does, and only of that. */
+/* Only for a spend limit does the code say more than the type. */
 static struct json_object *error_root(const struct answer_error *error)
 {
     struct json_object *o = json_object_new_object();
@@ -200,7 +205,7 @@ static void stream_error(struct evbuffer *out, const struct answer_error *error)
     shape_event(out, "error", error_root(error));
 }
 
-/* ---- Answers ---- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static struct json_object *usage(const struct usage *use, int64_t output)
 {

@@ -1,13 +1,18 @@
 /*
  * Bedrock's Converse. Documented at
  *
- *     https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html          request, answer, errors
- *     https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html    events, exceptions
- *     https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html                         a key as a bearer
- *     https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html                            x-amzn-ErrorType; 415
+ *     https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+ *         request, answer, errors
+ *     https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
+ *         events, exceptions
+ *     https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html
+ *         a key as a bearer token
+ *     https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html
+ *         x-amzn-ErrorType; 415
  *
- * A request carries a key or a signature (sigv4.c, --aws-secret). There are no headers of limits and no waits. The lengths
- * of prompt and answer may be in `metadata`, as in every shape, or in `requestMetadata`, which is the API's own.
+ * A request carries a key or a signature (sigv4.c, --aws-secret). Answers have neither rate limit
+ * headers nor waits. The lengths of prompt and answer may be in `metadata`, as in every shape, or
+ * in `requestMetadata`, the API's own field.
  */
 #include "shape.h"
 
@@ -111,7 +116,7 @@ static void add_wait(struct evkeyvalq *headers, int64_t wait_us)
     (void)wait_us;
 }
 
-/* ---- Errors ---- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 static const char *error_name(const struct answer_error *error)
 {
@@ -156,7 +161,7 @@ static void message(struct evbuffer *out, const char *type, const char *name,
     free(json);
 }
 
-/* An exception is named as its type is, with a small letter at first. */
+/* An exception's name is its type with a lower-case first letter. */
 static void stream_error(struct evbuffer *out, const struct answer_error *error)
 {
     char name[64];
@@ -166,14 +171,14 @@ static void stream_error(struct evbuffer *out, const struct answer_error *error)
             jo_put_string(json_object_new_object(), "message", error->message));
 }
 
-/* Of a form: what is called ...Exception is one. */
+/* An event of a form is an exception if its name ends in Exception. */
 static void form_event(struct evbuffer *out, const char *name, struct json_object *data)
 {
     bool exception = name && strstr(name, "Exception");
     message(out, exception ? "exception" : "event", name ? name : "unknown", data);
 }
 
-/* ---- Answers ---- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static struct json_object *usage(const struct usage *use)
 {

@@ -1,10 +1,11 @@
 /*
  * Cohere's chat, version 2. Documented at
  *
- *     https://docs.cohere.com/reference/chat                     request, answer; usage.tokens and usage.billed_units
- *     https://docs.cohere.com/v2/docs/streaming                  events, of which the data's type is the name
- *     https://docs.cohere.com/reference/errors                   statuses; an error is a message, without a code
- *     https://docs.cohere.com/docs/rate-limits                   calls a minute; there are no headers that tell them
+ *     https://docs.cohere.com/reference/chat       request, answer; usage.tokens and
+ *                                                  usage.billed_units
+ *     https://docs.cohere.com/v2/docs/streaming    events, named by the data's type
+ *     https://docs.cohere.com/reference/errors     statuses; an error is a message, without a code
+ *     https://docs.cohere.com/docs/rate-limits     calls a minute; no headers report them
  */
 #include "shape.h"
 
@@ -98,7 +99,7 @@ static void event(struct evbuffer *out, const char *type, struct json_object *o)
     shape_event(out, type, jo_put_string(o, "type", type));
 }
 
-/* A stream ends with the reason ERROR, and says of it what there is to say. */
+/* A failed stream ends with the reason ERROR and its message. */
 static void stream_error(struct evbuffer *out, const struct answer_error *error)
 {
     struct json_object *delta = jo_put_string(json_object_new_object(), "finish_reason", "ERROR");
@@ -112,7 +113,7 @@ static struct json_object *two(int64_t input, int64_t output)
     return jo_put_int(o, "output_tokens", output);
 }
 
-/* What is billed leaves out what the API adds to a prompt; here it adds nothing. */
+/* Billed units leave out what the API adds to a prompt; here it adds nothing. */
 static struct json_object *usage(const struct usage *use)
 {
     struct json_object *o = json_object_new_object();
@@ -152,7 +153,7 @@ static char *answer(const struct reply *r)
     return jo_render(root);
 }
 
-/* delta.message of an event, with what it says in `content`. */
+/* An event's delta.message with this `content`. */
 static struct json_object *delta(struct json_object *content)
 {
     struct json_object *message = jo_put(json_object_new_object(), "content", content);

@@ -1,19 +1,26 @@
 /*
  * Gemini's generateContent. Documented at
  *
- *     https://ai.google.dev/api/generate-content                              request, answer, UsageMetadata, streaming
- *     https://ai.google.dev/gemini-api/docs/troubleshooting                   errors and their status words
- *     https://cloud.google.com/apis/design/errors                             details: ErrorInfo, BadRequest
- *     https://ai.google.dev/gemini-api/docs/rate-limits                       limits; there are no headers that tell them
- *     https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto    QuotaFailure, RetryInfo
- *     https://protobuf.dev/reference/protobuf/google.protobuf/#duration       retryDelay: "37s", "1.5s"
+ *     https://ai.google.dev/api/generate-content
+ *         request, answer, UsageMetadata, streaming
+ *     https://ai.google.dev/gemini-api/docs/troubleshooting
+ *         errors and their status words
+ *     https://cloud.google.com/apis/design/errors
+ *         details: ErrorInfo, BadRequest
+ *     https://ai.google.dev/gemini-api/docs/rate-limits
+ *         limits; no headers report them
+ *     https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
+ *         QuotaFailure, RetryInfo
+ *     https://protobuf.dev/reference/protobuf/google.protobuf/#duration
+ *         retryDelay: "37s", "1.5s"
  *
- * Vertex is the same under another path, and takes only a bearer:
+ * Vertex is the same under another path and takes only a bearer token:
  *
  *     https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
  *
- * Both names of each field are taken, candidateCount and candidate_count, as protocol buffers have it for JSON. Events of a
- * stream end with CR LF here, as that API's do; a reader of events takes either.
+ * Both names of each field are accepted, candidateCount and candidate_count, as protocol buffers do
+ * in JSON. Events of a stream end with CR LF here, as that API's do; readers of events must take
+ * either.
  */
 #include "shape.h"
 
@@ -27,7 +34,7 @@
 #include "jo.h"
 #include "read.h"
 
-/* ---- Requests ---- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static const struct refusal_words refusals[REFUSAL_COUNT] = {
     [REFUSAL_NO_KEY] = {403, NULL, NULL, false,
@@ -55,7 +62,7 @@ static const struct refusal_words refusals[REFUSAL_COUNT] = {
     [REFUSAL_PATH] = {404, NULL, NULL, false, "Requested entity was not found."},
 };
 
-/* Vertex wants the token of an account. */
+/* Vertex requires an account's token. */
 static const struct refusal_words refusals_vertex[REFUSAL_COUNT] = {
     [REFUSAL_NO_KEY] = {401, NULL, NULL, false,
                         "Request is missing required authentication credential."},
@@ -133,7 +140,7 @@ static const struct field config_fields[] = {
     BOTH("mediaResolution", "media_resolution", FIELD_STRING),
     {NULL, 0, 0, 0}};
 
-/* A field by either of its names; NULL where it is not there. */
+/* A field by either of its names; NULL if absent. */
 static struct json_object *either(struct json_object *o, const char *one, const char *other)
 {
     struct json_object *found = NULL;
@@ -197,7 +204,7 @@ static int read_body(struct json_object *root, struct completion *c, int64_t *ch
     return read_config(root, c, bad);
 }
 
-/* Without alt=sse the stream would be one JSON array that grows. */
+/* Without alt=sse the stream would be one growing JSON array. */
 static int objection(struct evhttp_request *req, struct completion *asked, struct complaint *bad)
 {
     if (!asked->stream || shape_has_query(req, "alt", "sse")) {
@@ -207,7 +214,7 @@ static int objection(struct evhttp_request *req, struct completion *asked, struc
         bad, "alt", "This provider streams only server-sent events: add ?alt=sse to the path.");
 }
 
-/* ---- Headers: none ---- */
+/* ---- Headers: none --------------------------------------------------------------------------- */
 
 static void limits(struct evkeyvalq *headers, const struct limits_now *now)
 {
@@ -221,7 +228,7 @@ static void add_wait(struct evkeyvalq *headers, int64_t wait_us)
     (void)wait_us;
 }
 
-/* ---- Errors ---- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 static const char *status_word(int status)
 {
@@ -264,7 +271,7 @@ static struct json_object *quota_failure(const struct answer_error *error)
     return jo_put(detail("QuotaFailure"), "violations", jo_list(violation));
 }
 
-/* A protobuf duration: seconds, with a fraction only where there is one. */
+/* A protobuf duration: seconds, with a fraction only if it is not 0. */
 static void duration(char *out, size_t size, int64_t us)
 {
     int64_t ms = us / 1000 + (us % 1000 != 0);
@@ -344,9 +351,10 @@ static void stream_error(struct evbuffer *out, const struct answer_error *error)
     event(out, error_root(error));
 }
 
-/* ---- Answers ---- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
-/* Thoughts are told apart from the candidates; what is said of a stream's piece is what was used up to it. */
+/* Thoughts are reported apart from the candidates; a stream's piece reports what was used up to it.
+ */
 static struct json_object *usage(const struct usage *use, int64_t output)
 {
     int64_t thoughts = use->reasoning_tokens < output ? use->reasoning_tokens : output;

@@ -1,8 +1,10 @@
 /*
- * Two APIs of OpenAI that are older than chat: completions, and embeddings, which have no output at all. Documented at
+ * Two APIs of OpenAI older than chat: completions, and embeddings, which have no output. Documented
+ * at
  *
- *     https://platform.openai.com/docs/api-reference/completions         prompt, the answer's choices[].text, usage
- *     https://platform.openai.com/docs/api-reference/embeddings          input, data[], usage without a count of output
+ *     https://platform.openai.com/docs/api-reference/completions    prompt, choices[].text, usage
+ *     https://platform.openai.com/docs/api-reference/embeddings     input, data[], usage without
+ *                                                                   output
  *
  * Keys, headers, errors and the words of refusals are those of shape_openai.c.
  */
@@ -17,7 +19,7 @@
 #include "read.h"
 #include "shape_openai.h"
 
-/* A text, a list of texts, or of numbers that each are a token, or of lists of those. */
+/* Reads a text, a list of texts, a list of numbers that are tokens, or a list of such lists. */
 static int read_texts(struct json_object *value, const char *name, int64_t *characters,
                       struct complaint *bad)
 {
@@ -39,7 +41,7 @@ static int read_texts(struct json_object *value, const char *name, int64_t *char
     return 0;
 }
 
-/* ---- Embeddings ---- */
+/* ---- Embeddings ------------------------------------------------------------------------------ */
 
 static const struct field fields_embeddings[] = {
     {"model", FIELD_STRING | FIELD_MUST, 0, 0},
@@ -103,7 +105,7 @@ const struct shape shape_openai_embeddings = {
     .stream_error = openai_stream_error,
 };
 
-/* ---- Completions ---- */
+/* ---- Completions ----------------------------------------------------------------------------- */
 
 static const struct field fields_completions[] = {
     {"model", FIELD_STRING | FIELD_MUST, 0, 0},
@@ -131,7 +133,7 @@ static int read_completions(struct json_object *root, struct completion *c, int6
                             struct complaint *bad)
 {
     struct json_object *prompt;
-    c->max_output = 16; /* as documented, where the request does not say */
+    c->max_output = 16; /* the documented default */
     json_object_object_get_ex(root, "prompt", &prompt);
     if (read_texts(prompt, "prompt", characters, bad) < 0) {
         return -1;
@@ -139,7 +141,7 @@ static int read_completions(struct json_object *root, struct completion *c, int6
     return openai_read_shared(root, c, bad);
 }
 
-/* A piece of all choices, or the whole of them; with a reason they have ended. */
+/* A piece of every choice, or all of it; with a reason it is the last. */
 static struct json_object *text_root(const struct reply *r, const char *text, const char *reason)
 {
     char id[48];

@@ -1,15 +1,15 @@
 /*
- * Mistral's chat: OpenAI's, with headers, errors and some fields of its own. Here it is at /mistral/v1/chat/completions,
- * because its own path is OpenAI's. Documented at
+ * Mistral's chat: OpenAI's, with headers, errors and some fields of its own. Here it is at
+ * /mistral/v1/chat/completions, because its own path is the same as OpenAI's. Documented at
  *
- *     https://docs.mistral.ai/api/#tag/chat                                  the request, the answer
- *     https://docs.mistral.ai/capabilities/reasoning/                        content as a list of parts (the form
- *                                                                             content-parts)
- *     https://docs.mistral.ai/deployment/laplateforme/tier/                  limits a minute
+ *     https://docs.mistral.ai/api/#tag/chat                    request, answer
+ *     https://docs.mistral.ai/capabilities/reasoning/          content as a list of parts (the form
+ *                                                              content-parts)
+ *     https://docs.mistral.ai/deployment/laplateforme/tier/    limits per minute
  *
- * A body that does not hold is answered 422 with what is wrong with it as a list; that, the 429 with its code, and the
- * headers x-ratelimit-*-req-minute and -tokens-minute are best known from answers. A stream tells its usage without being
- * asked, in the event that has the finish reason.
+ * An invalid body is answered 422 with a list of what is wrong; that, the 429 with its code, and
+ * the headers x-ratelimit-*-req-minute and -tokens-minute are best known from answers. A stream
+ * reports its usage without being asked, in the event that has the finish reason.
  */
 #include "shape.h"
 
@@ -133,7 +133,7 @@ static void stream_error(struct evbuffer *out, const struct answer_error *error)
     shape_event(out, NULL, error_root(error));
 }
 
-/* One event: what the choices say, with the reason and the usage in the last of them. */
+/* One event: what the choices say; the last one adds the reason and the usage. */
 static void stream(struct evbuffer *out, const struct reply *r, enum stream_step step)
 {
     char id[48];

@@ -1,11 +1,13 @@
 /*
  * Ollama's own chat. Documented at
  *
- *     https://docs.ollama.com/api/chat             request, answer; prompt_eval_count and eval_count are the usage
- *     https://docs.ollama.com/api/streaming        lines of JSON, application/x-ndjson; it streams unless told otherwise
- *     https://docs.ollama.com/api/errors           an error is a text; in a stream, a line of its own
+ *     https://docs.ollama.com/api/chat         request, answer; usage is prompt_eval_count and
+ *                                              eval_count
+ *     https://docs.ollama.com/api/streaming    lines of JSON, application/x-ndjson; it streams
+ *                                              unless "stream" is false
+ *     https://docs.ollama.com/api/errors       an error is a text; in a stream, a line of its own
  *
- * As the server itself does, it asks for no key, looks at no content type and ignores fields that it does not know.
+ * Like the real server, it requires no key and ignores the content type and unknown fields.
  */
 #include "shape.h"
 

@@ -1,12 +1,19 @@
 /*
- * OpenAI's chat completions, and Azure's, which differ in their key, headers and errors. Documented at
+ * OpenAI's chat completions, and Azure's, which differ in their key, headers and errors. Documented
+ * at
  *
- *     https://platform.openai.com/docs/api-reference/chat/object             the answer, usage
- *     https://platform.openai.com/docs/api-reference/chat-streaming          chunks; usage with stream_options
- *     https://platform.openai.com/docs/guides/rate-limits                    x-ratelimit-*: resets as 1s, 6m0s
- *     https://platform.openai.com/docs/guides/error-codes                    errors, insufficient_quota
- *     https://learn.microsoft.com/azure/ai-foundry/openai/reference          Azure: path, api-key, api-version
- *     https://learn.microsoft.com/azure/ai-foundry/openai/how-to/quota       Azure: x-ratelimit-*, retry-after-ms
+ *     https://platform.openai.com/docs/api-reference/chat/object
+ *         answer, usage
+ *     https://platform.openai.com/docs/api-reference/chat-streaming
+ *         chunks; usage with stream_options
+ *     https://platform.openai.com/docs/guides/rate-limits
+ *         x-ratelimit-*: resets as 1s, 6m0s
+ *     https://platform.openai.com/docs/guides/error-codes
+ *         errors, insufficient_quota
+ *     https://learn.microsoft.com/azure/ai-foundry/openai/reference
+ *         Azure: path, api-key, api-version
+ *     https://learn.microsoft.com/azure/ai-foundry/openai/how-to/quota
+ *         Azure: x-ratelimit-*, retry-after-ms
  */
 #include "shape.h"
 
@@ -22,7 +29,7 @@
 #include "read.h"
 #include "shape_openai.h"
 
-/* ---- Requests ---- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 #define ROLES "developer system user assistant tool function "
 
@@ -107,7 +114,7 @@ static int read_chat(struct json_object *root, struct completion *c, int64_t *ch
     return openai_read_shared(root, c, bad);
 }
 
-/* ---- Azure's requests ---- */
+/* ---- Azure's requests ------------------------------------------------------------------------ */
 
 static const struct refusal_words refusals_azure[REFUSAL_COUNT] = {
     OPENAI_BODY_REFUSALS,
@@ -134,7 +141,7 @@ static int objection_azure(struct evhttp_request *req, struct completion *asked,
     return -1;
 }
 
-/* ---- Headers ---- */
+/* ---- Headers --------------------------------------------------------------------------------- */
 
 void openai_limits(struct evkeyvalq *headers, const struct limits_now *now)
 {
@@ -177,7 +184,7 @@ static void wait_azure(struct evkeyvalq *headers, int64_t wait_us)
     shape_add_number(headers, "x-ms-retry-after-ms", wait_us / 1000 + (wait_us % 1000 != 0));
 }
 
-/* ---- Errors ---- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 struct json_object *openai_details(const char *name, int64_t n)
 {
@@ -199,8 +206,8 @@ char *openai_error(const struct answer_error *error)
     return jo_render(jo_put(json_object_new_object(), "error", error_object(error)));
 }
 
-/* The gateway in front of Azure's models refuses with a code and a message; what the model itself refuses looks as
- * OpenAI's. */
+/* The gateway in front of Azure's models refuses with a code and a message; refusals by the model
+ * itself look like OpenAI's. */
 static char *error_azure(const struct answer_error *error)
 {
     char code[16];
@@ -219,7 +226,7 @@ void openai_stream_error(struct evbuffer *out, const struct answer_error *error)
     shape_event(out, NULL, jo_put(json_object_new_object(), "error", error_object(error)));
 }
 
-/* ---- Chat ---- */
+/* ---- Chat ------------------------------------------------------------------------------------ */
 
 struct json_object *openai_usage(const struct usage *use)
 {
@@ -311,7 +318,7 @@ void openai_stream(struct evbuffer *out, const struct reply *r, enum stream_step
     }
 }
 
-/* ---- The two ---- */
+/* ---- The two --------------------------------------------------------------------------------- */
 
 const struct shape shape_openai_chat = {
     .name = "openai-chat",

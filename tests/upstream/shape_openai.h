@@ -1,14 +1,14 @@
 /*
- * What OpenAI's APIs have in common, and those that are made after its chat.
+ * What OpenAI's APIs, and those modelled on its chat, have in common.
  */
 #ifndef UPSTREAM_SHAPE_OPENAI_H
 #define UPSTREAM_SHAPE_OPENAI_H
 
 #include "shape.h"
 
-#define OPENAI_MAX_BODY (50 * MIB) /* best known: what files in a request may take together */
+#define OPENAI_MAX_BODY (50 * MIB) /* best known: the most that a request's files may total */
 
-/* What is wrong with a body, as the models themselves say it in each of these APIs. */
+/* Refusals of a body, as the models themselves phrase them in each of these APIs. */
 #define OPENAI_BODY_REFUSALS                                                                       \
     [REFUSAL_JSON] = {400, NULL, NULL, false,                                                      \
                       "We could not parse the JSON body of your request."},                        \
@@ -25,8 +25,8 @@
                            "{wants}, but got {got} instead."},                                     \
     [REFUSAL_VALUE] = {400, NULL, NULL, true, "{wants}"}
 
-/* And with the rest of a request. Of a form, which is what a client sends that names no type, the API sees nothing, so that
- * the model is what it misses. */
+/* Refusals of the rest of a request. The API reads nothing from a form, which clients send if they
+ * name no content type, so it complains that the model is missing. */
 #define OPENAI_REQUEST_REFUSALS                                                                    \
     [REFUSAL_NO_KEY] = {401, NULL, NULL, false,                                                    \
                         "You didn't provide an API key: send it as `Authorization: Bearer KEY`."}, \
@@ -51,12 +51,12 @@ void openai_wait(struct evkeyvalq *headers, int64_t wait_us);
 char *openai_error(const struct answer_error *error);
 void openai_stream_error(struct evbuffer *out, const struct answer_error *error);
 
-/* An object with that one number: usage's details. */
+/* An object with this one number, for usage's details. */
 struct json_object *openai_details(const char *name, int64_t n);
 
 struct json_object *openai_usage(const struct usage *use);
 
-/* Chat's answers, whole and streamed. */
+/* Answers of chat, whole and streamed. */
 char *openai_answer(const struct reply *reply);
 void openai_stream(struct evbuffer *out, const struct reply *reply, enum stream_step step);
 

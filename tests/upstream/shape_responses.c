@@ -1,9 +1,10 @@
 /*
  * OpenAI's responses. Documented at
  *
- *     https://platform.openai.com/docs/api-reference/responses/create        the request
- *     https://platform.openai.com/docs/api-reference/responses/object        the answer, usage
- *     https://platform.openai.com/docs/api-reference/responses-streaming     events; usage in response.completed
+ *     https://platform.openai.com/docs/api-reference/responses/create       request
+ *     https://platform.openai.com/docs/api-reference/responses/object       answer, usage
+ *     https://platform.openai.com/docs/api-reference/responses-streaming    events; usage in
+ *                                                                           response.completed
  *
  * Keys, headers and errors are those of shape_openai.c.
  */
@@ -144,7 +145,7 @@ static char *answer_responses(const struct reply *r)
     return jo_render(response_object(r, true));
 }
 
-/* Takes o, and puts into it what all events of a response have. */
+/* Takes o, adds what all events of a response have, and appends it. */
 static void event_responses(struct evbuffer *out, const char *type, int64_t sequence,
                             struct json_object *o)
 {

@@ -2,8 +2,8 @@
  *     string to sign = algorithm, date, scope, hash of the canonical request
  *     key            = HMAC chain over secret, day, region, service, "aws4_request"
  *
- * The path is taken as it was sent and encoded once more, as all services but S3 want it: a `%3A` in it is `%253A` in the
- * canonical request.
+ * The path is taken as sent and encoded once more, as all services except S3 require: a `%3A` in it
+ * becomes `%253A` in the canonical request.
  */
 #include "sigv4.h"
 
@@ -24,9 +24,9 @@
 
 struct claim {
     char credential[160]; /* ID/DAY/REGION/SERVICE/aws4_request */
-    char headers[512];    /* names with ; between */
+    char headers[512];    /* names separated by ; */
     char signature[80];
-    char *scope; /* in credential, behind the id */
+    char *scope; /* in credential, after the id */
     char day[16], region[40], service[40];
     const char *date; /* x-amz-date */
 };
@@ -112,7 +112,8 @@ static void add_encoded(struct evbuffer *out, const char *path)
     }
 }
 
-/* The signed headers with their values, blanks at the ends taken away. False when one of them is not there. */
+/* Adds the signed headers with their values, without surrounding spaces. False if one of them is
+ * missing. */
 static bool add_headers(struct evbuffer *out, struct evhttp_request *req, const char *names)
 {
     char name[80];

@@ -1,5 +1,5 @@
 /*
- * Signatures of AWS, version 4, as a server checks them. Documented at
+ * AWS signatures, version 4, as a server checks them. Documented at
  *
  *     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  */
@@ -10,11 +10,11 @@
 
 struct evhttp_request;
 
-/* The request has such a signature, right or wrong. */
+/* Whether the request has such a signature, right or wrong. */
 bool sigv4_is_there(struct evhttp_request *req);
 
-/* NULL, or static words that say what is wrong with it. The signature itself is checked where a secret is given, else only
- * what it claims. */
+/* NULL, or a static text that says what is wrong with it. The signature itself is checked only if a
+ * secret is given, otherwise only what it claims. */
 const char *sigv4_check(struct evhttp_request *req, const char *secret);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * An answer in pieces, spread evenly over the time that the call takes: after the first step's time the head and whatever
- * the shape begins with, after each further one a piece, and with the last one the end.
+ * An answer in pieces, spread evenly over the time that the call takes: the first step sends the
+ * head and the shape's beginning, each further one a piece, and the last one also the end.
  *
- *     begin > piece > piece > ... > settled, usage told > end
+ *     begin > piece > piece > ... > settled, usage reported > end
  *
- * It fails in the middle as its fault says: halfway the connection ends, is reset, or just falls silent. Those steps send
- * nothing, so that all that was sent before has gone out by then. A call that turns out to be over the limits at its end
- * tells it in an event, because the status has long been sent.
+ * A fault may break it halfway: the connection ends, is reset, or just falls silent. That step
+ * sends nothing, so that everything before it has been sent by then. If the call turns out to be
+ * over the limits at its end, an event says so, because the status was sent long ago.
  */
 #include "call.h"
 
@@ -66,13 +66,14 @@ static void append_end(struct call *call, struct evbuffer *out)
     }
 }
 
-/* The form's stream ends without ending: NULL, or how. */
+/* How the form's stream breaks off; NULL if it does not. */
 static const char *abrupt_end(const struct call *call)
 {
     return form_text(call->fault.form, "end");
 }
 
-/* What happens halfway, or for a form after all of it, instead of going on; STREAM_THEN_WAIT: nothing. */
+/* How the stream breaks off: halfway, or after everything if a form says so. STREAM_THEN_WAIT if it
+ * goes on. */
 static enum stream_then breaks(const struct call *call)
 {
     const char *end = abrupt_end(call);
@@ -94,7 +95,7 @@ static enum stream_then breaks(const struct call *call)
     }
 }
 
-/* The shape's own, or the steps that the form has instead, of which the first goes with the head. */
+/* Appends the shape's own part, or the form's step instead; the form's first goes with the head. */
 static void append_part(struct call *call, struct evbuffer *out, bool first)
 {
     struct reply reply = call_reply(call);
@@ -107,7 +108,7 @@ static void append_part(struct call *call, struct evbuffer *out, bool first)
     }
 }
 
-/* What a form makes of what the shape has written. */
+/* Applies the form to what the shape has written. */
 static void change(struct call *call, struct evbuffer *out, bool first)
 {
     struct reply reply = call_reply(call);
@@ -122,7 +123,7 @@ static void change(struct call *call, struct evbuffer *out, bool first)
     }
 }
 
-/* A part of the answer, if there is anything in it. */
+/* Sends a part of the answer unless it is empty. */
 static void send_part(struct call *call, struct evbuffer *out, bool last)
 {
     gzip_part(&call->gz, out, last);

@@ -47,7 +47,7 @@ class FaultsTest(ProviderTest):
                         self.assertEqual((error["code"], error["status"]), (status, words[status]))
         report = p.stop()
         self.assertEqual((report["tokens"], report["counted_tokens"]), (0, 0))
-        self.assertEqual(report["granted"], 5 * 2 * len(SHAPES))  # of the server's kind
+        self.assertEqual(report["granted"], 5 * 2 * len(SHAPES))  # the server errors
         for status in types:
             self.assertEqual(report["failures"][f"fault_{status}"], 2 * len(SHAPES))
 
@@ -94,7 +94,7 @@ class FaultsTest(ProviderTest):
             self.assertFalse([name for name in answer.headers if "retry-after" in name.lower()])
             self.assertNotIn(b"RetryInfo", answer.raw)
 
-    def test_what_no_wait_helps_against(self):
+    def test_refusals_that_waiting_does_not_help(self):
         p = self.start()
         answer = fault(p, "insufficient_quota")
         error = answer.json["error"]
@@ -153,7 +153,7 @@ class FaultsTest(ProviderTest):
                 connection.close()
                 p.wait_for(lambda r: r["in_flight"] == 0)
 
-    def test_a_call_is_in_the_books_once_also_if_its_client_leaves_before_the_reset(self):
+    def test_a_call_is_counted_once_even_if_its_client_leaves_before_the_reset(self):
         p = self.start("--tpm", "100000", "--latency-ms", "1")
         for seen in range(1, 6):
             path, headers, body, _, _ = SHAPES["anthropic"]
@@ -222,8 +222,8 @@ class FaultsTest(ProviderTest):
                   "2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,7\n"
                   "2023-11-16 18:15:51.2225670,879,5000\n")
             p = self.start("--lengths", path, "--latency-ms", "0", "--tpm", "1000000")
-            lengths = {call(p, "chat", told={}).json["usage"]["completion_tokens"] for _ in range(60)}
-            self.assertEqual(lengths, {7, 44, 100})  # the last cut to max_tokens
+            lengths = {call(p, "chat", metadata={}).json["usage"]["completion_tokens"] for _ in range(60)}
+            self.assertEqual(lengths, {7, 44, 100})  # the last one capped at max_tokens
             for wrong in ("", "TIMESTAMP,ContextTokens,GeneratedTokens\n", "t,1,2\nt,1\n", "t,1,2\nt,1,x\n"):
                 write(wrong)
                 done = subprocess.run([program[0], "--lengths", path, "--listen", "127.0.0.1:0"],

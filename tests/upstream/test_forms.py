@@ -1,4 +1,4 @@
-"""Answers in every form of forms.json, and in any other: python3 test_forms.py PATH/TO/strict-provider"""
+"""Every form of forms.json, and ad-hoc forms: python3 test_forms.py PATH/TO/strict-provider"""
 
 import gzip
 import http.client
@@ -20,7 +20,7 @@ def forms():
 
 
 def form_of(shape, name, all_forms=forms()):
-    """The form of that name for this shape; None when there is none."""
+    """The form of that name for this shape; None if there is none."""
     named = all_forms[name]
     return named.get(shape, named.get(FAMILY.get(shape, shape), named.get("any")))
 
@@ -38,8 +38,8 @@ class FormsTest(ProviderTest):
     def start(self, *options):
         return super().start("--rpm", "100000", "--tpm", "100000000", "--latency-ms", "0", *options)
 
-    def test_each_form_in_each_shape_is_answered_and_in_the_books(self):
-        """What forms.json says of status, headers and use, in all of it."""
+    def test_each_form_in_each_shape_is_answered_and_counted(self):
+        """Status, headers and usage are as forms.json says, for every form in it."""
         p = self.start()
         asked = granted = tokens = 0
         for name in forms():
@@ -72,9 +72,9 @@ class FormsTest(ProviderTest):
         self.assertEqual((report["tokens"], report["counted_tokens"]), (tokens, tokens))
         self.assertEqual(report["completed"], 0)
 
-    # ---- Success that is none ----
+    # ---- Success without an answer ----
 
-    def test_success_that_is_none(self):
+    def test_success_without_an_answer(self):
         p = self.start()
         for name, raw in (("empty", b""), ("null", b"null"), ("204", b"")):
             for shape in SHAPES:
@@ -124,7 +124,7 @@ class FormsTest(ProviderTest):
         self.assertEqual([name for name, _ in events(fault(p, "early-error", "anthropic", True).raw)],
                          ["message_start", "content_block_start", "ping", "ping", "ping", "error"])
 
-    # ---- What was asked for in pieces ----
+    # ---- Requested streams ----
 
     def test_a_whole_answer_instead_of_a_stream(self):
         p = self.start()
@@ -179,7 +179,7 @@ class FormsTest(ProviderTest):
                 if form_of(shape, name) is None:
                     continue
                 with self.assertRaises(http.client.IncompleteRead, msg=(name, shape)) as broken:
-                    fault(p, f"{name}:7000", shape, True, told={})
+                    fault(p, f"{name}:7000", shape, True, metadata={})
                 seen = json.dumps(events(broken.exception.partial, shape))
                 self.assertEqual(len(re.findall("well then |well then", seen)), 700, (name, shape))
                 self.assertTrue(field is None or re.search(field, seen), (name, shape))
@@ -193,9 +193,9 @@ class FormsTest(ProviderTest):
 
     # ---- Usage ----
 
-    def usage(self, p, name, shape, stream, told=None):
-        """As the answer or the end of the stream tells it; of Anthropic's stream both places as one."""
-        answer = fault(p, name, shape, stream, told=told)
+    def usage(self, p, name, shape, stream):
+        """As the answer or the end of the stream reports it; Anthropic's two places merged."""
+        answer = fault(p, name, shape, stream)
         if not stream:
             return use_of(shape, answer.json)
         seen = [data for _, data in events(answer.raw, shape) if data != "[DONE]"]
@@ -203,8 +203,8 @@ class FormsTest(ProviderTest):
             return seen[-1]["response"]["usage"]
         if shape == "anthropic":
             return {**seen[0]["message"]["usage"], **[data for data in seen if data["type"] == "message_delta"][0]["usage"]}
-        told = [use_of(shape, data) for data in seen if data.get("usage") or data.get("usageMetadata")]
-        return told[-1]
+        reported = [use_of(shape, data) for data in seen if data.get("usage") or data.get("usageMetadata")]
+        return reported[-1]
 
     def test_zeros(self):
         p = self.start()
@@ -219,7 +219,7 @@ class FormsTest(ProviderTest):
         answer = fault(p, "usage-zero", "ollama").json
         self.assertEqual((answer["prompt_eval_count"], answer["eval_count"]), (0, 0))
 
-    def test_numbers_in_other_words(self):
+    def test_numbers_in_other_notations(self):
         p = self.start()
         for shape in ("chat", "responses", "anthropic", "gemini"):
             first = {"chat": "prompt_tokens", "gemini": "promptTokenCount"}.get(shape, "input_tokens")
@@ -252,13 +252,13 @@ class FormsTest(ProviderTest):
 
     def test_other_places(self):
         p = self.start()
-        told = {"prompt_tokens": 20, "completion_tokens": 30, "total_tokens": 50}
+        expected = {"prompt_tokens": 20, "completion_tokens": 30, "total_tokens": 50}
         for name, place in (("usage-in-choice", lambda o: o["choices"][0].get("usage") if o["choices"] else None),
                             ("usage-x-groq", lambda o: o.get("x_groq", {}).get("usage")),
                             ("usage-with-finish", lambda o: o.get("usage"))):
-            self.assertEqual(place(fault(p, name).json), told)
+            self.assertEqual(place(fault(p, name).json), expected)
             seen = [data for _, data in events(fault(p, name, stream=True).raw) if data != "[DONE]"]
-            self.assertEqual([place(data) for data in seen if place(data)], [told])
+            self.assertEqual([place(data) for data in seen if place(data)], [expected])
             if name != "usage-with-finish":
                 self.assertFalse([data for data in seen if data.get("usage")])
 
@@ -352,7 +352,7 @@ class FormsTest(ProviderTest):
         self.assertEqual(json.loads(gzip.decompress(answer.raw))["error"]["code"], "rate_limit_exceeded")
         self.assertEqual(packing.ask("GET", "/report", None, **accepts).headers["Content-Encoding"], "gzip")
 
-    # ---- Any other ----
+    # ---- Forms of one's own ----
 
     def test_any_answer_byte_for_byte(self):
         p = self.start()

@@ -1,7 +1,7 @@
 """The strict provider over HTTP: python3 test_http.py PATH/TO/strict-provider
 
-Standard library only. Limits, the report and the command line here; shapes and streams in test_shapes.py, faults in
-test_faults.py.
+Uses only the standard library. Tests limits, the report and the command line; test_shapes.py has
+shapes and streams, test_faults.py faults.
 """
 
 import http.client
@@ -129,7 +129,7 @@ class StrictProviderTest(ProviderTest):
                 call.start()
             for call in calls:
                 call.join()
-            self.assertEqual(sorted(statuses), [200, 429])  # both admitted, the second over at its end
+            self.assertEqual(sorted(statuses), [200, 429])  # both admitted, the second over the limit at its end
             self.assertEqual(p.call(body(output=90)).status, 200)
             answer = p.call(body(output=1))
             self.assertEqual((answer.status, answer.json["error"]["type"]), (429, "tokens"))
@@ -153,7 +153,7 @@ class StrictProviderTest(ProviderTest):
         self.assertTrue(before <= seconds[0]["second"] <= before + DEADLINE_S)
         self.assertFalse(report["per_second_cut"])
 
-    def test_refused_calls_count_only_where_asked(self):
+    def test_refused_calls_count_only_if_asked(self):
         for option, expected in (("no", 200), ("yes", 429)):
             p = self.start("--tpm", "300", "--rpm", "3", "--count-failed", option)
             self.assertEqual(p.call(body(max_tokens=291)).status, 429)

@@ -1,6 +1,6 @@
 /*
- * bucket.c, minute.c and limiter.c: by hand at the edges, and under random traffic against models that go through the whole
- * history each time they are asked.
+ * bucket.c, minute.c and limiter.c: edge cases by hand, and random traffic against models that go
+ * through the whole history for every answer.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@ static uint64_t draw(uint64_t below)
     return random_state % below;
 }
 
-/* ---- The bucket ---- */
+/* ---- The bucket ------------------------------------------------------------------------------ */
 
 static void a_bucket_fills_evenly_to_the_brim(void **state)
 {
@@ -62,7 +62,7 @@ struct bucket_past {
     int64_t at, change; /* below 0 taken, above 0 put back */
 };
 
-/* The level in thousandths, from the beginning, microsecond by microsecond where it matters: at each change. */
+/* The level in thousandths, replayed from the beginning, stepping from change to change. */
 static int64_t model_level(const struct bucket_past *past, size_t n, int64_t capacity, int64_t now)
 {
     int64_t level = capacity * SPAN;
@@ -117,13 +117,13 @@ static void random_takes_agree_with_the_model(void **state)
     }
 }
 
-/* ---- The minute ---- */
+/* ---- The minute ------------------------------------------------------------------------------ */
 
 static void a_minute_is_one_of_the_clock(void **state)
 {
     struct minute m;
     (void)state;
-    minute_init(&m, 10, SPAN, 700); /* the window of 0 has 300 us to go */
+    minute_init(&m, 10, SPAN, 700); /* at 0 the window has 300 us to go */
     int64_t window = minute_take(&m, 0, 10);
     assert_int_equal(minute_left(&m, 299), 0);
     assert_int_equal(minute_wait_us(&m, 1, 1), 299);
@@ -134,7 +134,7 @@ static void a_minute_is_one_of_the_clock(void **state)
     assert_int_equal(minute_take(&m, 300, 3), window + 1);
     assert_int_equal(minute_put(&m, 300, window, 4), 0); /* its window has ended */
     assert_int_equal(minute_left(&m, 300), 7);
-    minute_take(&m, 400, 20); /* counted in full: nothing is left, and none of it goes over */
+    minute_take(&m, 400, 20); /* counted in full; nothing carries over */
     assert_int_equal(minute_left(&m, 400), 0);
     assert_int_equal(minute_left(&m, 1300), 10);
     assert_int_equal(minute_left(&m, 10), 10); /* a step back changes nothing */
@@ -161,7 +161,7 @@ static void random_minutes_agree_with_the_model(void **state)
     }
 }
 
-/* ---- All of it ---- */
+/* ---- All of it ------------------------------------------------------------------------------- */
 
 static void start(struct limiter *l, enum limiter_mode mode, bool at_end)
 {
@@ -232,7 +232,8 @@ static void each_mode_counts_at_the_end(void **state)
     }
 }
 
-/* 20 spans of a load that asks for more than all of it: what gets through is the limit, and what a full bucket adds. */
+/* 20 spans of a load above the limit: what gets through is the limit, plus what a full bucket adds.
+ */
 static void a_steady_load_uses_all_of_it(void **state)
 {
     (void)state;
@@ -247,7 +248,8 @@ static void a_steady_load_uses_all_of_it(void **state)
         for (int64_t now = 0; now < 20 * SPAN; now++) {
             admitted += limiter_admit(&l, now, 20, &ticket) == WINDOW_ADMITTED;
         }
-        /* The bucket's last 20 tokens are there at the end of the last span, one microsecond too late. */
+        /* The bucket's last 20 tokens arrive at the end of the last span, one microsecond too late.
+         */
         assert_int_equal(admitted, mode == LIMITER_BUCKET ? 21 * 50 - 1 : 20 * 50);
         limiter_close(&l);
     }

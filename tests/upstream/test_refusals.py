@@ -1,6 +1,6 @@
-"""What the strict provider refuses, as each provider says it: python3 test_refusals.py PATH/TO/strict-provider
+"""Refusals in each provider's words: python3 test_refusals.py PATH/TO/strict-provider
 
-Where the words, codes and statuses are documented is at the head of the shape_*.c files.
+The heads of the shape_*.c files say where words, codes and statuses are documented.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ MODEL = "you must provide a model parameter"
 
 
 def ask(provider, shape, content=None, drop=(), headers=None, **changed):
-    """The shape's request with some fields changed or dropped, or any other content."""
+    """Sends the shape's request with some fields changed or dropped, or other content."""
     path, mine, body, _, _ = ALL[shape]
     if content is None:
         content = json.dumps({k: v for k, v in {**body, **changed}.items() if k not in drop})
@@ -29,7 +29,7 @@ def ask(provider, shape, content=None, drop=(), headers=None, **changed):
 
 
 def refusal(shape, answer):
-    """What tells one refusal from another in this shape, and its words; the form of the body is checked on the way."""
+    """What distinguishes refusals in this shape, and the words; checks the body's form, too."""
     body = answer.json
     if shape in OPENAIS or shape == "azure" and answer.status == 400:
         assert set(body) == {"error"} and set(body["error"]) == {"message", "type", "param", "code"}, body
@@ -72,7 +72,7 @@ class RefusalsTest(ProviderTest):
         self.assertIn(words, seen[2], shape)
 
     def each(self, expected, provider, shapes=ALL, **how):
-        """expected: by shape, or by a tuple of shapes, (status, code, words[, param])."""
+        """expected: {shape or tuple of shapes: (status, code, words[, param])}."""
         rows = {}
         for key, row in expected.items():
             rows.update({shape: row for shape in ((key,) if isinstance(key, str) else key)})
@@ -80,7 +80,7 @@ class RefusalsTest(ProviderTest):
         for shape, row in rows.items():
             self.refused(shape, ask(provider, shape, **how), *row)
 
-    def test_every_request_as_it_should_be_is_answered(self):
+    def test_every_valid_request_is_answered(self):
         p = self.start("--rpm", "1000", "--tpm", "1000000")
         for shape in ALL:
             self.assertEqual(ask(p, shape).status, 200, shape)
@@ -130,9 +130,9 @@ class RefusalsTest(ProviderTest):
             self.each({OPENAIS: (400, None, MODEL), **others}, p, typed, headers={"Content-Type": type_})
         self.each({OPENAIS: (415, "unsupported_content_type", "Unsupported content type: 'text/plain'"), **others},
                   p, typed, headers={"Content-Type": "text/plain"})
-        self.assertEqual(ask(p, "ollama", headers={"Content-Type": "text/plain"}).status, 200)  # as the server itself
+        self.assertEqual(ask(p, "ollama", headers={"Content-Type": "text/plain"}).status, 200)  # like the real server
 
-    def test_bodies_that_are_no_json(self):
+    def test_bodies_that_are_not_json(self):
         p = self.start()
         for content in ("", "{", "[]", "null", '{"model": "m"} x', "model=m&messages=hi"):
             self.each({OPENAIS + ("azure",): (400, None, "could not parse the JSON body"),
@@ -142,7 +142,7 @@ class RefusalsTest(ProviderTest):
                        "ollama": (400, None, "invalid character"),
                        "bedrock": (400, "SerializationException", "not valid JSON")}, p, content=content)
 
-    def test_fields_that_must_be_there(self):
+    def test_required_fields(self):
         p = self.start()
         models = [shape for shape in ALL if shape not in GEMINIS + ("azure", "bedrock")]
         self.each({OPENAIS: (400, None, MODEL), "anthropic": (400, "invalid_request_error", "model: Field required"),
@@ -162,7 +162,7 @@ class RefusalsTest(ProviderTest):
         self.refused("anthropic", ask(p, "anthropic", drop=("max_tokens",)), 400, "invalid_request_error",
                      "max_tokens: Field required")
 
-    def test_fields_that_there_are_not(self):
+    def test_unknown_fields(self):
         p = self.start()
         strict = [shape for shape in ALL if shape not in ("ollama", "bedrock")]
         chats = ("chat", "groq", "completions", "embeddings", "azure")
@@ -182,7 +182,7 @@ class RefusalsTest(ProviderTest):
                             ("anthropic", "stream_options"), ("mistral", "stream_options"), ("embeddings", "max_tokens")):
             self.assertIn(ask(p, shape, **{name: None}).status, (400, 422), (shape, name))
 
-    def test_the_wrong_kind_of_value(self):
+    def test_values_of_the_wrong_type(self):
         p = self.start()
         length = {"responses": "max_output_tokens"}
         for shape in ("chat", "azure", "completions", "responses", "anthropic", "mistral", "cohere"):
@@ -225,7 +225,7 @@ class RefusalsTest(ProviderTest):
                  {"type": "function_call_output", "call_id": "c", "output": "y"}]
         self.assertEqual(ask(p, "responses", input=items).status, 200)
 
-    def test_what_goes_only_together_or_not_at_all(self):
+    def test_fields_that_require_or_exclude_each_other(self):
         p = self.start()
         usage = {"stream_options": {"include_usage": True}}
         for shape in ("chat", "azure", "completions"):
@@ -287,10 +287,10 @@ class RefusalsTest(ProviderTest):
         self.assertEqual(report["failures"]["bad_request"], len(ALL))
 
 
-# ---- Signatures of AWS ----
+# ---- AWS signatures ----
 
 def sign(host, path, content, secret="s3cret", when=None, service="bedrock", day=None, signed=None):
-    """Version 4, straight from its documentation; the path is encoded once more than it is sent."""
+    """Version 4, straight from its documentation; the path is encoded once more than when sent."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() if when is None else when))
     day = day or stamp[:8]
     headers = {"content-type": "application/json", "host": host, "x-amz-date": stamp}
@@ -317,9 +317,9 @@ class SignaturesTest(ProviderTest):
         headers = sign(f"127.0.0.1:{provider.port}", path, content, **how)
         return provider.ask("POST", path, sent or content, **headers)
 
-    def test_a_right_one_is_taken_and_any_other_is_not(self):
+    def test_a_right_one_is_accepted_and_any_other_refused(self):
         p = self.start("--aws-secret", "s3cret", "--rpm", "1000", "--tpm", "1000000")
-        for size in [*range(64), 1000, 100000]:  # every rest that a block of the hash can have
+        for size in [*range(64), 1000, 100000]:  # every possible remainder of a hash block
             messages = [{"role": "user", "content": [{"text": "x" * size}]}]
             answer = self.ask(p, json.dumps({"messages": messages}).encode())
             self.assertEqual((size, answer.status), (size, 200), answer.raw)
@@ -343,10 +343,10 @@ class SignaturesTest(ProviderTest):
         self.assertEqual(self.ask(p, secret="whatever").status, 200)
         self.assertEqual(self.ask(p, when=0).status, 403)
 
-    def test_that_of_curl(self):
+    def test_curls_own(self):
         curl = shutil.which("curl")
         if curl is None:
-            self.skipTest("there is no curl to compare with")
+            self.skipTest("curl is not installed")
         p = self.start("--aws-secret", "s3cret")
         for secret, status in (("s3cret", "200"), ("other", "403")):
             done = subprocess.run(
@@ -354,7 +354,7 @@ class SignaturesTest(ProviderTest):
                  "--user", f"AKID:{secret}", "-H", "Content-Type: application/json", "-d",
                  json.dumps(SHAPES["bedrock"][2]), f"http://127.0.0.1:{p.port}/model/plain/converse"],
                 capture_output=True, text=True, timeout=DEADLINE_S, check=True)
-            self.assertEqual(done.stdout, status, p.words())
+            self.assertEqual(done.stdout, status, p.log_text())
 
 
 if __name__ == "__main__":

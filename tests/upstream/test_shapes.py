@@ -1,6 +1,6 @@
-"""The shapes in which the strict provider asks and answers, and their streams: python3 test_shapes.py PATH/TO/strict-provider
+"""Requests, answers and streams in each shape: python3 test_shapes.py PATH/TO/strict-provider
 
-Where each shape is documented is at the head of the shape_*.c files.
+The heads of the shape_*.c files say where each shape is documented.
 """
 
 import json
@@ -13,13 +13,13 @@ from harness import DEADLINE_S, Answer, ProviderTest, main
 
 JSON = {"Content-Type": "application/json"}
 BEARER = {"Authorization": "Bearer any", **JSON}
-TOLD = {"output_tokens": 30, "cached_tokens": 4, "cache_write_tokens": 2, "reasoning_tokens": 5}
+METADATA = {"output_tokens": 30, "cached_tokens": 4, "cache_write_tokens": 2, "reasoning_tokens": 5}
 TEXT = "x" * 80  # 20 tokens
 MESSAGES = [{"role": "user", "content": TEXT}]
 VERTEX = "/v1/projects/p-1/locations/us-central1/publishers/google/models/g"
 CONTENTS = [{"role": "user", "parts": [{"text": TEXT}]}]
 
-# path, headers, body, the path that streams, and what a streaming body has in addition
+# path, headers, body, the streaming path, and what a streaming body adds
 SHAPES = {
     "chat": ("/v1/chat/completions", BEARER, {"model": "m", "messages": MESSAGES, "max_tokens": 100},
              None, {"stream": True, "stream_options": {"include_usage": True}}),
@@ -52,13 +52,13 @@ SHAPES = {
                 {"messages": [{"role": "user", "content": [{"text": TEXT}]}], "inferenceConfig": {"maxTokens": 100}},
                 "/model/anthropic.claude-v1%3A0/converse-stream", {}),
 }
-CHATS = ("chat", "groq", "azure", "mistral", "completions")  # all of which tell usage in the same way
+CHATS = ("chat", "groq", "azure", "mistral", "completions")  # all report usage in the same way
 GEMINIS = ("gemini", "vertex")
 
 
-def call(provider, shape, stream=False, headers=None, told=None, **more):
+def call(provider, shape, stream=False, headers=None, metadata=None, **more):
     path, mine, body, stream_path, streaming = SHAPES[shape]
-    request = dict(body, metadata=TOLD if told is None else told, **more)
+    request = dict(body, metadata=METADATA if metadata is None else metadata, **more)
     if stream:
         request.update(streaming)
         path = stream_path or path
@@ -67,7 +67,7 @@ def call(provider, shape, stream=False, headers=None, told=None, **more):
 
 
 def events(raw, shape="chat"):
-    """The events of a stream as pairs of a name (None where there is none) and the data."""
+    """The events of a stream as (name, data) pairs; the name may be None."""
     if shape == "ollama":
         return [(None, json.loads(line)) for line in raw.decode().splitlines()]
     if shape == "bedrock":
@@ -83,12 +83,12 @@ def events(raw, shape="chat"):
 
 
 def frames(raw):
-    """Amazon's binary framing, with both of its sums checked; exceptions are named as such."""
+    """Decodes Amazon's binary framing and checks both checksums; exceptions keep their names."""
     found = []
     while raw:
         total, head, crc = struct.unpack(">III", raw[:12])
         if zlib.crc32(raw[:8]) != crc or zlib.crc32(raw[:total - 4]) != struct.unpack(">I", raw[total - 4:total])[0]:
-            raise ValueError("a sum is wrong")
+            raise ValueError("wrong checksum")
         fields, at = {}, 12
         while at < 12 + head:
             name = raw[at + 1:at + 1 + raw[at]].decode()
@@ -106,7 +106,7 @@ def frames(raw):
 
 class ShapesTest(ProviderTest):
     def usage(self, shape, answer):
-        """Input and output, checked field by field."""
+        """Checks usage field by field and returns input and output."""
         if shape in CHATS:
             self.assertEqual(answer["usage"], {
                 "prompt_tokens": 20, "completion_tokens": 30, "total_tokens": 50,
@@ -158,10 +158,10 @@ class ShapesTest(ProviderTest):
         self.assertEqual(answer["candidates"][0]["finishReason"], "STOP")
         self.assertTrue(answer["candidates"][0]["content"]["parts"][0]["text"])
         cut = {"output_tokens": 1000}
-        self.assertEqual(call(p, "chat", told=cut).json["choices"][0]["finish_reason"], "length")
-        self.assertEqual(call(p, "responses", told=cut).json["status"], "incomplete")
-        self.assertEqual(call(p, "anthropic", told=cut).json["stop_reason"], "max_tokens")
-        self.assertEqual(call(p, "gemini", told=cut).json["candidates"][0]["finishReason"], "MAX_TOKENS")
+        self.assertEqual(call(p, "chat", metadata=cut).json["choices"][0]["finish_reason"], "length")
+        self.assertEqual(call(p, "responses", metadata=cut).json["status"], "incomplete")
+        self.assertEqual(call(p, "anthropic", metadata=cut).json["stop_reason"], "max_tokens")
+        self.assertEqual(call(p, "gemini", metadata=cut).json["candidates"][0]["finishReason"], "MAX_TOKENS")
 
     def test_streams(self):
         p = self.start("--tpm", "100000", "--latency-ms", "40")
@@ -218,7 +218,7 @@ class ShapesTest(ProviderTest):
         report = p.stop()
         self.assertEqual((report["tokens"], report["completed"]), (50 * len(SHAPES), len(SHAPES)))
 
-    def test_chat_streams_tell_usage_only_where_asked(self):
+    def test_chat_streams_report_usage_only_if_asked(self):
         p = self.start()
         path, headers, body, _, _ = SHAPES["chat"]
         for options in ({}, {"stream_options": {}}, {"stream_options": {"include_usage": False}}):
@@ -232,7 +232,7 @@ class ShapesTest(ProviderTest):
         path, headers, body, _, streaming = SHAPES["anthropic"]
         connection = p.connect()
         start = time.monotonic()
-        connection.request("POST", path, json.dumps(dict(body, **streaming, metadata=TOLD)), headers)
+        connection.request("POST", path, json.dumps(dict(body, **streaming, metadata=METADATA)), headers)
         response = connection.getresponse()
         response.read(20)
         self.assertLess(time.monotonic() - start, 0.5)
@@ -240,7 +240,7 @@ class ShapesTest(ProviderTest):
         self.assertGreater(time.monotonic() - start, 0.59)
         connection.close()
 
-    def test_a_stream_whose_client_leaves_used_what_it_sent(self):
+    def test_a_stream_whose_client_leaves_is_charged_what_it_sent(self):
         for count in ("start", "end"):
             p = self.start("--latency-ms", "4000", "--count", count)
             path, headers, body, _, streaming = SHAPES["anthropic"]
@@ -262,7 +262,7 @@ class ShapesTest(ProviderTest):
             self.assertTrue(40 + 2 <= report["tokens"] < 40 + 30, report["tokens"])
             self.assertEqual(report["counted_tokens"], report["tokens"])
 
-    def test_paths_are_those_that_there_are(self):
+    def test_only_known_paths_exist(self):
         p = self.start()
         for path in ("/v1beta/models/:generateContent", "/v1beta/models/a/b:generateContent",
                      "/openai/deployments/" + "d" * 200 + "/chat/completions", "/v1/projects/p/locations//publishers/"
@@ -282,14 +282,14 @@ class ShapesTest(ProviderTest):
         report = p.stop()
         self.assertEqual((report["input_tokens"], report["output_tokens"], report["estimated_tokens"]), (66, 0, 66))
 
-    def test_old_completions_take_16_unless_told(self):
+    def test_old_completions_take_16_by_default(self):
         p = self.start()
         answer = p.ask("POST", "/v1/completions", json.dumps({"model": "c", "prompt": TEXT}), **BEARER)
         self.assertTrue(answer.json["choices"][0]["text"])
         self.assertLessEqual(answer.usage["completion_tokens"], 16)
         self.assertEqual(p.stop()["estimated_tokens"], 36)
 
-    def test_ollama_streams_unless_told_not_to(self):
+    def test_ollama_streams_by_default(self):
         p = self.start()
         answer = p.ask("POST", "/api/chat", json.dumps({"model": "m", "messages": MESSAGES}))
         self.assertEqual(answer.headers["Content-Type"], "application/x-ndjson")
@@ -301,7 +301,7 @@ class ShapesTest(ProviderTest):
         usage = p.ask("POST", path, json.dumps(request), **headers).usage
         self.assertEqual((usage["inputTokens"], usage["outputTokens"]), (9, 8))
 
-    def test_limits_are_told_in_each_shape(self):
+    def test_headers_report_limits_in_each_shape(self):
         for shape in SHAPES:
             p = self.start("--rpm", "1", "--tpm", "30000", "--window-ms", "60000")
             now = time.time()
@@ -351,7 +351,7 @@ class ShapesTest(ProviderTest):
                 self.assertEqual("x-ms-retry-after-ms" in refused.headers, shape == "azure")
             p.stop()
 
-    def test_a_stream_that_is_over_at_its_end_says_so_in_an_event(self):
+    def test_a_stream_over_the_limit_at_its_end_says_so_in_an_event(self):
         for shape in SHAPES:
             p = self.start("--count", "end", "--tpm", "60", "--latency-ms", "300", "--window-ms", "3600000")
             answers = []

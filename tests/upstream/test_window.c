@@ -1,6 +1,6 @@
 /*
- * window.c and peak.c: by hand at the edges, and under random traffic against a model that keeps every call ever made
- * and counts each span afresh.
+ * window.c and peak.c: edge cases by hand, and random traffic against a model that keeps every call
+ * ever made and counts each span afresh.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -85,7 +85,7 @@ static void refused_requests_count_where_asked(void **state)
     for (int64_t t = 1; t <= 50; t++) {
         assert_int_equal(window_count_refused(&w, t), WINDOW_ADMITTED);
     }
-    /* The newest three are of 48, 49 and 50. */
+    /* The newest three came at 48, 49 and 50. */
     assert_int_equal(window_wait_us(&w, 50, 1), 998);
     assert_int_equal(try_admit(&w, 1047, 1), WINDOW_FULL_REQUESTS);
     must_admit(&w, 1048, 1);
@@ -122,11 +122,11 @@ static void time_that_steps_back_changes_nothing(void **state)
     window_close(&w);
 }
 
-/* ---- The model ---- */
+/* ---- The model ------------------------------------------------------------------------------- */
 
 struct past_call {
     int64_t at, tokens;
-    bool granted; /* else refused and counted against the requests */
+    bool granted; /* else refused, but counted as a request */
     uint64_t ticket, number;
 };
 
@@ -175,7 +175,7 @@ static enum window_answer model_answer(const struct model *m, int64_t now, int64
     return tokens + cost > m->tpm ? WINDOW_FULL_TOKENS : WINDOW_ADMITTED;
 }
 
-/* The first instant at which the model would admit, looked for at each instant when something leaves. */
+/* The first instant at which the model would admit, checking each instant when something leaves. */
 static int64_t model_wait(const struct model *m, int64_t now, int64_t cost)
 {
     if (cost > m->tpm) {

@@ -1,15 +1,17 @@
 /*
  * Rolling windows, kept exactly: one entry per call, none rounded into slots.
  *
- * There are two queues because they forget differently. A request that was refused may count against the requests but
- * never against the tokens, and there is no end to the refused ones; but whether one more request fits is decided by the
- * max_requests newest alone, so a full request queue may drop its oldest. The queue of grants never has to: a grant needs
- * a free place among the requests, so at most max_requests grants are ever inside one span.
+ * There are two queues because they forget differently. A refused request may count against the
+ * requests but never against the tokens, and refused ones are unbounded; but whether one more
+ * request fits depends only on the newest max_requests, so a full request queue may drop its
+ * oldest. The queue of grants never has to: a grant needs a free place among the requests, so at
+ * most max_requests grants are ever inside one span.
  *
  *     window_admit     drop what has left > compare both sums with the limits > add to both queues
- *     window_settle    find the grant by its ticket (ticket - first_ticket is its place) > lower its tokens
+ *     window_settle    find the grant by its ticket (its place is ticket - first_ticket) > lower it
  *
- * When memory runs out nothing is counted and the caller is told, so the sums stay those of the queues.
+ * If memory runs out, nothing is counted and the caller learns it, so the sums always match the
+ * queues.
  */
 #include "window.h"
 
@@ -63,8 +65,8 @@ static int64_t request_at(const struct window *w, size_t i)
     return w->requests[place(w->request_head, i, w->request_room)];
 }
 
-/* Twice the room, in a fresh block in which the queue starts at 0. NULL, and the old block untouched, when there is no
- * memory; the caller frees the old block otherwise. */
+/* Copies the queue into a new block with twice the room, where it starts at 0; the caller then
+ * frees the old block. NULL without memory, with the old block untouched. */
 static void *unrolled(const void *ring, size_t head, size_t count, size_t room, size_t bigger,
                       size_t size)
 {
@@ -131,7 +133,8 @@ static void add_request(struct window *w)
     w->request_count++;
 }
 
-/* Moves the clock forward and drops what has left the span. Amortised constant: each entry is dropped once. */
+/* Moves the clock forward and drops what has left the span. Amortised constant time: each entry is
+ * dropped once. */
 static void roll(struct window *w, int64_t now_us)
 {
     if (now_us > w->now_us) {

@@ -1,16 +1,13 @@
-/* What all parts of `ration batch` share: the words for how requests end, a hash, a clock. */
+/* What all parts of `ration batch` share: the words for how requests end, a hash. */
 #include "tool/batch/batch.h"
 
-#include <string.h>
-#include <time.h>
-
-static const char *const class_words[] = {
+const char *const batch_class_words[] = {
 #define BATCH_CLASS_WORD(upper, word, text) word,
     BATCH_CLASSES(BATCH_CLASS_WORD)
 #undef BATCH_CLASS_WORD
 };
 
-static const char *const class_texts[] = {
+const char *const batch_class_texts[] = {
 #define BATCH_CLASS_TEXT(upper, word, text) text,
     BATCH_CLASSES(BATCH_CLASS_TEXT)
 #undef BATCH_CLASS_TEXT
@@ -26,51 +23,10 @@ _Static_assert((int)BATCH_ANSWERED == (int)RATION_ANSWERED &&
                    (int)BATCH_REFUSED == (int)RATION_REFUSED,
                "the classes are the library's outcomes");
 
-const char *batch_class_word(enum batch_class which)
-{
-    return class_words[which];
-}
-
-const char *batch_class_text(enum batch_class which)
-{
-    return class_texts[which];
-}
-
 uint64_t batch_hash(uint64_t hash, const void *data, size_t n)
 {
     const unsigned char *bytes = data;
     for (size_t i = 0; i < n; i++)
         hash = (hash ^ bytes[i]) * 0x100000001b3u;
     return hash;
-}
-
-/* A character between strings; `next` is what follows it, or itself at the end. */
-static bool is_plain(char c, char next)
-{
-    if (c == '.')
-        return next >= '0' && next <= '9';
-    return c && strchr("{}[]:, \t\r\n0123456789+-eEtrufalsn", c);
-}
-
-bool batch_json_is_exact(const char *text, size_t n)
-{
-    bool in_string = false;
-    for (size_t i = 0; i < n; i++) {
-        if (in_string && (unsigned char)text[i] < ' ')
-            return false;
-        if (in_string && text[i] == '\\')
-            i++;
-        else if (text[i] == '"')
-            in_string = !in_string;
-        else if (!in_string && !is_plain(text[i], text[i + 1 < n ? i + 1 : i]))
-            return false;
-    }
-    return true;
-}
-
-int64_t batch_now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }

@@ -1,28 +1,31 @@
 /*
  * `ration batch`: a file of requests in, their results in the same order out.
  *
- *     cmd_batch.c        options, and the order of things
- *     batch_input.c      the file of requests: checked as a whole, an index of its lines, one line read again when needed
- *     batch_form.c       the forms of a request: OpenAI's, Anthropic's and Gemini's batches, and plain bodies
- *     batch_check.c      whether the provider is the one that a request was written for, and how it is sent
- *     batch_journal.c    what is done: one line a result beside the output, and the output made from it
- *     batch_result.c     one result as the line of JSON that it becomes
- *     batch_run.c        the loop: who goes next, signals, when to stop
- *     batch_call.c       one request: asked for, sent, settled, tried again
- *     batch_progress.c   the progress line, the rate-limit log, the summary
+ *     ../cmd_batch.c  options, and the order of things
+ *     input.c         the file of requests: its check, an index of its lines, reading one again
+ *     spool.c         a file that can be read more than once
+ *     form.c          the forms of a request: OpenAI's, Anthropic's, Gemini's, plain bodies
+ *     check.c         whether a request fits the provider, and how it is sent
+ *     journal.c       what is done: a line for each result, beside the output that is made from it
+ *     result.c        a result as a line of JSON
+ *     run.c           the loop: which request is next, signals, when to stop
+ *     call.c          one request: asked for, sent, settled, tried again
+ *     prepare.c       what is sent for it
+ *     queue.c         when the next may ask
+ *     progress.c      the progress line, the rate-limit log, the summary
  *
- * What may be lost: a result is written to the journal as it comes, before its call is reported. Whatever kills the program
- * then, the result is there; what was in flight is called again by the next run. The journal names the input by a hash of its
- * content, because results are known by their place in it.
+ * A result is written to the journal as it comes, before its call is reported. Whatever kills the
+ * program after that, the result is kept; the next run calls again only what was in flight. The
+ * journal names the input by a hash of its content, because results are known by their place in it.
  *
- * Memory follows the number of requests only in an index (some 50 bytes each). Bodies are read when they are sent, results
- * are written when they come.
+ * Memory grows with the number of requests only by an index (some 50 bytes each): bodies are read
+ * when they are sent, results are written when they come.
  */
 #ifndef RATION_TOOL_BATCH_H
 #define RATION_TOOL_BATCH_H
 
 #include "tool/options.h"
-#include "tool/tool.h"
+#include "tool/session.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,10 +34,10 @@
 #define BATCH_MAX_IN_FLIGHT  1024
 #define BATCH_MAX_LINE_BYTES (64u << 20) /* of one request */
 #define BATCH_MAX_REQUESTS   10000000
-#define BATCH_MAX_JSON_DEPTH 1000
 #define BATCH_ERROR_BYTES    768
 
-/* How a request ended: as enum ration_outcome, and one more. The words are in the journal and in the summary. */
+/* How a request ended: enum ration_outcome, and one more. The words stand in the journal and in the
+ * summary. */
 #define BATCH_CLASSES(X)                                                                           \
     X(ANSWERED, "answered", "answered")                                                            \
     X(LIMITED, "limited", "429 until the last try")                                                \
@@ -53,18 +56,18 @@ enum batch_class {
         BATCH_CLASS_COUNT
 };
 
-const char *batch_class_word(enum batch_class which);
-const char *batch_class_text(enum batch_class which);
+extern const char *const batch_class_words[BATCH_CLASS_COUNT];
+extern const char *const batch_class_texts[BATCH_CLASS_COUNT];
 
 /* The command line. Strings borrow from argv. */
 struct batch_options {
-    const struct tool *tool;
+    const struct session *session;
     const char *input_file; /* "-": stdin */
     const char *output_file;
     const char *pool;
     const char *tenant;
-    const char *provider;      /* a profile's name; NULL: openai */
-    const char *profiles_file; /* NULL: only those that are built in */
+    const char *provider;      /* NULL: openai */
+    const char *profiles_file; /* NULL: only the built-in ones */
     const char *url;           /* NULL: the profile's own */
     const char *model;         /* NULL: as the body says */
     const char *key_variable;  /* NULL: as the profile says */
@@ -80,23 +83,16 @@ struct batch_options {
     int64_t retry_min_ms;
     int64_t retry_max_ms;
     double grace_s;
-    double
-        patience_s; /* how long to go on asking servers that do not answer, or wait for a pool to open */
+    double patience_s; /* for servers that do not answer, and closed pools */
     bool learned;
     bool retry_failed;
     bool overwrite;
     bool quiet;
 };
 
-/* FNV-1a over bytes, going on from `hash`: tells apart what was changed or torn by accident. It is no seal against malice. */
+/* FNV-1a over bytes, going on from `hash`: detects accidental changes and torn lines, not
+ * malice. */
 #define BATCH_HASH_START 0xcbf29ce484222325u
 uint64_t batch_hash(uint64_t hash, const void *data, size_t n);
-
-/* Of text that json-c takes as JSON: whether everybody else does. It lets pass names in single quotes, NaN, numbers that
- * end with their point, and control characters within strings. */
-bool batch_json_is_exact(const char *text, size_t n);
-
-/* Milliseconds of the monotonic clock. */
-int64_t batch_now_ms(void);
 
 #endif

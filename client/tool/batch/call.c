@@ -1,120 +1,41 @@
 /*
- * One request of a batch: read, asked for, sent, settled.
+ * One request of a batch: asked for, sent, settled.
  *
- * Normal path: the line is read again, its estimate made by the provider's profile, a reservation asked for under an id of our
- * own, the exchange put into the multi handle, its result written to the journal, and then what it used is reported. The
- * journal comes first: a result that is there is never called again, while a report that is lost leaves the estimate charged.
+ * Normal path: the request is prepared, a reservation is asked for under an id of our own, the
+ * exchange goes into the multi handle, its result into the journal, and then what it used is
+ * reported. The journal comes first: a result in it is never called for again, while a lost report
+ * only leaves the estimate charged.
  *
  * How it fails:
  *   - denied by a limit: the queue is held until the time that the limit names
  *   - denied for ever, because it costs more than a limit can hold: that is its result
- *   - denied because an operator or an exhausted quota closed the pool: the run stops, unless it opens by itself within the
- *     user's patience
- *   - no server answers: asked again under the same id, more and more slowly, until the user's patience ends
- *   - the provider fails: as the table of struct ration_retry says; the last failure is its result
- *   - 401, or a quota that is used up: the run stops and these stay undone, because all the others would meet the same
- *   - no server can be told what was used: told when there is one again; until then the reservation keeps its charge
+ *   - denied because an operator or an exhausted quota closed the pool: the run stops, unless the
+ *     pool opens by itself within the user's patience
+ *   - no server answers: asked again under the same id, more and more slowly, until the user's
+ *     patience ends
+ *   - the provider fails: as struct ration_retry says; the last failure is the result
+ *   - 401, or a quota that is used up: the run stops and these stay undone, because all others
+ *     would meet the same
+ *   - the report is not acknowledged: it is sent again once a server answers; until then the
+ *     reservation keeps its charge
  *   - broken off by the user: settled as partial, and undone
  */
-#include "tool/batch/run.h"
-
-#include "profile/json_text.h"
-#include "call/retry.h"
-#include "tool/batch/check.h"
 #include "tool/batch/result.h"
-#include "tool/table.h"
+#include "tool/batch/run.h"
+#include "tool/say.h"
+
+#include "call/retry.h"
+#include "clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define FIRST_SILENT_WAIT_MS 100
-#define MAX_SILENT_WAIT_MS   10000
-#define MAX_CIRCUIT_WAIT_MS  5000
-#define ASK_AGAIN_MS         20 /* a settlement does not let the queue ask more often */
-
-/* ---- Reading ---- */
-
-static void forget_body(struct batch_call *call)
-{
-    sigv4_free(&call->signature);
-    free(call->body);
-    free(call->custom_id);
-    call->body = NULL;
-    call->custom_id = NULL;
-}
-
-/* Takes the place of `text` where something was changed in it. */
-static bool take_over(int changed, char **text, size_t *n, char *made, size_t made_n)
-{
-    if (changed > 0) {
-        free(*text);
-        *text = made;
-        *n = made_n;
-    }
-    return changed >= 0;
-}
-
-/* The bytes that are sent are the caller's own, cut out of the line, in which as little as can be is changed. */
-static bool make_body(const struct batch_run *run, struct batch_call *call,
-                      const struct batch_request *request, const char *line, bool whole)
-{
-    size_t at = 0;
-    size_t n = strlen(line);
-    char *made = NULL;
-    size_t made_n = 0;
-    const char *member = batch_form_body(request->format);
-    if (member && !json_text_find(line, n, member, &at, &n))
-        return false;
-    call->body = strndup(line + at, n);
-    call->body_bytes = n;
-    if (!call->body)
-        return false;
-    int changed = whole ? json_text_set(call->body, n, "stream", "false", true, &made, &made_n) : 0;
-    if (!take_over(changed, &call->body, &call->body_bytes, made, made_n))
-        return false;
-    changed =
-        profile_make_body(run->profile, call->body, call->body_bytes, false, false, &made, &made_n);
-    return take_over(changed, &call->body, &call->body_bytes, made, made_n);
-}
-
-bool batch_call_prepare(struct batch_run *run, struct batch_call *call)
-{
-    struct batch_request request;
-    struct batch_sending sending;
-    char why[PROFILE_WHY_BYTES] = "";
-    char *line = NULL;
-    call->id[0] = '\0';
-    if (!batch_input_read(run->input, call->index, &request, &line)) {
-        batch_run_stop(run, BATCH_TROUBLE);
-        return false;
-    }
-    bool ok = batch_read_body(run->options, run->profile, request.body, &sending, why) == 0;
-    if (ok) {
-        call->estimate = (struct ration_amounts){0};
-        profile_estimate(run->profile, &sending.read, &call->estimate);
-        call->most_output = sending.read.most_output;
-        call->elsewhere = sending.read.elsewhere;
-        memcpy(call->url, sending.url, sizeof(call->url));
-        call->custom_id = request.custom_id ? strdup(request.custom_id) : NULL;
-        ok = make_body(run, call, &request, line, sending.whole) &&
-             (call->custom_id || !request.custom_id);
-    }
-    if (!ok) {
-        fprintf(stderr, "ration: %s line %u: %s\n", run->input->name,
-                run->input->lines[call->index].number, why[0] ? why : "out of memory");
-        batch_run_stop(run, BATCH_TROUBLE);
-        forget_body(call);
-    }
-    json_object_put(request.root);
-    free(line);
-    return ok;
-}
+#define MAX_CIRCUIT_WAIT_MS 5000
 
 void batch_call_free(struct batch_call *call)
 {
-    forget_body(call);
+    batch_call_forget_body(call);
     upstream_free(call->up);
     call->up = NULL;
 }
@@ -127,7 +48,7 @@ static void finish(struct batch_run *run, struct batch_call *call, const struct 
     size_t bytes = 0;
     char *json = batch_result_line(run->input, call->index, call->custom_id, outcome, &bytes);
     if (!json)
-        fprintf(stderr, "ration: out of memory for a result\n");
+        say("out of memory for a result");
     if (!json || !batch_journal_add(run->journal, done, json, bytes))
         batch_run_stop(run, BATCH_TROUBLE);
     free(json);
@@ -139,25 +60,6 @@ static uint32_t line_of(const struct batch_run *run, const struct batch_call *ca
 }
 
 /* ---- Asking ---- */
-
-static void hold(struct batch_run *run, int64_t now_ms, int64_t wait_ms, const char *by, bool limit)
-{
-    if (limit && run->held_since_ms == 0)
-        run->held_since_ms = now_ms;
-    run->hold_until_ms = now_ms + (wait_ms > 0 ? wait_ms : 1);
-    run->hold_is_limit = limit;
-    snprintf(run->held_by, sizeof(run->held_by), "%s", by);
-}
-
-/* Something was given back, so that who was denied may fit now. */
-static void loosen(struct batch_run *run, int64_t now_ms)
-{
-    int64_t soonest_ms = run->asked_ms + ASK_AGAIN_MS;
-    if (soonest_ms < now_ms)
-        soonest_ms = now_ms;
-    if (run->hold_is_limit && run->hold_until_ms > soonest_ms)
-        run->hold_until_ms = soonest_ms;
-}
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -174,42 +76,8 @@ static void end_denied(struct batch_run *run, struct batch_call *call, const cha
     struct batch_outcome outcome = {.class = BATCH_DENIED, .request_id = "", .why = why};
     run->counts.tries_of[BATCH_DENIED]++;
     finish(run, call, &done, &outcome);
-    forget_body(call);
+    batch_call_forget_body(call);
     batch_run_release(run, call);
-}
-
-/* "2026-12-01T00:00:00Z, in 3 d 4 h" */
-static void write_moment(int64_t wait_ms, char *out, size_t size)
-{
-    struct tm tm;
-    char left[32];
-    char moment[32];
-    time_t at = time(NULL) + (time_t)((wait_ms + 999) / 1000);
-    format_duration(wait_ms, left, sizeof(left));
-    if (!gmtime_r(&at, &tm) || strftime(moment, sizeof(moment), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        moment[0] = '\0';
-    snprintf(out, size, "%s, in %s", moment, left);
-}
-
-/* For good, or for longer than anybody would sit here: it stops, also where another host's call has closed the pool. */
-static void on_closed(struct batch_run *run, const char *reason, int64_t wait_ms)
-{
-    char until[80];
-    const char *pool = run->options->pool;
-    batch_progress_pause(&run->progress);
-    if (wait_ms > 0) {
-        write_moment(wait_ms, until, sizeof(until));
-        fprintf(stderr,
-                "ration: the pool %s is closed (%s) until %s; run the same command then, or, when "
-                "that is mended, after 'ration pool open %s'\n",
-                pool, reason, until, pool);
-    } else {
-        fprintf(stderr,
-                "ration: the pool %s is closed (%s): no wait will help; when that is mended, "
-                "'ration pool open %s' opens it\n",
-                pool, reason, pool);
-    }
-    batch_run_stop(run, BATCH_NO_QUOTA);
 }
 
 static void on_denied(struct batch_run *run, struct batch_call *call,
@@ -222,7 +90,7 @@ static void on_denied(struct batch_run *run, struct batch_call *call,
                        grant->retry_after_ms, by);
     if (closed && (grant->retry_after_ms <= 0 ||
                    (double)grant->retry_after_ms > run->options->patience_s * 1000)) {
-        on_closed(run, closed + strlen(" closed:"), grant->retry_after_ms);
+        batch_queue_on_closed(run, closed + strlen(" closed:"), grant->retry_after_ms);
         return;
     }
     if (grant->retry_after_ms == RATION_RETRY_NEVER) {
@@ -230,60 +98,19 @@ static void on_denied(struct batch_run *run, struct batch_call *call,
         return;
     }
     run->counts.denials++;
-    /* A circuit is closed by a probe's report, be it ours or another host's, long before the time that is promised. */
+    /* A probe's report, from any host, closes a circuit long before the time that it names. */
     int64_t wait_ms = grant->retry_after_ms;
     if (ends_with(by, " circuit") && wait_ms > MAX_CIRCUIT_WAIT_MS)
         wait_ms = MAX_CIRCUIT_WAIT_MS;
-    hold(run, now_ms, wait_ms, by, !closed && !ends_with(by, " paused"));
+    batch_queue_hold(run, now_ms, wait_ms, by, !closed && !ends_with(by, " paused"));
     if (run->held_since_ms == 0)
         run->held_since_ms = now_ms;
-}
-
-static bool may_pass(int err)
-{
-    return err == RATION_ECONNECT || err == RATION_ETIMEOUT || err == RATION_EPROTOCOL ||
-           err == RATION_EUNAVAILABLE || err == RATION_EBUSY;
-}
-
-static void on_silence(struct batch_run *run, int err, int64_t now_ms)
-{
-    run->counts.server_errors++;
-    if (run->silent_since_ms == 0) {
-        run->silent_since_ms = now_ms;
-        run->silent_wait_ms = FIRST_SILENT_WAIT_MS;
-    }
-    if (run->stop == BATCH_GOING && (!may_pass(err) || (double)(now_ms - run->silent_since_ms) >
-                                                           run->options->patience_s * 1000)) {
-        batch_progress_pause(&run->progress);
-        tool_fail(run->options->tool, run->r, err);
-        batch_run_stop(run, BATCH_SERVER);
-        return;
-    }
-    hold(run, now_ms, run->silent_wait_ms, ration_strerror(err), false);
-    run->silent_wait_ms *= 2;
-    if (run->silent_wait_ms > MAX_SILENT_WAIT_MS)
-        run->silent_wait_ms = MAX_SILENT_WAIT_MS;
-}
-
-/* The user's own, and those that sign this try. */
-static bool make_headers(const struct batch_run *run, struct batch_call *call, size_t *n)
-{
-    const struct option_list *own = &run->options->headers;
-    const char *type = profile_find_header(own->at, own->n, "Content-Type");
-    memcpy(call->headers, own->at, own->n * sizeof(own->at[0]));
-    *n = own->n;
-    if (profile_sign(run->profile, &run->key, call->url, type, call->body, call->body_bytes,
-                     time(NULL), &call->signature) < 0)
-        return false;
-    for (size_t i = 0; i < call->signature.n; i++)
-        call->headers[(*n)++] = call->signature.line[i];
-    return true;
 }
 
 static bool send_call(struct batch_run *run, struct batch_call *call, int64_t now_ms)
 {
     size_t n_headers = 0;
-    bool ready = make_headers(run, call, &n_headers);
+    bool ready = batch_call_headers(run, call, &n_headers);
     if (!call->up)
         call->up = upstream_new();
     struct upstream_request request = {
@@ -301,7 +128,7 @@ static bool send_call(struct batch_run *run, struct batch_call *call, int64_t no
     };
     if (!ready || !call->up || upstream_begin(call->up, &request) < 0 ||
         curl_multi_add_handle(run->multi, upstream_easy(call->up)) != CURLM_OK) {
-        fprintf(stderr, "ration: out of memory for a call\n");
+        say("out of memory for a call");
         ration_cancel(run->r, call->id, NULL);
         batch_run_stop(run, BATCH_TROUBLE);
         return false;
@@ -324,16 +151,20 @@ void batch_call_ask(struct batch_run *run, struct batch_call *call)
     options.learned = run->options->learned;
     int err = 0;
     if (!call->id[0])
-        err =
-            id_make(&run->ids, batch_now_ms(), run->options->pool, run->options->tenant, call->id);
+        err = id_make(&run->ids, clock_ms(), run->options->pool, run->options->tenant, call->id);
     options.id = call->id;
     if (err == 0)
         err = ration_acquire(run->r, run->options->pool, run->options->tenant, &call->estimate,
                              &options, &grant);
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     run->asked_ms = now_ms;
+    if (err == RATION_ENOSUCH) {
+        /* Granted, but the answer was lost, and it has expired since: ask for another. */
+        call->id[0] = '\0';
+        return;
+    }
     if (err < 0) {
-        on_silence(run, err, now_ms);
+        batch_queue_on_silence(run, err, now_ms);
         return;
     }
     run->silent_since_ms = 0;
@@ -365,15 +196,15 @@ static void read_request_id(CURL *easy, char *out, size_t size)
     }
 }
 
-/* True where it is parked for another try. */
+/* True if it is to be tried again. */
 static bool try_again(struct batch_run *run, struct batch_call *call,
                       const struct upstream_answer *answer, int64_t now_ms)
 {
     struct retry_case c = {
         .outcome = (int)answer->outcome,
         .tries = call->tries,
-        .told = answer->hints.waits,
-        .told_ms = answer->hints.retry_after_ms,
+        .wait_named = answer->hints.waits,
+        .named_ms = answer->hints.retry_after_ms,
         .should_retry = answer->hints.should_retry,
         .left_ms = INT64_MAX / 4,
         .random = erand48(run->random),
@@ -382,13 +213,12 @@ static bool try_again(struct batch_run *run, struct batch_call *call,
     retry_decide(&run->retry, &c, &plan);
     const char *words = answer->why;
     if (answer->outcome != PROFILE_REFUSED)
-        batch_progress_log(&run->progress, "provider",
-                           batch_class_word((enum batch_class)answer->outcome), line_of(run, call),
-                           answer->status, plan.wait_ms, words);
+        batch_progress_log(&run->progress, "provider", batch_class_words[answer->outcome],
+                           line_of(run, call), answer->status, plan.wait_ms, words);
     /* All of this host's calls meet the same limit. */
     if (answer->outcome == PROFILE_LIMITED && answer->hints.waits &&
         now_ms + answer->hints.retry_after_ms > run->hold_until_ms)
-        hold(run, now_ms, answer->hints.retry_after_ms, "the provider (429)", false);
+        batch_queue_hold(run, now_ms, answer->hints.retry_after_ms, "the provider (429)", false);
     if (!plan.again)
         return false;
     run->counts.retries_of[answer->outcome]++;
@@ -396,25 +226,25 @@ static bool try_again(struct batch_run *run, struct batch_call *call,
     return true;
 }
 
-/* What all other requests would meet too, so that going on is of no use. */
+/* Whether all other requests would meet the same failure, so that going on is of no use. */
 static bool stops_all(struct batch_run *run, const struct upstream_answer *answer)
 {
     const char *remedy = NULL;
     enum batch_stop stop = BATCH_NO_QUOTA;
     if (answer->outcome == PROFILE_EXHAUSTED)
-        remedy = "no wait will help: raise the quota or the spend limit, and open the pool";
+        remedy = "no wait will help: raise the quota or the spend limit, then open the pool";
     if (answer->outcome == PROFILE_REFUSED &&
         (answer->status == 401 || answer->error_status == 401)) {
         stop = BATCH_UNAUTHORIZED;
-        remedy = "put the provider's key into the environment; --key-variable names the variable";
+        remedy = "put the provider's key into the environment; --key-variable says which variable";
     }
     if (remedy && run->stop == BATCH_GOING) {
         batch_progress_pause(&run->progress);
-        fprintf(stderr, "ration: %s\nration: %s\n", answer->why, remedy);
+        say("%s\nration: %s", answer->why, remedy);
         if (answer->outcome == PROFILE_EXHAUSTED && answer->hints.waits) {
             char until[80];
-            write_moment(answer->hints.retry_after_ms, until, sizeof(until));
-            fprintf(stderr, "ration: by itself that ends at %s\n", until);
+            batch_queue_moment(answer->hints.retry_after_ms, until, sizeof(until));
+            say("it ends by itself at %s", until);
         }
     }
     if (remedy)
@@ -443,10 +273,10 @@ static void keep_result(struct batch_run *run, struct batch_call *call,
     finish(run, call, &done, &outcome);
 }
 
-/* What came of it, once it is settled. */
-static void leave(struct batch_run *run, struct batch_call *call, bool again)
+/* Where a settled call goes: to the idle ones, or to those that wait for another try. */
+static void leave(struct batch_run *run, struct batch_call *call, bool retry)
 {
-    if (!again) {
+    if (!retry) {
         batch_run_release(run, call);
         return;
     }
@@ -454,67 +284,60 @@ static void leave(struct batch_run *run, struct batch_call *call, bool again)
     run->parked++;
 }
 
-/* While no server answers, each attempt would only block the loop until its deadline. */
-static bool is_silent(const struct batch_run *run, int64_t now_ms)
-{
-    return run->silent_since_ms > 0 && now_ms < run->hold_until_ms;
-}
-
 static bool settle(struct batch_run *run, struct batch_call *call,
                    const struct settlement *settlement)
 {
-    int64_t now_ms = batch_now_ms();
-    if (is_silent(run, now_ms))
+    int64_t now_ms = clock_ms();
+    if (batch_queue_is_silent(run, now_ms))
         return false;
     int err = settlement_send(run->r, call->id, settlement, NULL);
-    now_ms = batch_now_ms();
-    if (may_pass(err)) {
-        on_silence(run, err, now_ms);
+    now_ms = clock_ms();
+    if (batch_queue_may_pass(err)) {
+        batch_queue_on_silence(run, err, now_ms);
         return false;
     }
-    /* What a server refuses it would refuse again: the reservation expires with its charge. */
+    /* A server would refuse it again: the reservation expires and keeps its charge. */
     if (err < 0)
         run->counts.server_errors++;
     run->silent_since_ms = 0;
-    loosen(run, now_ms);
+    batch_queue_loosen(run, now_ms);
     return true;
 }
 
-bool batch_call_settle_owed(struct batch_run *run, struct batch_call *call)
+bool batch_call_settle_again(struct batch_run *run, struct batch_call *call)
 {
-    if (!settle(run, call, &call->owed))
+    if (!settle(run, call, &call->settlement))
         return false;
-    run->owing--;
-    leave(run, call, call->again);
+    run->unacknowledged--;
+    leave(run, call, call->retry);
     return true;
 }
 
-static void settle_or_owe(struct batch_run *run, struct batch_call *call,
-                          const struct upstream_answer *answer, bool again)
+static void settle_or_keep(struct batch_run *run, struct batch_call *call,
+                           const struct upstream_answer *answer, bool retry)
 {
     struct settlement settlement;
     settlement_of(run->profile, answer, &call->estimate, &settlement);
     if (settlement.doubted) {
         batch_progress_pause(&run->progress);
-        fprintf(stderr,
-                "ration: %s line %u: the provider says that %lld tokens were used, which is more "
-                "than can be; charged are %lld\n",
-                run->input->name, line_of(run, call), (long long)answer->usage.total,
-                (long long)settlement.used.tokens);
+        say("%s line %u: the provider says that %lld tokens were used, which is more than "
+            "possible; %lld are charged",
+            run->input->name, line_of(run, call), (long long)answer->usage.total,
+            (long long)settlement.used.tokens);
     }
     if (settle(run, call, &settlement)) {
-        leave(run, call, again);
+        leave(run, call, retry);
         return;
     }
-    call->owed = settlement;
+    call->settlement = settlement;
     if (settlement.report.exhausted)
-        call->owed.report.retry_after_ms = 0; /* it was how long the pool is to be closed */
-    call->owed.report.exhausted = NULL;
-    call->owed.report.seen = NULL;
-    call->owed.report.n_seen = 0;
-    call->again = again;
-    call->state = CALL_OWING;
-    run->owing++;
+        call->settlement.report.retry_after_ms = 0; /* it said how long to close the pool */
+    call->settlement.report.exhausted = NULL;
+    call->settlement.report.limits = NULL;
+    call->settlement.report.n_limits = 0;
+    call->retry = retry;
+    call->state = CALL_UNACKNOWLEDGED;
+    run->unacknowledged++;
 }
 
 void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode code)
@@ -530,23 +353,23 @@ void batch_call_end(struct batch_run *run, struct batch_call *call, CURLcode cod
     run->counts.input_tokens += answer.usage.input;
     run->counts.output_tokens += answer.usage.output;
     run->counts.cached_tokens += answer.usage.cached;
-    bool again = false;
+    bool retry = false;
     if (answer.no_memory) {
-        fprintf(stderr, "ration: out of memory for an answer\n");
+        say("out of memory for an answer");
         batch_run_stop(run, BATCH_TROUBLE);
     } else if (!broken_off) {
         run->counts.tries_of[answer.outcome]++;
         if (answer.outcome == PROFILE_ANSWERED)
             keep_result(run, call, &answer, request_id);
         else if (!stops_all(run, &answer)) {
-            again = try_again(run, call, &answer, batch_now_ms());
-            if (!again)
+            retry = try_again(run, call, &answer, clock_ms());
+            if (!retry)
                 keep_result(run, call, &answer, request_id);
         }
     }
-    settle_or_owe(run, call, &answer, again);
+    settle_or_keep(run, call, &answer, retry);
     upstream_answer_free(&answer);
-    forget_body(call);
+    batch_call_forget_body(call);
 }
 
 void batch_call_abort(struct batch_run *run, struct batch_call *call)
@@ -558,10 +381,11 @@ void batch_call_renew(struct batch_run *run, struct batch_call *call)
 {
     struct ration_grant grant;
     int err = ration_renew(run->r, call->id, (uint32_t)run->options->ttl_ms, NULL, &grant);
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     if (err < 0)
         run->counts.server_errors++;
-    /* One that is gone cannot be renewed; where no answer came, another try comes before its end. */
+    /* A reservation that is gone cannot be renewed; after another error it is tried again before
+     * its end. */
     if (err == RATION_ENOSUCH)
         call->renew_ms = INT64_MAX;
     else

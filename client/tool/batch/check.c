@@ -1,6 +1,6 @@
 /*
- * All that is known of other providers comes from the profiles' own tree: which path each is called at, what it reads as the
- * prompt, and where its answers are.
+ * Everything about other providers comes from the profiles' own tree: the path each is called at,
+ * what it reads as the prompt, and where its answers are.
  */
 #include "tool/batch/check.h"
 
@@ -106,7 +106,7 @@ static void add_name(struct names *names, const char *name)
     names->n++;
 }
 
-/* Those that are called at that path; of the same host, if there are any. */
+/* Names the profiles that are called at that path, preferring those of the same host. */
 static void name_paths(const struct batch_checker *checker, const char *url, struct names *names)
 {
     json_object *tree = profiles_tree(checker->profiles);
@@ -140,7 +140,7 @@ static bool check_url(struct batch_checker *checker, const char *made, const cha
     name_paths(checker, url, &names);
     if (checker->fits[0])
         snprintf(why, BATCH_ERROR_BYTES,
-                 "\"url\" is %.100s, but of others it is %s; a file is sent to one endpoint, so "
+                 "\"url\" is %.100s, but %s in other requests; a file is sent to one endpoint, so "
                  "split it; for this one %s",
                  url, checker->fits, names.text);
     else
@@ -150,7 +150,8 @@ static bool check_url(struct batch_checker *checker, const char *made, const cha
     return false;
 }
 
-/* Of a batch of `like`: what does not answer as that does would have read another request. */
+/* For a batch in the form of `like`: a provider that answers otherwise would have needed another
+ * request. */
 static bool check_form(const struct batch_checker *checker, const struct batch_request *request,
                        const char *like, char *why)
 {
@@ -165,9 +166,9 @@ static bool check_form(const struct batch_checker *checker, const struct batch_r
             add_name(&names, name);
     }
     snprintf(why, BATCH_ERROR_BYTES,
-             "this is %s, but provider %s reads another form; %s (of plain bodies, the provider is "
-             "not checked)",
-             batch_form_text(request->format), profile_name(checker->profile), names.text);
+             "this is %s, but provider %s reads another form; %s (plain bodies are sent to any "
+             "provider)",
+             batch_forms[request->format].text, profile_name(checker->profile), names.text);
     return false;
 }
 

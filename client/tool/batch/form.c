@@ -1,73 +1,35 @@
-/* A form is known by its members' names. One that has only a body of a batch, without an id, is one that forgot the id. */
+/* A form is recognized by its members' names. An object with nothing but a batch's body is one that
+ * forgot its id. */
 #include "tool/batch/form.h"
 
+#include "tool/object.h"
+
+#include <stdio.h>
 #include <string.h>
 
-static const struct form {
-    const char *word;
-    const char *text;
-    const char *id;
-    const char *body;
-    const char *id_is_wrong;
-    const char *body_is_wrong;
-} forms[] = {
-    [BATCH_PLAIN] = {"plain", "a plain body", NULL, NULL, NULL, NULL},
-    [BATCH_OPENAI] = {"batch", "in OpenAI's batch format", "custom_id", "body",
-                      "\"custom_id\" must be a string that is not empty: the result is known by it",
-                      "\"body\" must be an object: the request that is sent"},
-    [BATCH_ANTHROPIC] = {"anthropic", "in Anthropic's batch format", "custom_id", "params",
-                         "\"custom_id\" must be a string that is not empty: the result is known by "
-                         "it",
-                         "\"params\" must be an object: the request that is sent"},
-    [BATCH_GEMINI] = {"gemini", "in Gemini's batch format", "key", "request",
-                      "\"key\" must be a string that is not empty: the result is known by it",
-                      "\"request\" must be an object: the request that is sent"},
+const struct batch_form batch_forms[] = {
+    [BATCH_PLAIN] = {"plain", "a plain body", NULL, NULL},
+    [BATCH_OPENAI] = {"batch", "in OpenAI's batch format", "custom_id", "body"},
+    [BATCH_ANTHROPIC] = {"anthropic", "in Anthropic's batch format", "custom_id", "params"},
+    [BATCH_GEMINI] = {"gemini", "in Gemini's batch format", "key", "request"},
 };
 
-#define FORMS (sizeof(forms) / sizeof(forms[0]))
+#define FORMS (sizeof(batch_forms) / sizeof(batch_forms[0]))
 
 static bool has(json_object *o, const char *key)
 {
     return json_object_object_get_ex(o, key, NULL);
 }
 
-static const char *get_string(json_object *o, const char *key)
-{
-    json_object *value = NULL;
-    if (!json_object_object_get_ex(o, key, &value) || !json_object_is_type(value, json_type_string))
-        return NULL;
-    return json_object_get_string(value);
-}
-
 enum batch_format batch_form_of(json_object *root)
 {
     bool alone = json_object_object_length(root) == 1;
     for (size_t i = BATCH_OPENAI; i < FORMS; i++) {
-        if (has(root, forms[i].body) && (alone || has(root, forms[i].id)))
+        if (has(root, batch_forms[i].body) && (alone || has(root, batch_forms[i].id)))
             return (enum batch_format)i;
     }
     return has(root, "custom_id") || (has(root, "body") && has(root, "url")) ? BATCH_OPENAI
                                                                              : BATCH_PLAIN;
-}
-
-const char *batch_form_word(enum batch_format format)
-{
-    return forms[format].word;
-}
-
-const char *batch_form_text(enum batch_format format)
-{
-    return forms[format].text;
-}
-
-const char *batch_form_id(enum batch_format format)
-{
-    return forms[format].id;
-}
-
-const char *batch_form_body(enum batch_format format)
-{
-    return forms[format].body;
 }
 
 void batch_form_take_apart(enum batch_format format, json_object *root,
@@ -76,34 +38,35 @@ void batch_form_take_apart(enum batch_format format, json_object *root,
     *request = (struct batch_request){.format = format, .root = root, .body = root};
     if (format == BATCH_PLAIN)
         return;
-    request->body = json_object_object_get(root, forms[format].body);
-    request->custom_id = get_string(root, forms[format].id);
+    request->body = json_object_object_get(root, batch_forms[format].body);
+    request->custom_id = object_string(root, batch_forms[format].id);
     if (format == BATCH_OPENAI)
-        request->url = get_string(root, "url");
+        request->url = object_string(root, "url");
 }
 
-/* What only OpenAI's form has. */
+/* Members that only OpenAI's form has. */
 static const char *check_sending(const struct batch_request *request)
 {
-    const char *method = get_string(request->root, "method");
+    const char *method = object_string(request->root, "method");
     if (has(request->root, "method") && (!method || strcmp(method, "POST") != 0))
         return "\"method\" must be \"POST\"";
     if (has(request->root, "url") && !request->url)
-        return "\"url\" must be a string such as \"/v1/chat/completions\"";
+        return "\"url\" must be a string like \"/v1/chat/completions\"";
     return NULL;
 }
 
-const char *batch_form_check(const struct batch_request *request)
+bool batch_form_check(const struct batch_request *request, char *why, size_t size)
 {
-    const struct form *form = &forms[request->format];
-    const char *wrong = NULL;
+    const struct batch_form *form = &batch_forms[request->format];
+    const char *wrong = request->format == BATCH_OPENAI ? check_sending(request) : NULL;
     if (request->format == BATCH_PLAIN)
-        return NULL;
+        return true;
     if (!request->custom_id || !request->custom_id[0])
-        return form->id_is_wrong;
-    if (request->format == BATCH_OPENAI)
-        wrong = check_sending(request);
-    if (!wrong && !json_object_is_type(request->body, json_type_object))
-        wrong = form->body_is_wrong;
-    return wrong;
+        snprintf(why, size, "\"%s\" must be a string that is not empty: it identifies the result",
+                 form->id);
+    else if (!wrong && !json_object_is_type(request->body, json_type_object))
+        snprintf(why, size, "\"%s\" must be an object: the request that is sent", form->body);
+    else
+        snprintf(why, size, "%s", wrong ? wrong : "");
+    return !why[0];
 }

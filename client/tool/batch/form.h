@@ -1,10 +1,10 @@
 /*
  * The forms of a request in a batch's input, each provider's own and the plain one:
  *
- *     {"custom_id": "a-1", "method": "POST", "url": "/v1/chat/completions", "body": {...}}     OpenAI's
- *     {"custom_id": "a-1", "params": {...}}                                                   Anthropic's
- *     {"key": "a-1", "request": {...}}                                                        Gemini's
- *     {"model": "gpt-4o", "messages": [...]}                                                  a plain body
+ *     OpenAI's     {"custom_id": "a-1", "method": "POST", "url": "/v1/responses", "body": {...}}
+ *     Anthropic's  {"custom_id": "a-1", "params": {...}}
+ *     Gemini's     {"key": "a-1", "request": {...}}
+ *     plain        {"model": "gpt-4o", "messages": [...]}
  */
 #ifndef RATION_TOOL_BATCH_FORM_H
 #define RATION_TOOL_BATCH_FORM_H
@@ -21,28 +21,26 @@ struct batch_request {
     json_object *root;
     json_object *body;
     const char *custom_id; /* Gemini's "key" too; NULL in a plain one */
-    const char *url;       /* NULL where it does not say */
+    const char *url;       /* NULL: none */
 };
 
 enum batch_format batch_form_of(json_object *root);
 
-/* In a journal's first line. */
-const char *batch_form_word(enum batch_format format);
+/* Each format's own words. */
+struct batch_form {
+    const char *word; /* in a journal's first line */
+    const char *text; /* for messages: "in Anthropic's batch format", "a plain body" */
+    const char *id;   /* the member that identifies a request; NULL: its line number does */
+    const char *body; /* the member that holds the body to send; NULL: the whole is the body */
+};
+extern const struct batch_form batch_forms[];
 
-/* For messages: "in Anthropic's batch format", "a plain body". */
-const char *batch_form_text(enum batch_format format);
-
-/* The member that names a request; NULL: it is known by its line. */
-const char *batch_form_id(enum batch_format format);
-
-/* The member that has the body that is sent; NULL: the whole is the body. */
-const char *batch_form_body(enum batch_format format);
-
-/* Finds the parts; those that are missing or of a wrong type are NULL. */
+/* Finds the parts; missing ones and those of a wrong type are NULL. */
 void batch_form_take_apart(enum batch_format format, json_object *root,
                            struct batch_request *request);
 
-/* What is wrong with it, besides what the provider's profile finds; NULL: nothing. */
-const char *batch_form_check(const struct batch_request *request);
+/* Whether the form of a request is right; if not, `why` gets the reason. Its body is up to the
+ * provider's profile. */
+bool batch_form_check(const struct batch_request *request, char *why, size_t size);
 
 #endif

@@ -1,28 +1,33 @@
 /*
- * Lines come out of large reads; one that does not fit the buffer makes it grow, up to the longest line that is allowed, so
- * that a file without line ends is refused rather than read into memory. Each line is parsed, checked and forgotten: what
- * stays is its place.
+ * Lines are cut out of large reads. A line that does not fit the buffer makes it grow, up to the
+ * longest line that is allowed, so that a file without line ends is refused rather than read into
+ * memory. Each line is parsed, checked and forgotten; only its place stays.
  *
- * That no id is there twice is found by sorting hashes of them: equal hashes are compared as text, by reading the two
- * lines again.
+ * Duplicate ids are found by sorting their hashes; if two are equal, the lines are read again and
+ * their ids compared.
  *
- * How it fails: everything that is wrong is counted, the first of it is told line by line, and nothing is sent. A file that
- * cannot be opened or read, and memory that runs out, end it at once.
+ * How it fails: all problems are counted, the first ones are printed with their line, and nothing
+ * is sent. A file that cannot be opened or read, or memory that runs out, ends the check at once.
  */
 #include "tool/batch/input.h"
 
+#include "tool/batch/json.h"
+#include "tool/batch/spool.h"
+#include "tool/say.h"
+
+#include "clock.h"
+#include "grow.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define READ_BYTES   (1u << 20)
-#define MAX_PROBLEMS 10   /* told; the others are counted */
-#define TELL_MS      2000 /* a check that takes longer says so, and then so often */
+#define MAX_PROBLEMS 10   /* printed; the others are counted */
+#define TELL_MS      2000 /* a check that takes longer shows progress this often */
 
 struct id_hash {
     uint64_t hash;
@@ -34,138 +39,34 @@ struct reading {
     struct batch_input *input;
     batch_check_fn check;
     void *arg;
-    char *buf;
-    size_t room;
+    struct grow buf; /* what has been read and not taken */
     size_t lines_room;
     struct id_hash *ids;
     json_tokener *tokener;
     uint32_t number;
     size_t problems;
-    bool has_form; /* the first request has said it for all */
+    bool has_form; /* the first request has set it for all */
     bool out_of_memory;
     bool quiet;
-    int64_t tell_ms; /* when to say how far it is */
+    int64_t tell_ms; /* when to show progress */
 };
-
-/* ---- Opening ---- */
-
-static bool copy_all(int from, int to)
-{
-    char *buf = malloc(READ_BYTES);
-    ssize_t n = -1;
-    while (buf && (n = read(from, buf, READ_BYTES)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            break;
-        for (ssize_t at = 0; at < n;) {
-            ssize_t put = write(to, buf + at, (size_t)(n - at));
-            if (put < 0) {
-                free(buf);
-                return false;
-            }
-            at += put;
-        }
-    }
-    free(buf);
-    return n == 0;
-}
-
-/* What can be read only once goes to a file without a name. */
-static int spool(int fd)
-{
-    const char *folder = getenv("TMPDIR");
-    char path[4096];
-    int n = snprintf(path, sizeof(path), "%s/ration-batch-XXXXXX",
-                     folder && folder[0] ? folder : "/tmp");
-    if (n < 0 || (size_t)n >= sizeof(path)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    int spooled = mkostemp(path, O_CLOEXEC);
-    if (spooled < 0)
-        return -1;
-    unlink(path);
-    if (!copy_all(fd, spooled)) {
-        int kept = errno;
-        close(spooled);
-        errno = kept;
-        return -1;
-    }
-    return spooled;
-}
-
-static bool open_file(struct batch_input *input)
-{
-    bool from_stdin = strcmp(input->name, "-") == 0;
-    struct stat st;
-    if (from_stdin)
-        input->name = "stdin";
-    int fd = from_stdin ? STDIN_FILENO : open(input->name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        fprintf(stderr, "ration: %s: %s\n", input->name, strerror(errno));
-        if (fd > STDIN_FILENO)
-            close(fd);
-        return false;
-    }
-    if (S_ISREG(st.st_mode)) {
-        input->fd = fd;
-        return true;
-    }
-    input->fd = spool(fd);
-    if (input->fd < 0)
-        fprintf(stderr,
-                "ration: %s is no regular file, and a copy of it in TMPDIR cannot be made: %s; "
-                "save it to a file first\n",
-                input->name, strerror(errno));
-    if (!from_stdin)
-        close(fd);
-    return input->fd >= 0;
-}
 
 /* ---- One line ---- */
 
 static void complain(struct reading *r, uint32_t number, const char *what)
 {
     if (r->problems++ < MAX_PROBLEMS)
-        fprintf(stderr, "ration: %s line %" PRIu32 ": %s\n", r->input->name, number, what);
+        say("%s line %" PRIu32 ": %s", r->input->name, number, what);
 }
 
 /* A JSON object and nothing after it; NULL and what is wrong. */
 static json_object *parse(json_tokener *tokener, const char *text, size_t bytes, const char **why)
 {
-    json_tokener_reset(tokener);
     size_t start = 0;
     while (start < bytes && (text[start] == ' ' || text[start] == '\t'))
         start++;
-    if (start == bytes || text[start] != '{') {
-        *why = "it is not a JSON object";
-        return NULL;
-    }
-    json_object *root = json_tokener_parse_ex(tokener, text, (int)bytes);
-    enum json_tokener_error error = json_tokener_get_error(tokener);
-    if (error == json_tokener_continue)
-        *why = "not valid JSON: it ends in the middle";
-    else if (error != json_tokener_success)
-        *why = json_tokener_error_desc(error);
-    else if (!json_object_is_type(root, json_type_object))
-        *why = "it is not a JSON object";
-    else if (!batch_json_is_exact(text, bytes))
-        *why = "not valid JSON: single quotes, a number without its end, or a control character "
-               "within a "
-               "string";
-    else
-        return root;
-    json_object_put(root);
-    return NULL;
-}
-
-static json_tokener *new_tokener(void)
-{
-    json_tokener *tokener = json_tokener_new_ex(BATCH_MAX_JSON_DEPTH);
-    if (tokener)
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-    return tokener;
+    *why = "it is not a JSON object";
+    return start < bytes && text[start] == '{' ? batch_json_parse(tokener, text, bytes, why) : NULL;
 }
 
 static bool streams(const struct batch_request *request)
@@ -175,7 +76,7 @@ static bool streams(const struct batch_request *request)
            json_object_get_boolean(value);
 }
 
-/* Gives the id too, which lives as long as `root`; NULL: it has none. */
+/* Gives the id too, which lives as long as `root`; NULL: none. */
 static bool check_request(struct reading *r, json_object *root, const char **id)
 {
     struct batch_input *input = r->input;
@@ -187,18 +88,17 @@ static bool check_request(struct reading *r, json_object *root, const char **id)
     r->has_form = true;
     if (format != input->format) {
         snprintf(why, sizeof(why),
-                 "this is %s, the first request is %s; a file has requests of one form",
-                 batch_form_text(format), batch_form_text(input->format));
+                 "this is %s, but the first request is %s; all requests of a file have one form",
+                 batch_forms[format].text, batch_forms[input->format].text);
         complain(r, r->number, why);
         return false;
     }
     batch_form_take_apart(format, root, &request);
     *id = request.custom_id;
-    const char *wrong = batch_form_check(&request);
-    if (wrong)
-        complain(r, r->number, wrong);
+    if (!batch_form_check(&request, why, sizeof(why)))
+        complain(r, r->number, why);
     else if (streams(&request))
-        complain(r, r->number, "\"stream\" is set; a batch takes whole answers, leave it out");
+        complain(r, r->number, "\"stream\" is set; a batch takes whole answers, so leave it out");
     else if (!r->check(r->arg, &request, why))
         complain(r, r->number, why);
     else
@@ -270,40 +170,28 @@ static void take_line(struct reading *r, const char *text, size_t bytes, int64_t
 /* ---- All lines ---- */
 
 /* Takes the whole lines out of the buffer and moves the rest to its start. */
-static size_t take_lines(struct reading *r, size_t len, int64_t offset)
+static void take_lines(struct reading *r, int64_t offset)
 {
+    struct grow *buf = &r->buf;
     size_t at = 0;
     char *end;
     while (!r->out_of_memory && r->input->n < BATCH_MAX_REQUESTS &&
-           (end = memchr(r->buf + at, '\n', len - at))) {
-        size_t bytes = (size_t)(end - r->buf) - at;
-        take_line(r, r->buf + at, bytes, offset + (int64_t)at);
+           (end = memchr(buf->bytes + at, '\n', buf->n - at))) {
+        size_t bytes = (size_t)(end - buf->bytes) - at;
+        take_line(r, buf->bytes + at, bytes, offset + (int64_t)at);
         at += bytes + 1;
     }
-    memmove(r->buf, r->buf + at, len - at);
-    return at;
-}
-
-static bool grow(struct reading *r)
-{
-    size_t room = r->room ? r->room * 2 : (size_t)READ_BYTES * 2;
-    char *buf = realloc(r->buf, room);
-    if (!buf) {
-        r->out_of_memory = true;
-        return false;
-    }
-    r->buf = buf;
-    r->room = room;
-    return true;
+    memmove(buf->bytes, buf->bytes + at, buf->n - at);
+    buf->n -= at;
 }
 
 static void tell(struct reading *r)
 {
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     if (r->quiet || now_ms < r->tell_ms)
         return;
-    fprintf(stderr, "ration: checking %s: %zu requests, %" PRId64 " MiB\n", r->input->name,
-            r->input->n, r->input->bytes >> 20);
+    say("checking %s: %zu requests, %" PRId64 " MiB", r->input->name, r->input->n,
+        r->input->bytes >> 20);
     r->tell_ms = now_ms + TELL_MS;
 }
 
@@ -311,33 +199,32 @@ static void tell(struct reading *r)
 static bool read_lines(struct reading *r)
 {
     struct batch_input *input = r->input;
-    size_t len = 0;
+    struct grow *buf = &r->buf;
     input->hash = BATCH_HASH_START;
     for (;;) {
-        if (len > BATCH_MAX_LINE_BYTES) {
-            complain(r, r->number + 1, "it is longer than 64 MiB; the rest is not read");
+        if (buf->n > BATCH_MAX_LINE_BYTES) {
+            complain(r, r->number + 1, "longer than 64 MiB; the rest is not read");
             return true;
         }
-        if (r->room - len < READ_BYTES && !grow(r))
+        r->out_of_memory = grow_reserve(buf, READ_BYTES) < 0;
+        if (r->out_of_memory)
             return false;
-        ssize_t n = pread(input->fd, r->buf + len, READ_BYTES, input->bytes);
-        if (n < 0) {
-            fprintf(stderr, "ration: %s: %s\n", input->name, strerror(errno));
-            return false;
-        }
+        ssize_t n = pread(input->fd, buf->bytes + buf->n, READ_BYTES, input->bytes);
+        if (n < 0)
+            return say("%s: %s", input->name, strerror(errno));
         if (n == 0)
             break;
-        input->hash = batch_hash(input->hash, r->buf + len, (size_t)n);
-        int64_t offset = input->bytes - (int64_t)len; /* of the buffer's start */
+        input->hash = batch_hash(input->hash, buf->bytes + buf->n, (size_t)n);
+        int64_t offset = input->bytes - (int64_t)buf->n; /* of the buffer's start */
         input->bytes += n;
-        len += (size_t)n;
-        len -= take_lines(r, len, offset);
+        buf->n += (size_t)n;
+        take_lines(r, offset);
         tell(r);
         if (r->out_of_memory || input->n == BATCH_MAX_REQUESTS)
             break;
     }
-    if (len > 0 && !r->out_of_memory && input->n < BATCH_MAX_REQUESTS)
-        take_line(r, r->buf, len, input->bytes - (int64_t)len);
+    if (buf->n > 0 && !r->out_of_memory && input->n < BATCH_MAX_REQUESTS)
+        take_line(r, buf->bytes, buf->n, input->bytes - (int64_t)buf->n);
     if (input->n == BATCH_MAX_REQUESTS)
         complain(r, r->number, "there are ten million requests or more; split the file");
     return !r->out_of_memory;
@@ -366,7 +253,7 @@ static void compare_pair(struct reading *r, size_t first, size_t second)
     else {
         char what[BATCH_ERROR_BYTES];
         snprintf(what, sizeof(what), "\"%s\" \"%.200s\" is that of line %" PRIu32 " too",
-                 batch_form_id(input->format), b.custom_id, input->lines[first].number);
+                 batch_forms[input->format].id, b.custom_id, input->lines[first].number);
         if (strcmp(a.custom_id, b.custom_id) == 0)
             complain(r, input->lines[second].number, what);
         json_object_put(b.root);
@@ -387,17 +274,14 @@ static void find_duplicates(struct reading *r)
 
 static bool verdict(const struct reading *r, bool whole)
 {
-    if (r->out_of_memory) {
-        fprintf(stderr, "ration: %s: out of memory\n", r->input->name);
-        return false;
-    }
+    if (r->out_of_memory)
+        return say("%s: out of memory", r->input->name);
     if (r->problems > MAX_PROBLEMS)
-        fprintf(stderr, "ration: %s: %zu problems in all\n", r->input->name, r->problems);
+        say("%s: %zu problems in all", r->input->name, r->problems);
     if (r->problems > 0)
-        fprintf(stderr, "ration: nothing was sent\n");
+        say("nothing was sent");
     else if (whole && r->input->n == 0)
-        fprintf(stderr, "ration: %s has no requests; it takes one JSON object a line\n",
-                r->input->name);
+        say("%s has no requests; it takes one JSON object a line", r->input->name);
     return whole && r->problems == 0 && r->input->n > 0;
 }
 
@@ -405,19 +289,22 @@ bool batch_input_open(struct batch_input *input, const char *name, bool quiet, b
                       void *arg)
 {
     struct reading r = {.input = input, .check = check, .arg = arg, .quiet = quiet};
-    r.tell_ms = batch_now_ms() + TELL_MS;
+    grow_init(&r.buf, BATCH_MAX_LINE_BYTES + 2 * READ_BYTES);
+    r.tell_ms = clock_ms() + TELL_MS;
     *input = (struct batch_input){.fd = -1, .name = name};
-    if (!open_file(input))
+    input->fd = batch_spool_open(&input->name);
+    if (input->fd < 0)
         return false;
-    r.tokener = new_tokener();
+    r.tokener = batch_json_tokener();
     r.out_of_memory = !r.tokener;
     bool whole = r.tokener && read_lines(&r);
     if (whole)
         find_duplicates(&r);
     bool ok = verdict(&r, whole);
-    json_tokener_free(r.tokener);
+    if (r.tokener)
+        json_tokener_free(r.tokener);
     free(r.ids);
-    free(r.buf);
+    grow_close(&r.buf);
     if (!ok)
         batch_input_close(input);
     return ok;
@@ -438,7 +325,7 @@ static char *read_text(const struct batch_input *input, const struct batch_line 
 {
     char *text = malloc((size_t)line->bytes + 1);
     if (!text) {
-        fprintf(stderr, "ration: out of memory\n");
+        say("out of memory");
         return NULL;
     }
     size_t got = 0;
@@ -451,10 +338,9 @@ static char *read_text(const struct batch_input *input, const struct batch_line 
     text[got] = '\0';
     if (got == line->bytes && (uint32_t)batch_hash(BATCH_HASH_START, text, got) == line->hash)
         return text;
-    fprintf(stderr,
-            "ration: %s line %" PRIu32
-            " was changed while the batch ran; put the file back as it was and run again\n",
-            input->name, line->number);
+    say("%s line %" PRIu32
+        " was changed while the batch ran; put the file back as it was and run again",
+        input->name, line->number);
     free(text);
     return NULL;
 }
@@ -466,12 +352,13 @@ bool batch_input_read(const struct batch_input *input, size_t i, struct batch_re
     char *line = read_text(input, &input->lines[i]);
     if (!line)
         return false;
-    json_tokener *tokener = new_tokener();
+    json_tokener *tokener = batch_json_tokener();
     json_object *root = tokener ? parse(tokener, line, input->lines[i].bytes, &why) : NULL;
-    json_tokener_free(tokener);
+    if (tokener)
+        json_tokener_free(tokener);
     if (!root) {
-        fprintf(stderr, "ration: %s line %" PRIu32 ": %s\n", input->name, input->lines[i].number,
-                why ? why : "out of memory");
+        say("%s line %" PRIu32 ": %s", input->name, input->lines[i].number,
+            why ? why : "out of memory");
         free(line);
         return false;
     }

@@ -1,12 +1,18 @@
 /*
  * How it fails:
- *   - killed at any moment: at most the last line is torn. It has no line end or a hash that does not fit, and is cut off
- *   - power lost: what was not synced may be there in pieces. Each line stands for itself, so that those that are whole count
- *   - the disk is full: the piece that was written is cut off again, and the run ends with what is done so far
- *   - killed while the output is made: it is under another name, and is made again
- *   - killed between giving the output its name and removing the journal: the journal is complete, the output is made again
+ *   - killed at any moment: at most the last line is torn. It lacks its line end or its hash does
+ *     not fit, and it is cut off
+ *   - power lost: what was not synced may be there in pieces. Each line stands for itself, so whole
+ *     ones count
+ *   - the disk is full: the piece that was written is cut off again, and the run ends with what is
+ *     done so far
+ *   - killed while the output is made: it has another name until then, and is made again
+ *   - killed between renaming the output and removing the journal: the journal is complete, the
+ *     output is made again
  */
 #include "tool/batch/journal.h"
+
+#include "tool/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,13 +26,13 @@
 #include <unistd.h>
 
 #define HASH_CHARS 16
-#define HEAD_BYTES 256 /* what stands before the JSON, at most */
+#define HEAD_BYTES 256 /* before the JSON, at most */
 #define FORMAT     "ration-batch-1"
 #define COPY_BYTES 65536
 
 /* ---- Lines ---- */
 
-/* Checks the hash; gives what follows it, or NULL. `line` is without its end. */
+/* Checks the hash of a line (without its end). Gives what follows the hash, or NULL. */
 static const char *open_line(const char *line, size_t bytes)
 {
     if (bytes <= HASH_CHARS + 1 || line[HASH_CHARS] != ' ')
@@ -41,19 +47,19 @@ static const char *open_line(const char *line, size_t bytes)
 static int find_class(const char *word)
 {
     for (int i = 0; i < BATCH_CLASS_COUNT; i++) {
-        if (strcmp(batch_class_word((enum batch_class)i), word) == 0)
+        if (strcmp(batch_class_words[i], word) == 0)
             return i;
     }
     return -1;
 }
 
-/* What a call may have used. A file that was made or damaged elsewhere may say anything. */
+/* Whether a call may have used that many: a file from elsewhere may say anything. */
 static bool is_cost(int64_t tokens)
 {
     return tokens >= 0 && tokens <= RATION_MAX_COST;
 }
 
-/* "17 answered 1 210 95 {...": false where it is no result of this input. */
+/* "17 answered 1 210 95 {...": false if it is not a result of this input. */
 static bool read_done(const char *text, size_t n, struct batch_done *done, size_t *json_at)
 {
     char word[16] = "";
@@ -98,7 +104,7 @@ static void make_head(const struct batch_input *input, char *head, size_t size)
     char text[HEAD_BYTES];
     snprintf(text, sizeof(text),
              FORMAT " input=%016" PRIx64 " bytes=%" PRId64 " requests=%zu form=%s", input->hash,
-             input->bytes, input->n, batch_form_word(input->format));
+             input->bytes, input->n, batch_forms[input->format].word);
     snprintf(head, size, "%016" PRIx64 " %s\n", batch_hash(BATCH_HASH_START, text, strlen(text)),
              text);
 }
@@ -106,9 +112,9 @@ static void make_head(const struct batch_input *input, char *head, size_t size)
 static bool fail(const char *path, const char *doing)
 {
     int error = errno;
-    fprintf(stderr, "ration: %s cannot be %s: %s\n", path, doing, strerror(error));
+    say("%s cannot be %s: %s", path, doing, strerror(error));
     if (error == ENOSPC || error == EDQUOT || error == EFBIG)
-        fprintf(stderr, "ration: make room; nothing that is done is lost\n");
+        say("make room; nothing that is done is lost");
     return false;
 }
 
@@ -135,7 +141,7 @@ static bool append(struct batch_journal *journal, const char *data, size_t bytes
     return true;
 }
 
-/* So that the file's name is there after a loss of power. */
+/* Makes the file's name survive a loss of power. */
 static void sync_folder(const char *path)
 {
     char *copy = strdup(path);
@@ -161,7 +167,7 @@ static bool begin(struct batch_journal *journal, const struct batch_input *input
     return true;
 }
 
-/* The first line of some journal. */
+/* Whether it is the first line of some journal. */
 static bool is_head(const char *line, size_t bytes)
 {
     const char *text = open_line(line, bytes);
@@ -176,20 +182,16 @@ static bool check_head(const struct batch_journal *journal, const struct batch_i
     if (bytes + 1 == strlen(want) && memcmp(line, want, bytes) == 0)
         return true;
     if (is_head(line, bytes))
-        fprintf(
-            stderr,
-            "ration: %s is about another input: %s was changed since. Give it the file of then, "
-            "or name another --output, or remove the journal to begin anew\n",
+        say("%s is about another input: %s has changed since. Use the file as it was, name another "
+            "--output, or remove the journal to begin anew",
             journal->path, input->name);
     else
-        fprintf(stderr,
-                "ration: %s is no journal of 'ration batch'; move it away, or name another "
-                "--output\n",
-                journal->path);
+        say("%s is not a journal of 'ration batch'; move it away, or name another --output",
+            journal->path);
     return false;
 }
 
-/* Reads every line after the first. Gives where the last whole one ends. */
+/* Reads every line after the first, and sets journal->end to where the last whole one ends. */
 static void take_lines(struct batch_journal *journal, FILE *file, char **line, size_t *room,
                        bool retry_failed)
 {
@@ -213,11 +215,11 @@ static void take_lines(struct batch_journal *journal, FILE *file, char **line, s
     }
     damaged += got > 0;
     if (damaged > 0)
-        fprintf(stderr, "ration: %s has %zu damaged line%s; what they were about is done again\n",
-                journal->path, damaged, damaged == 1 ? "" : "s");
+        say("%s has %zu damaged line%s; those requests are done again", journal->path, damaged,
+            damaged == 1 ? "" : "s");
 }
 
-/* What earlier runs have done. */
+/* Reads what earlier runs have done. */
 static bool load(struct batch_journal *journal, const struct batch_input *input, bool retry_failed)
 {
     char *line = NULL;
@@ -234,7 +236,7 @@ static bool load(struct batch_journal *journal, const struct batch_input *input,
     struct stat st = {0};
     bool whole = got > 0 && line[got - 1] == '\n';
     if (!whole || (is_head(line, (size_t)got - 1) && fstat(fd, &st) == 0 && st.st_size == got)) {
-        /* Killed before the first result, or even before the first line was whole: nothing was done. */
+        /* The run was killed before its first result, or even before the first line was whole. */
         ok = got <= HEAD_BYTES ? begin(journal, input)
                                : check_head(journal, input, line, (size_t)got);
     } else if (!check_head(journal, input, line, (size_t)got - 1)) {
@@ -256,18 +258,13 @@ static bool open_locked(struct batch_journal *journal, bool overwrite)
 {
     struct stat st;
     bool has_output = stat(journal->output, &st) == 0;
-    if (has_output && !S_ISREG(st.st_mode)) {
-        fprintf(stderr, "ration: --output %s is no regular file\n", journal->output);
-        return false;
-    }
+    if (has_output && !S_ISREG(st.st_mode))
+        return say("--output %s is not a regular file", journal->output);
     journal->fd = open(journal->path, O_RDWR | O_CLOEXEC);
-    if (journal->fd < 0 && errno == ENOENT && has_output && !overwrite) {
-        fprintf(stderr,
-                "ration: %s is there already, and complete; name another --output, or allow it by "
-                "--overwrite\n",
-                journal->output);
-        return false;
-    }
+    if (journal->fd < 0 && errno == ENOENT && has_output && !overwrite)
+        return say("%s exists and is complete; name another --output, or allow replacing it with "
+                   "--overwrite",
+                   journal->output);
     if (journal->fd < 0 && errno == ENOENT)
         journal->fd = open(journal->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (journal->fd < 0)
@@ -275,14 +272,12 @@ static bool open_locked(struct batch_journal *journal, bool overwrite)
     if (flock(journal->fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK)
             return fail(journal->path, "locked");
-        fprintf(stderr, "ration: another 'ration batch' is writing %s\n", journal->output);
-        return false;
+        return say("another 'ration batch' is writing %s", journal->output);
     }
-    /* Between our open() and the lock the other one may have ended, and removed what we hold. */
-    if (fstat(journal->fd, &st) < 0 || st.st_nlink == 0) {
-        fprintf(stderr, "ration: another 'ration batch' has just written %s\n", journal->output);
-        return false;
-    }
+    /* Between our open() and the lock another run may have ended and removed the file that we
+     * hold. */
+    if (fstat(journal->fd, &st) < 0 || st.st_nlink == 0)
+        return say("another 'ration batch' has just written %s", journal->output);
     return true;
 }
 
@@ -296,7 +291,7 @@ bool batch_journal_open(struct batch_journal *journal, const char *output,
         journal->output && journal->entries && asprintf(&journal->path, "%s.journal", output) >= 0;
     if (!ok) {
         journal->path = NULL;
-        fprintf(stderr, "ration: out of memory\n");
+        say("out of memory");
     }
     ok = ok && open_locked(journal, overwrite) && load(journal, input, retry_failed);
     if (!ok)
@@ -311,14 +306,12 @@ bool batch_journal_add(struct batch_journal *journal, const struct batch_done *d
 {
     size_t room = HASH_CHARS + HEAD_BYTES + bytes + 2;
     char *line = malloc(room);
-    if (!line) {
-        fprintf(stderr, "ration: out of memory for a result\n");
-        return false;
-    }
+    if (!line)
+        return say("out of memory for a result");
     char *text = line + HASH_CHARS + 1;
     int head = snprintf(text, HEAD_BYTES, "%zu %s %" PRIu32 " %" PRId64 " %" PRId64 " ",
-                        done->index, batch_class_word(done->class), done->tries, done->input_tokens,
-                        done->output_tokens);
+                        done->index, batch_class_words[done->class], done->tries,
+                        done->input_tokens, done->output_tokens);
     memcpy(text + head, json, bytes);
     size_t len = (size_t)head + bytes;
     char hash[HASH_CHARS + 1];
@@ -338,7 +331,7 @@ bool batch_journal_add(struct batch_journal *journal, const struct batch_done *d
 bool batch_journal_sync(struct batch_journal *journal)
 {
     if (journal->dirty && fdatasync(journal->fd) < 0)
-        return fail(journal->path, "brought to the disk");
+        return fail(journal->path, "synced");
     journal->dirty = false;
     return true;
 }
@@ -381,10 +374,8 @@ static bool write_output(const struct batch_journal *journal, const char *path)
 bool batch_journal_render(struct batch_journal *journal)
 {
     char *path = NULL;
-    if (asprintf(&path, "%s.new", journal->output) < 0) {
-        fprintf(stderr, "ration: out of memory\n");
-        return false;
-    }
+    if (asprintf(&path, "%s.new", journal->output) < 0)
+        return say("out of memory");
     bool ok = write_output(journal, path);
     if (ok && rename(path, journal->output) < 0)
         ok = fail(journal->output, "written");
@@ -398,7 +389,7 @@ bool batch_journal_render(struct batch_journal *journal)
 
 void batch_journal_close(struct batch_journal *journal, bool remove)
 {
-    /* One without a result would only refuse the input once that has been mended. */
+    /* A journal without a result would only refuse the input after it was corrected. */
     if ((remove || journal->bare) && journal->fd >= 0 && journal->path)
         unlink(journal->path);
     if (journal->fd >= 0)

@@ -1,19 +1,22 @@
 /*
- * What a batch has done so far, beside its output: OUTPUT.journal.
+ * What a batch has done so far, in a file beside its output: OUTPUT.journal.
  *
  *     HASH ration-batch-1 input=3f0c... bytes=51200 requests=500 form=batch
  *     HASH 17 answered 1 210 95 {"id": ... }
  *     HASH 3 refused 1 0 0 {"id": ... }
  *
- * The first line binds it to its input. Each other one is a result: the request's place in the input, how it ended, tries,
- * tokens in and out, and the line that goes to the output. HASH is 16 hexadecimal digits over all that follows it. Lines are
- * only added; of two about one request the later one counts.
+ * The first line binds it to its input. Every other line is a result: the request's place in the
+ * input, how it ended, tries, tokens in and out, and the line that goes to the output. HASH is 16
+ * hexadecimal digits over all that follows it. Lines are only added; of two for one request the
+ * later counts.
  *
- * A line is written with one write() as soon as its result is there, so that killing the program loses none; they are
- * brought to the disk in groups, by batch_journal_sync(). A line that is torn or damaged is one that was not written: its
- * request is called again. The file is locked while it is open, so that two runs cannot share it.
+ * A line is written with one write() as soon as its result is there, so that killing the program
+ * loses none; lines are synced to the disk in groups, by batch_journal_sync(). A torn or damaged
+ * line counts as not written: its request is called again. The file is locked while it is open, so
+ * that two runs cannot share it.
  *
- * The output is made from it at the end, in the order of the input, under another name, which then takes the output's.
+ * At the end the output is made from it in the order of the input, under another name, and then
+ * renamed.
  */
 #ifndef RATION_TOOL_BATCH_JOURNAL_H
 #define RATION_TOOL_BATCH_JOURNAL_H
@@ -28,7 +31,7 @@ struct batch_entry {
     uint8_t class;
 };
 
-/* What a line says besides its JSON. */
+/* What a line has besides its JSON. */
 struct batch_done {
     size_t index;
     enum batch_class class;
@@ -40,37 +43,37 @@ struct batch_done {
 struct batch_journal {
     int fd;
     char *path;
-    char *output; /* borrows nothing: both are copies */
+    char *output; /* both are copies */
     int64_t end;  /* where the next line goes */
     struct batch_entry *entries;
     size_t n;
     size_t done;
-    size_t found; /* of these, done by earlier runs */
+    size_t found; /* of `done`: by earlier runs */
     size_t of_class[BATCH_CLASS_COUNT];
-    int64_t tokens; /* of all that is done, in and out */
-    bool dirty;     /* something waits for batch_journal_sync() */
-    bool bare;      /* it is ours and has no result: it goes when it is closed */
+    int64_t tokens; /* of all results, in and out */
+    bool dirty;     /* something has not been synced */
+    bool bare;      /* begun by this run and without a result: removed when closed */
 };
 
 /*
- * Opens the journal of `output` or begins one. What failed before counts as not done where retry_failed says so.
- * False after saying why: another input, another run that has it open, an output that is there without a journal and may
- * not be overwritten, a folder that cannot be written.
+ * Opens the journal of `output` or begins one. retry_failed: what failed before counts as not done.
+ * False after saying why: another input, another run that has it open, an output without a journal
+ * that may not be overwritten, a folder that cannot be written.
  */
 bool batch_journal_open(struct batch_journal *journal, const char *output,
                         const struct batch_input *input, bool retry_failed, bool overwrite);
 
-/* Adds a result. False after saying why; then the journal is as it was. */
+/* Adds a result. False after saying why; then the journal is as before. */
 bool batch_journal_add(struct batch_journal *journal, const struct batch_done *done,
                        const char *json, size_t bytes);
 
-/* Brings what was added to the disk. */
+/* Syncs what was added to the disk. */
 bool batch_journal_sync(struct batch_journal *journal);
 
-/* Makes the output from a journal in which all is done. False after saying why; the journal stays. */
+/* Makes the output from a complete journal. False after saying why; the journal stays. */
 bool batch_journal_render(struct batch_journal *journal);
 
-/* remove: it is needed no more. */
+/* remove: delete the file too. */
 void batch_journal_close(struct batch_journal *journal, bool remove);
 
 #endif

@@ -1,38 +1,38 @@
 /*
- * A terminal gets one line that is drawn anew, a log gets one every few seconds. The rate is that of the last lines, so that
- * it follows what happens now; the time that is left is what remains at that rate.
+ * A terminal gets one line that is redrawn, a log gets one every few seconds. The rate is that of
+ * the last lines, so that it follows what happens now; the time left is that of the remaining
+ * requests at that rate.
  *
- * The rate-limit log is written line by line and never waited for: if it cannot be written, that is said once, and the batch
- * goes on.
+ * The rate-limit log is written line by line. If it cannot be written, that is said once, and the
+ * batch goes on.
  */
 #include "tool/batch/progress.h"
 
-#include "tool/json_out.h"
+#include "tool/object.h"
+#include "tool/rows.h"
+#include "tool/say.h"
 #include "tool/table.h"
+
+#include "clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-
-#define TTY_LINE_MS 250
-#define LOG_LINE_MS 5000
 
 bool batch_progress_open(struct batch_progress *p, const struct batch_options *options,
                          const struct batch_journal *journal, const struct batch_counts *counts)
 {
     *p = (struct batch_progress){
         .options = options, .journal = journal, .counts = counts, .held_by = ""};
-    p->tty = isatty(STDERR_FILENO);
-    p->begun_ms = batch_now_ms();
-    p->next_ms = options->quiet ? INT64_MAX : p->begun_ms + (p->tty ? 0 : LOG_LINE_MS);
+    p->begun_ms = clock_ms();
+    p->next_ms = options->quiet ? INT64_MAX : p->begun_ms + progress_interval_ms();
     p->samples[p->n_samples++] = (struct batch_sample){p->begun_ms, journal->done, journal->tokens};
     if (!options->rate_log_file)
         return true;
     p->log = fopen(options->rate_log_file, "ae");
     if (!p->log)
-        fprintf(stderr, "ration: --rate-log %s: %s\n", options->rate_log_file, strerror(errno));
+        say("--rate-log %s: %s", options->rate_log_file, strerror(errno));
     return p->log != NULL;
 }
 
@@ -56,63 +56,53 @@ static struct rates rates_of(const struct batch_progress *p, int64_t now_ms)
     };
 }
 
-static void print_line(const struct batch_progress *p, int64_t now_ms)
+static void print_line(const struct batch_progress *p, int64_t now_ms, bool last)
 {
     const struct batch_journal *journal = p->journal;
     struct rates rates = rates_of(p, now_ms);
+    struct progress_line line = {.n = 0};
     size_t left = journal->n - journal->done;
-    char bar[40];
-    char done[32];
-    char all[32];
-    char tokens[32];
-    char time_left[32] = "?";
-    format_bar((int64_t)journal->done, (int64_t)journal->n, bar, sizeof(bar));
-    format_count((int64_t)journal->done, done, sizeof(done));
-    format_count((int64_t)journal->n, all, sizeof(all));
-    format_count((int64_t)rates.tokens_per_s, tokens, sizeof(tokens));
-    if (rates.per_s > 0)
-        format_duration((int64_t)((double)left / rates.per_s * 1000), time_left, sizeof(time_left));
-    fprintf(stderr, "%s%s  %s/%s  in flight %zu  %.1f/s  %s tokens/s  left %s",
-            p->tty ? "\r\033[K" : "", bar, done, all, p->in_flight, rates.per_s, tokens, time_left);
     size_t failed = journal->done - journal->of_class[BATCH_ANSWERED];
+    struct shown time_left = {"?"};
+    if (rates.per_s > 0)
+        time_left = as_duration((int64_t)((double)left / rates.per_s * 1000));
+    progress_add(&line, "%s  %s/%s  in flight %zu  %.1f/s  %s tokens/s  left %s",
+                 as_bar((int64_t)journal->done, (int64_t)journal->n).s,
+                 as_count((int64_t)journal->done).s, as_count((int64_t)journal->n).s, p->in_flight,
+                 rates.per_s, as_count((int64_t)rates.tokens_per_s).s, time_left.s);
     if (failed)
-        fprintf(stderr, "  failed %zu", failed);
+        progress_add(&line, "  failed %zu", failed);
     if (p->parked)
-        fprintf(stderr, "  to try again %zu", p->parked);
-    if (p->held_by[0] && p->held_until_ms > now_ms) {
-        format_duration(p->held_until_ms - now_ms, time_left, sizeof(time_left));
-        fprintf(stderr, "  held by %s for %s", p->held_by, time_left);
-    }
-    if (!p->tty)
-        fputc('\n', stderr);
+        progress_add(&line, "  to try again %zu", p->parked);
+    if (p->held_by[0] && p->held_until_ms > now_ms)
+        progress_add(&line, "  held by %s for %s", p->held_by,
+                     as_duration(p->held_until_ms - now_ms).s);
+    progress_show(&line, last);
 }
 
 void batch_progress_show(struct batch_progress *p, int64_t now_ms)
 {
     if (p->next_ms == INT64_MAX)
         return;
-    print_line(p, now_ms);
+    print_line(p, now_ms, false);
     p->samples[p->n_samples++ % BATCH_SAMPLES] =
         (struct batch_sample){now_ms, p->journal->done, p->journal->tokens};
-    p->next_ms = now_ms + (p->tty ? TTY_LINE_MS : LOG_LINE_MS);
+    p->next_ms = now_ms + progress_interval_ms();
 }
 
 void batch_progress_pause(struct batch_progress *p)
 {
-    if (p->tty && p->next_ms != INT64_MAX)
-        fputs("\r\033[K", stderr);
+    if (p->next_ms != INT64_MAX)
+        progress_clear();
 }
 
 void batch_progress_close(struct batch_progress *p)
 {
-    if (p->next_ms != INT64_MAX) {
-        print_line(p, batch_now_ms());
-        if (p->tty)
-            fputc('\n', stderr);
-    }
+    if (p->next_ms != INT64_MAX)
+        print_line(p, clock_ms(), true);
     p->next_ms = INT64_MAX;
     if (p->log && fclose(p->log) != 0)
-        fprintf(stderr, "ration: --rate-log %s: %s\n", p->options->rate_log_file, strerror(errno));
+        say("--rate-log %s: %s", p->options->rate_log_file, strerror(errno));
     p->log = NULL;
 }
 
@@ -127,7 +117,7 @@ static void put_time(json_object *o)
     gmtime_r(&ts.tv_sec, &tm);
     size_t n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(text + n, sizeof(text) - n, ".%03dZ", (int)(ts.tv_nsec / 1000000));
-    json_put_string(o, "time", text);
+    object_put_string(o, "time", text);
 }
 
 void batch_progress_log(struct batch_progress *p, const char *who, const char *what, uint32_t line,
@@ -137,22 +127,22 @@ void batch_progress_log(struct batch_progress *p, const char *who, const char *w
         return;
     json_object *o = json_object_new_object();
     put_time(o);
-    json_put_string(o, "who", who);
-    json_put_string(o, "event", what);
-    json_put_string(o, "pool", p->options->pool);
-    json_put_string(o, "tenant", p->options->tenant);
-    json_put_integer(o, "line", line);
+    object_put_string(o, "who", who);
+    object_put_string(o, "event", what);
+    object_put_string(o, "pool", p->options->pool);
+    object_put_string(o, "tenant", p->options->tenant);
+    object_put_integer(o, "line", line);
     if (status)
-        json_put_integer(o, "status_code", status);
-    json_put_integer(o, "wait_ms", wait_ms);
-    json_put_string(o, "by", by);
+        object_put_integer(o, "status_code", status);
+    object_put_integer(o, "wait_ms", wait_ms);
+    object_put_string(o, "by", by);
     int n = fprintf(
         p->log, "%s\n",
         json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     if (n < 0 || fflush(p->log) != 0) {
         batch_progress_pause(p);
-        fprintf(stderr, "ration: --rate-log %s: %s; it is written no more\n",
-                p->options->rate_log_file, strerror(errno));
+        say("--rate-log %s: %s; no more is written to it", p->options->rate_log_file,
+            strerror(errno));
         fclose(p->log);
         p->log = NULL;
     }
@@ -161,57 +151,62 @@ void batch_progress_log(struct batch_progress *p, const char *who, const char *w
 
 /* ---- The summary ---- */
 
+/* How requests of one class ended. */
+struct class_row {
+    const char *text;
+    uint64_t requests;
+    uint64_t tries;
+    uint64_t retries;
+};
+
+static const struct column columns[] = {
+    {"outcome", NULL, COLUMN_WORD, offsetof(struct class_row, text), 0, NULL},
+    {">requests", "requests", COLUMN_COUNT, offsetof(struct class_row, requests), 0, NULL},
+    {">tries", "tries", COLUMN_COUNT, offsetof(struct class_row, tries), 0, NULL},
+    {">tried again", "tried_again", COLUMN_COUNT, offsetof(struct class_row, retries), 0, NULL},
+    {0}};
+
+static struct class_row row_of(const struct batch_progress *p, int class)
+{
+    return (struct class_row){batch_class_texts[class], p->journal->of_class[class],
+                              p->counts->tries_of[class], p->counts->retries_of[class]};
+}
+
 static void print_classes(const struct batch_progress *p)
 {
-    static const char *const heads[] = {"outcome", ">requests", ">tries", ">tried again", NULL};
-    struct table *table = table_new(heads);
+    struct class_row rows[BATCH_CLASS_COUNT];
+    size_t n = 0;
     for (int i = 0; i < BATCH_CLASS_COUNT; i++) {
-        if (p->journal->of_class[i] == 0 && p->counts->tries_of[i] == 0 && i != BATCH_ANSWERED)
-            continue;
-        table_text(table, batch_class_text((enum batch_class)i));
-        table_count(table, (int64_t)p->journal->of_class[i]);
-        table_count(table, (int64_t)p->counts->tries_of[i]);
-        table_count(table, (int64_t)p->counts->retries_of[i]);
+        rows[n] = row_of(p, i);
+        n += i == BATCH_ANSWERED || rows[n].requests > 0 || rows[n].tries > 0;
     }
-    table_print(table, stdout, "");
-    table_free(table);
+    rows_print(columns, rows, n, sizeof(rows[0]), "");
 }
 
 static void print_totals(const struct batch_progress *p, int64_t elapsed_ms)
 {
     const struct batch_counts *c = p->counts;
-    char took[32];
-    char in[32];
-    char out[32];
-    char waited[32];
-    format_duration(elapsed_ms, took, sizeof(took));
-    format_count(c->input_tokens, in, sizeof(in));
-    format_count(c->output_tokens, out, sizeof(out));
-    format_duration(c->waited_ms, waited, sizeof(waited));
     printf("\n%zu of %zu done", p->journal->done, p->journal->n);
     if (p->journal->found)
         printf(", %zu of them by earlier runs", p->journal->found);
-    printf("; this run took %s: %" PRIu64 " calls, %s tokens in, %s out", took, c->calls, in, out);
-    if (c->cached_tokens) {
-        format_count(c->cached_tokens, out, sizeof(out));
-        printf(" (%s of those in from a cache)", out);
-    }
+    printf("; this run took %s: %" PRIu64 " calls, %s tokens in, %s out", as_duration(elapsed_ms).s,
+           c->calls, as_count(c->input_tokens).s, as_count(c->output_tokens).s);
+    if (c->cached_tokens)
+        printf(" (%s of those in from a cache)", as_count(c->cached_tokens).s);
     putchar('\n');
     if (c->denials)
-        printf("limits held the queue %" PRIu64 " times, for %s in all\n", c->denials, waited);
+        printf("limits held the queue %" PRIu64 " times, for %s in all\n", c->denials,
+               as_duration(c->waited_ms).s);
     if (c->server_errors)
-        printf("asking or telling the servers went wrong %" PRIu64 " times\n", c->server_errors);
+        printf("requests to the servers failed %" PRIu64 " times\n", c->server_errors);
 }
 
 static json_object *classes_json(const struct batch_progress *p)
 {
     json_object *classes = json_object_new_object();
     for (int i = 0; i < BATCH_CLASS_COUNT; i++) {
-        json_object *o = json_object_new_object();
-        json_put_integer(o, "requests", (int64_t)p->journal->of_class[i]);
-        json_put_integer(o, "tries", (int64_t)p->counts->tries_of[i]);
-        json_put_integer(o, "tried_again", (int64_t)p->counts->retries_of[i]);
-        json_object_object_add(classes, batch_class_word((enum batch_class)i), o);
+        struct class_row row = row_of(p, i);
+        json_object_object_add(classes, batch_class_words[i], row_json(columns, &row));
     }
     return classes;
 }
@@ -220,28 +215,28 @@ static void print_json(const struct batch_progress *p, const char *stopped, int6
 {
     const struct batch_counts *c = p->counts;
     json_object *o = json_object_new_object();
-    json_put_string(o, "output", p->journal->output);
-    json_put_bool(o, "complete", p->journal->done == p->journal->n);
-    json_put_string(o, "stopped", stopped);
-    json_put_integer(o, "requests", (int64_t)p->journal->n);
-    json_put_integer(o, "done", (int64_t)p->journal->done);
-    json_put_integer(o, "done_before", (int64_t)p->journal->found);
-    json_put_integer(o, "calls", (int64_t)c->calls);
-    json_put_integer(o, "input_tokens", c->input_tokens);
-    json_put_integer(o, "output_tokens", c->output_tokens);
-    json_put_integer(o, "cached_tokens", c->cached_tokens);
-    json_put_integer(o, "elapsed_ms", elapsed_ms);
-    json_put_integer(o, "denials", (int64_t)c->denials);
-    json_put_integer(o, "waited_ms", c->waited_ms);
-    json_put_integer(o, "server_errors", (int64_t)c->server_errors);
+    object_put_string(o, "output", p->journal->output);
+    object_put_bool(o, "complete", p->journal->done == p->journal->n);
+    object_put_string(o, "stopped", stopped);
+    object_put_integer(o, "requests", (int64_t)p->journal->n);
+    object_put_integer(o, "done", (int64_t)p->journal->done);
+    object_put_integer(o, "done_before", (int64_t)p->journal->found);
+    object_put_integer(o, "calls", (int64_t)c->calls);
+    object_put_integer(o, "input_tokens", c->input_tokens);
+    object_put_integer(o, "output_tokens", c->output_tokens);
+    object_put_integer(o, "cached_tokens", c->cached_tokens);
+    object_put_integer(o, "elapsed_ms", elapsed_ms);
+    object_put_integer(o, "denials", (int64_t)c->denials);
+    object_put_integer(o, "waited_ms", c->waited_ms);
+    object_put_integer(o, "server_errors", (int64_t)c->server_errors);
     json_object_object_add(o, "outcomes", classes_json(p));
-    json_out_print(o);
+    object_print(o);
 }
 
 void batch_summary(const struct batch_progress *p, const char *stopped, int64_t now_ms)
 {
     int64_t elapsed_ms = now_ms - p->begun_ms;
-    if (p->options->tool->json) {
+    if (p->options->session->json) {
         print_json(p, stopped, elapsed_ms);
         return;
     }

@@ -1,5 +1,6 @@
 /*
- * What a batch tells people while it runs and at its end: the progress line, the log of waits, the summary.
+ * What a batch shows while it runs and at its end: the progress line, the log of waits, the
+ * summary.
  */
 #ifndef RATION_TOOL_BATCH_PROGRESS_H
 #define RATION_TOOL_BATCH_PROGRESS_H
@@ -17,18 +18,17 @@ struct batch_counts {
     uint64_t tries_of[BATCH_CLASS_COUNT];   /* by how each ended */
     uint64_t retries_of[BATCH_CLASS_COUNT]; /* those that were tried again */
     uint64_t denials;                       /* by limits, each asked again later */
-    uint64_t server_errors;                 /* asking or reporting that went wrong */
-    int64_t waited_ms;                      /* in which a limit held the queue */
+    uint64_t server_errors;                 /* failed requests to the servers */
+    int64_t waited_ms;                      /* while a limit held the queue */
     int64_t input_tokens;
     int64_t output_tokens;
-    int64_t cached_tokens; /* of input: read from a cache */
+    int64_t cached_tokens; /* input that was read from a cache */
 };
 
 struct batch_progress {
     const struct batch_options *options;
     const struct batch_journal *journal;
     const struct batch_counts *counts;
-    bool tty;
     int64_t begun_ms;
     int64_t next_ms; /* INT64_MAX: none is wanted */
     FILE *log;       /* NULL: none is wanted */
@@ -49,13 +49,14 @@ bool batch_progress_open(struct batch_progress *p, const struct batch_options *o
                          const struct batch_journal *journal, const struct batch_counts *counts);
 void batch_progress_show(struct batch_progress *p, int64_t now_ms);
 
-/* Ends the progress line, so that messages begin on a line of their own. */
+/* Clears the progress line, so that a message can be printed. */
 void batch_progress_pause(struct batch_progress *p);
 void batch_progress_close(struct batch_progress *p);
 
 /*
- * One line of JSON in the rate-limit log: when, who said it ("ration", "provider"), what ("denied", "limited", "overloaded",
- * ...), of which request (its line in the input), by which limit or with which words, and how long to wait.
+ * Writes a line of JSON to the rate-limit log: when, who said it ("ration", "provider"), what
+ * ("denied", "limited", "overloaded", ...), about which request (its line in the input), by which
+ * limit or in which words, and how long to wait.
  */
 void batch_progress_log(struct batch_progress *p, const char *who, const char *what, uint32_t line,
                         int status, int64_t wait_ms, const char *by);

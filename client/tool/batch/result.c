@@ -1,44 +1,33 @@
 /*
- * Strings are escaped by json-c; the body is not made anew from parsed JSON, because a parser that keeps numbers in 64 bits
- * does not give back what it was given. It is parsed only to see that it is one JSON value.
+ * json-c escapes strings. The body is copied as text, not printed from parsed JSON: a parser that
+ * keeps numbers in 64 bits would change some. It is parsed only to see that it is one JSON value.
  */
 #include "tool/batch/result.h"
 
-#include "profile/json_text.h"
+#include "tool/batch/json.h"
+
+#include "grow.h"
+#include "profile/jtext.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD_BYTES 128 /* what stands before the texts of others */
+#define HEAD_BYTES 128 /* before texts that come from others */
+#define MAX_RESULT_BYTES                                                                           \
+    (UINT32_MAX / 2) /* an answer has its own bound; an entry of the journal keeps 32 bits */
 
 /* ---- Text that grows ---- */
 
 struct text {
-    char *data;
-    size_t len;
-    size_t room;
+    struct grow grow;
     bool failed;
 };
 
 static void put(struct text *t, const char *data, size_t n)
 {
-    if (t->failed)
-        return;
-    if (t->room - t->len <= n) {
-        size_t room = t->len + n + 1 + t->len / 2;
-        char *grown = realloc(t->data, room);
-        if (!grown) {
-            t->failed = true;
-            return;
-        }
-        t->data = grown;
-        t->room = room;
-    }
-    memcpy(t->data + t->len, data, n);
-    t->len += n;
-    t->data[t->len] = '\0';
+    t->failed |= grow_add(&t->grow, data, n) < 0;
 }
 
 static void put_text(struct text *t, const char *s)
@@ -46,32 +35,25 @@ static void put_text(struct text *t, const char *s)
     put(t, s, strlen(s));
 }
 
-/* Length of the UTF-8 character at s, at most n bytes; 0: it is none. */
+/* Length of the UTF-8 character at s, at most n bytes; 0: not one. */
 static size_t character(const unsigned char *s, size_t n)
 {
-    static const struct {
-        unsigned char mask, lead, low, high; /* low and high: of the second byte */
-        size_t bytes;
-    } forms[] = {
-        {0x80, 0x00, 0x00, 0x00, 1}, {0xff, 0xe0, 0xa0, 0xbf, 3}, {0xff, 0xed, 0x80, 0x9f, 3},
-        {0xff, 0xf0, 0x90, 0xbf, 4}, {0xff, 0xf4, 0x80, 0x8f, 4}, {0xe0, 0xc0, 0x80, 0xbf, 2},
-        {0xf0, 0xe0, 0x80, 0xbf, 3}, {0xfc, 0xf0, 0x80, 0xbf, 4},
-    };
-    if (s[0] == 0xc0 || s[0] == 0xc1)
+    size_t bytes = s[0] < 0x80   ? 1
+                   : s[0] < 0xc2 ? 0
+                   : s[0] < 0xe0 ? 2
+                   : s[0] < 0xf0 ? 3
+                   : s[0] < 0xf5 ? 4
+                                 : 0;
+    if (bytes > n)
         return 0;
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-        if ((s[0] & forms[i].mask) != forms[i].lead)
-            continue;
-        size_t bytes = forms[i].bytes;
-        if (bytes > n || (bytes > 1 && (s[1] < forms[i].low || s[1] > forms[i].high)))
+    for (size_t k = 1; k < bytes; k++) {
+        if ((s[k] & 0xc0) != 0x80)
             return 0;
-        for (size_t k = 2; k < bytes; k++) {
-            if ((s[k] & 0xc0) != 0x80)
-                return 0;
-        }
-        return bytes;
     }
-    return 0;
+    bool too_long = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+    bool surrogate = s[0] == 0xed && s[1] > 0x9f;
+    bool beyond = s[0] == 0xf4 && s[1] > 0x8f;
+    return too_long || surrogate || beyond ? 0 : bytes;
 }
 
 /* Bytes that are not UTF-8 would make the whole output unreadable: each becomes U+FFFD. */
@@ -111,20 +93,16 @@ static void put_string(struct text *t, const char *s, size_t n)
 
 /* ---- The body ---- */
 
-/* The answer's value, to be put back; NULL: it is neither an object nor a list. */
+/* The answer's value, to be freed with json_object_put(); NULL: it is neither an object nor a
+ * list. */
 static json_object *parse(const char *body, size_t bytes)
 {
-    json_tokener *tokener = json_tokener_new_ex(BATCH_MAX_JSON_DEPTH);
-    if (!tokener)
-        return NULL;
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-    json_object *value = json_tokener_parse_ex(tokener, body, (int)bytes);
-    bool ok = json_tokener_get_error(tokener) == json_tokener_success &&
-              batch_json_is_exact(body, bytes) &&
-              (json_object_is_type(value, json_type_object) ||
-               json_object_is_type(value, json_type_array));
-    json_tokener_free(tokener);
-    if (ok)
+    const char *why = NULL;
+    json_tokener *tokener = batch_json_tokener();
+    json_object *value = tokener ? batch_json_parse(tokener, body, bytes, &why) : NULL;
+    if (tokener)
+        json_tokener_free(tokener);
+    if (json_object_is_type(value, json_type_object) || json_object_is_type(value, json_type_array))
         return value;
     json_object_put(value);
     return NULL;
@@ -133,12 +111,12 @@ static json_object *parse(const char *body, size_t bytes)
 /* JSON on one line. */
 static void put_json(struct text *t, const char *json, size_t bytes)
 {
-    size_t at = t->len;
+    size_t at = t->grow.n;
     put(t, json, bytes);
     /* Between values a line end is white space; within a string JSON does not allow one. */
-    for (; !t->failed && at < t->len; at++) {
-        if (t->data[at] == '\n' || t->data[at] == '\r')
-            t->data[at] = ' ';
+    for (; at < t->grow.n; at++) {
+        if (t->grow.bytes[at] == '\n' || t->grow.bytes[at] == '\r')
+            t->grow.bytes[at] = ' ';
     }
 }
 
@@ -159,16 +137,16 @@ struct span {
     size_t bytes;
 };
 
-/* An error of the provider's own: an object whose "error" is an object. `alone`: it has nothing else. */
+/* The provider's own error: an object whose "error" is an object. `alone`: it has no other
+ * member. */
 static bool find_error(const struct batch_outcome *outcome, struct span *error, bool *alone)
 {
     json_object *value = outcome->body ? parse(outcome->body, outcome->body_bytes) : NULL;
     json_object *own = NULL;
-    bool found =
-        json_object_is_type(value, json_type_object) &&
-        json_object_object_get_ex(value, "error", &own) &&
-        json_object_is_type(own, json_type_object) &&
-        json_text_find(outcome->body, outcome->body_bytes, "error", &error->at, &error->bytes);
+    bool found = json_object_is_type(value, json_type_object) &&
+                 json_object_object_get_ex(value, "error", &own) &&
+                 json_object_is_type(own, json_type_object) &&
+                 jtext_find(outcome->body, outcome->body_bytes, "error", &error->at, &error->bytes);
     *alone = found && json_object_object_length(value) == 1;
     json_object_put(value);
     return found;
@@ -196,7 +174,7 @@ static void put_error(struct text *t, const struct batch_outcome *outcome)
         put_text(t, "null");
         return;
     }
-    put_member(t, "{\"code\":", batch_class_word(outcome->class));
+    put_member(t, "{\"code\":", batch_class_words[outcome->class]);
     put_member(t, ",\"message\":", outcome->why);
     put_text(t, "}");
 }
@@ -214,7 +192,7 @@ static void put_plain(struct text *t, uint32_t line, const struct batch_outcome 
     put_text(t, "}");
 }
 
-/* The id is made of the input's hash and the place in it: the same in every run. */
+/* The id consists of the input's hash and the request's place: it is the same in every run. */
 static void put_openai(struct text *t, const struct batch_input *input, size_t i,
                        const char *custom_id, const struct batch_outcome *outcome)
 {
@@ -236,13 +214,14 @@ static void put_openai(struct text *t, const struct batch_input *input, size_t i
     put_text(t, "}");
 }
 
-/* What neither Anthropic's nor Gemini's form has a place for; `told`: their error says it all. */
-static void put_rest(struct text *t, const struct batch_outcome *outcome, bool told)
+/* Members that Anthropic's and Gemini's forms do not have; `copied`: the provider's error was
+ * copied whole. */
+static void put_rest(struct text *t, const struct batch_outcome *outcome, bool copied)
 {
-    put_member(t, ",\"outcome\":", batch_class_word(outcome->class));
+    put_member(t, ",\"outcome\":", batch_class_words[outcome->class]);
     put_number(t, ",\"status_code\":", outcome->status);
     put_text(t, ",\"body\":");
-    if (told)
+    if (copied)
         put_text(t, "null");
     else
         put_body(t, outcome);
@@ -260,17 +239,18 @@ static void put_anthropic(struct text *t, const char *custom_id,
         put_text(t, "}}");
         return;
     }
-    bool told = find_error(outcome, &error, &alone);
+    bool copied = find_error(outcome, &error, &alone);
     put_text(t, ",\"result\":{\"type\":\"errored\",\"error\":");
-    if (told) {
+    if (copied) {
         put_json(t, outcome->body, outcome->body_bytes);
     } else {
-        put_member(t, "{\"type\":\"error\",\"error\":{\"type\":", batch_class_word(outcome->class));
+        put_member(t,
+                   "{\"type\":\"error\",\"error\":{\"type\":", batch_class_words[outcome->class]);
         put_member(t, ",\"message\":", outcome->why);
         put_member(t, "},\"request_id\":", outcome->request_id);
         put_text(t, "}");
     }
-    put_rest(t, outcome, told);
+    put_rest(t, outcome, copied);
     put_text(t, "}}");
 }
 
@@ -291,7 +271,7 @@ static void put_gemini(struct text *t, const char *key, const struct batch_outco
     } else {
         put_number(t, "{\"code\":", outcome->status);
         put_member(t, ",\"message\":", outcome->why);
-        put_member(t, ",\"status\":", batch_class_word(outcome->class));
+        put_member(t, ",\"status\":", batch_class_words[outcome->class]);
         put_text(t, "}");
     }
     put_rest(t, outcome, alone);
@@ -301,7 +281,8 @@ static void put_gemini(struct text *t, const char *key, const struct batch_outco
 char *batch_result_line(const struct batch_input *input, size_t i, const char *custom_id,
                         const struct batch_outcome *outcome, size_t *bytes)
 {
-    struct text t = {0};
+    struct text t = {.failed = false};
+    grow_init(&t.grow, MAX_RESULT_BYTES);
     switch (input->format) {
     case BATCH_PLAIN:
         put_plain(&t, input->lines[i].number, outcome);
@@ -316,10 +297,8 @@ char *batch_result_line(const struct batch_input *input, size_t i, const char *c
         put_gemini(&t, custom_id, outcome);
         break;
     }
-    if (t.failed) {
-        free(t.data);
-        return NULL;
-    }
-    *bytes = t.len;
-    return t.data;
+    if (t.failed)
+        grow_close(&t.grow);
+    *bytes = t.grow.n;
+    return t.grow.bytes;
 }

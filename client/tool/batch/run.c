@@ -1,32 +1,29 @@
 /*
- * The loop: who may go is asked for and sent, what has ended is taken, what is due is renewed, the journal is synced, and then
- * all wait for the next thing to happen: curl's sockets, a signal, or the earliest of the times above. It never spins: each
- * wait ends with a time or an event.
+ * The loop: take what has ended, ask for and send what may go, renew what is due, sync the journal,
+ * then wait for the next thing to happen: curl's sockets, a signal, or the earliest of the times
+ * above. It never spins.
  *
- * How it ends early: the first SIGINT or SIGTERM lets what is in flight end within the grace, the second breaks it off. The
- * same goes for what makes going on useless. When the journal cannot be written, waiting for results is of no use: what is in
- * flight is broken off.
+ * How it ends early: the first SIGINT or SIGTERM lets what is in flight end within the grace, the
+ * second breaks it off. A failure that makes going on useless is like a first signal. If the
+ * journal cannot be written, results cannot be kept: what is in flight is broken off at once.
  */
 #include "tool/batch/run.h"
 
+#include "tool/say.h"
+
+#include "clock.h"
+
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define PARKED_PER_CALL 4  /* calls that wait to be tried again, for each that may be in flight */
-#define START_MS        10 /* calls are started at a time */
-#define SYNC_MS         50 /* the journal goes to the disk no more often */
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+#define PARKED_PER_CALL 4  /* calls waiting to be tried again, for each that may be in flight */
+#define START_MS        10 /* calls are started for this long at a time */
+#define SYNC_MS         50 /* between two syncs of the journal */
 
 /* ---- Calls ---- */
 
@@ -41,7 +38,7 @@ void batch_run_release(struct batch_run *run, struct batch_call *call)
 
 void batch_run_stop(struct batch_run *run, enum batch_stop why)
 {
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     if (run->stop == BATCH_GOING) {
         run->stop = why;
         run->stop_by_ms = now_ms + (int64_t)(run->options->grace_s * 1000);
@@ -50,7 +47,7 @@ void batch_run_stop(struct batch_run *run, enum batch_stop why)
         run->stop_by_ms = now_ms;
 }
 
-/* The one that has waited longest for another try, if its wait is over. */
+/* The parked call that has been due for the longest time. */
 static struct batch_call *take_parked(struct batch_run *run, int64_t now_ms)
 {
     struct batch_call *first = NULL;
@@ -78,7 +75,7 @@ static struct batch_call *take_new(struct batch_run *run)
     return call;
 }
 
-/* Who asks next; NULL: nobody can. */
+/* The call that asks next; NULL: none can. */
 static struct batch_call *next_call(struct batch_run *run, int64_t now_ms)
 {
     if (run->asking)
@@ -97,14 +94,14 @@ static struct batch_call *next_call(struct batch_run *run, int64_t now_ms)
 }
 
 /*
- * Those that were granted are on their way only when curl has its turn again, and a limit of the provider counts them when
- * they arrive: so only for a moment. True where more may be to start.
+ * Granted calls leave only when curl has its turn, and the provider counts them when they arrive:
+ * so this goes on only for a moment. True if there may be more to start.
  */
 static bool start_calls(struct batch_run *run)
 {
-    int64_t until_ms = batch_now_ms() + START_MS;
+    int64_t until_ms = clock_ms() + START_MS;
     while (run->stop == BATCH_GOING && run->in_flight < (size_t)run->options->in_flight) {
-        int64_t now_ms = batch_now_ms();
+        int64_t now_ms = clock_ms();
         if (run->hold_until_ms > now_ms)
             return false;
         run->hold_until_ms = 0;
@@ -112,7 +109,7 @@ static bool start_calls(struct batch_run *run)
         if (!call)
             return false;
         batch_call_ask(run, call);
-        if (batch_now_ms() >= until_ms)
+        if (clock_ms() >= until_ms)
             return true;
     }
     return false;
@@ -132,26 +129,26 @@ static void take_ended(struct batch_run *run)
     }
 }
 
-/* What lives long, and what is to be broken off. Gives when to look again. */
+/* Renews, breaks off, and reports again. Gives when to look again. */
 static int64_t tend_calls(struct batch_run *run)
 {
     int64_t next_ms = INT64_MAX;
     for (size_t i = 0; i < run->n_calls; i++) {
         struct batch_call *call = &run->calls[i];
-        int64_t now_ms = batch_now_ms();
+        int64_t now_ms = clock_ms();
         if (call->state == CALL_SENT && run->stop != BATCH_GOING && now_ms >= run->stop_by_ms)
             batch_call_abort(run, call);
         if (call->state == CALL_SENT && now_ms >= call->renew_ms)
             batch_call_renew(run, call);
-        if (call->state == CALL_OWING)
-            batch_call_settle_owed(run, call);
+        if (call->state == CALL_UNACKNOWLEDGED)
+            batch_call_settle_again(run, call);
         if (call->state == CALL_SENT && call->renew_ms < next_ms)
             next_ms = call->renew_ms;
-        /* One whose wait is over waits for something else, a place or the end of a hold. */
+        /* A parked call whose wait is over waits for a place or the end of a hold. */
         if (call->state == CALL_PARKED && call->due_ms > now_ms && call->due_ms < next_ms)
             next_ms = call->due_ms;
     }
-    return run->owing > 0 ? earlier(next_ms, run->hold_until_ms) : next_ms;
+    return run->unacknowledged > 0 ? clock_earlier(next_ms, run->hold_until_ms) : next_ms;
 }
 
 /* ---- The loop ---- */
@@ -163,12 +160,10 @@ static void take_signal(struct batch_run *run)
         return;
     batch_progress_pause(&run->progress);
     if (run->stop == BATCH_GOING && run->in_flight > 0)
-        fprintf(stderr,
-                "ration: stopping; %zu calls in flight have %.0f s to end (once more breaks them "
-                "off)\n",
-                run->in_flight, run->options->grace_s);
+        say("stopping; %zu calls in flight have %.0f s to end (a second signal breaks them off)",
+            run->in_flight, run->options->grace_s);
     if (run->stop != BATCH_GOING)
-        run->stop_by_ms = batch_now_ms();
+        run->stop_by_ms = clock_ms();
     batch_run_stop(run, BATCH_SIGNAL);
 }
 
@@ -182,20 +177,20 @@ static bool is_over(const struct batch_run *run)
 /* Gives when the journal must be synced next. */
 static int64_t sync_journal(struct batch_run *run)
 {
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     if (!run->journal->dirty)
         return INT64_MAX;
     if (now_ms < run->synced_ms + SYNC_MS)
         return run->synced_ms + SYNC_MS;
     if (!batch_journal_sync(run->journal))
         batch_run_stop(run, BATCH_TROUBLE);
-    run->synced_ms = batch_now_ms();
+    run->synced_ms = clock_ms();
     return INT64_MAX;
 }
 
 static int64_t show_progress(struct batch_run *run)
 {
-    int64_t now_ms = batch_now_ms();
+    int64_t now_ms = clock_ms();
     if (now_ms >= run->progress.next_ms) {
         run->progress.in_flight = run->in_flight;
         run->progress.parked = run->parked;
@@ -210,10 +205,10 @@ static void wait_for_something(struct batch_run *run, int64_t until_ms)
 {
     struct curl_waitfd signals = {.fd = run->signal_fd, .events = CURL_WAIT_POLLIN};
     if (run->stop != BATCH_GOING)
-        until_ms = earlier(until_ms, run->stop_by_ms);
+        until_ms = clock_earlier(until_ms, run->stop_by_ms);
     else if (run->in_flight < (size_t)run->options->in_flight)
-        until_ms = run->hold_until_ms > 0 ? earlier(until_ms, run->hold_until_ms) : until_ms;
-    int64_t left_ms = until_ms - batch_now_ms();
+        until_ms = run->hold_until_ms > 0 ? clock_earlier(until_ms, run->hold_until_ms) : until_ms;
+    int64_t left_ms = until_ms - clock_ms();
     int timeout_ms = left_ms < 0 ? 0 : left_ms > 60000 ? 60000 : (int)left_ms;
     curl_multi_poll(run->multi, &signals, 1, timeout_ms, NULL);
     if (signals.revents)
@@ -228,27 +223,27 @@ static void loop(struct batch_run *run)
         take_ended(run);
         bool more = start_calls(run);
         int64_t until_ms = tend_calls(run);
-        until_ms = earlier(until_ms, sync_journal(run));
-        until_ms = earlier(until_ms, show_progress(run));
+        until_ms = clock_earlier(until_ms, sync_journal(run));
+        until_ms = clock_earlier(until_ms, show_progress(run));
         if (!is_over(run))
             wait_for_something(run, more ? 0 : until_ms);
     }
 }
 
-/* What no server has been told yet gets one more chance; the first that fails is the last. */
-static void settle_what_is_owed(struct batch_run *run)
+/* Sends unacknowledged reports once more, until one fails. */
+static void settle_unacknowledged(struct batch_run *run)
 {
     run->silent_since_ms = 0;
-    for (size_t i = 0; run->owing > 0 && i < run->n_calls; i++) {
-        if (run->calls[i].state == CALL_OWING && !batch_call_settle_owed(run, &run->calls[i]))
+    for (size_t i = 0; run->unacknowledged > 0 && i < run->n_calls; i++) {
+        if (run->calls[i].state == CALL_UNACKNOWLEDGED &&
+            !batch_call_settle_again(run, &run->calls[i]))
             break;
     }
-    if (run->owing == 0)
+    if (run->unacknowledged == 0)
         return;
     batch_progress_pause(&run->progress);
-    fprintf(stderr,
-            "ration: no server could be told what %zu calls used; they are charged as estimated\n",
-            run->owing);
+    say("no server has acknowledged what %zu calls used; they are charged as estimated",
+        run->unacknowledged);
 }
 
 /* ---- The whole ---- */
@@ -284,14 +279,12 @@ bool batch_run(struct batch_run *run)
     run->multi = curl_multi_init();
     bool ok = run->multi && make_calls(run) && open_signals(run) && id_maker_init(&run->ids) == 0 &&
               getrandom(run->random, sizeof(run->random), 0) == (ssize_t)sizeof(run->random);
-    if (!ok) {
-        fprintf(stderr, "ration: the batch could not be set up: %s\n", strerror(errno));
-        return false;
-    }
-    /* Without a bound of its own the multi handle would keep a connection for each call that it has ever seen. */
+    if (!ok)
+        return say("the batch could not be set up: %s", strerror(errno));
+    /* By default the multi handle would keep a connection for every call it has ever seen. */
     curl_multi_setopt(run->multi, CURLMOPT_MAXCONNECTS, (long)run->options->in_flight);
     loop(run);
-    settle_what_is_owed(run);
+    settle_unacknowledged(run);
     if (!batch_journal_sync(run->journal))
         batch_run_stop(run, BATCH_TROUBLE);
     return true;
@@ -306,5 +299,4 @@ void batch_run_close(struct batch_run *run)
     if (run->signal_fd > 0)
         close(run->signal_fd);
     batch_progress_close(&run->progress);
-    ration_close(run->r);
 }

@@ -1,25 +1,26 @@
 /*
- * `ration bench`: load for a rationd, and what came of it. One thread, one epoll, no allocation once it runs, since it
- * often shares a machine with what it measures.
+ * `ration bench`: puts load on a rationd and measures it. One thread, one epoll, no allocation
+ * while it runs, since it often shares a machine with what it measures.
  *
- *     cmd_bench.c      options, the check that a server answers, the end
- *     bench_setup.c    memory, credentials, the run from its beginning to its end
- *     bench_open.c     the servers' addresses, connecting
- *     bench_run.c      the loop: phases, when requests begin, giving up
- *     bench_conn.c     one connection: what is in flight, sending, answers
- *     bench_wire.c     requests and replies as bytes
- *     bench_draw.c     chance: tenants by Zipf, Poisson arrivals
- *     bench_hist.c     the histogram of latencies
- *     bench_report.c   the progress line, the tables, the JSON file
+ *     ../cmd_bench.c   options, the check that a server answers, the end
+ *     setup.c          memory, credentials, the run from its beginning to its end
+ *     open.c           the servers' addresses, connecting
+ *     run.c            the loop: phases, when requests begin, giving up
+ *     conn.c           one connection: what is in flight, sending, answers
+ *     wire.c           requests and replies as bytes
+ *     draw.c           random numbers: tenants by Zipf, Poisson arrivals
+ *     hist.c           the histogram of latencies
+ *     report.c         the progress line, the tables, the JSON file
  *
- * The phases: reserve (--reserve), warm-up, measure, drain. What a request counts as is decided when it begins: those that
- * began in the warm-up never count, those that began while measuring always do, however late their answer.
+ * The phases: reserve (--reserve), warm-up, measure, drain. When a request begins decides whether
+ * it counts: never if it began in the warm-up, always if it began while measuring, however late its
+ * answer.
  */
 #ifndef RATION_TOOL_BENCH_H
 #define RATION_TOOL_BENCH_H
 
 #include "tool/bench/hist.h"
-#include "tool/tool.h"
+#include "tool/session.h"
 
 #include <stddef.h>
 
@@ -27,7 +28,7 @@
 #define BENCH_MAX_IN_FLIGHT   1000000 /* connections times pipeline */
 
 struct bench_options {
-    const struct tool *tool;
+    const struct session *session;
     const char *pool;
     const char *tenant;
     const char *json_file;
@@ -50,9 +51,10 @@ struct bench_options {
     bool quiet;
 };
 
-/* requests = granted + denied + errors, except that with --pairs a grant whose report failed is in both. */
+/* requests = granted + denied + errors, except that with --pairs a grant whose report failed is in
+ * both. */
 struct bench_count {
-    uint64_t requests; /* such as came to an end; with --pairs, after the report */
+    uint64_t requests; /* that have ended; with --pairs, after the report */
     uint64_t granted;
     uint64_t denied;
     uint64_t errors;
@@ -65,7 +67,7 @@ struct bench_result {
     uint64_t reserved;             /* reservations of --reserve */
     uint64_t given_up;             /* of the errors: no answer in time */
     uint64_t lost;                 /* connections that ended, idle ones too */
-    int64_t late_us;               /* the longest that a request waited for a free connection */
+    int64_t late_us;               /* the longest wait of a request for a free connection */
     bool interrupted;
     double seconds;         /* of the measured part, up to its last answer */
     struct bench_hist hist; /* of the measured requests, without error replies */
@@ -74,10 +76,10 @@ struct bench_result {
 
 struct bench_run;
 
-/* bench_setup.c: false after saying why, when it could not start. */
+/* setup.c: false after saying why it could not start. */
 bool bench_run(const struct bench_options *options, struct bench_result *result);
 
-/* bench_report.c */
+/* report.c */
 void bench_progress(const struct bench_run *run, int64_t now_us);
 bool bench_report(const struct bench_options *options, const struct bench_result *result);
 

@@ -1,12 +1,14 @@
 /*
- * One connection. Requests are written into `out` and go in one send() a turn; answers come in their order, so that a ring
- * of what is in flight says what each belongs to.
+ * One connection. Requests are written into `out` and leave in one send() a turn; answers come in
+ * their order, so a ring of what is in flight tells what each belongs to.
  *
- * Normal path: one recv() into the run's scratch, behind the bytes that were left over; each whole reply ends an item or,
- * with --pairs, turns a grant into its report; then the room is used and everything new is sent at once.
+ * Normal path: one recv() into the run's scratch, behind the bytes left over; each whole reply ends
+ * an item or, with --pairs, turns a grant into its report; then free places are filled and
+ * everything new is sent at once.
  *
- * How it fails: the server closes, resets, or sends what is no reply of a rationd. Then everything in flight is an error
- * and the connection is not opened again: a load generator that quietly reconnects would measure something else.
+ * How it fails: the server closes, resets, or sends something that is not a rationd's reply. Then
+ * everything in flight is an error and the connection is not opened again: a load generator that
+ * quietly reconnects would measure something else.
  */
 #include "tool/bench/run.h"
 
@@ -42,7 +44,7 @@ static struct bench_item pop_item(struct bench_conn *conn)
     return item;
 }
 
-/* Room for one more request. What was sent is dropped when the end of the buffer is near. */
+/* Room for one more request. Near the end of the buffer, what was sent is dropped. */
 static char *out_room(struct bench_conn *conn)
 {
     if (conn->out_at > 0 &&
@@ -149,7 +151,7 @@ static void on_granted(struct bench_conn *conn, struct bench_item *item,
     push_item(conn, *item);
 }
 
-/* False: the answer does not fit to what was asked. */
+/* False: the answer does not fit what was asked. */
 static bool on_answer(struct bench_conn *conn, const struct bench_reply *reply, int64_t now_us)
 {
     struct bench_run *run = conn->run;
@@ -177,7 +179,8 @@ static bool on_answer(struct bench_conn *conn, const struct bench_reply *reply, 
     return true;
 }
 
-/* All whole replies of `data`; gives how many bytes they have, or -1 after losing the connection. */
+/* All whole replies of `data`; gives how many bytes they have, or -1 after losing the
+ * connection. */
 static ssize_t take_replies(struct bench_conn *conn, const char *data, size_t n, int64_t now_us)
 {
     size_t at = 0;
@@ -187,7 +190,7 @@ static ssize_t take_replies(struct bench_conn *conn, const char *data, size_t n,
         if (used == 0)
             break;
         if (used < 0 || !on_answer(conn, &reply, now_us)) {
-            bench_conn_lose(conn, "an answer was not what a rationd sends");
+            bench_conn_lose(conn, "the server sent an unexpected reply; is it a rationd?");
             return -1;
         }
         at += (size_t)used;
@@ -212,7 +215,7 @@ void bench_conn_on_readable(struct bench_conn *conn)
     ssize_t used = take_replies(conn, data, n, now_us);
     if (used < 0)
         return;
-    /* Less than one reply is left, and bench_scan_reply() saw to it that it is short. */
+    /* Less than one reply is left, and bench_scan_reply() accepts short ones only. */
     conn->n_rest = n - (size_t)used;
     memcpy(conn->rest, data + used, conn->n_rest);
     run->moved_us = now_us;

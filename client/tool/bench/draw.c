@@ -1,12 +1,14 @@
 /*
- * Zipf by rejection-inversion (Hörmann and Derflinger, 1996), which needs no table: a table for a million tenants would
- * push what is measured out of the caches that the generator shares with it.
+ * Zipf by rejection-inversion (Hörmann and Derflinger, 1996), which needs no table: one for a
+ * million tenants would push the server out of the caches that it shares with the generator.
  *
- * Below the curve x^-s between k - 1/2 and k + 1/2 lies an area of at least k^-s, since the curve is convex. So a point
- * is drawn evenly from the whole area, its x by inverting the integral, and k by rounding x; it is taken when it is among
- * the last k^-s of its strip, else drawn again. Fewer than one in ten are.
+ * Below the curve x^-s between k - 1/2 and k + 1/2 lies an area of at least k^-s, since the curve
+ * is convex. So a point is drawn evenly from the whole area, its x by inverting the integral, and k
+ * by rounding x; it is taken if it is among the last k^-s of its strip, else drawn again. Fewer
+ * than one in ten are.
  *
- * The integral is (x^(1-s) - 1) / (1 - s), which is log x where s is 1. Written with expm1() and log1p() it is smooth there.
+ * The integral is (x^(1-s) - 1) / (1 - s), which is log x if s is 1. Written with expm1() and
+ * log1p() it is smooth there.
  */
 #include "tool/bench/draw.h"
 
@@ -62,7 +64,7 @@ void bench_draw_init(struct bench_draw *draw, uint64_t seed, uint32_t n, double 
         return;
     draw->area_first = area(exponent, 1.5) - 1.0;
     draw->area_last = area(exponent, n + 0.5);
-    /* The share of a strip that is taken is smallest for rank 2; what is sure there is sure for all. */
+    /* Rank 2 takes the smallest share of its strip; what is sure there is sure for all. */
     draw->sure = 2.0 - area_inverse(exponent, area(exponent, 2.5) - weight(exponent, 2.0));
 }
 

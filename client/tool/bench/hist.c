@@ -1,6 +1,7 @@
 /*
- * Bucket numbers: values below 256 have a bucket each. Above, the position of the highest bit names the octave and the 7
- * bits below it the bucket in it, so that the number is put together from the value's bits without a search.
+ * Bucket numbers: values below 256 have a bucket each. Above, the position of the highest bit is
+ * the octave and the 7 bits below it the bucket in it, so a value's bits give the number without a
+ * search.
  */
 #include "tool/bench/hist.h"
 

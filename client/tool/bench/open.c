@@ -1,14 +1,17 @@
 /*
- * Connecting. Each server is tried once, over all addresses of its name; the address that answered is then used by all
- * connections. They are opened in groups, each begun before the first of it is awaited, so that thousands need no more
- * than some round trips and the server's queue of new connections does not overflow.
+ * Connecting. Each server is tried once, over all addresses of its name; all connections then use
+ * the address that answered. They are opened in groups, each begun as a whole before it is awaited,
+ * so that thousands take only some round trips and the server's queue of new connections does not
+ * overflow.
  *
- * How it fails: a server that cannot be reached, or fewer file descriptors than needed, ends the run before it begins.
+ * How it fails: a server that cannot be reached, or fewer file descriptors than needed, ends the
+ * run before it begins.
  */
 #include "tool/bench/run.h"
+#include "tool/say.h"
 
-#include "wire/addr.h"
 #include "clock.h"
+#include "wire/addr.h"
 #include "wire/resolve.h"
 
 #include <errno.h>
@@ -17,7 +20,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -35,11 +37,9 @@ struct target {
 
 static bool say_failed(const char *server, const char *why)
 {
-    fprintf(stderr,
-            "ration: %s: %s\nration: is a server running there? 'rationd' starts one; --server "
-            "names another\n",
-            server, why);
-    return false;
+    return say(
+        "%s: %s\nration: is a server running there? 'rationd' starts one; --server names another",
+        server, why);
 }
 
 static bool raise_limit(const struct bench_options *options)
@@ -48,13 +48,10 @@ static bool raise_limit(const struct bench_options *options)
     rlim_t wanted = (rlim_t)(options->connections + options->idle + OTHER_FDS);
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
         return true;
-    if (limit.rlim_max < wanted) {
-        fprintf(stderr,
-                "ration: so many connections need %" PRIu64 " open files and this process may have "
-                "%" PRIu64 "; raise it with 'ulimit -Hn'\n",
-                (uint64_t)wanted, (uint64_t)limit.rlim_max);
-        return false;
-    }
+    if (limit.rlim_max < wanted)
+        return say("this many connections need %" PRIu64
+                   " open files and this process may have %" PRIu64 "; raise it with 'ulimit -Hn'",
+                   (uint64_t)wanted, (uint64_t)limit.rlim_max);
     limit.rlim_cur = wanted;
     return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
@@ -69,7 +66,8 @@ static int start_socket(const struct target *target, int64_t timeout_ms)
     if (fd < 0)
         return -1;
     if (local) {
-        /* A unix socket whose queue is full says EAGAIN at once and never more: it must be asked blocking. */
+        /* A non-blocking connect to a unix socket whose queue is full fails with EAGAIN and is not
+         * retried, so it must block. */
         struct timeval limit = {.tv_sec = (time_t)(timeout_ms / 1000),
                                 .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
@@ -134,7 +132,7 @@ static bool find_unix(const struct addr *addr, int64_t timeout_ms, struct target
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
     size_t len = strlen(addr->host);
-    if (len >= sizeof(sun.sun_path)) /* the parser of the list saw to it */
+    if (len >= sizeof(sun.sun_path)) /* the parser of the list has checked that */
         return say_failed(addr->text, "the path is too long for a unix socket");
     memcpy(sun.sun_path, addr->host, len + 1);
     out->n = sizeof(sun);
@@ -148,13 +146,11 @@ static bool find_unix(const struct addr *addr, int64_t timeout_ms, struct target
 static bool open_group(struct bench_run *run, const struct target *targets, size_t n_targets,
                        size_t first, size_t end)
 {
-    int64_t timeout_ms = run->options->tool->timeout_ms;
+    int64_t timeout_ms = run->options->session->timeout_ms;
     for (size_t i = first; i < end; i++) {
         run->conns[i].fd = start_socket(&targets[i % n_targets], timeout_ms);
-        if (run->conns[i].fd < 0) {
-            fprintf(stderr, "ration: connection %zu: %s\n", i + 1, strerror(errno));
-            return false;
-        }
+        if (run->conns[i].fd < 0)
+            return say("connection %zu: %s", i + 1, strerror(errno));
     }
     int64_t deadline_ms = clock_ms() + timeout_ms;
     for (size_t i = first; i < end; i++) {
@@ -162,10 +158,8 @@ static bool open_group(struct bench_run *run, const struct target *targets, size
         int error = await_socket(run->conns[i].fd, deadline_ms);
         if (error == 0 && epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, run->conns[i].fd, &event) < 0)
             error = errno;
-        if (error != 0) {
-            fprintf(stderr, "ration: connection %zu: %s\n", i + 1, strerror(error));
-            return false;
-        }
+        if (error != 0)
+            return say("connection %zu: %s", i + 1, strerror(error));
     }
     return true;
 }
@@ -174,11 +168,11 @@ bool bench_open(struct bench_run *run)
 {
     struct addr_list servers = {.n = 0};
     struct target targets[ADDR_MAX] = {0};
-    int64_t timeout_ms = run->options->tool->timeout_ms;
+    int64_t timeout_ms = run->options->session->timeout_ms;
     if (!raise_limit(run->options))
         return false;
-    if (addr_list_parse(tool_servers(run->options->tool), &servers) < 0 || servers.n == 0)
-        return say_failed(tool_servers(run->options->tool), "this is no list of servers");
+    if (addr_list_parse(session_servers(run->options->session), &servers) < 0 || servers.n == 0)
+        return say_failed(session_servers(run->options->session), "this is not a list of servers");
     for (size_t i = 0; i < servers.n; i++) {
         const struct addr *addr = &servers.at[i];
         if (!(addr->port == 0 ? find_unix(addr, timeout_ms, &targets[i])

@@ -1,14 +1,12 @@
-/* What a run shows while it goes on, and what came of it: for people on stdout, for programs in a file. */
+/* The progress line of a run, and its results: for people on stdout, for programs in a file. */
 #include "tool/bench/run.h"
-#include "tool/json_out.h"
+#include "tool/object.h"
+#include "tool/say.h"
 #include "tool/table.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #define BAR_WIDTH    50
 #define MOST_PICTURE 16 /* rows; a wider range of latencies has wider rows */
@@ -34,42 +32,37 @@ static double per_second(const struct bench_result *result, uint64_t n)
 
 /* ---- Progress ---- */
 
-static void print_load(const struct bench_run *run, int64_t now_us)
+static void add_load(struct progress_line *line, const struct bench_run *run, int64_t now_us)
 {
     const struct bench_result *r = run->result;
-    char numbers[3][32];
     double seconds = (double)(now_us - run->measure_from_us) / 1e6;
     double rate = seconds > 0 ? (double)r->measured.requests / seconds : 0;
-    format_count((int64_t)r->measured.requests, numbers[0], sizeof(numbers[0]));
-    format_count(llround(rate), numbers[1], sizeof(numbers[1]));
-    format_count((int64_t)r->measured.denied, numbers[2], sizeof(numbers[2]));
-    fprintf(stderr, "%5.1f s  requests %s  %s/s  denied %s  p99 %.3f ms", seconds, numbers[0],
-            numbers[1], numbers[2], ms_of(bench_hist_percentile(&r->hist, 99)));
+    progress_add(line, "%5.1f s  requests %s  %s/s  denied %s  p99 %.3f ms", seconds,
+                 as_count((int64_t)r->measured.requests).s, as_count(llround(rate)).s,
+                 as_count((int64_t)r->measured.denied).s,
+                 ms_of(bench_hist_percentile(&r->hist, 99)));
     if (run->options->rate > 0 && run->phase != BENCH_DONE &&
         run->due_us + BEHIND_US < (double)now_us && run->due_us < (double)run->end_us)
-        fprintf(stderr, "  %.1f s behind: --rate is more than the server or the connections can do",
-                ((double)now_us - run->due_us) / 1e6);
+        progress_add(line, "  %.1f s behind: --rate too high?",
+                     ((double)now_us - run->due_us) / 1e6);
 }
 
 void bench_progress(const struct bench_run *run, int64_t now_us)
 {
-    bool tty = isatty(STDERR_FILENO);
+    struct progress_line line = {.n = 0};
     if (run->options->quiet)
         return;
-    if (tty)
-        fputs("\r\033[K", stderr);
     if (run->phase == BENCH_RESERVE)
-        fprintf(stderr, "reserving: %" PRIu64 " of %" PRId64, run->result->reserved,
-                run->options->reserve);
+        progress_add(&line, "reserving: %" PRIu64 " of %" PRId64, run->result->reserved,
+                     run->options->reserve);
     else if (now_us < run->measure_from_us)
-        fprintf(stderr, "warming up for %.1f s", (double)(run->measure_from_us - now_us) / 1e6);
+        progress_add(&line, "warming up for %.1f s", (double)(run->measure_from_us - now_us) / 1e6);
     else
-        print_load(run, now_us);
+        add_load(&line, run, now_us);
     if (run->result->measured.errors + run->result->unmeasured.errors > 0)
-        fprintf(stderr, "  errors %" PRIu64,
-                run->result->measured.errors + run->result->unmeasured.errors);
-    if (!tty || run->phase == BENCH_DONE)
-        fputc('\n', stderr);
+        progress_add(&line, "  errors %" PRIu64,
+                     run->result->measured.errors + run->result->unmeasured.errors);
+    progress_show(&line, run->phase == BENCH_DONE);
 }
 
 /* ---- For people ---- */
@@ -90,9 +83,8 @@ static void print_counts(const struct bench_options *o, const struct bench_resul
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (!rows[i].shown)
             continue;
-        table_text(table, rows[i].name);
-        table_count(table, (int64_t)rows[i].n);
-        table_count(table, llround(per_second(r, rows[i].n)));
+        table_add(table, "%s\t%s\t%s", rows[i].name, as_count((int64_t)rows[i].n).s,
+                  as_count(llround(per_second(r, rows[i].n))).s);
     }
     table_print(table, stdout, "  ");
     table_free(table);
@@ -102,18 +94,15 @@ static void print_percentiles(const struct bench_hist *hist)
 {
     static const char *const heads[] = {"latency", ">ms", NULL};
     struct table *table = table_new(heads);
-    char text[32];
-    for (size_t i = 0; i < N_PERCENTILES; i++) {
-        table_text(table, percentiles[i].name);
-        snprintf(text, sizeof(text), "%.3f",
-                 ms_of(bench_hist_percentile(hist, percentiles[i].percent)));
-        table_text(table, text);
-    }
+    for (size_t i = 0; i < N_PERCENTILES; i++)
+        table_add(table, "%s\t%.3f", percentiles[i].name,
+                  ms_of(bench_hist_percentile(hist, percentiles[i].percent)));
     table_print(table, stdout, "  ");
     table_free(table);
 }
 
-/* Rows of equal ratio, so that the body and the tail are both seen; a row has at least one mark where it has any. */
+/* Rows of equal ratio, so that both body and tail can be seen; a row with any value has at least
+ * one mark. */
 static void print_picture(const struct bench_hist *hist)
 {
     double low = hist->min > 0 ? (double)hist->min : 1;
@@ -142,10 +131,8 @@ static void print_picture(const struct bench_hist *hist)
 
 static void print_setting(const struct bench_options *o)
 {
-    char tenants[32];
-    format_count(o->tenants, tenants, sizeof(tenants));
     printf("%" PRId64 " connections, %" PRId64 " in flight on each, %s tenant%s", o->connections,
-           o->pipeline, tenants, o->tenants == 1 ? "" : "s");
+           o->pipeline, as_count(o->tenants).s, o->tenants == 1 ? "" : "s");
     if (o->zipf > 0 && o->tenants > 1)
         printf(" (Zipf %.2f)", o->zipf);
     if (o->idle > 0)
@@ -160,17 +147,14 @@ static void print_setting(const struct bench_options *o)
 static void print_trouble(const struct bench_options *o, const struct bench_result *r)
 {
     if (r->interrupted)
-        fprintf(stderr, "ration: interrupted; the numbers are those up to then\n");
+        say("interrupted; the numbers are those up to then");
     if (r->error[0])
-        fprintf(stderr, "ration: the first error: %s\n", r->error);
+        say("the first error: %s", r->error);
     if (r->lost > 0)
-        fprintf(stderr, "ration: %" PRIu64 " connections ended; the server's log says why\n",
-                r->lost);
+        say("%" PRIu64 " connections ended; the server's log says why", r->lost);
     if (r->given_up > 0)
-        fprintf(stderr,
-                "ration: %" PRIu64 " requests had no answer %" PRId64 " ms after the end%s\n",
-                r->given_up, o->tool->timeout_ms,
-                o->rate > 0 ? ": is --rate more than the server can do?" : "");
+        say("%" PRIu64 " requests had no answer %" PRId64 " ms after the end%s", r->given_up,
+            o->session->timeout_ms, o->rate > 0 ? ": is --rate more than the server can do?" : "");
 }
 
 /* ---- For programs ---- */
@@ -184,48 +168,48 @@ static void put_decimal(json_object *object, const char *key, double value, int 
 
 static void put_count(json_object *o, const struct bench_count *count)
 {
-    json_put_integer(o, "requests", (int64_t)count->requests);
-    json_put_integer(o, "granted", (int64_t)count->granted);
-    json_put_integer(o, "denied", (int64_t)count->denied);
-    json_put_integer(o, "errors", (int64_t)count->errors);
-    json_put_integer(o, "pairs", (int64_t)count->pairs);
+    object_put_integer(o, "requests", (int64_t)count->requests);
+    object_put_integer(o, "granted", (int64_t)count->granted);
+    object_put_integer(o, "denied", (int64_t)count->denied);
+    object_put_integer(o, "errors", (int64_t)count->errors);
+    object_put_integer(o, "pairs", (int64_t)count->pairs);
 }
 
 static json_object *options_json(const struct bench_options *o)
 {
     json_object *out = json_object_new_object();
-    json_put_string(out, "server", tool_servers(o->tool));
-    json_put_string(out, "pool", o->pool);
-    json_put_integer(out, "tenants", o->tenants);
+    object_put_string(out, "server", session_servers(o->session));
+    object_put_string(out, "pool", o->pool);
+    object_put_integer(out, "tenants", o->tenants);
     if (o->tenants == 1)
-        json_put_string(out, "tenant", o->tenant);
+        object_put_string(out, "tenant", o->tenant);
     put_decimal(out, "zipf", o->zipf, 3);
-    json_put_integer(out, "seed", o->seed);
-    json_put_integer(out, "tokens", o->tokens);
-    json_put_integer(out, "used", o->used);
-    json_put_integer(out, "ttl_ms", o->ttl_ms);
-    json_put_integer(out, "connections", o->connections);
-    json_put_integer(out, "idle", o->idle);
-    json_put_integer(out, "pipeline", o->pipeline);
-    json_put_bool(out, "pairs", o->pairs);
+    object_put_integer(out, "seed", o->seed);
+    object_put_integer(out, "tokens", o->tokens);
+    object_put_integer(out, "used", o->used);
+    object_put_integer(out, "ttl_ms", o->ttl_ms);
+    object_put_integer(out, "connections", o->connections);
+    object_put_integer(out, "idle", o->idle);
+    object_put_integer(out, "pipeline", o->pipeline);
+    object_put_bool(out, "pairs", o->pairs);
     put_decimal(out, "duration", o->duration_s, 3);
     put_decimal(out, "warmup", o->warmup_s, 3);
-    json_put_integer(out, "requests", o->requests);
+    object_put_integer(out, "requests", o->requests);
     put_decimal(out, "rate", o->rate, 3);
-    json_put_bool(out, "poisson", o->poisson);
-    json_put_integer(out, "reserve", o->reserve);
+    object_put_bool(out, "poisson", o->poisson);
+    object_put_integer(out, "reserve", o->reserve);
     return out;
 }
 
 static json_object *latency_json(const struct bench_hist *hist)
 {
     json_object *out = json_object_new_object();
-    json_put_integer(out, "count", (int64_t)hist->total);
-    json_put_integer(out, "min", (int64_t)hist->min);
+    object_put_integer(out, "count", (int64_t)hist->total);
+    object_put_integer(out, "min", (int64_t)hist->min);
     put_decimal(out, "mean", hist->total > 0 ? hist->sum / (double)hist->total : 0, 1);
     for (size_t i = 0; i < N_PERCENTILES; i++)
-        json_put_integer(out, percentiles[i].name,
-                         (int64_t)bench_hist_percentile(hist, percentiles[i].percent));
+        object_put_integer(out, percentiles[i].name,
+                           (int64_t)bench_hist_percentile(hist, percentiles[i].percent));
     return out;
 }
 
@@ -238,25 +222,16 @@ static bool write_json(const struct bench_options *o, const struct bench_result 
     put_decimal(out, "per_second", per_second(r, r->measured.requests), 1);
     put_decimal(out, "pairs_per_second", per_second(r, r->measured.pairs), 1);
     json_object_object_add(out, "latency_us", latency_json(&r->hist));
-    json_put_integer(out, "longest_wait_for_connection_us", r->late_us);
-    json_put_integer(out, "given_up", (int64_t)r->given_up);
-    json_put_integer(out, "lost_connections", (int64_t)r->lost);
-    json_put_integer(out, "reserved", (int64_t)r->reserved);
-    json_put_bool(out, "interrupted", r->interrupted);
-    json_put_string(out, "error", r->error);
+    object_put_integer(out, "longest_wait_for_connection_us", r->late_us);
+    object_put_integer(out, "given_up", (int64_t)r->given_up);
+    object_put_integer(out, "lost_connections", (int64_t)r->lost);
+    object_put_integer(out, "reserved", (int64_t)r->reserved);
+    object_put_bool(out, "interrupted", r->interrupted);
+    object_put_string(out, "error", r->error);
     put_count(unmeasured, &r->unmeasured);
     json_object_object_add(out, "unmeasured", unmeasured);
     json_object_object_add(out, "options", options_json(o));
-    FILE *file = fopen(o->json_file, "we");
-    const char *text = json_object_to_json_string_ext(out, JSON_C_TO_STRING_PRETTY |
-                                                               JSON_C_TO_STRING_NOSLASHESCAPE);
-    bool ok = file && text && fprintf(file, "%s\n", text) > 0;
-    if (file)
-        ok = fclose(file) == 0 && ok;
-    if (!ok)
-        fprintf(stderr, "ration: --json %s: %s\n", o->json_file, strerror(errno));
-    json_object_put(out);
-    return ok;
+    return object_write(out, o->json_file);
 }
 
 bool bench_report(const struct bench_options *options, const struct bench_result *result)

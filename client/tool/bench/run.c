@@ -1,16 +1,19 @@
 /*
- * The loop. In a closed loop each connection keeps `pipeline` requests in flight: an answer begins the next. In an open
- * loop (--rate) a schedule says when each request is due, whether or not earlier ones were answered. A request that is due
- * goes to the connection that has had room for the longest time; while none has room it stays in the schedule, and since
- * its latency counts from when it was due, the wait is part of it. So the queue needs no memory: it is the time between
- * due_us and now.
+ * The loop. In a closed loop each connection keeps `pipeline` requests in flight: an answer begins
+ * the next. In an open loop (--rate) a schedule says when each request is due, whether or not
+ * earlier ones were answered. A request that is due goes to the connection that has had room for
+ * the longest time; while none has room it stays in the schedule. Its latency counts from when it
+ * was due, so the wait is part of it, and the queue needs no memory: it is the time between due_us
+ * and now.
  *
- * How it ends: when the time or the number is reached and everything begun was answered. What is not answered within the
- * time-out after that is given up: it counts as an error, with the latency it had until then, those that were still queued
- * too. SIGINT ends the measuring early and prints as always; a second one gives up at once. When no connection is left,
- * the run ends.
+ * How it ends: the time or the number is reached and everything begun has been answered. What is
+ * not answered within the time-out after that is given up, as is what was still queued: errors,
+ * with the latency they had until then. SIGINT ends the measuring early and prints as always; a
+ * second one gives up at once. When no connection is left, the run ends.
  */
 #include "tool/bench/run.h"
+
+#include "tool/say.h"
 
 #include "clock.h"
 
@@ -30,7 +33,7 @@ static bool is_open_loop(const struct bench_run *run)
     return run->options->rate > 0 && run->phase != BENCH_RESERVE;
 }
 
-/* Has every request of the run been begun? `at_us` is when the next one would be. */
+/* Whether all requests of the run have begun. `at_us` is when the next one would. */
 static bool is_all_begun(const struct bench_run *run, double at_us)
 {
     uint64_t requests = (uint64_t)run->options->requests;
@@ -133,16 +136,11 @@ void bench_run_on_room(struct bench_run *run, struct bench_conn *conn, int64_t n
 
 void bench_run_error(struct bench_run *run, const char *text, size_t n)
 {
-    char *to = run->result->error;
-    if (to[0])
-        return;
-    n = n < sizeof(run->result->error) ? n : sizeof(run->result->error) - 1;
-    for (size_t i = 0; i < n; i++)
-        to[i] = (char)(text[i] >= ' ' && text[i] <= '~' ? text[i] : '?');
-    to[n] = '\0';
+    if (!run->result->error[0])
+        say_printable(text, n, run->result->error, sizeof(run->result->error));
 }
 
-/* Every connection with room gets to know of the new phase. */
+/* Fills the connections that have room, at the beginning of a phase. */
 static void offer_room(struct bench_run *run, int64_t now_us)
 {
     for (size_t i = 0; i < run->n_conns; i++) {
@@ -188,7 +186,7 @@ static void give_up(struct bench_run *run, int64_t now_us)
     struct bench_result *result = run->result;
     for (size_t i = 0; i < run->n_conns; i++)
         bench_conn_give_up(&run->conns[i], now_us);
-    /* Those that were due and never sent have waited for as long as anybody. */
+    /* Requests that were due and never sent have waited too. */
     for (; is_open_loop(run) && run->due_us <= (double)now_us && !is_all_begun(run, run->due_us);
          plan_next(run)) {
         if (run->due_us < (double)run->measure_from_us)
@@ -204,11 +202,11 @@ static void give_up(struct bench_run *run, int64_t now_us)
     run->phase = BENCH_DONE;
 }
 
-/* When nothing more is hoped for. A run that ends by the clock has the time-out after that; one that ends by number, or
- * reserves, has it from answer to answer. */
+/* When to give up. A run that ends by the clock has the time-out after its end; one that ends by
+ * number, or reserves, has it between answers. */
 static int64_t patience_us(const struct bench_run *run)
 {
-    int64_t timeout_us = run->options->tool->timeout_ms * 1000;
+    int64_t timeout_us = run->options->session->timeout_ms * 1000;
     if (run->phase != BENCH_RESERVE && run->end_us != INT64_MAX)
         return run->end_us + timeout_us;
     return run->in_flight > 0 ? run->moved_us + timeout_us : INT64_MAX;
@@ -250,7 +248,8 @@ static void on_signal(struct bench_run *run, int64_t now_us)
 
 /* ---- The loop ---- */
 
-/* An epoll time-out has whole milliseconds and the slack of the process on top; a timer has neither. */
+/* An epoll time-out counts whole milliseconds, plus the slack of the process; a timer has
+ * neither. */
 static void set_timer(struct bench_run *run, int64_t at_us)
 {
     if (at_us == run->armed_us)
@@ -283,7 +282,7 @@ static void turn(struct bench_run *run)
     int n = epoll_wait(run->epoll_fd, events, EVENTS, -1);
     for (int i = 0; i < n && run->phase != BENCH_DONE; i++) {
         if (events[i].data.ptr == &run->timer_fd)
-            continue; /* edge-triggered: it need not be read */
+            continue; /* edge-triggered, so it need not be read */
         if (events[i].data.ptr == &run->signal_fd) {
             on_signal(run, clock_us());
             continue;
@@ -309,7 +308,7 @@ void bench_run_loop(struct bench_run *run)
             break;
         if (now_us >= run->next_line_us) {
             bench_progress(run, now_us);
-            run->next_line_us = now_us + (isatty(STDERR_FILENO) ? SECOND_US / 2 : 5 * SECOND_US);
+            run->next_line_us = now_us + progress_interval_ms() * 1000;
         }
         turn(run);
         now_us = clock_us();

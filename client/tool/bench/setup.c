@@ -1,14 +1,14 @@
 /*
- * What a run is made of, before its loop and after it. All memory is taken here, at once: the loop takes none, and what is
- * not touched (the buffers of idle connections) costs nothing.
+ * What a run needs before its loop, and its end. All memory is allocated here, at once: the loop
+ * allocates none, and what is not touched (the buffers of idle connections) costs nothing.
  */
 #include "tool/bench/run.h"
+#include "tool/say.h"
 
 #include "clock.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -81,7 +81,7 @@ static void close_run(struct bench_run *run)
     free(run);
 }
 
-/* Reservations of --reserve outlive the run: an hour where its length is not known. */
+/* Reservations of --reserve outlive the run: the longest life if its length is not known. */
 static int64_t reserve_ttl_ms(const struct bench_options *o)
 {
     double ttl_ms = (o->warmup_s + o->duration_s + 60) * 1000;
@@ -94,7 +94,7 @@ static bool authenticate(struct bench_run *run)
 {
     const char *user = getenv("RATION_TENANT");
     char secret[RATION_MAX_SECRET_BYTES + 1];
-    if (tool_secret(run->options->tool, secret, sizeof(secret)) != EXIT_GRANTED)
+    if (session_secret(run->options->session, secret, sizeof(secret)) != EXIT_GRANTED)
         return false;
     if (user && (!user[0] || strcmp(user, "default") == 0))
         user = NULL;
@@ -110,10 +110,8 @@ static bool authenticate(struct bench_run *run)
 bool bench_run(const struct bench_options *options, struct bench_result *result)
 {
     struct bench_run *run = calloc(1, sizeof(*run));
-    if (!run) {
-        fprintf(stderr, "ration: out of memory\n");
-        return false;
-    }
+    if (!run)
+        return say("out of memory");
     run->options = options;
     run->result = result;
     run->epoll_fd = run->timer_fd = run->signal_fd = -1;
@@ -126,10 +124,9 @@ bool bench_run(const struct bench_options *options, struct bench_result *result)
               bench_forms_init(&run->reserve_forms, options->pool, tenant, options->tokens, 0,
                                reserve_ttl_ms(options));
     if (!ok)
-        fprintf(stderr, "ration: --pool and --tenant take names of 1 - %d bytes\n",
-                RATION_MAX_POOL_BYTES);
+        say("--pool and --tenant take names of 1 - %d bytes", RATION_MAX_POOL_BYTES);
     else if (!make_connections(run) || !open_loop_fds(run))
-        fprintf(stderr, "ration: %s\n", strerror(errno));
+        say("%s", strerror(errno));
     else if (bench_open(run) && authenticate(run)) {
         bench_run_loop(run);
         close_run(run);

@@ -1,7 +1,7 @@
 /*
- * Scanning: a reply is one element, or a flat array of them (a decision in RESP2). One that is cut short is scanned anew
- * when more has arrived, which is cheap because a reply is short: BENCH_REPLY_BYTES is the bound, and whatever is longer,
- * nested, or not RESP ends the connection.
+ * Scanning: a reply is one element, or a flat array of them (a decision in RESP2). An incomplete
+ * one is scanned again when more has arrived, which is cheap because replies are short: whatever is
+ * longer than BENCH_REPLY_BYTES, nested, or not RESP ends the connection.
  */
 #include "tool/bench/wire.h"
 
@@ -46,7 +46,7 @@ bool bench_forms_init(struct bench_forms *forms, const char *pool, const char *t
     return true;
 }
 
-/* Digits by hand: snprintf() would be the largest part of writing a request. */
+/* By hand: snprintf() would be the largest part of writing a request. */
 static char *put_digits(char *to, uint32_t value, int width)
 {
     for (int i = width - 1; i >= 0; i--, value /= 10)
@@ -117,7 +117,7 @@ static const char *line_end(const char *p, const char *end)
     return nl && nl > p && nl[-1] == '\r' ? nl + 1 : NULL;
 }
 
-/* The number that fills a line; false: it is none. */
+/* The number that fills a line; false: not a number. */
 static bool read_number(const char *p, const char *end, int64_t *out)
 {
     bool negative = p < end && *p == '-';
@@ -134,7 +134,8 @@ static bool read_number(const char *p, const char *end, int64_t *out)
     return true;
 }
 
-/* One element at *at; gives as bench_scan_reply() does, but 1 for "whole", and moves *at behind it. */
+/* One element at *at. Gives what bench_scan_reply() does, but 1 if it is whole, and moves *at
+ * behind it. */
 static int scan_element(const char **at, const char *end, struct element *e)
 {
     const char *p = *at;

@@ -1,10 +1,11 @@
 /*
- * What `ration bench` sends and gets: requests written from parts that were formatted once, and replies scanned where they
- * were received.
+ * What `ration bench` sends and receives: requests put together from parts that were formatted
+ * once, and replies scanned in place.
  *
- * The library's commands and replies are made for one call at a time, hiredis' redisReader for any reply: it makes an
- * object of every element, eleven allocations for one decision, which on a machine that is shared with the server would be
- * measured as if they were the server's. Here a reply is passed over once, and two things are picked out of it.
+ * The library's code is made for one call at a time, and hiredis' redisReader for any reply: it
+ * makes an object of every element, eleven allocations a decision, which on a shared machine would
+ * be measured as if they were the server's. Here a reply is read once, and two things are picked
+ * out of it.
  */
 #ifndef RATION_TOOL_BENCH_WIRE_H
 #define RATION_TOOL_BENCH_WIRE_H
@@ -15,16 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BENCH_REQUEST_BYTES 640 /* the largest request that is written here */
-#define BENCH_REPLY_BYTES                                                                          \
-    2048 /* the largest reply that is understood: a decision has some 600, an error less */
-#define BENCH_MAX_TENANTS 10000000 /* t0000000 to t9999999 */
+#define BENCH_REQUEST_BYTES 640      /* of the largest request that is written here */
+#define BENCH_REPLY_BYTES   2048     /* of a reply; a decision has some 600, an error less */
+#define BENCH_MAX_TENANTS   10000000 /* t0000000 to t9999999 */
 
 /* The parts of a request that stay the same. */
 struct bench_forms {
     char acquire[256]; /* up to the tenant's name */
     size_t n_acquire;
-    char tenant[160]; /* the only tenant's name; empty where names are numbers */
+    char tenant[160]; /* the only tenant's name; empty if they are made from numbers */
     size_t n_tenant;
     char amounts[96]; /* what follows the name */
     size_t n_amounts;
@@ -32,7 +32,8 @@ struct bench_forms {
     size_t n_used;
 };
 
-/* `tenant` NULL: names are made of numbers. ttl_ms 0: the server's. False: pool or tenant has no or too many bytes. */
+/* tenant NULL: names are made from numbers. ttl_ms 0: the server's. False: pool or tenant is empty
+ * or too long. */
 bool bench_forms_init(struct bench_forms *forms, const char *pool, const char *tenant,
                       int64_t tokens, int64_t used, int64_t ttl_ms);
 
@@ -50,18 +51,17 @@ enum bench_answer {
     BENCH_DENIED,
     BENCH_SETTLED, /* or late: the report counts */
     BENCH_OK,      /* +OK */
-    BENCH_ERROR,   /* an error reply; text and n_text are its words */
+    BENCH_ERROR,   /* an error reply; text has its words */
     BENCH_STRANGE, /* any other reply */
 };
 
 struct bench_reply {
     enum bench_answer answer;
-    const char *
-        text; /* the id of a grant, or an error's words; borrowed from the bytes that were scanned */
+    const char *text; /* a grant's id or an error's words; borrows from the scanned bytes */
     size_t n_text;
 };
 
-/* The bytes of the reply that begins at `data`; 0: it is not there as a whole; -1: these bytes are no reply of a rationd. */
+/* The length of the reply that begins at `data`; 0: incomplete; -1: not a rationd's reply. */
 int bench_scan_reply(const char *data, size_t n, struct bench_reply *out);
 
 #endif

@@ -1,21 +1,20 @@
 /*
- * A call as programs make it that have no Ration: send it, and when the provider answers 429 (or 5xx), wait and send it
- * again, each wait drawn at random from a span that doubles with every try ("full jitter"). It is what
- * `ration replay --without-ration` measures Ration against: backoff alone, so Retry-After is not read; connections are
- * kept, and the patience is that of the calls with Ration.
+ * A call as programs without Ration make it: send it, and if the provider answers 429 (or 5xx),
+ * wait and send it again, each wait drawn at random from a span that doubles with every try ("full
+ * jitter"). `ration replay --without-ration` measures Ration against this: backoff alone, so
+ * Retry-After is not read; connections are kept, and the patience is that of the calls with Ration.
  *
- * How it ends: answered, given up (the next try would begin after the patience is over), or an error that another try
- * does not help against.
+ * How it ends: answered, given up (the next try would begin after the patience is over), or an
+ * error that no retry helps.
  */
+#include "tool/provider.h"
 #include "tool/replay/replay.h"
 
-#include <errno.h>
+#include "clock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-#include <curl/curl.h>
 #include <json-c/json.h>
 
 #define BACKOFF_FIRST_MS 500
@@ -28,21 +27,8 @@ struct alone {
     CURL *easy;
     struct curl_slist *headers;
     unsigned short seed[3]; /* of erand48() */
-    size_t len;
-    char answer[MAX_ANSWER_BYTES];
+    struct grow answer;
 };
-
-static size_t on_answer(char *data, size_t size, size_t n, void *arg)
-{
-    struct alone *alone = arg;
-    size_t len = size * n;
-    if (len >= sizeof(alone->answer) - alone->len)
-        return 0;
-    memcpy(alone->answer + alone->len, data, len);
-    alone->len += len;
-    alone->answer[alone->len] = '\0';
-    return len;
-}
 
 static bool add_header(struct alone *alone, const char *line)
 {
@@ -55,23 +41,16 @@ static bool add_header(struct alone *alone, const char *line)
 static bool set_up(struct alone *alone)
 {
     const struct replay *replay = alone->replay;
-    const char *key = replay->key_variable ? getenv(replay->key_variable) : "replayed-traffic";
     char url[MAX_URL_BYTES];
     char header[1024];
-    size_t len = strlen(replay->url);
-    while (len > 0 && replay->url[len - 1] == '/')
-        len--;
-    int n = snprintf(url, sizeof(url), "%.*s/v1/chat/completions", (int)len, replay->url);
-    int m = snprintf(header, sizeof(header), "Authorization: Bearer %s", key);
-    CURL *easy = alone->easy;
-    return len < sizeof(url) && n < (int)sizeof(url) && m < (int)sizeof(header) &&
-           add_header(alone, header) && add_header(alone, "Content-Type: application/json") &&
-           curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, alone->headers) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)replay->call_timeout_ms) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, alone) == CURLE_OK;
+    int n = snprintf(url, sizeof(url), "%.*s/v1/chat/completions",
+                     (int)provider_base_bytes(replay->url), replay->url);
+    int m = snprintf(header, sizeof(header), "Authorization: Bearer %s", replay->key);
+    if (n >= (int)sizeof(url) || m >= (int)sizeof(header) || !add_header(alone, header) ||
+        !add_header(alone, "Content-Type: application/json"))
+        return false;
+    alone->easy = provider_easy(alone->headers, replay->call_timeout_ms, &alone->answer);
+    return alone->easy && curl_easy_setopt(alone->easy, CURLOPT_URL, url) == CURLE_OK;
 }
 
 struct alone *alone_new(const struct replay *replay, size_t number)
@@ -82,8 +61,8 @@ struct alone *alone_new(const struct replay *replay, size_t number)
     alone->replay = replay;
     alone->seed[0] = (unsigned short)number;
     alone->seed[1] = (unsigned short)(number >> 16);
-    alone->easy = curl_easy_init();
-    if (alone->easy && set_up(alone))
+    grow_init(&alone->answer, MAX_ANSWER_BYTES);
+    if (set_up(alone))
         return alone;
     alone_free(alone);
     return NULL;
@@ -93,6 +72,7 @@ void alone_free(struct alone *alone)
 {
     if (!alone)
         return;
+    grow_close(&alone->answer);
     curl_easy_cleanup(alone->easy);
     curl_slist_free_all(alone->headers);
     free(alone);
@@ -100,7 +80,7 @@ void alone_free(struct alone *alone)
 
 static int64_t tokens_of(const struct alone *alone)
 {
-    json_object *answer = json_tokener_parse(alone->answer);
+    json_object *answer = alone->answer.n > 0 ? json_tokener_parse(alone->answer.bytes) : NULL;
     json_object *usage = NULL;
     json_object *total = NULL;
     int64_t tokens = 0;
@@ -111,12 +91,11 @@ static int64_t tokens_of(const struct alone *alone)
     return tokens;
 }
 
-/* The status, 0 when there is none; `why` then says what happened. */
+/* The status; 0: none, and out->why says what happened. */
 static long send_once(struct alone *alone, const char *body, struct replay_outcome *out)
 {
     long status = 0;
-    alone->len = 0;
-    alone->answer[0] = '\0';
+    alone->answer.n = 0;
     curl_easy_setopt(alone->easy, CURLOPT_POSTFIELDS, body);
     CURLcode code = curl_easy_perform(alone->easy);
     if (code != CURLE_OK) {
@@ -136,17 +115,9 @@ static int64_t next_wait_ms(struct alone *alone, unsigned tries)
     return 1 + (int64_t)(erand48(alone->seed) * (double)most);
 }
 
-static void wait_until(int64_t at_ms)
-{
-    struct timespec ts = {.tv_sec = (time_t)(at_ms / 1000),
-                          .tv_nsec = (long)(at_ms % 1000) * 1000000};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR) {
-    }
-}
-
 void alone_call(struct alone *alone, const char *body, struct replay_outcome *out)
 {
-    int64_t give_up_ms = replay_now_ms() + (int64_t)(alone->replay->wait_max_s * 1000);
+    int64_t give_up_ms = clock_ms() + (int64_t)(alone->replay->wait_max_s * 1000);
     for (unsigned tries = 1;; tries++) {
         long status = send_once(alone, body, out);
         out->tries++;
@@ -163,11 +134,11 @@ void alone_call(struct alone *alone, const char *body, struct replay_outcome *ou
                          status);
             return;
         }
-        int64_t next_ms = replay_now_ms() + next_wait_ms(alone, tries);
+        int64_t next_ms = clock_ms() + next_wait_ms(alone, tries);
         if (next_ms > give_up_ms) {
             out->how = REPLAY_GIVEN_UP;
             return;
         }
-        wait_until(next_ms);
+        clock_wait_until(next_ms);
     }
 }

@@ -1,6 +1,6 @@
 /*
- * One request of the trace becomes one call: by ration_call(), or without Ration by alone_call(). Both send the same body
- * and are counted in the same words, so that the two ways can be compared.
+ * Makes the call for a request of the trace: by ration_call(), or without Ration by alone_call().
+ * Both send the same body and count alike, so that they can be compared.
  */
 #include "tool/replay/replay.h"
 
@@ -29,7 +29,7 @@ struct replay_caller *replay_caller_new(const struct replay *replay, const char 
         caller->alone = alone_new(replay, number);
         ready = caller->alone != NULL;
     } else {
-        ready = tool_open(replay->tool, servers, &caller->r) == EXIT_GRANTED;
+        ready = session_open(replay->session, servers, &caller->r) == EXIT_GRANTED;
     }
     if (ready)
         return caller;
@@ -47,7 +47,7 @@ void replay_caller_free(struct replay_caller *caller)
     free(caller);
 }
 
-/* What a caller asks for who knows roughly how long the answer will be: the next power of two. */
+/* The max_tokens of a caller who roughly knows the answer's length: the next power of two. */
 static int64_t max_tokens_for(int64_t output)
 {
     int64_t cap = 16;
@@ -56,7 +56,7 @@ static int64_t max_tokens_for(int64_t output)
     return cap;
 }
 
-/* The pool "openai/gpt-4o" is called with the model "gpt-4o". */
+/* The model of the pool "openai/gpt-4o" is "gpt-4o". */
 static const char *model_of(const char *pool)
 {
     const char *slash = strrchr(pool, '/');
@@ -73,12 +73,12 @@ static void call_with_ration(struct replay_caller *caller, const struct trace_ro
     ration_call_options_init(&call);
     call.url = replay->url;
     call.body = body;
-    call.api_key = replay->key_variable ? getenv(replay->key_variable) : "replayed-traffic";
+    call.api_key = replay->key;
     call.estimate.input_tokens = row->input_tokens > 0 ? row->input_tokens : RATION_ZERO;
     call.estimate.output_tokens = max_tokens;
     call.timeout_ms = (uint32_t)replay->call_timeout_ms;
     call.max_wait_ms = (uint32_t)(replay->wait_max_s * 1000);
-    call.retry.tries = 1; /* what the provider refuses is to show in the report */
+    call.retry.tries = 1; /* the report shows what the provider refuses */
     int err = ration_call(caller->r, replay->pool, tenant, &call, &answer);
     if (err == RATION_EDENIED) {
         out->how = REPLAY_GIVEN_UP;
@@ -107,8 +107,9 @@ void replay_make_call(struct replay_caller *caller, size_t n, struct replay_outc
     char body[BODY_BYTES];
     snprintf(body, sizeof(body),
              "{\"model\":\"%s\",\"max_tokens\":%" PRId64
-             ",\"messages\":[{\"role\":\"user\",\"content\":\"replayed request %zu\"}],"
-             "\"metadata\":{\"input_tokens\":\"%" PRId32 "\",\"output_tokens\":\"%" PRId64 "\"}}",
+             ",\"messages\":[{\"role\":\"user\",\"content\":\"replayed request "
+             "%zu\"}],\"metadata\":{\"input_tokens\":\"%" PRId32 "\",\"output_tokens\":\"%" PRId64
+             "\"}}",
              model_of(replay->pool), max_tokens, n, row->input_tokens, output);
     *out = (struct replay_outcome){.how = REPLAY_FAILED};
     if (replay->without_ration)

@@ -1,14 +1,19 @@
 /*
- * One host of a replay: threads that take requests off the trace when they are due and make the calls.
+ * One host of a replay: threads that take requests off the trace when they are due and make the
+ * calls.
  *
- * Normal path: the threads share an index into the trace under one mutex; whoever holds it takes the next request of this
- * host, waits until its time has come, and calls. When all threads are busy, requests are taken up late rather than left
- * out, as a real host's queue would have it. The main thread of the process only writes snapshots and waits for signals.
+ * Normal path: the threads share an index into the trace under one mutex; one of them takes the
+ * next request of this host, waits until it is due, and calls. When all threads are busy, requests
+ * are taken up late rather than left out, as in a real host's queue. The main thread only writes
+ * snapshots and waits for signals.
  *
- * How it ends: the trace or the duration is over, or a signal asked to stop: then no request is taken up any more, those
- * in flight are finished, and the last snapshot says done. When the parent dies, the host is told by the same signal.
+ * How it ends: the trace or the duration is over, or a signal asked to stop. Then no more requests
+ * are taken up, those in flight are finished, and the last snapshot says done. If the parent dies,
+ * the host gets the same signal.
  */
 #include "tool/replay/replay.h"
+
+#include "clock.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -25,7 +30,7 @@ struct host {
     size_t index;
     char servers[2048];    /* rotated, so that hosts start at different ones */
     pthread_mutex_t mutex; /* over everything below */
-    pthread_cond_t turn;   /* somebody may take a request, or all must stop */
+    pthread_cond_t turn;   /* a thread may take a request, or all must stop */
     size_t next;           /* index into the trace */
     bool waiting;          /* a thread waits for the next request's time */
     bool stop;
@@ -38,13 +43,6 @@ struct thread {
     size_t number; /* in its host */
     pthread_t id;
 };
-
-int64_t replay_now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* "a,b,c" from its n-th entry on: "b,c,a". A list that does not fit stays as it is. */
 static void rotate_servers(const char *servers, size_t n, char *out, size_t size)
@@ -81,16 +79,16 @@ static bool is_over(const struct host *host)
         return true;
     int64_t end_ms = replay->start_ms + (int64_t)(replay->duration_s * 1000);
     return replay->duration_s > 0 &&
-           (replay_due_ms(replay, host->next) >= end_ms || replay_now_ms() >= end_ms);
+           (replay_due_ms(replay, host->next) >= end_ms || clock_ms() >= end_ms);
 }
 
-/* Takes the next request when its time has come. False: there is none any more. */
+/* Takes the next request when it is due. False: there are no more. */
 static bool take_request(struct host *host, size_t *n)
 {
     pthread_mutex_lock(&host->mutex);
     while (!is_over(host)) {
         int64_t due = replay_due_ms(host->replay, host->next);
-        int64_t now = replay_now_ms();
+        int64_t now = clock_ms();
         if (now >= due) {
             *n = host->next;
             host->next += (size_t)host->replay->hosts;
@@ -165,31 +163,28 @@ static void *thread_main(void *arg)
     pthread_mutex_lock(&host->mutex);
     host->running--;
     pthread_mutex_unlock(&host->mutex);
-    kill(getpid(), SIGUSR1); /* wakes the main thread: this may have been the last */
+    kill(getpid(), SIGUSR1); /* wakes the main thread: this thread may have been the last */
     return NULL;
 }
 
 /* ---- The process ---- */
 
-static void start_threads(struct host *host, struct thread *threads, size_t *started)
+/* Gives how many have started. */
+static size_t start_threads(struct host *host, struct thread *threads)
 {
-    *started = 0;
-    for (int64_t i = 0; i < host->replay->threads; i++) {
-        pthread_mutex_lock(&host->mutex);
-        host->running++;
-        pthread_mutex_unlock(&host->mutex);
-        struct thread *thread = &threads[*started];
-        *thread = (struct thread){.host = host, .number = *started};
-        if (pthread_create(&thread->id, NULL, thread_main, thread) == 0) {
-            (*started)++;
-            continue;
+    pthread_mutex_lock(&host->mutex); /* none ends before all are counted */
+    while (host->running < (size_t)host->replay->threads) {
+        struct thread *thread = &threads[host->running];
+        *thread = (struct thread){.host = host, .number = host->running};
+        if (pthread_create(&thread->id, NULL, thread_main, thread) != 0) {
+            note_error(host, "not all threads could be started; use fewer --threads");
+            break;
         }
-        pthread_mutex_lock(&host->mutex);
-        host->running--;
-        note_error(host, "not all threads could be started; use fewer --threads");
-        pthread_mutex_unlock(&host->mutex);
-        return;
+        host->running++;
     }
+    size_t started = host->running;
+    pthread_mutex_unlock(&host->mutex);
+    return started;
 }
 
 /* Writes a snapshot. False: the parent no longer reads. */
@@ -225,7 +220,7 @@ static void init_host(struct host *host, const struct replay *replay, size_t ind
     host->replay = replay;
     host->index = index;
     host->next = index;
-    rotate_servers(tool_servers(replay->tool), index, host->servers, sizeof(host->servers));
+    rotate_servers(session_servers(replay->session), index, host->servers, sizeof(host->servers));
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -239,17 +234,16 @@ _Noreturn void replay_host_main(const struct replay *replay, size_t index, int p
 {
     static struct host host;
     static struct thread threads[REPLAY_MAX_THREADS];
-    size_t started = 0;
     sigset_t wake = *signals;
     sigaddset(&wake, SIGUSR1);
     sigprocmask(SIG_BLOCK, &wake, NULL);
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     init_host(&host, replay, index);
-    start_threads(&host, threads, &started);
-    int64_t next_ms = replay_now_ms() + SNAPSHOT_MS;
+    size_t started = start_threads(&host, threads);
+    int64_t next_ms = clock_ms() + SNAPSHOT_MS;
     while (is_running(&host)) {
-        int64_t left = next_ms - replay_now_ms();
+        int64_t left = next_ms - clock_ms();
         if (left <= 0) {
             if (!send_snapshot(&host, pipe_fd, false))
                 stop_host(&host);

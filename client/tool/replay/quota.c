@@ -1,13 +1,14 @@
 /*
- * How much of the quota was used of what could have been: a trace with gaps cannot use one while nobody asks.
+ * How much of the usable quota was used: while nobody asks, a trace cannot use any.
  *
- * Known are what the trace brings in each second and what the provider says it counted in each. Every window of the limit is
- * walked through from its first second to its last: what could be taken in each is the smaller of what waits (it came up to
- * --wait-max before, and was not served yet) and what the quota has left of the window that ends there, which knows what was
- * really counted before the walk began. So who takes at once all that there is has used all of it, however the traffic comes.
+ * The trace says what arrives in each second, and the provider what it counted in each. Every
+ * window of the limit is walked through from its first second to its last: a second could take the
+ * smaller of what waits (it arrived at most --wait-max before and was not yet served) and what the
+ * quota leaves in the window that ends there, including what was really counted before the walk
+ * began. So taking everything at once is 100 %, whatever the traffic.
  *
- * The provider must be the strict one, on this host's clock, with a limit per whole seconds that counts when a call starts:
- * of one that counts at the end the trace does not tell when that is.
+ * The provider must be the strict one, on this host's clock, with a limit per whole seconds that
+ * counts when a call starts: the trace does not say when calls end.
  */
 #include "tool/replay/replay.h"
 
@@ -15,17 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one second can have counted at most, and a window can last: a report is from outside, and sums must not overflow. */
+/* Bounds of a second's count and of a window: a report is from outside, and sums must not
+ * overflow. */
 #define MAX_TOKENS   1000000000000
 #define MAX_WINDOW_S 604800
-#define MAX_STEPS    2e9 /* some seconds of walking; longer replays go without the figure */
+#define MAX_STEPS    2e9 /* some seconds of walking; longer replays do without the figure */
 
 struct walk {
     int64_t *arrived; /* tokens of each second of the replay, less what was served by then */
     int64_t *served;
     int64_t *trial; /* `arrived` as a window's walk changes it */
     size_t n;       /* seconds */
-    size_t keep;    /* so many seconds later it may still be served */
+    size_t keep;    /* seconds after which it may still be served */
     size_t window;
     int64_t quota;
 };
@@ -63,7 +65,8 @@ static int64_t sum_of(const int64_t *series, size_t begin, size_t end)
     return sum;
 }
 
-/* What could have been counted in the window that begins here, after what was really counted before it. */
+/* What could have been counted in the window that begins here, after what was really counted before
+ * it. */
 static int64_t could_be_taken(const struct walk *w, size_t begin)
 {
     size_t oldest = begin > w->keep ? begin - w->keep : 0;
@@ -77,7 +80,8 @@ static int64_t could_be_taken(const struct walk *w, size_t begin)
         int64_t took = room > 0 ? take(w, w->trial, begin + i, room) : 0;
         total += took;
         in_window += took;
-        /* The second that leaves the window before the next one is one of before the walk: it ends before its own would. */
+        /* The second that leaves the window is one from before the walk, which ends before its own
+         * leave. */
         size_t leaves = begin + i + 1;
         if (leaves >= w->window && leaves - w->window < begin)
             in_window -= w->served[leaves - w->window];
@@ -96,7 +100,7 @@ static void measure(const struct walk *w, struct replay_used *used)
         int64_t served = sum_of(w->served, begin, begin + w->window);
         int64_t within = served < w->quota ? served : w->quota;
         taken += within;
-        /* What was served had been asked for, though a little later than the trace says. */
+        /* What was served was asked for, even if a little later than the trace says. */
         could += possible > within ? possible : within;
         take(w, w->arrived, begin, w->served[begin]);
     }
@@ -105,11 +109,12 @@ static void measure(const struct walk *w, struct replay_used *used)
                                  .could = (double)could / ((double)w->quota * (double)windows)};
 }
 
-/* When the last request arrived; what came after it and its patience is no part of the measurement. */
+/* When the last request arrived; what happened after its patience is not measured. */
 static int64_t last_ms(const struct replay *replay, int64_t elapsed_ms)
 {
     int64_t last = replay_due_ms(replay, replay->trace.n - 1);
-    int64_t over = replay->start_ms + elapsed_ms; /* before the trace was, if somebody stopped it */
+    int64_t over =
+        replay->start_ms + elapsed_ms; /* earlier than the trace's end if it was stopped */
     int64_t stop = replay->start_ms + (int64_t)(replay->duration_s * 1000);
     if (replay->duration_s > 0 && stop <= last)
         last = stop - 1;

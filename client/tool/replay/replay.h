@@ -1,24 +1,24 @@
 /*
- * `ration replay`: recorded traffic, replayed against a provider by several processes that stand for hosts.
+ * `ration replay`: recorded traffic, replayed against a provider by several processes that stand
+ * for hosts.
  *
- *     cmd_replay.c      options, starting the hosts, progress, the end      (the parent)
- *     replay_host.c     threads that take requests when they are due, counters to the parent (each child)
- *     replay_call.c     a request becomes a call
- *     replay_alone.c    the call without Ration: retry by backoff alone, to compare with
- *     replay_trace.c    reading the trace and the list of tenants
- *     replay_report.c   what the provider saw, the tables, the JSON file
- *     replay_quota.c    how much of the quota was used of what the trace asked for
+ *     ../cmd_replay.c   options, starting the hosts, progress, the end (the parent)
+ *     host.c            threads that take requests when due, counters to the parent (each child)
+ *     call.c            makes the call for a request
+ *     alone.c           the call without Ration, for comparison: retry by backoff alone
+ *     trace.c           reading the trace and the list of tenants
+ *     report.c          what the provider saw, the tables, the JSON file
+ *     quota.c           how much of the quota was used, of what the trace asked for
  *
- * Parent and hosts share memory only in that the hosts are forked after everything was read. Counters go through a pipe
- * per host, as whole snapshots, so that a snapshot that is lost is made good by the next.
+ * The hosts are forked after everything was read; they share no memory with the parent. Counters go
+ * through a pipe per host as whole snapshots, so that the next one makes up for a lost one.
  */
 #ifndef RATION_TOOL_REPLAY_H
 #define RATION_TOOL_REPLAY_H
 
-#include "tool/tool.h"
+#include "tool/session.h"
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
 
 #define REPLAY_MAX_HOSTS   64
@@ -45,15 +45,16 @@ struct replay_tenant {
     size_t group; /* index of its label */
 };
 
-/* Everything that the hosts need to know; read-only once they run. */
+/* What the hosts need to know; read-only once they run. */
 struct replay {
-    const struct tool *tool;
+    const struct session *session;
     const char *trace_file;
     const char *url;
     const char *pool;
     const char *tenants_text;
     const char *json_file;
     const char *key_variable; /* NULL: a made-up key is sent, since providers want one */
+    const char *key;
     int64_t hosts;
     int64_t threads;
     int64_t output_cap;
@@ -61,7 +62,7 @@ struct replay {
     double speed;
     double duration_s;
     double wait_max_s;
-    double warm_up_s;     /* so long the trace runs at warm_up_speed */
+    double warm_up_s;     /* the trace runs at warm_up_speed for this long, */
     double warm_up_speed; /* then at `speed` */
     bool without_ration;
     struct trace trace;
@@ -70,7 +71,7 @@ struct replay {
     char labels[REPLAY_MAX_GROUPS][REPLAY_LABEL_BYTES + 1];
     size_t n_groups;
     int64_t start_ms;      /* of the monotonic clock, which processes of one machine share */
-    int64_t start_wall_ms; /* the same moment since 1970, as providers tell time */
+    int64_t start_wall_ms; /* the same moment since 1970, as providers count */
 };
 
 /* What became of the calls of one group of tenants. */
@@ -78,23 +79,27 @@ struct replay_count {
     uint64_t arrivals; /* taken up; granted + denied + errors once they are done */
     uint64_t granted;  /* without Ration: answered */
     uint64_t denied;   /* without Ration: given up */
-    uint64_t
-        tries; /* what was sent to the provider; without Ration, often more than was taken up */
-    uint64_t
-        errors; /* no server or no provider could be reached, or an answer of it other than 2xx and 429 */
+    uint64_t tries;    /* sent to the provider; without Ration often more than arrivals */
+    uint64_t errors;   /* server or provider not reached, or neither 2xx nor 429 */
     uint64_t status_429;
     uint64_t tokens; /* as the provider reported them */
 };
 
-/* What a host writes into its pipe; smaller than PIPE_BUF, so that it arrives whole. */
+/* What a host writes into its pipe; smaller than PIPE_BUF, so it arrives whole. */
 struct replay_snapshot {
     struct replay_count group[REPLAY_MAX_GROUPS];
-    uint64_t late_ms; /* how far behind its time the last arrival was taken up */
+    uint64_t late_ms; /* how late the last arrival was taken up */
     uint64_t most_late_ms;
     int done;        /* 1: the last one */
     char error[160]; /* the first error, in words */
 };
 _Static_assert(sizeof(struct replay_snapshot) <= 4096, "a snapshot must fit into PIPE_BUF");
+
+/* Adds what another host, or another group, counted. */
+void replay_count_add(struct replay_count *sum, const struct replay_count *more);
+
+/* Over all groups. */
+struct replay_count replay_sum(const struct replay *replay, const struct replay_snapshot *total);
 
 /* What a provider counted in one second since 1970. */
 struct replay_second {
@@ -102,11 +107,11 @@ struct replay_second {
     int64_t tokens;
 };
 
-/* What the provider says that it saw; -1 where it does not say. */
+/* What the provider says it saw; -1: it does not say. */
 struct replay_upstream {
     bool known;
     bool counts_at_start;
-    struct replay_second *seconds; /* in which something happened; NULL where it does not say */
+    struct replay_second *seconds; /* in which something happened; NULL: it does not say */
     size_t n_seconds;
     int64_t requests;
     int64_t granted;
@@ -120,14 +125,15 @@ struct replay_upstream {
     int64_t elapsed_ms; /* from its first request to its last */
 };
 
-/* Both say on stderr what is wrong and give false. */
+/* Both give false after saying what is wrong. */
 bool replay_read_trace(const char *path, struct trace *trace);
 bool replay_read_tenants(struct replay *replay);
 
 /* Which tenant the n-th request of the trace belongs to: spread evenly, the same in every run. */
 size_t replay_tenant_of(const struct replay *replay, size_t n);
 
-/* Runs one host to its end; never returns. `signals` are blocked, and any of them stops the host. */
+/* Runs one host to its end; never returns. `signals` are blocked, and any of them stops the
+ * host. */
 _Noreturn void replay_host_main(const struct replay *replay, size_t host, int pipe_fd,
                                 const sigset_t *signals);
 
@@ -135,36 +141,35 @@ _Noreturn void replay_host_main(const struct replay *replay, size_t host, int pi
 struct replay_outcome {
     enum {
         REPLAY_ANSWERED,
-        REPLAY_GIVEN_UP, /* denied, or without Ration refused, for longer than its patience */
+        REPLAY_GIVEN_UP, /* denied (without Ration: refused) beyond its patience */
         REPLAY_FAILED,
     } how;
     uint64_t tries;
     uint64_t status_429;
     int64_t tokens;
-    char why[160]; /* where it failed */
+    char why[160]; /* if it failed */
 };
 
-/* One thread's way to make calls; `number` tells the threads of all hosts apart. NULL after saying why. */
+/* What one thread makes calls with; `number` differs for all threads of all hosts. NULL after
+ * saying why. */
 struct replay_caller;
 struct replay_caller *replay_caller_new(const struct replay *replay, const char *servers,
                                         size_t number);
 void replay_caller_free(struct replay_caller *caller);
 
-/* Makes the call for the n-th request of the trace, and all that it waits and tries again. */
+/* Makes the call for the n-th request of the trace, with its waits and retries. */
 void replay_make_call(struct replay_caller *caller, size_t n, struct replay_outcome *out);
 
-/* The same without Ration, for replay_call.c. */
+/* The same without Ration, for call.c. */
 struct alone;
 struct alone *alone_new(const struct replay *replay, size_t number);
 void alone_free(struct alone *alone);
 void alone_call(struct alone *alone, const char *body, struct replay_outcome *out);
 
-int64_t replay_now_ms(void);
-
 /* When the n-th request of the trace is to be made, in ms of the monotonic clock. */
 int64_t replay_due_ms(const struct replay *replay, size_t n);
 
-/* Reads GET {url}/report. `known` stays false when there is none. To be closed. */
+/* Reads GET {url}/report. `known` stays false if there is none. To be closed. */
 void replay_ask_upstream(const char *url, struct replay_upstream *upstream);
 void replay_upstream_close(struct replay_upstream *upstream);
 
@@ -175,11 +180,11 @@ struct replay_used {
     double could;    /* that smaller one, as a share of the quota */
 };
 
-/* `known` stays false where the provider does not say enough. */
+/* `known` stays false if the provider does not say enough. */
 void replay_quota_used(const struct replay *replay, const struct replay_upstream *after,
                        int64_t elapsed_ms, struct replay_used *used);
 
-/* The tables on stdout, and the JSON file where one is wanted. False when that could not be written. */
+/* Prints the tables and writes the JSON file, if one is wanted. False if that failed. */
 bool replay_report(const struct replay *replay, const struct replay_snapshot *total,
                    const struct replay_upstream *before, const struct replay_upstream *after,
                    int64_t elapsed_ms);

@@ -1,59 +1,33 @@
 /*
- * What came of a replay, as the hosts counted it and as the provider saw it: two independent counts, side by side.
+ * The results of a replay, as the hosts counted them and as the provider saw them: two independent
+ * counts, side by side.
  *
- * A provider without GET /report (any but the strict one) leaves its half of the table out. The provider may have been
- * running before: what it counts is shown as the difference; its peaks are over its whole life, and say so by being "in
- * any window".
+ * A provider without GET /report (any but the strict one) has no half of its own. It may have been
+ * running before: its counts are shown as differences, its peaks are those of its whole life ("in
+ * any window").
  */
+#include "tool/object.h"
+#include "tool/provider.h"
 #include "tool/replay/replay.h"
-
-#include "tool/json_out.h"
+#include "tool/rows.h"
 #include "tool/table.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
+#define MAX_REPORT_BYTES  (4 << 20)
+#define REPORT_TIMEOUT_MS 5000
 
-#define MAX_REPORT_BYTES (4 << 20)
-#define REPORT_TIMEOUT   5000L
-
-struct page {
-    char text[MAX_REPORT_BYTES];
-    size_t len;
-};
-
-static size_t on_page(char *data, size_t size, size_t n, void *arg)
-{
-    struct page *page = arg;
-    size_t len = size * n;
-    if (len >= sizeof(page->text) - page->len)
-        return 0;
-    memcpy(page->text + page->len, data, len);
-    page->len += len;
-    page->text[page->len] = '\0';
-    return len;
-}
-
-static bool fetch(const char *url, struct page *page)
+static bool fetch(const char *url, struct grow *page)
 {
     char full[2048];
-    size_t len = strlen(url);
-    while (len > 0 && url[len - 1] == '/')
-        len--;
-    CURL *easy = len < sizeof(full) - 16 ? curl_easy_init() : NULL;
-    if (!easy)
-        return false;
-    snprintf(full, sizeof(full), "%.*s/report", (int)len, url);
     long status = 0;
-    bool ok = curl_easy_setopt(easy, CURLOPT_URL, full) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, REPORT_TIMEOUT) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_page) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_WRITEDATA, page) == CURLE_OK &&
+    CURL *easy = provider_easy(NULL, REPORT_TIMEOUT_MS, page);
+    int n = snprintf(full, sizeof(full), "%.*s/report", (int)provider_base_bytes(url), url);
+    bool ok = easy && n < (int)sizeof(full) &&
+              curl_easy_setopt(easy, CURLOPT_URL, full) == CURLE_OK &&
               curl_easy_perform(easy) == CURLE_OK &&
               curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status == 200;
     curl_easy_cleanup(easy);
@@ -71,11 +45,9 @@ static int64_t get_integer(json_object *o, const char *key)
 static void read_seconds(json_object *o, struct replay_upstream *upstream)
 {
     json_object *list = NULL;
-    json_object *word = NULL;
-    json_object_object_get_ex(o, "count", &word);
+    const char *counts = object_string(o, "count");
     json_object_object_get_ex(o, "per_second", &list);
-    upstream->counts_at_start = json_object_is_type(word, json_type_string) &&
-                                strcmp(json_object_get_string(word), "start") == 0;
+    upstream->counts_at_start = counts && strcmp(counts, "start") == 0;
     size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
     upstream->seconds = n > 0 ? calloc(n, sizeof(*upstream->seconds)) : NULL;
     for (size_t i = 0; upstream->seconds && i < n; i++) {
@@ -97,8 +69,9 @@ void replay_upstream_close(struct replay_upstream *upstream)
 void replay_ask_upstream(const char *url, struct replay_upstream *upstream)
 {
     *upstream = (struct replay_upstream){.known = false};
-    struct page *page = calloc(1, sizeof(*page));
-    json_object *o = page && fetch(url, page) ? json_tokener_parse(page->text) : NULL;
+    struct grow page;
+    grow_init(&page, MAX_REPORT_BYTES);
+    json_object *o = fetch(url, &page) && page.bytes ? json_tokener_parse(page.bytes) : NULL;
     if (json_object_is_type(o, json_type_object)) {
         *upstream = (struct replay_upstream){
             .requests = get_integer(o, "requests"),
@@ -116,12 +89,13 @@ void replay_ask_upstream(const char *url, struct replay_upstream *upstream)
         read_seconds(o, upstream);
     }
     json_object_put(o);
-    free(page);
+    grow_close(&page);
 }
 
 /*
- * How much of what the quota allowed was used. Of a rolling limit, a time of T can see one full amount at once and another
- * as each window ends: floor(T / window) + 1 of them. Below zero where the provider does not say enough.
+ * The share of the quota that was used. In a time T, a rolling limit allows one full amount at once
+ * and another as each window ends: floor(T / window) + 1 of them. Below zero if the provider does
+ * not say enough.
  */
 static double share_used(const struct replay_upstream *before, const struct replay_upstream *after,
                          int64_t elapsed_ms)
@@ -134,66 +108,67 @@ static double share_used(const struct replay_upstream *before, const struct repl
     return (double)(after->tokens - before->tokens) / ((double)after->tpm * (double)windows);
 }
 
-/* ---- For people ---- */
+/* ---- Counts ---- */
 
-static void put_row(struct table *table, const char *label, const struct replay_count *c)
+void replay_count_add(struct replay_count *sum, const struct replay_count *more)
 {
-    table_text(table, label);
-    table_count(table, (int64_t)c->arrivals);
-    table_count(table, (int64_t)c->granted);
-    table_count(table, (int64_t)c->denied);
-    table_count(table, (int64_t)c->errors);
-    table_count(table, (int64_t)c->tokens);
+    sum->arrivals += more->arrivals;
+    sum->granted += more->granted;
+    sum->denied += more->denied;
+    sum->errors += more->errors;
+    sum->tries += more->tries;
+    sum->status_429 += more->status_429;
+    sum->tokens += more->tokens;
 }
 
-static void add(struct replay_count *sum, const struct replay_count *c)
-{
-    sum->arrivals += c->arrivals;
-    sum->granted += c->granted;
-    sum->denied += c->denied;
-    sum->errors += c->errors;
-    sum->tries += c->tries;
-    sum->status_429 += c->status_429;
-    sum->tokens += c->tokens;
-}
-
-static struct replay_count sum_of(const struct replay *replay, const struct replay_snapshot *total)
+struct replay_count replay_sum(const struct replay *replay, const struct replay_snapshot *total)
 {
     struct replay_count sum = {0};
-    for (size_t i = 0; i < replay->n_groups; i++)
-        add(&sum, &total->group[i]);
+    for (size_t g = 0; g < replay->n_groups; g++)
+        replay_count_add(&sum, &total->group[g]);
     return sum;
 }
 
+/* ---- For people ---- */
+
+/* One tier as the callers met it. */
+struct tier_row {
+    const char *label;
+    struct replay_count count;
+};
+
+#define ROW(member) offsetof(struct tier_row, count.member)
+
+static const struct column columns[] = {
+    {"tier", NULL, COLUMN_WORD, offsetof(struct tier_row, label), 0, NULL},
+    {">arrivals", "arrivals", COLUMN_COUNT, ROW(arrivals), 0, NULL},
+    {">granted", "granted", COLUMN_COUNT, ROW(granted), 0, NULL},
+    {">denied", "denied", COLUMN_COUNT, ROW(denied), 0, NULL},
+    {">errors", "errors", COLUMN_COUNT, ROW(errors), 0, NULL},
+    {NULL, "tries", COLUMN_COUNT, ROW(tries), 0, NULL},
+    {NULL, "status_429", COLUMN_COUNT, ROW(status_429), 0, NULL},
+    {">tokens", "tokens", COLUMN_COUNT, ROW(tokens), 0, NULL},
+    {0}};
+
 static void print_tiers(const struct replay *replay, const struct replay_snapshot *total)
 {
-    static const char *const heads[] = {"tier",    ">arrivals", ">granted", ">denied",
-                                        ">errors", ">tokens",   NULL};
-    struct table *table = table_new(heads);
+    struct tier_row rows[REPLAY_MAX_GROUPS + 1];
     for (size_t i = 0; i < replay->n_groups; i++)
-        put_row(table, replay->labels[i], &total->group[i]);
-    struct replay_count sum = sum_of(replay, total);
-    put_row(table, "all", &sum);
-    printf(replay->without_ration
-               ? "\nWhat the callers met (denied: refused until their patience was over)\n\n"
-               : "\nWhat the callers met (denied: told when to come back; nothing was sent)\n\n");
-    table_print(table, stdout, "  ");
-    table_free(table);
+        rows[i] = (struct tier_row){replay->labels[i], total->group[i]};
+    rows[replay->n_groups] = (struct tier_row){"all", replay_sum(replay, total)};
+    printf("\nWhat the callers met (denied: %s)\n\n",
+           replay->without_ration ? "refused until their patience was over"
+                                  : "given a time to come back; nothing was sent");
+    rows_print(columns, rows, replay->n_groups + 1, sizeof(rows[0]), "  ");
 }
 
-static void put_peak(struct table *table, const char *what, int64_t most, int64_t limit)
+static void add_peak(struct table *table, const char *what, int64_t window_ms, int64_t most,
+                     int64_t limit)
 {
-    char text[96];
-    char a[32];
-    char b[32];
-    if (most < 0 || limit < 0)
-        return;
-    format_count(most, a, sizeof(a));
-    format_count(limit, b, sizeof(b));
-    snprintf(text, sizeof(text), "of %s allowed%s", b, most > limit ? ": TOO MANY" : "");
-    table_text(table, what);
-    table_text(table, a);
-    table_text(table, text);
+    if (most >= 0 && limit >= 0)
+        table_add(table, "most %s in any %" PRId64 " s\t%s\tof %s allowed%s", what,
+                  window_ms / 1000, as_count(most).s, as_count(limit).s,
+                  most > limit ? ": TOO MANY" : "");
 }
 
 static void print_upstream(const struct replay_upstream *before,
@@ -201,38 +176,24 @@ static void print_upstream(const struct replay_upstream *before,
                            int64_t elapsed_ms)
 {
     static const char *const heads[] = {"", ">", "", NULL};
-    char text[32];
     struct table *table = table_new(heads);
-    int64_t window_s = after->window_ms / 1000;
-    char tokens[64];
-    char requests[64];
-    snprintf(tokens, sizeof(tokens), "most tokens in any %" PRId64 " s", window_s);
-    snprintf(requests, sizeof(requests), "most requests in any %" PRId64 " s", window_s);
-    table_text(table, "requests");
-    table_count(table, after->requests - before->requests);
-    table_text(table, "");
-    table_text(table, "tokens used");
-    table_count(table, after->tokens - before->tokens);
-    table_text(table, "");
-    table_text(table, "429s (too many requests)");
-    table_count(table, after->status_429 - before->status_429);
-    table_text(table, after->status_429 == before->status_429 ? "none: the quota was kept"
-                                                              : "THE QUOTA WAS NOT KEPT");
-    put_peak(table, requests, after->max_requests_in_window, after->rpm);
-    put_peak(table, tokens, after->max_tokens_in_window, after->tpm);
-    if (used->known) {
-        snprintf(text, sizeof(text), "%.1f %%", used->of_could * 100);
-        table_text(table, "quota used");
-        table_text(table, text);
-        table_text(table, "of the smaller of the quota and what arrived, window by window");
-    }
+    int64_t status_429 = after->status_429 - before->status_429;
     double share = share_used(before, after, elapsed_ms);
-    if (share >= 0) {
-        snprintf(text, sizeof(text), "%.1f %%", share * 100);
-        table_text(table, "share of the quota used");
-        table_text(table, text);
-        table_text(table, "of the tokens that it allowed in this time");
-    }
+    table_add(table, "requests\t%s\t", as_count(after->requests - before->requests).s);
+    table_add(table, "tokens used\t%s\t", as_count(after->tokens - before->tokens).s);
+    table_add(table, "429s (too many requests)\t%s\t%s", as_count(status_429).s,
+              status_429 == 0 ? "none: the quota was kept" : "THE QUOTA WAS NOT KEPT");
+    add_peak(table, "requests", after->window_ms, after->max_requests_in_window, after->rpm);
+    add_peak(table, "tokens", after->window_ms, after->max_tokens_in_window, after->tpm);
+    if (used->known)
+        table_add(
+            table,
+            "quota used\t%.1f %%\tof the smaller of the quota and what arrived, window by window",
+            used->of_could * 100);
+    if (share >= 0)
+        table_add(table,
+                  "share of the quota used\t%.1f %%\tof the tokens that it allowed in this time",
+                  share * 100);
     printf("\nWhat the provider saw\n\n");
     table_print(table, stdout, "  ");
     table_free(table);
@@ -240,17 +201,10 @@ static void print_upstream(const struct replay_upstream *before,
 
 /* ---- For programs ---- */
 
-static json_object *count_json(const struct replay_count *c)
+static json_object *count_json(const struct replay_count *count)
 {
-    json_object *o = json_object_new_object();
-    json_put_integer(o, "arrivals", (int64_t)c->arrivals);
-    json_put_integer(o, "granted", (int64_t)c->granted);
-    json_put_integer(o, "denied", (int64_t)c->denied);
-    json_put_integer(o, "errors", (int64_t)c->errors);
-    json_put_integer(o, "tries", (int64_t)c->tries);
-    json_put_integer(o, "status_429", (int64_t)c->status_429);
-    json_put_integer(o, "tokens", (int64_t)c->tokens);
-    return o;
+    struct tier_row row = {NULL, *count};
+    return row_json(columns, &row);
 }
 
 static json_object *upstream_json(const struct replay_upstream *before,
@@ -259,15 +213,15 @@ static json_object *upstream_json(const struct replay_upstream *before,
 {
     double share = share_used(before, after, elapsed_ms);
     json_object *o = json_object_new_object();
-    json_put_integer(o, "requests", after->requests - before->requests);
-    json_put_integer(o, "granted", after->granted - before->granted);
-    json_put_integer(o, "tokens", after->tokens - before->tokens);
-    json_put_integer(o, "status_429", after->status_429 - before->status_429);
-    json_put_integer(o, "max_requests_in_window", after->max_requests_in_window);
-    json_put_integer(o, "max_tokens_in_window", after->max_tokens_in_window);
-    json_put_integer(o, "rpm", after->rpm);
-    json_put_integer(o, "tpm", after->tpm);
-    json_put_integer(o, "window_ms", after->window_ms);
+    object_put_integer(o, "requests", after->requests - before->requests);
+    object_put_integer(o, "granted", after->granted - before->granted);
+    object_put_integer(o, "tokens", after->tokens - before->tokens);
+    object_put_integer(o, "status_429", after->status_429 - before->status_429);
+    object_put_integer(o, "max_requests_in_window", after->max_requests_in_window);
+    object_put_integer(o, "max_tokens_in_window", after->max_tokens_in_window);
+    object_put_integer(o, "rpm", after->rpm);
+    object_put_integer(o, "tpm", after->tpm);
+    object_put_integer(o, "window_ms", after->window_ms);
     json_object_object_add(o, "quota_used",
                            json_object_new_double(used->known ? used->of_could : share));
     json_object_object_add(o, "could_be_had",
@@ -285,25 +239,16 @@ static json_object *replay_json(const struct replay *replay, const struct replay
     json_object *tiers = json_object_new_object();
     for (size_t i = 0; i < replay->n_groups; i++)
         json_object_object_add(tiers, replay->labels[i], count_json(&total->group[i]));
-    struct replay_count sum = sum_of(replay, total);
-    json_put_integer(o, "elapsed_ms", elapsed_ms);
-    json_put_integer(o, "start_ms", replay->start_ms);
-    json_put_integer(o, "late_ms", (int64_t)total->most_late_ms);
+    struct replay_count sum = replay_sum(replay, total);
+    object_put_integer(o, "elapsed_ms", elapsed_ms);
+    object_put_integer(o, "start_ms", replay->start_ms);
+    object_put_integer(o, "late_ms", (int64_t)total->most_late_ms);
     json_object_object_add(o, "tiers", tiers);
     json_object_object_add(o, "all", count_json(&sum));
     json_object_object_add(o, "upstream",
                            after->known ? upstream_json(before, after, used, elapsed_ms) : NULL);
-    json_put_string(o, "first_error", total->error);
+    object_put_string(o, "first_error", total->error);
     return o;
-}
-
-static bool write_json(const char *path, json_object *o)
-{
-    int failed =
-        json_object_to_file_ext(path, o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-    if (failed)
-        fprintf(stderr, "ration: --json %s: %s\n", path, strerror(errno));
-    return !failed;
 }
 
 bool replay_report(const struct replay *replay, const struct replay_snapshot *total,
@@ -316,14 +261,11 @@ bool replay_report(const struct replay *replay, const struct replay_snapshot *to
     if (after->known)
         print_upstream(before, after, &used, elapsed_ms);
     else
-        printf("\nThe provider at %s has no /report: its own view is not known.\n", replay->url);
+        printf("\nThe provider at %s has no /report, so its own view is unknown.\n", replay->url);
     if (total->error[0])
         printf("\nThe first error: %s\n", total->error);
     fflush(stdout);
-    if (!replay->json_file)
-        return true;
-    json_object *o = replay_json(replay, total, before, after, &used, elapsed_ms);
-    bool ok = write_json(replay->json_file, o);
-    json_object_put(o);
-    return ok;
+    return !replay->json_file ||
+           object_write(replay_json(replay, total, before, after, &used, elapsed_ms),
+                        replay->json_file);
 }

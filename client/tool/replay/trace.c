@@ -1,8 +1,10 @@
 /*
- * Reads a trace: CSV with the header TIMESTAMP,ContextTokens,GeneratedTokens, one request a line, in the order of time.
- * A line that is not so is an error with its number: a replay of half a trace would be taken for a whole one.
+ * Reads a trace: CSV with the header TIMESTAMP,ContextTokens,GeneratedTokens, one request a line,
+ * in the order of time. Any other line is an error, with its number: a replay of half a trace would
+ * be taken for a whole one.
  */
 #include "tool/replay/replay.h"
+#include "tool/say.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -79,34 +81,27 @@ static bool read_rows(FILE *file, const char *path, struct trace *trace)
         struct trace_row row;
         if (number == 1 && strncmp(line, "TIMESTAMP,", 10) == 0)
             continue;
-        if (!read_row(line, &row)) {
-            fprintf(stderr, "ration: %s:%zu: not TIMESTAMP,ContextTokens,GeneratedTokens\n", path,
-                    number);
-            return false;
-        }
+        if (!read_row(line, &row))
+            return say("%s:%zu: not TIMESTAMP,ContextTokens,GeneratedTokens", path, number);
         if (trace->n == 0)
             first_us = row.at_us;
         row.at_us -= first_us;
         if (trace->n > 0 && row.at_us < trace->rows[trace->n - 1].at_us)
             row.at_us =
                 trace->rows[trace->n - 1].at_us; /* recorders write some lines a little late */
-        if (!add_row(trace, &room, &row)) {
-            fprintf(stderr, "ration: %s: more rows than there is memory for\n", path);
-            return false;
-        }
+        if (!add_row(trace, &room, &row))
+            return say("%s: too many rows for the memory", path);
     }
     if (trace->n == 0)
-        fprintf(stderr, "ration: %s: there is no request in it\n", path);
+        say("%s: no requests in it", path);
     return trace->n > 0;
 }
 
 bool replay_read_trace(const char *path, struct trace *trace)
 {
     FILE *file = fopen(path, "re");
-    if (!file) {
-        fprintf(stderr, "ration: --trace %s: %s\n", path, strerror(errno));
-        return false;
-    }
+    if (!file)
+        return say("--trace %s: %s", path, strerror(errno));
     bool ok = read_rows(file, path, trace);
     fclose(file);
     return ok;
@@ -141,15 +136,11 @@ bool replay_read_tenants(struct replay *replay)
         struct replay_tenant *tenant = &replay->tenants[replay->n_tenants];
         if (replay->n_tenants == REPLAY_MAX_TENANTS || name_len == 0 ||
             name_len > RATION_MAX_TENANT_BYTES ||
-            !find_group(replay, label, label_len, &tenant->group)) {
-            fprintf(stderr,
-                    "ration: --tenants takes NAME[:LABEL],..., with at most %d names of %d bytes "
-                    "and %d labels of "
-                    "%d bytes, not '%s'\n",
-                    REPLAY_MAX_TENANTS, RATION_MAX_TENANT_BYTES, REPLAY_MAX_GROUPS,
-                    REPLAY_LABEL_BYTES, replay->tenants_text);
-            return false;
-        }
+            !find_group(replay, label, label_len, &tenant->group))
+            return say("--tenants takes NAME[:LABEL],..., with at most %d names of %d bytes and %d "
+                       "labels of %d bytes, not '%s'",
+                       REPLAY_MAX_TENANTS, RATION_MAX_TENANT_BYTES, REPLAY_MAX_GROUPS,
+                       REPLAY_LABEL_BYTES, replay->tenants_text);
         memcpy(tenant->name, s, name_len);
         replay->n_tenants++;
         if (s[len] == '\0')
@@ -158,8 +149,8 @@ bool replay_read_tenants(struct replay *replay)
     }
 }
 
-/* Not n modulo the tenants: n modulo the hosts already says which host takes a request, and with as many hosts as tenants
- * each host would only ever see one. */
+/* Not n modulo the tenants: n modulo the hosts decides which host takes a request, and with as many
+ * hosts as tenants each host would only ever see one. */
 size_t replay_tenant_of(const struct replay *replay, size_t n)
 {
     uint64_t x = (uint64_t)n + 0x9e3779b97f4a7c15;

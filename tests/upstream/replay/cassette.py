@@ -1,8 +1,9 @@
-"""Cassettes: recorded exchanges as VCR.py, pytest-recording and their relatives write them, read into one form.
+"""Cassettes: exchanges recorded by VCR.py, pytest-recording and similar tools, read into one form.
 
-A file has a list of interactions. Those of one call are its tries: the same request, each of them failed but the last. All
-others are calls of their own. Bodies are bytes as they were on the wire: a text is UTF-8, `!!binary` and base64 are decoded,
-and a body that its recorder stored as parsed JSON is written out again.
+A file has a list of interactions. Consecutive ones with the same request, all failed but the last,
+are the tries of one call; all others are separate calls. Bodies are the bytes that were on the wire:
+strings are UTF-8, `!!binary` and base64 are decoded, and a body that the recorder stored as parsed
+JSON is serialised again.
 """
 import base64
 import dataclasses
@@ -15,7 +16,7 @@ import yaml
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Recorders dump some objects under tags of Python; only what they hold is of interest, nothing is run."""
+    """Recorders dump some objects with Python tags; only the contents are read, nothing is run."""
 
 
 def _plain(loader, _suffix, node):
@@ -30,7 +31,7 @@ _Loader.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
 
 
 class Headers(list):
-    """(name, value) pairs in the order of the wire; names are compared without their case."""
+    """(name, value) pairs in wire order; names compare case-insensitively."""
 
     def all(self, name):
         return [value for key, value in self if key.lower() == name.lower()]
@@ -71,7 +72,7 @@ class Response:
     body: bytes
 
     def plain_body(self):
-        """What the caller should get: the body without its compression."""
+        """What the caller should get: the decompressed body."""
         if self.headers.get("content-encoding", "").lower() == "gzip" and self.body[:2] == b"\x1f\x8b":
             return gzip.decompress(self.body)
         return self.body
@@ -79,12 +80,12 @@ class Response:
 
 @dataclasses.dataclass
 class Exchange:
-    """One call: its request, and what each try of it was answered with."""
+    """One call: its request, and the answer to each try."""
 
     name: str
     request: Request
     responses: list
-    expected: dict  # of the side-car; None: there is none
+    expected: dict  # the sidecar's contents; None: no sidecar
 
     @property
     def answer(self):
@@ -102,7 +103,7 @@ def _bytes(value):
 
 
 def _body(holder):
-    """Of a request or a response: the forms differ between recorders and their versions."""
+    """The body of a request or a response; its form differs between recorders and versions."""
     if "parsed_body" in holder:
         return _bytes(holder["parsed_body"])
     body = holder["body"] if "body" in holder else holder.get("content")
@@ -124,13 +125,13 @@ def _headers(holder):
     for name, values in pairs:
         for value in values if isinstance(values, list) else [values]:
             value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-            if not str(name).startswith(":"):  # of HTTP/2, no header
+            if not str(name).startswith(":"):  # HTTP/2 pseudo-headers
                 out.append((str(name), " ".join(value.splitlines())))
     return out
 
 
 def _looks_plain(body):
-    """Recorders that decompress keep the header: such a body is not compressed whatever it says."""
+    """Recorders that decompress keep the header, so a body may be plain whatever it says."""
     head = body.lstrip()[:6]
     return not body or head[:1] in (b"{", b"[", b"<", b'"') or head.startswith((b"data:", b"event:", b":", b"id:"))
 
@@ -155,7 +156,7 @@ def _interactions(path):
 
 
 def _calls(path):
-    """Groups of interactions: the tries of one call each."""
+    """Groups the interactions into calls and their tries."""
     calls = []
     for one in _interactions(path):
         sent = one["request"]
@@ -175,7 +176,7 @@ def sidecar(path):
 
 
 def read(path, root):
-    """The exchanges of a file. With a side-car the whole file is one call."""
+    """The exchanges of a file. With a sidecar the whole file is one call."""
     expect = sidecar(path)
     expected = json.loads(expect.read_text()) if expect.exists() else None
     name = str(path.relative_to(root).with_suffix(""))
@@ -190,7 +191,7 @@ def read(path, root):
 
 
 def read_all(root):
-    """(exchanges, what could not be read)."""
+    """Returns (exchanges, descriptions of what could not be read)."""
     root = pathlib.Path(root)
     exchanges, unreadable = [], []
     for path in sorted(p for p in root.rglob("*") if p.suffix in (".yaml", ".yml", ".json")):

@@ -1,4 +1,4 @@
-"""The replayed exchanges of one run: read once, called once, side by side; each test looks at one of them."""
+"""The exchanges of one run, read once and replayed once, in parallel; each test checks one."""
 import pathlib
 import sys
 
@@ -17,8 +17,8 @@ WORKERS = 4
 
 def pytest_addoption(parser):
     parser.addoption("--cassettes", metavar="DIR", help="replay the recordings below DIR instead of our own")
-    parser.addoption("--workers", type=int, default=WORKERS, help=f"so many calls at a time (default {WORKERS})")
-    parser.addoption("--table", metavar="FILE", help="also write the differences of recordings without side-car there, as TSV")
+    parser.addoption("--workers", type=int, default=WORKERS, help=f"how many calls to make at a time (default {WORKERS})")
+    parser.addoption("--table", metavar="FILE", help="write the differences of recordings without a sidecar to FILE, too, as TSV")
 
 
 def _recordings(config):
@@ -29,7 +29,7 @@ def _recordings(config):
         with_profile = [one for one in exchanges if replaying.plan_of(one) is not None]
         config.replay_recordings = with_profile
         config.replay_left_out = unreadable + [
-            f"{one.name}: {one.request.method} {one.request.uri.split('?')[0]} is of no API that has a profile"
+            f"{one.name}: {one.request.method} {one.request.uri.split('?')[0]} belongs to no API that has a profile"
             for one in exchanges
             if replaying.plan_of(one) is None
         ]
@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="session")
 def came_of(request):
-    """{name: what came of it}, of the exchanges that this run's tests ask for."""
+    """{name: what came of it} for the exchanges that this run's tests need."""
     wanted = {item.callspec.params["exchange"].name: item.callspec.params["exchange"]
               for item in request.session.items if "exchange" in getattr(getattr(item, "callspec", None), "params", {})}  # fmt: skip
     replayer = replaying.Replayer(len(wanted) + 1, request.config.getoption("--workers", WORKERS))
@@ -62,7 +62,7 @@ def came(came_of, exchange):
 
 @pytest.fixture
 def note_differences(request):
-    """Keeps what a recording without side-car differs in, for the table at the end."""
+    """Records how a recording without a sidecar differs, for the table at the end."""
 
     def note(came):
         rows = [(came.exchange.name, came.plan["profile"], *row) for row in derived.differences(came)]
@@ -83,10 +83,10 @@ def pytest_terminal_summary(terminalreporter, config):
             terminalreporter.line(line)
         terminalreporter.line(f"{len(left_out)} in all")
     if rows:
-        terminalreporter.section("recordings without side-car: what differs from our own reading of them")
+        terminalreporter.section("recordings without a sidecar: differences from our own reading of them")
         for name, profile, what, theirs, ours in rows:
             terminalreporter.line(f"{name}  [{profile}]  {what}: recording {_cell(theirs)}, ration {_cell(ours)}")
-        terminalreporter.line(f"{len(rows)} differences of {len({row[0] for row in rows})} exchanges")
+        terminalreporter.line(f"{len(rows)} differences in {len({row[0] for row in rows})} exchanges")
     if config.getoption("--table", None):
         with open(config.getoption("--table"), "w", encoding="utf-8", errors="backslashreplace") as table:
             table.writelines("\t".join(_cell(cell) for cell in row) + "\n" for row in rows)

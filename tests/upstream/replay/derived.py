@@ -1,7 +1,7 @@
-"""What can be said of a recorded answer without a side-car: class, text and usage, read by rules of our own.
+"""Class, text and usage of a recorded answer without a sidecar, read by rules of our own.
 
-These rules are a second opinion, not the truth: they know the documented places only. Where they and `ration call` disagree,
-somebody looks; a table at the end of the run shows it.
+These rules are a second opinion, not the truth: they know only the documented places. A table at the
+end of the run shows where they and `ration call` disagree, for somebody to look at.
 """
 import json
 import urllib.parse
@@ -48,7 +48,7 @@ def _objects(answer, streamed):
 
 
 def outcome(answer, streamed):
-    """answered, limited, exhausted, refused or failed; None: not to be told from here."""
+    """answered, limited, exhausted, refused or failed; None: these rules cannot tell."""
     body = answer.plain_body().decode("utf-8-sig", "replace")
     if answer.status // 100 != 2:
         if answer.status == 402 or any(word in body for word in EXHAUSTED):
@@ -67,7 +67,7 @@ def outcome(answer, streamed):
 
 
 def _deltas(event):
-    """The text of one event, as each provider's reference says."""
+    """The text of one event, according to each provider's reference."""
     for choice in event.get("choices") or []:
         content = (choice.get("delta") or {}).get("content")
         if isinstance(content, str):
@@ -86,7 +86,7 @@ def _deltas(event):
 
 
 def text(answer, streamed):
-    """What a stream says; None where it is no server-sent stream or not a whole one."""
+    """The text of a stream; None if it is not a stream of server-sent events or not a success."""
     if not streamed or answer.status // 100 != 2 or "event-stream" not in (answer.headers.get("content-type") or ""):
         return None
     return "".join(delta for one in _objects(answer, True) if isinstance(one, dict) for delta in _deltas(one))
@@ -106,34 +106,34 @@ def _first(usage, *names):
 
 
 def usage(answer, streamed):
-    """(input, output) as told; None: nothing was told. The most that was said of each counts."""
+    """(input, output), the most that was reported of each; None: nothing was reported."""
     if answer.status // 100 != 2:
         return None
     best = [0, 0]
     for one in _objects(answer, streamed):
-        for told in _usage_of(one) if isinstance(one, dict) else []:
-            into = _first(told, "prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens")
-            into += _first(told, "cache_creation_input_tokens", "cacheWriteInputTokens")
-            into += _first(told, "cache_read_input_tokens", "cacheReadInputTokens")
-            into += _first(told, "toolUsePromptTokenCount")
-            out = _first(told, "completion_tokens", "output_tokens", "outputTokens")
-            out += _first(told, "candidatesTokenCount") + _first(told, "thoughtsTokenCount")
-            total = _first(told, "total_tokens", "totalTokenCount", "totalTokens")
+        for reported in _usage_of(one) if isinstance(one, dict) else []:
+            into = _first(reported, "prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens")
+            into += _first(reported, "cache_creation_input_tokens", "cacheWriteInputTokens")
+            into += _first(reported, "cache_read_input_tokens", "cacheReadInputTokens")
+            into += _first(reported, "toolUsePromptTokenCount")
+            out = _first(reported, "completion_tokens", "output_tokens", "outputTokens")
+            out += _first(reported, "candidatesTokenCount") + _first(reported, "thoughtsTokenCount")
+            total = _first(reported, "total_tokens", "totalTokenCount", "totalTokens")
             best = [max(best[0], into), max(best[1], out, total - into if total and into else 0)]
     return tuple(best) if any(best) else None
 
 
 def wait_ms(answer):
-    """Where it is told in whole seconds, and is longer than the call sits out."""
-    told = answer.headers.get("retry-after") or ""
-    return int(told) * 1000 if answer.status // 100 != 2 and told.isdigit() and 10 < int(told) < 86400 else None
+    """The wait, if given in whole seconds and longer than the call's deadline."""
+    reported = answer.headers.get("retry-after") or ""
+    return int(reported) * 1000 if answer.status // 100 != 2 and reported.isdigit() and 10 < int(reported) < 86400 else None
 
 
 def differences(came):
-    """(what, theirs, ours) rows against what the recording itself says."""
+    """(what, theirs, ours) rows: where the call differs from what the recording itself says."""
     answer, streamed, result = came.exchange.answer, came.plan["stream"], came.result or {}
     if not came.requests:
-        return [("sent", "a request", f"nothing: {came.words()}")]
+        return [("sent", "a request", f"nothing: {came.message()}")]
     rows = []
     wanted = outcome(answer, streamed)
     if wanted and result.get("outcome") not in wanted.split(" or "):
@@ -141,11 +141,11 @@ def differences(came):
     said = text(answer, streamed)
     if said is not None and came.printed is not None and came.printed.rstrip("\n") != said.rstrip("\n"):
         rows.append(("text", said[-60:], came.printed[-60:]))
-    told, seen = usage(answer, streamed), result.get("usage") or result.get("used") or {}
-    if told and result.get("outcome") == "answered":
+    reported, seen = usage(answer, streamed), result.get("usage") or result.get("used") or {}
+    if reported and result.get("outcome") == "answered":
         ours = (seen.get("input_tokens") or 0, seen.get("output_tokens") or 0)
-        if ours != told:
-            rows.append(("usage", told, ours))
+        if ours != reported:
+            rows.append(("usage", reported, ours))
     wait = wait_ms(answer)
     if wait is not None and result.get("outcome") == "limited" and not wait - 2000 <= result["retry_after_ms"] <= wait:
         rows.append(("wait", wait, result["retry_after_ms"]))

@@ -1,12 +1,12 @@
-"""Which profile a recorded request belongs to, and what a user would have said on the command line to make it.
+"""Which profile a recorded request belongs to, and the command-line options that would make it.
 
-The rules look at the recorded address only. A request that fits none is of no API that Ration speaks (files, models, audio,
-assistants) and is left out.
+The rules look only at the recorded address. A request that matches none belongs to an API that
+Ration does not speak (files, models, audio, assistants) and is left out.
 """
 import re
 import urllib.parse
 
-# Host, path, profile. The group "base" is what a user gives as the base URL's path, "model" what he gives as the model.
+# Host, path, profile. The group "base" is the path of the user's base URL, "model" the model.
 RULES = [
     (r"api\.openai\.com", r"(?P<base>/v1)/chat/completions", "openai"),
     (r"api\.openai\.com", r"(?P<base>/v1)/responses", "openai-responses"),

@@ -1,7 +1,7 @@
-"""Compares what came of a call with what its side-car says. Each difference is one line.
+"""Compares what came of a call with what its sidecar says. Each difference is one line.
 
-The side-car states only what its case is about; what it leaves out is looked at where every call is the same: the request
-that was sent must be the recorded one.
+The sidecar states only what its case is about. One thing is checked for every call: the request that
+was sent must be the recorded one.
 """
 import json
 import urllib.parse
@@ -9,13 +9,13 @@ import urllib.parse
 from dialect import KEYS
 from replaying import KEY
 
-# Recorded headers that are compared. Which others a provider wants, a side-car names under request.headers.
+# Recorded headers that are compared; a sidecar names further ones in request.headers.
 COMPARED_HEADERS = ("content-type", "accept", "anthropic-version", "anthropic-beta", "openai-organization", "http-referer")
 KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 
 
 def _path(uri):
-    """With escapes in one spelling: "%3A" and ":" are the same place of a path."""
+    """The unescaped path: "%3A" and ":" are the same."""
     return urllib.parse.unquote(urllib.parse.urlsplit(uri).path)
 
 
@@ -29,7 +29,7 @@ def _media_type(value):
 
 
 def _auth_form(value):
-    """What comes before the key: "Bearer", or nothing."""
+    """What precedes the key: "Bearer", or nothing."""
     return value.rsplit(" ", 1)[0] if " " in value else ""
 
 
@@ -38,7 +38,7 @@ def _is_number(value):
 
 
 def _fits(wanted, seen):
-    """A pair of numbers is a range, "*" is anything, an object may have more members than wanted, and 0 may be absent."""
+    """A pair of numbers is a range, "*" anything; objects may have extra members; 0 may be absent."""
     if wanted == "*":
         return seen not in (None, "")
     if isinstance(wanted, list) and len(wanted) == 2 and all(_is_number(n) for n in wanted):
@@ -85,7 +85,7 @@ class Comparison:
                 self.differences.append(f"{name}: it does not end with the key")
 
     def body(self, rule, recorded, sent):
-        """ "same": byte for byte. An object: that member is put in as text, all other bytes are the caller's own."""
+        """ "same": byte for byte. An object: its member is inserted, all else is the caller's."""
         if rule == "same":
             self.check("body sent", recorded.decode(errors="replace"), sent.decode(errors="replace"))
             return
@@ -126,7 +126,7 @@ class Comparison:
 
 
 def _common_ends(recorded, sent):
-    """So many bytes of `recorded` are in `sent` at its beginning and at its end: one insertion leaves all of them."""
+    """How many bytes of `recorded` begin and end `sent`: with a single insertion, all of them."""
     head = next((i for i, (a, b) in enumerate(zip(recorded, sent)) if a != b), min(len(recorded), len(sent)))
     rest = recorded[head:]
     tail = next((i for i, (a, b) in enumerate(zip(reversed(rest), reversed(sent[head:]))) if a != b), len(rest))
@@ -139,7 +139,7 @@ def _show(value):
 
 
 def differences(came):
-    """Against the side-car of the exchange."""
+    """How the call differs from the exchange's sidecar."""
     comparison = Comparison(came)
     expected = came.exchange.expected
     comparison.request(expected.get("request", {}))

@@ -1,8 +1,8 @@
-"""A provider that answers with what was recorded: status line, headers and body byte for byte.
+"""A provider that gives recorded answers: status line, headers and body, byte for byte.
 
-What belongs to a connection and not to an answer is made anew: the length or the chunks of a body, and whether the connection
-stays. Each server answers one exchange at a time, which its caller puts up; each try takes the next recorded answer, and when
-they are used up the last one comes again.
+What belongs to the connection rather than the answer is made anew: the length or the chunks of a
+body, and whether the connection stays open. Each server serves one exchange at a time, set by
+put_up(); each try gets the next recorded answer, and after the last one that one again.
 """
 import datetime
 import email.utils
@@ -18,7 +18,7 @@ CHUNK_BYTES = 1000
 
 
 def moment(form, after_ms):
-    """A header's value that depends on when it is sent."""
+    """A header value that depends on when it is sent."""
     at = time.time() + after_ms / 1000
     forms = {
         "http-date": lambda: email.utils.formatdate(at, usegmt=True),
@@ -111,7 +111,7 @@ class RecordedServer(http.server.ThreadingHTTPServer):
             return answer
 
     def handle_error(self, request, client_address):
-        """A caller that goes away in the middle of an answer is no event here."""
+        """A caller that leaves in the middle of an answer is nothing to report."""
 
     def close(self):
         self.shutdown()

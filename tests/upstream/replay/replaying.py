@@ -1,9 +1,10 @@
-"""Makes recorded calls with the real programs and gives what came of each.
+"""Makes recorded calls with the real programs and returns what came of each.
 
-One redis-server and one rationd serve all of them. Each call has a pool of its own there, so that its books, its pause and what
-it learned of limits are its alone, and a tenant of its own, whose limits tell what was charged. A few workers, each with a
-server that answers, go through them side by side. At the end the pools' books must balance and say the same as the tenants';
-an audit looks at every key for each pool, so that this is left out for a run of thousands.
+One redis-server and one rationd serve all of them. Each call has its own pool, so that it shares
+neither ledger, pause nor learned limits with others, and its own tenant, whose limits show what was
+charged. A few workers, each with an answering server, make the calls in parallel. At the end the
+pools' ledgers must balance and agree with the tenants' charges. An audit reads every key once per
+pool, so runs of thousands go without it.
 """
 import concurrent.futures
 import dataclasses
@@ -24,13 +25,13 @@ PLENTY = 100_000_000_000
 AUDITED_AT_MOST = 300
 UNITS = ("requests", "tokens", "input_tokens", "output_tokens")
 CALL_SECONDS = 60
-# What pools must not lack for a provider's headers to be seen: one limit of each kind that headers tell of.
+# Pools need one limit of each kind that provider headers report, or the headers have no effect.
 LIMITS = [
     limit("requests", 1_000_000, "minute"), limit("requests", 10_000_000, "day"),
     limit("tokens", 10_000_000_000, "minute"), limit("tokens", 100_000_000_000, "day"),
     limit("input_tokens", 10_000_000_000, "minute"), limit("output_tokens", 10_000_000_000, "minute"),
 ]  # fmt: skip
-# Retries without a told wait are immediate; a told wait that is longer than the deadline ends the call at once.
+# Without a wait in the answer retries are immediate; a wait beyond the deadline ends the call.
 PATIENCE = ["--backoff-min", "1", "--backoff-max", "2", "--deadline", "10"]
 
 
@@ -47,33 +48,33 @@ class Came:
     printed: str = None  # without --json; None: not tried
     stderr: str = ""
     charged: dict = dataclasses.field(default_factory=dict)  # by unit
-    books: dict = dataclasses.field(default_factory=dict)  # of its pool, by unit; empty: not audited
+    ledger: dict = dataclasses.field(default_factory=dict)  # its pool's, by unit; empty: not audited
     has_profile: bool = True
     pool_name: str = ""
     pool: dict = dataclasses.field(default_factory=dict)
     left: dict = dataclasses.field(default_factory=dict)  # "requests/minute": remaining
 
     def trouble(self):
-        """What no recording excuses; a list of sentences."""
+        """What is wrong whatever the recording says; a list of sentences."""
         found = []
         if SANITIZER.search(self.stderr):
-            found.append(f"a sanitizer spoke: {self.stderr[-2000:]}")
+            found.append(f"sanitizer report: {self.stderr[-2000:]}")
         if self.result is None and (self.exchange.expected is not None or self.status not in range(5)):
             found.append(f"`ration call` ended with {self.status} and no result: {self.stderr.strip()[-400:]}")
         elif not self.requests and self.exchange.expected is not None:
-            found.append(f"nothing was sent: {self.words()}")
-        for unit, row in self.books.items():
+            found.append(f"nothing was sent: {self.message()}")
+        for unit, row in self.ledger.items():
             if not row["balanced"] or row["outstanding"] or row["used"] != self.charged[unit]:
-                found.append(f"the books of {unit} do not balance, or the tenant was charged {self.charged[unit]}: {row}")
+                found.append(f"the ledger of {unit} does not balance, or the tenant was charged {self.charged[unit]}: {row}")
         return found
 
-    def words(self):
-        """What it said of a failure."""
+    def message(self):
+        """What the call said about its failure."""
         return (self.result or {}).get("message") or self.stderr.strip()[-400:]
 
 
 def plan_of(exchange):
-    """How the call is made: from the side-car, and for the rest from the recorded request. None: by no profile."""
+    """How to make the call: from the sidecar, else the recorded request. None: no profile fits."""
     expected = exchange.expected or {}
     found = dialect.of(exchange.request) or {}
     if "profile" not in found and "profile" not in expected:
@@ -89,7 +90,7 @@ class Replayer:
         self.lab = Lab()
         self.servers = queue.Queue()
         self.all_servers = []
-        self.pools = [f"replay/{i}/{use}" for i in range(pools) for use in ("told", "printed")]
+        self.pools = [f"replay/{i}/{run}" for i in range(pools) for run in ("json", "printed")]
         self.free_pools = iter(range(pools))
         try:
             self._start(workers)
@@ -117,25 +118,25 @@ class Replayer:
 
     def replay_all(self, exchanges):
         """{name: Came}."""
-        with concurrent.futures.ThreadPoolExecutor(self.workers) as crew:
-            all_came = list(crew.map(self.replay, exchanges))
+        with concurrent.futures.ThreadPoolExecutor(self.workers) as executor:
+            all_came = list(executor.map(self.replay, exchanges))
         if len(all_came) > AUDITED_AT_MOST:
             return {came.exchange.name: came for came in all_came}
         by_pool = {came.pool_name: came for came in all_came}
         for (pool, unit), row in self.ration.audit().items():
             if pool in by_pool:
-                by_pool[pool].books[unit] = row
+                by_pool[pool].ledger[unit] = row
         return {came.exchange.name: came for came in all_came}
 
     def replay(self, exchange):
         plan = plan_of(exchange)
         came = Came(exchange, plan, has_profile=plan["profile"] in self.profiles)
         number = next(self.free_pools)
-        came.pool_name = f"replay/{number}/told"
+        came.pool_name = f"replay/{number}/json"
         server = self.servers.get()
         try:
             self._call(server, came.pool_name, came)
-            self._look(came.pool_name, came)
+            self._inspect(came.pool_name, came)
             if came.plan["stream"] and came.result is not None:
                 self._print(server, f"replay/{number}/printed", came)
         finally:
@@ -149,7 +150,7 @@ class Replayer:
         command = [program("ration"), *args]
         try:
             return subprocess.run(command, input=body, capture_output=True, timeout=CALL_SECONDS, env=env)
-        except subprocess.TimeoutExpired:  # one that hangs must not end the run of all others
+        except subprocess.TimeoutExpired:  # one hanging call must not end the run of all others
             return subprocess.CompletedProcess(command, -1, b"", b"it did not end within %d s" % CALL_SECONDS)
 
     def _args(self, server, pool, came, tries):
@@ -174,7 +175,7 @@ class Replayer:
         try:
             *came.events, came.result = [json.loads(line) for line in lines] or [None]
         except ValueError as error:
-            came.stderr += f"\nthe output is no JSON: {error}"
+            came.stderr += f"\nthe output is not JSON: {error}"
 
     def _print(self, server, pool, came):
         server.put_up(came.exchange.responses, came.plan["serve"])
@@ -183,7 +184,7 @@ class Replayer:
         came.stderr += done.stderr.decode(errors="replace")
         came.printed = done.stdout.decode(errors="surrogateescape")
 
-    def _look(self, pool, came):
+    def _inspect(self, pool, came):
         with self.ration.wire() as wire:
             came.pool = as_fields(wire.call("POOL", "GET", pool))
         for row in self.ration.peek(pool, pool.replace("/", "-")):

@@ -1,4 +1,4 @@
-"""The reader of cassettes and the rules around it, on the forms that recorders write."""
+"""The reader of cassettes and its rules, on the forms that recorders write."""
 import base64
 import gzip
 import json
@@ -38,7 +38,7 @@ def test_every_form_of_a_body(tmp_path, body):
     assert one.request.body == b"{}" and one.request.headers.get("Content-Type") == "application/json"
 
 
-def test_a_parsed_body_is_written_out_again(tmp_path):
+def test_a_parsed_body_is_serialised_again(tmp_path):
     text = HEAD + "    parsed_body: {model: m}\n  response:\n    status_code: 200\n    headers: []\n    parsed_body: {id: 1}\n"
     [one] = read(tmp_path, text)
     assert json.loads(one.request.body) == {"model": "m"} and json.loads(one.answer.body) == {"id": 1}
@@ -59,20 +59,20 @@ def interaction(body, status):
             "response": {"status": {"code": status, "message": ""}, "headers": {}, "body": {"string": "{}"}}}  # fmt: skip
 
 
-def test_tries_of_one_call_are_told_from_calls(tmp_path):
+def test_tries_of_one_call_are_not_separate_calls(tmp_path):
     several = {"interactions": [interaction("a", 429), interaction("a", 200), interaction("a", 200), interaction("b", 500)]}
     exchanges = read(tmp_path, json.dumps(several), "many.json")
     assert [[r.status for r in one.responses] for one in exchanges] == [[429, 200], [200], [500]]
     assert [one.name for one in exchanges] == ["many#1", "many#2", "many#3"]
 
 
-def test_a_side_car_makes_one_call_of_a_file(tmp_path):
+def test_a_sidecar_makes_a_file_one_call(tmp_path):
     (tmp_path / "many.expect.json").write_text('{"expect": {}}')
     [one] = read(tmp_path, json.dumps({"interactions": [interaction("a", 200), interaction("a", 200)]}), "many.json")
     assert len(one.responses) == 2 and one.expected == {"expect": {}}
 
 
-def test_what_cannot_be_read_is_said(tmp_path):
+def test_unreadable_files_are_reported(tmp_path):
     (tmp_path / "bad.yaml").write_text("interactions: [")
     (tmp_path / "empty.yaml").write_text("")
     exchanges, unreadable = cassette.read_all(tmp_path)
@@ -91,7 +91,7 @@ def test_what_cannot_be_read_is_said(tmp_path):
         ("http://127.0.0.1:8000/v1/chat/completions", "openai-compatible", "/v1", None),
     ],
 )  # fmt: skip
-def test_an_address_tells_the_profile(uri, profile, base, model):
+def test_an_address_selects_the_profile(uri, profile, base, model):
     request = cassette.Request("POST", uri, cassette.Headers(), b"{}")
     assert dialect.of(request) == {"profile": profile, "base": base, "model": model}
 
@@ -107,7 +107,7 @@ def test_what_fits():
     assert expectation._fits(0, None) and not expectation._fits(1, None) and not expectation._fits(True, 1.5)
 
 
-def test_an_insertion_leaves_all_bytes_of_the_caller():
+def test_an_insertion_keeps_all_bytes_of_the_caller():
     assert expectation._common_ends(b'{"a":1}', b'{"a":1,"b":2}') == 7
     assert expectation._common_ends(b'{"a":1.0}', b'{"a":1,"b":2}') < 9
 

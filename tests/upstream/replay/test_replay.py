@@ -5,7 +5,7 @@ import expectation
 
 
 def test_replayed(came, note_differences):
-    """As its side-car says; one without is only shown, but must have been called, read and booked."""
+    """The call is as its sidecar says; without one it must be made, read and accounted for."""
     exchange = came.exchange
     if exchange.expected is None and not came.has_profile:
         pytest.skip(f"this build has no profile {came.plan['profile']}")
@@ -13,7 +13,7 @@ def test_replayed(came, note_differences):
     if exchange.expected is not None and not wrong:
         wrong = expectation.differences(came)
     if wrong:
-        about = (exchange.expected or {}).get("about", "no side-car")
+        about = (exchange.expected or {}).get("about", "no sidecar")
         pytest.fail(f"{exchange.name}: {about}\n  " + "\n  ".join(wrong), pytrace=False)
     if exchange.expected is None:
         note_differences(came)
