@@ -160,3 +160,87 @@ def test_the_tool_shows_the_ledger_and_says_whether_it_balances(lab):
     store.connection.delete(*gone)
     wrong = lab.tool(server, "audit", "b")
     assert wrong.returncode == 1 and "NOT" in wrong.stdout, wrong
+
+
+def pool_hash(name):
+    """The 20 bits by which a reservation's record tells its pool: FNV-1a, and the finisher of MurmurHash3."""
+    h = 0xCBF29CE484222325
+    for byte in name.encode():
+        h = (h ^ byte) * 0x100000001B3 % 2**64
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        h = (h ^ h >> 33) * factor % 2**64
+    return (h ^ h >> 33) >> 44
+
+
+POOLS = 3000
+
+
+@pytest.fixture
+def many_pools(lab):
+    """So many pools, two of which cannot be told by the hash, in two domains; each has a reservation of 10 n tokens."""
+    names, by_hash = [f"p{n}" for n in range(POOLS - 2)], {}
+    for n in range(10**6):
+        twin = by_hash.setdefault(pool_hash(f"twin{n}"), n)
+        if twin != n:
+            names += [f"twin{twin}", f"twin{n}"]
+            break
+    pools = {name: {"limits": [limit("tokens", 10**9, "day")]} for name in names}
+    for name in names[::5]:
+        pools[name]["domain"] = "second"
+    for twin in names[-2:]:
+        pools[twin]["domain"] = "third"
+    clock = lab.clock()
+    store = lab.redis(clock=clock)
+    server = lab.ration(config(store, pools=pools))
+    with server.wire() as wire:
+        for first in range(0, POOLS, 500):
+            for n in range(first, first + 500):
+                wire.send("ACQUIRE", names[n], "acme", "tokens", 10 * n, "TTL", 60_000 if n % 3 else 2000)
+            assert all(wire.read()[1] == "granted" for _ in range(500))
+    clock.advance(4096)
+    return server, store.connection, names
+
+
+def expected(n):
+    """outstanding, expired of pool n."""
+    return (10 * n, 0) if n % 3 else (0, 10 * n)
+
+
+def test_an_audit_of_thousands_of_pools_comes_in_parts(lab, many_pools):
+    server, _, names = many_pools
+    done = lab.tool(server, "audit", "--json", "--timeout", 2000)
+    assert done.returncode == 0, done
+    tokens = {row["pool"]: row for row in json.loads(done.stdout)["rows"] if row["unit"] == "tokens"}
+    assert list(tokens) == [name for n, name in enumerate(names) if n > 0]
+    for n, name in enumerate(names[1:], 1):
+        row = tokens[name]
+        assert (row["outstanding"], row["expired"]) == expected(n) and row["scanned"] == row["outstanding"], row
+        assert row["granted"] == 10 * n and row["balanced"], row
+    with server.wire() as wire:
+        answer = wire.call("AUDIT")
+        assert isinstance(answer, WireError) and "WAIT" in str(answer)
+        part, rows = wire.fields("AUDIT", "WAIT", 0), 0
+        first = part["audit"]
+        assert len(first) == 16 and part["percent"] < 100 and part["rows"] == []
+        with server.wire() as other:
+            assert isinstance(other.call("AUDIT", "CONTINUE", "0" * 16, "WAIT", 0), WireError)
+        while part["audit"]:
+            assert part["audit"] == first
+            part = wire.fields("AUDIT", "CONTINUE", first, "WAIT", 10_000)
+            assert part["percent"] == 100 and len(part["rows"]) <= 1000
+            rows += len(part["rows"])
+        assert rows == 4 * POOLS - 3  # the first one has no tokens
+        assert wire.call("AUDIT", "CONTINUE", first, "WAIT", 0).word == "NOSUCH"
+        for wrong in (("AUDIT", "WAIT", "x"), ("AUDIT", "p1", "HURRY", 1), ("AUDIT", "p1", "p2", "WAIT", 1), ("AUDIT", "WAIT", -1)):
+            assert wire.call(*wrong).word == "ERR", wrong
+
+
+def test_pools_that_share_a_hash_are_told_apart_by_their_ledgers(lab, many_pools):
+    server, store, names = many_pools
+    for n in (POOLS - 2, POOLS - 1):
+        row = server.audit(names[n])["tokens"]
+        assert row["balanced"] and row["scanned"] == row["outstanding"] == expected(n)[0], row
+    # What is missing is missing in both.
+    store.delete(*store.keys("ration:{third}:r:*"))
+    assert [server.audit(name)["tokens"]["balanced"] for name in names[-2:]] == [0, 0]
+    assert server.audit(names[1])["tokens"]["balanced"] == 1
