@@ -137,9 +137,9 @@ do
     end
 
     -- A group that was granted in part, and whose fate was unknown to who sent it: the others join with its deadline, unless
-    -- it has ended or was added to meanwhile.
+    -- it was added to meanwhile.
     local function join(r, fit, now)
-        if not r.deadline or r.deadline <= now or #r.parts > 1 then
+        if #r.parts > 1 then
             return 0
         end
         grant_all(o.cost, fit, fit, r.class, r.deadline, now)
@@ -231,45 +231,56 @@ do
         if run_gone > slice.expiry then
             slice.expiry = run_gone
         end
-        slice.names = o.names
         reservation_write_new(n, deadline, class, now)
         return true
+    end
+
+    -- How an acquire whose id has a record is answered at once: nil if more of its group may be granted.
+    local function answer_from_record(r, now)
+        if r.check ~= o.check then
+            return FOREIGN, 0
+        elseif not r.deadline or r.deadline <= now then
+            return ENDED, 0
+        elseif not reservation_same_request(r, o.cost) then
+            return FOREIGN, 0
+        elseif #r.states >= o.n then
+            return GRANTED, o.n
+        end
     end
 
     -- Answers: outcome, how many of the o.n are granted, and for the others the bucket, the limit and the wait.
     function acquire(now)
         local cost, had, r = o.cost, 0, nil
-        if o.resent or o.estimates then
-            o.shape = false -- the cost may be changed below
-        end
-        if o.estimates then
-            estimates.cost(cost)
-        end
-        local known = health.of[o[1]]
         if o.resent then
             r = reservation_get(o.slice, o.nonce)
             if r then
-                if r.check ~= o.check then
-                    return FOREIGN, 0
+                local outcome, granted = answer_from_record(r, now)
+                if outcome then
+                    return outcome, granted
                 end
                 had = #r.states
-                if had >= o.n then
-                    return GRANTED, o.n
-                end
-                if r.deadline and (r.most > 0 or r.stated_input > 0) then
-                    -- What was learned since is not for this group: its members are settled as one.
-                    for unit = 1, UNITS do
-                        cost[unit] = r.parts[1][unit + 1]
-                    end
-                end
             end
         end
+        if o.resent or o.estimates then
+            o.shape = false -- the cost may be changed below
+        end
+        if r and (r.most > 0 or r.stated_input > 0) then
+            -- What was learned since is not for this group: its members are settled as one.
+            for unit = 1, UNITS do
+                cost[unit] = r.parts[1][unit + 1]
+            end
+        elseif o.estimates then
+            estimates.cost(cost)
+        end
+        local known = health.of[o[1]]
         local fit = o.refused and 0 or how_many_fit(cost, o.n - had, now)
         if known and fit > 0 then
             fit = health.room(known, fit, r, now)
         end
         if fit > 0 and not o.dry then
-            if r then
+            if o.resent and not r and slice_full(o.slice) then
+                return CROWDED, 0
+            elseif r then
                 fit = join(r, fit, now)
             else
                 local deadline, class = deadline_of(o.ttl, now)
@@ -277,7 +288,9 @@ do
                 keep_all(deadline, o.ttl)
                 slice_keep(o.slice, deadline, o.ttl)
                 reservation_write_new(fit, deadline, class, now)
-                o.slice.names = o.names
+                if o.names then
+                    slice_name(o.slice, o.owner, o.names, deadline, o.ttl)
+                end
                 if known then
                     health.granted(known, deadline)
                 end

@@ -77,7 +77,11 @@ do
         end
         local answer = { pack_bytes('<I6', second) }
         for i = 1, n_pools do
-            answer[#answer + 1] = read_ledger(redis_call('GET', keys[2 * i - 1]), redis_call('HGETALL', keys[2 * i]), second)
+            local levels, slots = redis_call('GET', keys[2 * i - 1]), keys[2 * i]
+            if levels and byte(levels) == 3 then
+                slots = keys[2 * i - 1] .. ':s' -- time_slots.lua
+            end
+            answer[#answer + 1] = read_ledger(levels, redis_call('HGETALL', slots), second)
         end
         for i = 2 * n_pools + 1, #keys do
             answer[#answer + 1] = count_slice(redis_call('HGETALL', keys[i]), second)

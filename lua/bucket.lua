@@ -2,7 +2,7 @@
 -- packed; it is read once and written at most once in a batch. A second key, for those that need it, holds the slots.
 --
 -- Levels (times in ms; what is signed is not below zero but in the ledger):
---   I1 format (3)  I1 limits  I6 last  I4 keep (after last)  I4 expiry of the key (after last)
+--   I1 format (4)  I1 limits  I6 last  I4 keep (after last)  I4 expiry of the key (after last)
 --   each limit: I3 sig  I1 extras  I6 used, and of a token bucket I5 rem  I6 top
 --                           and of a rolling limit I6 the first slot that counted  I6 I6 the open slot and what is in it
 --   each limit, as its extras say: 1 I7 held  I2 classes; 2 I6 since; 4 x lows: I6 time  I7 I5 low and its rem
@@ -98,6 +98,9 @@ do
         end
         local last, keep, expiry = unpack_bytes('<I6I4I4', raw, 3)
         last_of[b], keep_of[b], expires_of[b] = last, last + keep, last + expiry
+        if slots_of[b] and byte(raw) == 3 then
+            slots_find_old(b)
+        end
         return last
     end
 
@@ -292,6 +295,7 @@ do
     local function bucket_write_slots(b, expiry)
         local slots = slots_of[b]
         local gone, kept = slots.dead or {}, {}
+        slots_move(slots)
         for field in pairs(slots.touched or NOTHING) do
             local value = slots.value[field]
             if value == 0 then

@@ -9,6 +9,7 @@ local unpack_bytes, pack_bytes = struct.unpack, struct.pack
 local redis_call = redis.call
 
 local EXACT = 2 ^ 53
+local MOST_COST = 10 ^ 12 -- RATION_MAX_COST
 local NOTHING = {} -- whatever is empty
 
 local BUCKET, ROLLING, CALENDAR, CONCURRENT = 0, 1, 2, 3
@@ -16,6 +17,6 @@ local ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, CLOSE_POOL, FORGIVE = 1, 
 local UNITS = 6 -- requests, tokens, input_tokens, output_tokens, usd, concurrent
 local LEDGER_UNITS = 5 -- of those, those that the ledger counts
 
-local LEVELS_FORMAT = 3 -- of what bucket.lua stores
+local LEVELS_FORMAT, OLDEST_FORMAT = 4, 3 -- of what bucket.lua stores, and of what it reads
 local SLOTS = 120 -- slots of a rolling limit's period
 

@@ -79,6 +79,10 @@ local function other_format(b, raw)
         .. ', this one has ' .. LEVELS_FORMAT .. '): go back to that version, or delete the key, which forgets what was used')
 end
 
+local function levels_readable(raw)
+    return byte(raw) >= OLDEST_FORMAT and byte(raw) <= LEVELS_FORMAT
+end
+
 local function open_slices(from, clock)
     local slices = {}
     for i = from, #batch_keys do
@@ -97,7 +101,7 @@ local function read_levels(n_buckets, clock)
     if n_buckets > 0 then
         raw = redis_call('MGET', unpack(key_of, 1, n_buckets + health.n))
         for b = 1, n_buckets do
-            if raw[b] and byte(raw[b]) ~= LEVELS_FORMAT then
+            if raw[b] and not levels_readable(raw[b]) then
                 return nil, other_format(b, raw[b])
             end
             local last = bucket_last(b, raw[b])

@@ -14,7 +14,6 @@
 do
     local CLASSES, BELIEVED, MOST = 40, 8, 200
     local ONE, GREATEST = 1000000, 8
-    local MOST_COST = 10 ^ 12 -- RATION_MAX_COST
     local LIVES = 86400000
     local INPUT, OUTPUT, TOKENS = 3, 4, 2 -- places in cost arrays
     local books = {} -- of this batch, by key

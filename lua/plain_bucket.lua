@@ -241,7 +241,7 @@ do
         kept = kept > now and kept or now
         local expiry, stays = expiry_of(now, kept + ceil(longest[b] or longest_of(set, t)) + 1, t[3] + t[5])
         local after = expiry - now
-        t[3], t[4], t[5], t[n] = now, kept - now, after < LONGEST_AFTER and after or LONGEST_AFTER, tail_of[b]
+        t[1], t[3], t[4], t[5], t[n] = LEVELS_FORMAT, now, kept - now, min(after, LONGEST_AFTER), tail_of[b]
         return pack_bytes(set.with_tail, unpack(t, 1, n)), expiry, stays
     end
 

@@ -112,10 +112,11 @@ do
     local function read_slots(b, key)
         local slots = slots_rows[b]
         if not slots then
-            slots = { key = key, value = false, touched = false, dead = false, fresh = false, opened = false } -- time_slots.lua
+            slots = { key = key, value = false, touched = false, dead = false, fresh = false, opened = false, moves_to = false }
             slots_rows[b] = slots
         end
-        slots.key, slots.value, slots.touched, slots.dead, slots.fresh, slots.opened = key, false, false, false, false, false
+        slots.key, slots.value, slots.touched, slots.dead, slots.fresh, slots.opened, slots.moves_to =
+            key, false, false, false, false, false, false
         return slots
     end
 
@@ -171,7 +172,7 @@ do
     end
 
     local function read_flags(flags)
-        o.flags, o.names, o.token, o.estimates, o.feedback = flags, nil, nil, nil, nil
+        o.flags, o.names, o.owner, o.token, o.estimates, o.feedback = flags, nil, nil, nil, nil, nil
         o.resent = flags % 2 == 1
         o.dry = floor(flags / 2) % 2 == 1
         o.partial = floor(flags / 4) % 2 == 1
@@ -193,7 +194,9 @@ do
         o.most, o.stated_input = 0, 0
         if flags >= 16 then
             if floor(flags / 16) % 2 == 1 then
-                o.names, at = unpack_bytes('<I2c0', input, at)
+                local place
+                o.names, place, at = unpack_bytes('<I2c0I2', input, at)
+                o.owner = slices[place + 1]
             end
             if floor(flags / 32) % 2 == 1 then
                 o.token, at = unpack_bytes('<c8', input, at)

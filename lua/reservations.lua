@@ -4,20 +4,21 @@
 -- A record stands for reservations that were granted as one (`states` has a letter for each member):
 --     o outstanding   s settled   l settled late   c cancelled   m moved: a renewed member has a record of its own
 -- Packed as msgpack: check, states, deadline, class, split_unknown + 2 * the most output that it may have (if a learned estimate
--- is charged; else 0), token, parts, each {time (before the deadline), the six estimates}. The first part is what was granted,
--- the others what was added since. If a learned estimate of the input is charged, {- the input that was stated, six zeros}
+-- is charged; else 0), token, parts, each {time (before the deadline), the six estimates}. The first part is what was granted
+-- when the reservation was made, the others what was added since. If a learned estimate of the input is charged, {- the input that was stated, six zeros}
 -- follows: a version that does not know of it takes it for a part that charged nothing. When no member is outstanding any more
 -- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
 
-local slice_new, slice_keep, slice_write
+local slice_new, slice_keep, slice_name, slice_full, slice_write
 local reservation_begin, reservation_write_new, reservation_get, reservation_raw, reservation_put, reservation_estimate, reservation_add_part
-local member_state, member_mark, member_find, member_move
+local reservation_same_request, member_state, member_mark, member_find, member_move
 
 local GRACE = 60000 -- a late report is still counted for as long as the reservation lived, at least a minute
 
 do
     local reservations_index, reservation_pack
     local PARTS = 8
+    local TOKENS, INPUT, OUTPUT = 3, 4, 5 -- places in a part; in a cost they are one lower
 
     local function reservation_unpack(slice, nonce, raw)
         local check, states, deadline, class, split, token, before, c1, c2, c3, c4, c5, c6, more = cmsgpack.unpack(raw)
@@ -147,18 +148,33 @@ do
         return sum
     end
 
+    -- Was the reservation made for this cost? What counts is what was stated, which differs from what was charged where an
+    -- estimate was learned; the tokens then changed by as much as their parts, and are at least as much as either (learned_estimates.lua).
+    function reservation_same_request(r, cost)
+        local part = r.parts[1]
+        local input, output = r.stated_input > 0 and r.stated_input or part[INPUT], r.most > 0 and r.most or part[OUTPUT]
+        if cost[1] ~= part[2] or cost[5] ~= part[6] or cost[6] ~= part[7] or cost[3] ~= input or cost[4] ~= output then
+            return false
+        end
+        local tokens = min(MOST_COST, cost[2] + part[INPUT] - input + part[OUTPUT] - output)
+        return part[TOKENS] == tokens or part[TOKENS] > tokens and r.most + r.stated_input > 0
+            and (part[TOKENS] == part[INPUT] or part[TOKENS] == part[OUTPUT])
+    end
+
     function reservation_add_part(r, now, cost)
         local parts = r.parts
         if #parts >= PARTS then
-            -- The two oldest become one, with the older time: what is given back of it fades sooner, never later.
+            -- The two oldest additions become one, with the older time: what is given back of it fades sooner, never later. The
+            -- first part stays, because an acquire that is sent again is compared with it.
             for u = 2, 7 do
-                parts[1][u] = parts[1][u] + parts[2][u]
+                parts[2][u] = parts[2][u] + parts[3][u]
             end
-            table.remove(parts, 2)
+            table.remove(parts, 3)
         end
         parts[#parts + 1] = { now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6] }
     end
 
+    local MOST_IN_SLICE = 2000
     local ROUND = 4096 -- slices' expiry is rounded up, so that it is not written with each batch
 
     -- `fields` is what goes into the store as it is. Records by nonce are there when one was asked for: new ones
@@ -166,8 +182,14 @@ do
     function slice_new(key, clock)
         return {
             key = key, clock = clock, fields = {}, indexed = 0, packed = false, records = false, dirty = false, expiry = 0,
-            names = false,
+            names = false, count = false,
         }
+    end
+
+    -- Whoever names an id chooses its slice. Freeing a large hash blocks the store, so there a slice takes no more than so many.
+    function slice_full(slice)
+        slice.count = slice.count or redis_call('HLEN', slice.key)
+        return slice.count + #slice.fields / 2 >= MOST_IN_SLICE
     end
 
     -- A slice stays until the last of its records can no longer be reported.
@@ -176,6 +198,19 @@ do
         if expiry > slice.expiry then
             slice.expiry = expiry
         end
+    end
+
+    -- A free-form id says neither tenant nor pool. What was granted under it is kept in a slice of its own, with these names
+    -- beside the record; and whose it is in `owner`, for those who may act for any tenant: the names again, or nothing where
+    -- several tenants use the id.
+    function slice_name(slice, owner, names, deadline, ttl)
+        local before = owner.names or redis_call('HGET', owner.key, 'n')
+        local function tenant(of)
+            return string.match(of, '^[^ ]*')
+        end
+        slice.names = names
+        owner.names = (not before or tenant(before) == tenant(names)) and names or ''
+        slice_keep(owner, deadline, ttl)
     end
 
     -- Of the last new record: what follows its check, and of what.
@@ -211,12 +246,12 @@ do
                 at = at + 2
             end
         end
-        if #fields == 0 then
-            return
-        end
         if slice.names then
             fields[#fields + 1] = 'n'
             fields[#fields + 1] = slice.names
+        end
+        if #fields == 0 then
+            return
         end
         -- A record that is new and was touched again in the same batch stands here twice; the later one counts.
         for first = 1, #fields, 1000 do

@@ -8,7 +8,7 @@
 -- A reservation's deadline is a multiple of 2^class ms, class being the largest with 64 * 2^class <= ttl: so each class has
 -- at most 130 deadlines ahead of it, and those that have passed can be named without being listed.
 
-local slots_fetch, slot_get, slot_set, slot_take, held_class
+local slots_find_old, slots_move, slots_fetch, slot_get, slot_set, slot_take, held_class
 
 do
     -- Most batches touch no slot.
@@ -18,6 +18,22 @@ do
             slots.value, slots.touched = {}, {}
         end
         return slots
+    end
+
+    -- Where levels have format 3, the slots are kept under the name of the levels and ":s". They are read there, and move to their
+    -- own name when the bucket is next written: a bucket without its slots would never let go of what it counts.
+    function slots_find_old(b)
+        local slots, old = slots_of[b], key_of[b] .. ':s'
+        if redis_call('TYPE', old).ok == 'hash' then
+            slots.key, slots.moves_to = old, slots.key
+        end
+    end
+
+    function slots_move(slots)
+        if slots.moves_to then
+            redis_call('RENAME', slots.key, slots.moves_to)
+            slots.key, slots.moves_to = slots.moves_to, false
+        end
     end
 
     -- Reads the fields that are not in the cache yet, some hundreds at a time (unpack has a limit).

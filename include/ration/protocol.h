@@ -93,7 +93,12 @@ enum ration_unit {
  *
  * A caller may also choose any other id of 1-128 printable ASCII bytes without space (an order
  * number, say) that does not begin with "r1.". It works alike; its report costs the server one more
- * look into the store.
+ * look into the store. Each tenant has such ids of its own. Callers who may act for all tenants add
+ * TENANT and a name to REPORT, RENEW and CANCEL if several tenants use the same one.
+ *
+ * An id is good for one request: while its reservation is outstanding, the same ACQUIRE gets the
+ * same answer. With another cost or pool it is an error (ERR), and after the reservation has ended
+ * it is NOSUCH.
  */
 #define RATION_ID_PREFIX      "r1."
 #define RATION_ID_MAX_SLICE   24
@@ -103,8 +108,8 @@ enum ration_unit {
 /* ---- Provider feedback: what hosts learn from each other's reports -----------------------------
  *
  *     REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL] [FAILED] [EXHAUSTED reason]
- *               [REMAINING unit n [LIMIT n] [PER ms]]...
- *     CANCEL id [FAILED]
+ *               [REMAINING unit n [LIMIT n] [PER ms]]... [TENANT name]
+ *     CANCEL id [FAILED] [TENANT name]
  *
  *     STATUS 429           pauses the pool for everybody for RETRY_AFTER ms (at most a day), or
  *                          1000 without it; 503 and 529 pause it if they come with one

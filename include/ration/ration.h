@@ -177,7 +177,9 @@ struct ration_grant {
  * estimate, options    borrowed; NULL for one request of unknown size, and for the defaults
  * Errors: RATION_ECONNECT, _ETIMEOUT, _EPROTOCOL, _ENOPOOL, _ENOTENANT, _ENOAUTH, _ENOPERM,
  * _EUNAVAILABLE, _EBUSY, _ESERVER, _EINVALID, _ENOMEM. After an error the call may or may not be
- * reserved; a retry with the same options.id finds out and is charged once.
+ * reserved; a retry with the same options.id and estimate finds out and is charged once.
+ * RATION_ENOSUCH: the reservation of that id has ended (reported, cancelled or expired);
+ * RATION_ESERVER also answers an id that was used for another estimate.
  */
 RATION_API int ration_acquire(ration *r, const char *pool, const char *tenant,
                               const struct ration_amounts *estimate,

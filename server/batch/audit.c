@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/key_names.h"
 #include "batch/script_wire.h"
 #include "clock.h"
 #include "log.h"
@@ -344,8 +345,8 @@ static void on_scanned(void *arg, enum store_status status, const char *data, si
 
 static void scan(struct audit *a)
 {
-    char pattern[RATION_MAX_DOMAIN_BYTES + 32];
-    snprintf(pattern, sizeof pattern, "ration:{%s}:r:*", a->config->domains[a->domain]);
+    char pattern[KEY_BYTES];
+    key_pattern_of_reservations(a->config->domains[a->domain], pattern);
     if (store_scan(a->store, a->cursor, pattern, on_slice, on_scanned, a) < 0)
         begin_again(a, store_trouble(a->store));
 }
@@ -374,22 +375,21 @@ static void on_ledger(void *arg, enum store_status status, const char *data, siz
 static void read_ledger(struct audit *a, store_reply_fn *reply)
 {
     size_t n = 2 * a->n;
-    char **keys = calloc(n, sizeof *keys);
+    char(*names)[KEY_BYTES] = calloc(n, sizeof *names);
+    const char **keys = calloc(n, sizeof *keys);
     size_t *bytes = calloc(n, sizeof *bytes);
-    bool made = keys && bytes;
+    bool made = names && keys && bytes;
     for (size_t i = 0; made && i < n; i++) {
         const struct config_pool *pool = a->pools[a->first + i / 2].pool;
-        int length =
-            asprintf(&keys[i], "ration:{%s}:p:%s%s", pool->domain, pool->name, i % 2 ? ":s" : "");
-        made = length > 0;
-        bytes[i] = made ? (size_t)length : 0;
+        keys[i] = names[i];
+        bytes[i] = key_name_of_pool(i % 2 ? KEY_POOL_SLOTS : KEY_POOL, pool->domain, pool->name,
+                                    names[i]);
     }
     char argument[8];
     pack_argument(a, a->n, argument);
-    bool sent = made && store_call(a->store, FUNCTION_AUDIT, n, (const char *const *)keys, bytes,
-                                   argument, sizeof argument, reply, a) == 0;
-    for (size_t i = 0; keys && i < n; i++)
-        free(keys[i]);
+    bool sent = made && store_call(a->store, FUNCTION_AUDIT, n, keys, bytes, argument,
+                                   sizeof argument, reply, a) == 0;
+    free(names);
     free(keys);
     free(bytes);
     if (!made)

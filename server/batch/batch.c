@@ -150,7 +150,7 @@ void batch_submit(struct batcher *b, struct op *op)
 static void finish(struct batcher *b, struct op *op)
 {
     if (op->kind == OP_ACQUIRE && !id_is_made(&op->id))
-        id_make(&b->ids, clock_ms(),
+        id_make(&b->ids, clock_ms(), 1,
                 &op->id); /* it was in no batch, but may be allowed all the same */
     counter_add(&b->load, (uint64_t)-1);
     counter_add(&b->counters.unavailable, op->outcome == OP_UNAVAILABLE);

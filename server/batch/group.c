@@ -84,7 +84,7 @@ static void put_group(struct batch *batch, const struct gathering *g, size_t lea
     struct id *id = &g->ops[leader]->id;
     if ((g->ops[leader]->kind == OP_ACQUIRE || g->ops[leader]->kind == OP_FORGIVE) &&
         !id_is_made(id))
-        id_make(ids, clock_ms(), id);
+        id_make(ids, clock_ms(), group->n, id);
     uint8_t member = 0;
     for (size_t j = leader + 1; j; j = g->next[j - 1]) {
         struct op *op = g->ops[j - 1];

@@ -1,8 +1,10 @@
 /*
- * Free-form ids: a report names neither tenant nor pool, so the store is asked for whom the id was made before the
- * operation can join a batch. Domains are asked one after the other; nearly everybody has one.
+ * Free-form ids: a report does not name the pool, so the store is asked for what the id was made before the operation can join
+ * a batch. Each tenant has ids of its own. A caller that may act for all tenants need not say which: another key has whose the
+ * id is, while only one tenant uses it. Domains are asked one after the other; nearly everybody has one.
  */
 #include "batch/batch_inner.h"
+#include "batch/key_names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +19,11 @@ struct lookup {
 
 static void ask(struct lookup *lookup);
 
-/* "tenant pool", as the script keeps it. */
+/* "tenant pool", as the script keeps it; empty where several tenants use the id. */
 static enum op_outcome take_names(struct op *op, const char *names, size_t n)
 {
+    if (n == 0)
+        return OP_SEVERAL;
     const char *space = memchr(names, ' ', n);
     if (!space || (size_t)(space - names) > sizeof op->id.tenant ||
         n - (size_t)(space - names) - 1 > sizeof op->id.pool)
@@ -28,9 +32,6 @@ static enum op_outcome take_names(struct op *op, const char *names, size_t n)
     memcpy(op->id.tenant, names, op->id.tenant_bytes);
     op->id.pool_bytes = (uint8_t)(n - op->id.tenant_bytes - 1);
     memcpy(op->id.pool, space + 1, op->id.pool_bytes);
-    if (op->only_tenant && (strlen(op->only_tenant) != op->id.tenant_bytes ||
-                            memcmp(op->only_tenant, op->id.tenant, op->id.tenant_bytes) != 0))
-        return OP_NOPERM;
     if (policy_resolve(op->config, op->id.pool, op->id.pool_bytes, op->id.tenant,
                        op->id.tenant_bytes, &op->policy) == POLICY_NOPOOL)
         return OP_NOPOOL;
@@ -64,9 +65,10 @@ static void on_names(void *arg, enum store_status status, const char *data, size
 
 static void ask(struct lookup *lookup)
 {
-    char key[512];
+    char key[KEY_BYTES];
     struct op *op = lookup->op;
-    size_t n = batch_slice_key(op->config->domains[lookup->domain], &op->id, key, sizeof key);
+    size_t n = key_name(op->id.tenant_bytes > 0 ? KEY_FREE_ID : KEY_FREE_TENANT,
+                        op->config->domains[lookup->domain], &op->id, key);
     if (store_hget(lookup->batcher->store, key, n, "n", 1, on_names, lookup) < 0) {
         op_queue_put(&lookup->batcher->to_look_up, op);
         free(lookup);

@@ -38,13 +38,14 @@ enum op_outcome {
     OP_DUPLICATE = 5,
     OP_PEEKED = 6,
     OP_NOSUCH = 7,  /* no such reservation */
-    OP_FOREIGN = 8, /* the id is taken by a reservation of another tenant or pool */
-    OP_ENDED = 9,   /* RENEW of a reservation that was reported, cancelled or has expired */
+    OP_FOREIGN = 8, /* ACQUIRE: the id was used for another tenant, pool or cost */
+    OP_ENDED = 9,   /* ACQUIRE, RENEW: the reservation was reported or cancelled, or has expired */
     OP_SHOWN = 10,  /* the state of a pool */
     OP_FORGIVEN = 11,
+    OP_CROWDED = 12, /* ACQUIRE: the slice that its id names is full */
     /* the server's own */
     OP_UNAVAILABLE = 32, /* the store did not answer before the deadline */
-    OP_NOPERM = 33,      /* the reservation is another tenant's */
+    OP_SEVERAL = 33,     /* several tenants have used that free-form id: say which is meant */
     OP_NOPOOL = 34,      /* the reservation's pool is no longer configured */
     OP_REFUSED = 35,     /* the store refused: `trouble` has its words */
 };
@@ -93,8 +94,6 @@ struct op {
     /* ---- what was asked -------------------------------------------------------------------------------------- */
     struct config *config; /* one reference, held by the op; its policy points into it */
     struct policy policy;  /* resolved by the command; of a free-form id by the batch */
-    /* The credential's tenant: a free-form id of another is OP_NOPERM; NULL: any. Borrowed. */
-    const char *only_tenant;
     uint8_t priority; /* 0 - 2 */
     bool own_id;      /* the caller chose the id: it may have been sent before */
     bool dry_run;

@@ -9,10 +9,10 @@
 
 #include <assert.h>
 #include <endian.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch/key_names.h"
 #include "policy/zone.h"
 
 enum { SCRIPT_VERSION = 4, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16, ANSWER_SHOWN = 12 };
@@ -52,7 +52,7 @@ struct packer {
         size_t key; /* index into the batch's keys */
         uint64_t hash;
     } bucket[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS], estimate[BATCH_MAX_GROUPS],
-        slice[BATCH_MAX_GROUPS];
+        slice[2 * BATCH_MAX_GROUPS];
     struct seen sets_seen, buckets_seen, estimates_seen, slices_seen;
 };
 
@@ -131,35 +131,6 @@ uint64_t batch_check(const char *tenant, size_t tenant_n, const char *pool, size
 
 /* ---- keys -------------------------------------------------------------------------------------------------- */
 
-size_t batch_slice_key(const char *domain, const struct id *id, char *buf, size_t cap)
-{
-    int n = id->free_form
-                ? snprintf(buf, cap, "ration:{%s}:r:=%.*s", domain, id->free_bytes, id->free_text)
-                : snprintf(buf, cap, "ration:{%s}:r:%.*s", domain, id->slice_bytes, id->slice);
-    assert(n > 0 && (size_t)n < cap);
-    return (size_t)n;
-}
-
-static size_t bucket_key(const char *domain, enum policy_scope scope, const struct id *names,
-                         char *buf, size_t cap)
-{
-    int n = 0;
-    switch (scope) {
-    case SCOPE_POOL:
-        n = snprintf(buf, cap, "ration:{%s}:p:%.*s", domain, names->pool_bytes, names->pool);
-        break;
-    case SCOPE_TENANT:
-        n = snprintf(buf, cap, "ration:{%s}:t:%.*s", domain, names->tenant_bytes, names->tenant);
-        break;
-    case SCOPE_TENANT_IN_POOL:
-        n = snprintf(buf, cap, "ration:{%s}:i:%.*s@%.*s", domain, names->tenant_bytes,
-                     names->tenant, names->pool_bytes, names->pool);
-        break;
-    }
-    assert(n > 0 && (size_t)n < cap);
-    return (size_t)n;
-}
-
 static size_t put_key(struct packer *p, const char *key, size_t n)
 {
     struct batch *b = p->batch;
@@ -227,11 +198,11 @@ static size_t find_set(struct packer *p, const struct limit_set *set)
 /* ---- buckets and slices ------------------------------------------------------------------------------------ */
 
 /* What is known of a pool, and when its circuit opens. */
-static void put_knowledge(struct packer *p, const struct config_breaker *breaker, char *key,
-                          size_t n)
+static void put_knowledge(struct packer *p, const struct config_breaker *breaker,
+                          const struct id *names)
 {
-    key[sizeof "ration:{" - 1 + strlen(p->batch->domain) + 2] = 'k';
-    put_key(p, key, n);
+    char key[KEY_BYTES];
+    put_key(p, key, key_name(KEY_POOL_HEALTH, p->batch->domain, names, key));
     put_int(p, &p->buckets, breaker->failures_ppm, 4);
     put_int(p, &p->buckets, breaker->at_least, 4);
     put_int(p, &p->buckets, breaker->window_ms, 4);
@@ -241,9 +212,14 @@ static void put_knowledge(struct packer *p, const struct config_breaker *breaker
 static size_t find_bucket(struct packer *p, const struct policy *policy, size_t which,
                           const struct id *names)
 {
+    static const struct {
+        enum key_kind levels, slots;
+    } kinds[] = {[SCOPE_POOL] = {KEY_POOL, KEY_POOL_SLOTS},
+                 [SCOPE_TENANT] = {KEY_TENANT, KEY_TENANT_SLOTS},
+                 [SCOPE_TENANT_IN_POOL] = {KEY_IN_POOL, KEY_IN_POOL_SLOTS}};
     const struct policy_bucket *bucket = &policy->buckets[which];
-    char key[512];
-    size_t n = bucket_key(p->batch->domain, bucket->scope, names, key, sizeof key - 2);
+    char key[KEY_BYTES];
+    size_t n = key_name(kinds[bucket->scope].levels, p->batch->domain, names, key);
     uint64_t hash = fnv1a(FNV_BASIS, key, n);
     size_t at = hash % PLACES;
     for (; p->buckets_seen.place[at]; at = (at + 1) % PLACES) {
@@ -257,45 +233,38 @@ static size_t find_bucket(struct packer *p, const struct policy *policy, size_t 
     p->bucket[i].key = put_key(p, key, n);
     bool pool = bucket->scope == SCOPE_POOL;
     bool slots = pool || limit_set_has_slots(bucket->set);
-    if (slots) {
-        key[n] = ':';
-        key[n + 1] = 's';
-        put_key(p, key, n + 2);
-    }
+    if (slots)
+        put_key(p, key, key_name(kinds[bucket->scope].slots, p->batch->domain, names, key));
     put_int(p, &p->buckets, (int64_t)find_set(p, bucket->set), 2);
     put_int(p, &p->buckets,
             (slots ? BUCKET_HAS_SLOTS : 0) | (pool ? BUCKET_HAS_BOOKS | BUCKET_KNOWS : 0), 1);
     if (pool)
-        put_knowledge(p, &policy->pool->breaker, key, n);
+        put_knowledge(p, &policy->pool->breaker, names);
     return i;
 }
 
 /* After the buckets in KEYS come the estimates, so they are found in a second pass. */
 static size_t find_estimate(struct packer *p, const struct id *names)
 {
-    char key[512];
-    int n = snprintf(key, sizeof key, "ration:{%s}:e:%.*s@%.*s", p->batch->domain,
-                     names->tenant_bytes, names->tenant, names->pool_bytes, names->pool);
-    assert(n > 0 && (size_t)n < sizeof key);
-    uint64_t hash = fnv1a(FNV_BASIS, key, (size_t)n);
+    char key[KEY_BYTES];
+    size_t n = key_name(KEY_ESTIMATES, p->batch->domain, names, key);
+    uint64_t hash = fnv1a(FNV_BASIS, key, n);
     size_t at = hash % PLACES;
     for (; p->estimates_seen.place[at]; at = (at + 1) % PLACES) {
         size_t i = p->estimates_seen.place[at] - 1u;
-        if (p->estimate[i].hash == hash && same_key(p, p->estimate[i].key, key, (size_t)n))
+        if (p->estimate[i].hash == hash && same_key(p, p->estimate[i].key, key, n))
             return i;
     }
     size_t i = p->n_estimates++;
     p->estimates_seen.place[at] = (uint16_t)(i + 1);
     p->estimate[i].hash = hash;
-    p->estimate[i].key = put_key(p, key, (size_t)n);
+    p->estimate[i].key = put_key(p, key, n);
     return i;
 }
 
-/* Slices come last in KEYS, so they are found in a third pass. */
-static size_t find_slice(struct packer *p, const struct id *id)
+/* Slices come last in KEYS, so they are found in a third pass, and with them whose a free-form id is. */
+static size_t find_slice(struct packer *p, const char *key, size_t n)
 {
-    char key[512];
-    size_t n = batch_slice_key(p->batch->domain, id, key, sizeof key);
     uint64_t hash = fnv1a(FNV_BASIS, key, n);
     size_t at = hash % PLACES;
     for (; p->slices_seen.place[at]; at = (at + 1) % PLACES) {
@@ -352,11 +321,34 @@ static void put_news(struct packer *p, const struct op *op)
     }
 }
 
+/* Which slices of the batch an operation needs. */
+struct places {
+    size_t slice;  /* its reservation's */
+    size_t tenant; /* of an acquire under a free-form id: where it is kept whose that is */
+};
+
+static bool has_names(const struct op *op)
+{
+    return op->kind == OP_ACQUIRE && op->id.free_form;
+}
+
+static struct places find_places(struct packer *p, const struct op *op)
+{
+    char key[KEY_BYTES];
+    const char *domain = p->batch->domain;
+    struct places places = {UINT16_MAX, UINT16_MAX};
+    if (op->kind < OP_PEEK || op->kind == OP_FORGIVE)
+        places.slice = find_slice(p, key, key_name_of_id(domain, &op->id, key));
+    if (has_names(op))
+        places.tenant = find_slice(p, key, key_name(KEY_FREE_TENANT, domain, &op->id, key));
+    return places;
+}
+
 static void put_op(struct packer *p, const struct op *op, size_t n,
-                   const size_t targets[POLICY_MAX_BUCKETS], size_t estimate, size_t slice)
+                   const size_t targets[POLICY_MAX_BUCKETS], size_t estimate, struct places places)
 {
     struct bytes *to = &p->ops;
-    bool names = op->kind == OP_ACQUIRE && op->id.free_form;
+    bool names = has_names(op);
     int flags = op_flags(p, op, names);
     put_int(p, to, op->kind, 1);
     put_int(p, to, flags, 1);
@@ -366,7 +358,7 @@ static void put_op(struct packer *p, const struct op *op, size_t n,
     put_int(p, to, op->policy.n, 1);
     for (size_t i = 0; i < POLICY_MAX_BUCKETS; i++)
         put_int(p, to, i < op->policy.n ? (int64_t)targets[i] : 0, 2);
-    put_int(p, to, (int64_t)slice, 2);
+    put_int(p, to, (int64_t)places.slice, 2);
     put_int(p, to, op->kind == OP_ACQUIRE ? 0 : op->id.member, 1);
     put(p, to, op->id.nonce, RATION_ID_NONCE_BYTES);
     put_int(
@@ -381,6 +373,7 @@ static void put_op(struct packer *p, const struct op *op, size_t n,
         put(p, to, op->id.tenant, op->id.tenant_bytes);
         put(p, to, " ", 1);
         put(p, to, op->id.pool, op->id.pool_bytes);
+        put_int(p, to, (int64_t)places.tenant, 2);
     }
     if (op->has_token)
         put(p, to, op->token, sizeof op->token);
@@ -389,11 +382,6 @@ static void put_op(struct packer *p, const struct op *op, size_t n,
     if (flags & OP_FEEDBACK)
         put_news(p, op);
     p->n_ops++;
-}
-
-static bool has_slice(const struct op *op)
-{
-    return op->kind < OP_PEEK || op->kind == OP_FORGIVE;
 }
 
 static void pack_groups(struct packer *p)
@@ -414,8 +402,7 @@ static void pack_groups(struct packer *p)
         const struct op *op = group_leader(b, &b->groups[g]);
         b->groups[g].sent = op != NULL;
         if (op)
-            put_op(p, op, b->groups[g].n, targets[g], estimates[g],
-                   has_slice(op) ? find_slice(p, &op->id) : UINT16_MAX);
+            put_op(p, op, b->groups[g].n, targets[g], estimates[g], find_places(p, op));
     }
 }
 
@@ -501,6 +488,8 @@ static bool outcome_fits(enum op_kind kind, enum op_outcome outcome)
         return kind < OP_PEEK;
     case OP_PEEKED:
         return kind == OP_PEEK;
+    case OP_CROWDED:
+        return kind == OP_ACQUIRE;
     case OP_SHOWN:
         return kind >= OP_POOL_OPEN && kind <= OP_POOL_GET;
     case OP_FORGIVEN:

@@ -15,8 +15,8 @@
  * many more. */
 #define BATCH_MAX_GROUPS 128
 #define BATCH_MAX_OPS    2048
-/* Two of each bucket, what is known of the pool, the estimates, the slice. */
-#define BATCH_MAX_KEYS (BATCH_MAX_GROUPS * (2 * POLICY_MAX_BUCKETS + 3))
+/* Two of each bucket, what is known of the pool, the estimates, the slice, whose a free-form id is. */
+#define BATCH_MAX_KEYS (BATCH_MAX_GROUPS * (2 * POLICY_MAX_BUCKETS + 4))
 
 /* Bytes that grow; emptied, not freed, between batches. */
 struct bytes {
@@ -66,9 +66,6 @@ enum batch_answer { BATCH_ANSWERED, BATCH_STALE, BATCH_UNREADABLE };
  */
 enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, struct bytes *rows,
                                int64_t *store_ms);
-
-/* The text of a key; returns its length. */
-size_t batch_slice_key(const char *domain, const struct id *id, char *buf, size_t cap);
 
 /* The 48 bits that tie a record to its pool and tenant; the upper 20 tell the pool. */
 uint64_t batch_check(const char *tenant, size_t tenant_n, const char *pool, size_t pool_n);

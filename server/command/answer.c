@@ -314,12 +314,11 @@ static void write_unavailable(struct request *r, struct buf *out)
     write_error(r, out, text);
 }
 
-static void write_foreign(struct request *r, struct buf *out)
+static void write_id_error(struct request *r, struct buf *out, const char *what)
 {
     char text[RATION_MAX_ID_BYTES + 128], id[RATION_MAX_ID_BYTES];
     id_format(&r->op.id, id);
-    snprintf(text, sizeof text, "%s id %s is taken by another reservation; choose a unique id",
-             RATION_ERR_MALFORMED, id);
+    snprintf(text, sizeof text, "%s id %s %s", RATION_ERR_MALFORMED, id, what);
     write_error(r, out, text);
 }
 
@@ -362,11 +361,16 @@ void answer_write(struct request *r, struct buf *out)
         break;
     case OP_ENDED:
         write_error(r, out,
-                    RATION_ERR_NOSUCH
-                    " the reservation has ended (reported, cancelled or expired); ACQUIRE again");
+                    RATION_ERR_NOSUCH " the reservation has ended (reported, cancelled or "
+                                      "expired); ACQUIRE again, with another id");
         break;
     case OP_FOREIGN:
-        write_foreign(r, out);
+        write_id_error(r, out, "was used for another request; choose an id that no other call has");
+        break;
+    case OP_CROWDED:
+        write_id_error(r, out,
+                       "is in a slice that is full; begin a new slice, the part after \"r1.\", "
+                       "for every hundred ids");
         break;
     case OP_UNAVAILABLE:
         if (allowed_without_store(&r->op))
@@ -374,8 +378,10 @@ void answer_write(struct request *r, struct buf *out)
         else
             write_unavailable(r, out);
         break;
-    case OP_NOPERM:
-        write_error(r, out, RATION_ERR_NOPERM " the reservation belongs to another tenant");
+    case OP_SEVERAL:
+        write_error(r, out,
+                    RATION_ERR_MALFORMED " several tenants have used that id; add TENANT and the "
+                                         "tenant's name");
         break;
     case OP_NOPOOL:
         write_error(r, out,

@@ -35,6 +35,7 @@ static const struct option {
     [ARGUMENT_EXHAUSTED] = {"EXHAUSTED", TAKES_TEXT, 0, 0, ""},
     [ARGUMENT_REMAINING] = {"REMAINING", TAKES_MORE, 0, 0, ""},
     [ARGUMENT_LEARNED] = {"LEARNED", TAKES_NOTHING, 0, 0, ""},
+    [ARGUMENT_TENANT] = {"TENANT", TAKES_TEXT, 0, 0, ""},
 };
 
 bool argument_is(const struct arg *arg, const char *word)
@@ -111,7 +112,9 @@ static bool read_option(struct request *r, const struct arg *args, size_t i, siz
     if (option->takes == TAKES_TEXT) {
         if (which == ARGUMENT_EXHAUSTED && !argument_is_reason(r, option->word, &args[i + 1]))
             return false;
-        *(which == ARGUMENT_ID ? &out->id : &out->reason) = args[i + 1];
+        *(which == ARGUMENT_ID       ? &out->id
+          : which == ARGUMENT_TENANT ? &out->tenant
+                                     : &out->reason) = args[i + 1];
         return true;
     }
     if (argument_number(&args[i + 1], option->min, option->max, &out->values[which]))

@@ -27,6 +27,7 @@ enum argument_option {
     ARGUMENT_EXHAUSTED,
     ARGUMENT_REMAINING,
     ARGUMENT_LEARNED,
+    ARGUMENT_TENANT,
     ARGUMENT_OPTION_COUNT
 };
 
@@ -43,6 +44,7 @@ struct arguments {
     int64_t values[ARGUMENT_OPTION_COUNT]; /* of options that take a number */
     struct arg id;                         /* of ID: as written */
     struct arg reason;                     /* of EXHAUSTED */
+    struct arg tenant;                     /* of TENANT; p is NULL if it was not there */
     size_t n_headers;                      /* REMAINING */
     struct op_header headers[RATION_MAX_SEEN];
 };

@@ -32,7 +32,7 @@ static bool secret_is(const char *expected, const struct arg *given)
 
 static void become(struct conn *conn, enum conn_auth auth, struct identity *tenant)
 {
-    identity_unref(conn->tenant);
+    free(conn->tenant);
     conn->tenant = tenant;
     conn->auth = auth;
 }

@@ -1,5 +1,5 @@
 /*
- * RENEW id [TTL ms] [unit n]... [ID token]
+ * RENEW id [TTL ms] [unit n]... [ID token] [TENANT name]
  *
  * The token, 16 hexadecimal digits of the caller's choice, tells a resent addition from a second
  * one.
@@ -10,7 +10,8 @@
 #include "command/operation.h"
 #include "text.h"
 
-#define OPTIONS (ARGUMENT_BIT(ARGUMENT_TTL) | ARGUMENT_BIT(ARGUMENT_ID))
+#define OPTIONS                                                                                    \
+    (ARGUMENT_BIT(ARGUMENT_TTL) | ARGUMENT_BIT(ARGUMENT_ID) | ARGUMENT_BIT(ARGUMENT_TENANT))
 
 static bool read_token(struct request *r, const struct arguments *arguments)
 {
@@ -33,7 +34,7 @@ void cmd_renew(struct request *r, const struct arg *args, size_t n)
     if (!arguments_read(r, args, 2, n, OPTIONS, ARGUMENT_ALL_UNITS, &arguments))
         return;
     operation_init(r, OP_RENEW);
-    if (names_resolve_id(r, &args[1]) && read_token(r, &arguments) &&
+    if (names_resolve_id(r, &args[1], &arguments.tenant) && read_token(r, &arguments) &&
         arguments_to_op(r, &arguments))
         operation_submit(r);
 }

@@ -1,7 +1,7 @@
 /*
  * REPORT id [unit n]... [STATUS http] [RETRY_AFTER ms] [PARTIAL] [FAILED] [EXHAUSTED reason]
- *           [REMAINING unit n [LIMIT n] [PER ms]]...
- * CANCEL id [FAILED]
+ *           [REMAINING unit n [LIMIT n] [PER ms]]... [TENANT name]
+ * CANCEL id [FAILED] [TENANT name]
  *
  * The provider's answer becomes feedback for the script, which has never heard of HTTP: did the
  * call fail, how long should the pool pause, should it close? The script acts on it only when the
@@ -17,7 +17,8 @@
 #define OPTIONS                                                                                    \
     (ARGUMENT_BIT(ARGUMENT_STATUS) | ARGUMENT_BIT(ARGUMENT_RETRY_AFTER) |                          \
      ARGUMENT_BIT(ARGUMENT_PARTIAL) | ARGUMENT_BIT(ARGUMENT_FAILED) |                              \
-     ARGUMENT_BIT(ARGUMENT_EXHAUSTED) | ARGUMENT_BIT(ARGUMENT_REMAINING))
+     ARGUMENT_BIT(ARGUMENT_EXHAUSTED) | ARGUMENT_BIT(ARGUMENT_REMAINING) |                         \
+     ARGUMENT_BIT(ARGUMENT_TENANT))
 /* Any report frees the call's slot. */
 #define REPORTED_UNITS (ARGUMENT_ALL_UNITS & ~(1u << RATION_UNIT_CONCURRENT))
 
@@ -73,7 +74,7 @@ void cmd_report(struct request *r, const struct arg *args, size_t n)
     if (!arguments_read(r, args, 2, n, OPTIONS, REPORTED_UNITS, &arguments))
         return;
     operation_init(r, OP_REPORT);
-    if (!names_resolve_id(r, &args[1]) || !arguments_to_op(r, &arguments))
+    if (!names_resolve_id(r, &args[1], &arguments.tenant) || !arguments_to_op(r, &arguments))
         return;
     r->op.partial = arguments.given & ARGUMENT_BIT(ARGUMENT_PARTIAL);
     set_feedback(&r->op, &arguments);
@@ -84,10 +85,12 @@ void cmd_report(struct request *r, const struct arg *args, size_t n)
 void cmd_cancel(struct request *r, const struct arg *args, size_t n)
 {
     struct arguments arguments;
-    if (!arguments_read(r, args, 2, n, ARGUMENT_BIT(ARGUMENT_FAILED), 0, &arguments))
+    if (!arguments_read(r, args, 2, n,
+                        ARGUMENT_BIT(ARGUMENT_FAILED) | ARGUMENT_BIT(ARGUMENT_TENANT), 0,
+                        &arguments))
         return;
     operation_init(r, OP_CANCEL);
-    if (!names_resolve_id(r, &args[1]))
+    if (!names_resolve_id(r, &args[1], &arguments.tenant))
         return;
     r->op.feedback.failed = arguments.given & ARGUMENT_BIT(ARGUMENT_FAILED);
     operation_submit(r);

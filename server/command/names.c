@@ -110,7 +110,25 @@ bool names_resolve(struct request *r, const struct arg *pool, const struct arg *
     return true;
 }
 
-bool names_resolve_id(struct request *r, const struct arg *arg)
+/* Sets a free-form id's tenant: the stated one, else the connection's; else it stays open. */
+static bool set_owner(struct request *r, const struct arg *tenant)
+{
+    struct id *id = &r->op.id;
+    const struct identity *who = command_is_tenant(r) ? r->conn->tenant : NULL;
+    if (tenant->p != NULL) {
+        if (!check_name(r, "tenant", tenant, RATION_MAX_TENANT_BYTES) ||
+            !command_may_act_for(r, tenant->p, tenant->n))
+            return false;
+        id->tenant_bytes = (uint8_t)tenant->n;
+        memcpy(id->tenant, tenant->p, tenant->n);
+    } else if (who != NULL) {
+        id->tenant_bytes = (uint8_t)who->n;
+        memcpy(id->tenant, who->name, who->n);
+    }
+    return true;
+}
+
+bool names_resolve_id(struct request *r, const struct arg *arg, const struct arg *tenant)
 {
     struct op *op = &r->op;
     const char *wrong = id_parse(arg->p, arg->n, &op->id);
@@ -118,14 +136,14 @@ bool names_resolve_id(struct request *r, const struct arg *arg)
         command_usage(r, "%s", wrong);
         return false;
     }
-    if (op->id.free_form) {
-        if (command_is_tenant(r)) {
-            r->tenant = identity_ref(r->conn->tenant);
-            op->only_tenant = r->tenant->name;
-        }
-        return true;
-    }
+    if (op->id.free_form)
+        return set_owner(r, tenant);
     const struct id *id = &op->id;
+    if (tenant->p != NULL &&
+        (tenant->n != id->tenant_bytes || memcmp(tenant->p, id->tenant, tenant->n) != 0)) {
+        command_usage(r, "TENANT: that id belongs to another tenant");
+        return false;
+    }
     if (!command_may_act_for(r, id->tenant, id->tenant_bytes))
         return false;
     switch (policy_resolve(op->config, id->pool, id->pool_bytes, id->tenant, id->tenant_bytes,

@@ -19,9 +19,10 @@ bool names_resolve(struct request *request, const struct arg *pool, const struct
 
 /*
  * For a reservation's `id`: fills op's id and, if it is canonical, policy and priority; for a
- * free-form one the batch asks the store. Returns as names_resolve.
+ * free-form one the batch asks the store. tenant: whose id it is, if the caller says so (else its p
+ * is NULL). Returns as names_resolve.
  */
-bool names_resolve_id(struct request *request, const struct arg *id);
+bool names_resolve_id(struct request *request, const struct arg *id, const struct arg *tenant);
 
 /* The pool of that name, in the configuration in force; NULL: the request has been answered
  * NOPOOL. */

@@ -44,23 +44,10 @@ struct identity *identity_new(const char *name, size_t n)
     struct identity *identity = malloc(sizeof *identity + n + 1);
     if (identity == NULL)
         return NULL;
-    identity->refs = 1;
     identity->n = n;
     memcpy(identity->name, name, n);
     identity->name[n] = '\0';
     return identity;
-}
-
-struct identity *identity_ref(struct identity *identity)
-{
-    identity->refs++;
-    return identity;
-}
-
-void identity_unref(struct identity *identity)
-{
-    if (identity != NULL && --identity->refs == 0)
-        free(identity);
 }
 
 const char *conn_peer(const struct conn *c, char buf[CONN_PEER_BYTES])
@@ -273,7 +260,7 @@ void conn_free(struct conn *c)
     TAILQ_REMOVE(&c->front->closed, c, link);
     buf_close(&c->in);
     buf_close(&c->out);
-    identity_unref(c->tenant);
+    free(c->tenant);
     free(c->name);
     free(c);
 }

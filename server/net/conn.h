@@ -30,17 +30,13 @@ enum conn_state {
 
 enum conn_auth { AUTH_NONE, AUTH_OPERATOR, AUTH_TENANT };
 
-/* A tenant's name, shared by the connection that authenticated as it and by its requests under
- * way. */
+/* The name of the tenant as which a connection authenticated. */
 struct identity {
-    unsigned refs;
     size_t n;
     char name[]; /* NUL-terminated */
 };
 
-struct identity *identity_new(const char *name, size_t n); /* one reference; NULL: no memory */
-struct identity *identity_ref(struct identity *identity);
-void identity_unref(struct identity *identity); /* NULL allowed */
+struct identity *identity_new(const char *name, size_t n); /* NULL: no memory; free() frees it */
 
 struct conn {
     struct front *front;

@@ -57,8 +57,6 @@ void request_free(struct request *r)
     assert(r->state == REQUEST_DONE && front->n_requests > 0);
     worker_config_unref(r->worker, r->op.config);
     r->op.config = NULL;
-    identity_unref(r->tenant);
-    r->tenant = NULL;
     front->n_requests--;
     buf_clear(&r->reply);
     if (r->reply.cap > KEEP_REPLY_BYTES)

@@ -26,7 +26,6 @@ struct command;
 struct config;
 struct conn;
 struct front;
-struct identity;
 struct worker;
 
 enum request_state {
@@ -55,8 +54,6 @@ struct request {
     struct front *front;
     struct worker *worker;
     const struct command *command; /* NULL: unknown */
-    /* reference: the credential's tenant, while the operation needs the name */
-    struct identity *tenant;
     struct buf reply; /* a reply that waits for those before it */
     enum request_state state;
     uint8_t resp; /* the connection's version when it was asked */

@@ -13,6 +13,9 @@
  * which takes a third of a hash table's memory and is freed at once. */
 #define SLICE_IDS 100
 #define SLICE_MS  2000
+/* A group is one record, but each of its members that is renewed gets its own. This many members
+ * count as one more id, so that even then a slice never grows beyond about two thousand records. */
+#define MEMBERS_AN_ID 16
 
 enum { NONCE_DIGITS = 2 * RATION_ID_NONCE_BYTES };
 
@@ -55,10 +58,10 @@ bool id_is_made(const struct id *id)
     return id->free_form || id->slice_bytes > 0;
 }
 
-void id_make(struct id_maker *maker, uint64_t monotonic_ms, struct id *out)
+void id_make(struct id_maker *maker, uint64_t monotonic_ms, size_t members, struct id *out)
 {
     roll_slice(maker, monotonic_ms);
-    maker->used++;
+    maker->used += 1 + (unsigned)members / MEMBERS_AN_ID;
     out->free_form = false;
     out->member = 0;
     /* Sequence in base 36: 12 digits last longer than any process. */
@@ -186,13 +189,19 @@ bool id_is_for(const struct id *id, const char *tenant, size_t tenant_n, const c
            memcmp(id->tenant, tenant, tenant_n) == 0 && memcmp(id->pool, pool, pool_n) == 0;
 }
 
+static bool same_tenant(const struct id *a, const struct id *b)
+{
+    return a->tenant_bytes == b->tenant_bytes && memcmp(a->tenant, b->tenant, a->tenant_bytes) == 0;
+}
+
 bool id_same_reservation(const struct id *a, const struct id *b)
 {
     if (a->free_form != b->free_form)
         return false;
     if (a->free_form)
         return a->free_bytes == b->free_bytes &&
-               memcmp(a->free_text, b->free_text, a->free_bytes) == 0;
+               memcmp(a->free_text, b->free_text, a->free_bytes) == 0 &&
+               (a->tenant_bytes == 0 || b->tenant_bytes == 0 || same_tenant(a, b));
     return memcmp(a->nonce, b->nonce, sizeof a->nonce) == 0 && a->slice_bytes == b->slice_bytes &&
            memcmp(a->slice, b->slice, a->slice_bytes) == 0;
 }

@@ -14,8 +14,9 @@ struct id {
     bool free_form; /* chosen by the caller: `slice` and the names are not part of it */
     uint8_t slice_bytes;
     uint8_t member;
-    uint8_t tenant_bytes; /* free form: 0 until the store has been asked */
-    uint8_t pool_bytes;   /* likewise */
+    /* free form: 0 until the store has been asked, if the caller may act for all tenants */
+    uint8_t tenant_bytes;
+    uint8_t pool_bytes; /* likewise */
     uint8_t free_bytes;
     unsigned char nonce[RATION_ID_NONCE_BYTES];
     char slice[RATION_ID_MAX_SLICE];
@@ -28,15 +29,15 @@ struct id {
 struct id_maker {
     char prefix[12]; /* random, this maker's own */
     uint64_t sequence;
-    unsigned used;      /* ids made in the current slice */
+    unsigned used;      /* ids made in the current slice, and more for groups */
     uint64_t opened_ms; /* monotonic */
     size_t random_left;
     unsigned char random[64 * RATION_ID_NONCE_BYTES];
 };
 
 void id_maker_init(struct id_maker *maker);
-/* Sets a new id's slice, nonce and member; leaves its names alone. */
-void id_make(struct id_maker *maker, uint64_t monotonic_ms, struct id *out);
+/* Sets a new id's slice, nonce and member, for a group of `members`; leaves its names alone. */
+void id_make(struct id_maker *maker, uint64_t monotonic_ms, size_t members, struct id *out);
 /* Has it been made, or parsed? */
 bool id_is_made(const struct id *id);
 
@@ -46,7 +47,8 @@ const char *id_parse(const char *text, size_t n, struct id *out);
 /* Writes the id's text, NUL-terminated, into buf of RATION_MAX_ID_BYTES; returns its length. */
 size_t id_format(const struct id *id, char *buf);
 
-/* Do both name the same reservation, ignoring the member? */
+/* Do both name the same reservation, ignoring the member? A free-form id whose tenant is not known
+ * yet may. */
 bool id_same_reservation(const struct id *a, const struct id *b);
 
 /* Is the id for this tenant and pool? */

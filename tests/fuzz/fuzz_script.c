@@ -148,6 +148,8 @@ static bool can_come_of(const struct op *op)
         return op->kind < OP_PEEK;
     case OP_PEEKED:
         return op->kind == OP_PEEK;
+    case OP_CROWDED:
+        return op->kind == OP_ACQUIRE;
     case OP_SHOWN:
         return op->kind >= OP_POOL_OPEN && op->kind <= OP_POOL_GET;
     case OP_FORGIVEN:

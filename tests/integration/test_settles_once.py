@@ -210,9 +210,9 @@ def test_an_id_of_ones_own_is_for_one_call(world):
     assert w.granted("tokens", 100, "ID", "order-17") == "order-17"
     assert w.granted("tokens", 100, "ID", "order-17", wire=1) == "order-17"
     assert w.remaining("tokens") == 900
-    assert w.status("ACQUIRE", POOL, "globex", "tokens", 100, "ID", "order-17") == "ERR"
+    assert w.status("ACQUIRE", POOL, "acme", "tokens", 101, "ID", "order-17") == "ERR"
     assert w.status("REPORT", "order-17", "tokens", 40, wire=1) == "settled"
-    assert w.granted("tokens", 100, "ID", "order-17") == "order-17", "the same id, the same answer"
+    assert w.status("ACQUIRE", POOL, "acme", "tokens", 100, "ID", "order-17") == "NOSUCH", "it has ended"
     assert w.remaining("tokens") == 960
 
 

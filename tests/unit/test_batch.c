@@ -155,7 +155,7 @@ static struct op make_op(enum op_kind kind, const char *pool, const char *tenant
     memcpy(op.id.tenant, tenant, op.id.tenant_bytes);
     op.id.pool_bytes = (uint8_t)strlen(pool);
     memcpy(op.id.pool, pool, op.id.pool_bytes);
-    id_make(&test.ids, 0, &op.id);
+    id_make(&test.ids, 0, 1, &op.id);
     op_complete_amounts(&op);
     return op;
 }
@@ -209,7 +209,7 @@ static void test_a_lone_operation_leaves_at_once(void **state)
     assert_int_equal(played.evals, 1);
     assert_int_equal(played.n_keys, 5);
     assert_string_equal(played.keys[0], "ration:{default}:p:p");
-    assert_string_equal(played.keys[1], "ration:{default}:p:p:s");
+    assert_string_equal(played.keys[1], "ration:{default}:ps:p");
     assert_string_equal(played.keys[2], "ration:{default}:k:p");
     assert_string_equal(played.keys[3], "ration:{default}:t:acme");
     assert_memory_equal(played.keys[4], "ration:{default}:r:", 19);
@@ -566,9 +566,9 @@ static void test_free_form_reports_ask_for_whom_the_id_was_made(void **state)
     assert_null(id_parse("order-1", 7, &op.id));
     batch_submit(test.batcher, &op);
     turn();
-    assert_string_equal(played.keys[0], "ration:{default}:r:=order-1");
+    assert_string_equal(played.keys[0], "ration:{default}:n:order-1");
     reply(STORE_NIL, NULL, 0);
-    assert_string_equal(played.keys[0], "ration:{d2}:r:=order-1");
+    assert_string_equal(played.keys[0], "ration:{d2}:n:order-1");
     reply(STORE_OK, "acme other", 10);
     turn();
     assert_int_equal(played.evals, 1);
@@ -597,19 +597,28 @@ static void test_a_report_does_not_overtake_its_acquire(void **state)
     reply(STORE_REFUSED, "no", 2);
 }
 
-static void test_free_form_reports_of_others_are_refused(void **state)
+static void test_free_form_ids_are_a_tenants_own(void **state)
 {
     (void)state;
-    struct op op = {
-        .kind = OP_REPORT, .config = test.config, .done = on_done, .only_tenant = "globex"};
-    struct op unknown = {.kind = OP_REPORT, .config = test.config, .done = on_done};
+    struct op op = {.kind = OP_REPORT, .config = test.config, .done = on_done};
+    struct op several = op, unknown = op;
     assert_null(id_parse("order-1", 7, &op.id));
+    assert_null(id_parse("order-1", 7, &several.id));
     assert_null(id_parse("order-2", 7, &unknown.id));
+    op.id.tenant_bytes = 6;
+    memcpy(op.id.tenant, "globex", 6);
     batch_submit(test.batcher, &op);
     turn();
-    reply(STORE_OK, "acme p", 6);
+    assert_string_equal(played.keys[0], "ration:{default}:f:globex order-1");
+    reply(STORE_NIL, NULL, 0);
+    reply(STORE_NIL, NULL, 0);
     turn();
-    assert_int_equal(op.outcome, OP_NOPERM);
+    assert_int_equal(op.outcome, OP_NOSUCH);
+    batch_submit(test.batcher, &several);
+    turn();
+    reply(STORE_OK, "", 0);
+    turn();
+    assert_int_equal(several.outcome, OP_SEVERAL);
     batch_submit(test.batcher, &unknown);
     turn();
     reply(STORE_NIL, NULL, 0);
@@ -678,7 +687,7 @@ int main(void)
         TEST(test_answers_that_make_no_sense_end_in_unavailable),
         TEST(test_free_form_reports_ask_for_whom_the_id_was_made),
         TEST(test_a_report_does_not_overtake_its_acquire),
-        TEST(test_free_form_reports_of_others_are_refused),
+        TEST(test_free_form_ids_are_a_tenants_own),
         TEST(test_more_groups_than_a_batch_holds_are_several_batches),
         TEST(test_many_equal_acquires_are_one_batch_of_few_groups),
     };

@@ -104,7 +104,7 @@ static void test_acquire(void **state)
     assert_memory_equal(op->id.tenant, "acme", 4);
     assert_int_equal(op->amounts[RATION_UNIT_TOKENS], 7);
     assert_false(op->learned);
-    answer(OP_FOREIGN, "-ERR id order-7 is taken by another reservation");
+    answer(OP_FOREIGN, "-ERR id order-7 was used for another request");
     static const char *const learned[] = {"input_tokens 3", "output_tokens 4 tokens 9",
                                           "input_tokens 3 output_tokens 4"};
     for (size_t i = 0; i < sizeof learned / sizeof learned[0]; i++) {
@@ -239,7 +239,7 @@ static void test_report(void **state)
     expect("REPORT " ID " STATUS 600", "STATUS needs a whole number from 100 to 599");
     expect("REPORT \"a b\"", "printable ASCII without spaces");
     expect("CANCEL a b", "'b' is neither an option nor a unit");
-    expect("CANCEL a FAILED FAILED", "more than 2 arguments");
+    expect("CANCEL a FAILED FAILED", "FAILED is given twice");
     expect("REPORT " ID " EXHAUSTED", "EXHAUSTED needs a value after it");
     expect("REPORT " ID " EXHAUSTED 'no money'", "printable ASCII without space");
     expect("REPORT " ID " REMAINING tokens", "REMAINING needs a unit");
@@ -381,15 +381,18 @@ static void test_credentials(void **state)
     for (size_t i = 0; i < sizeof denied / sizeof denied[0]; i++)
         expect_of(fd, denied[i], "-NOPERM ");
     assert_int_equal(n_submitted, 0);
-    /* The batch finds out whose a free-form id is; it still knows who asked after the connection's
-     * RESET. */
+    expect_of(fd, "REPORT order-7 TENANT globex", "-NOPERM ");
+    expect_of(fd, "CANCEL r1.a.0123456789abcdef.0.acme@p TENANT globex", "-ERR ");
+    assert_int_equal(n_submitted, 0);
+    /* A free-form id is the connection's tenant's, even after the connection has gone on. */
     client_send(&fixture, fd, "CANCEL order-7\r\nRESET\r\n", 23);
     uint64_t deadline = clock_ms() + 2000;
     while (n_waiting == 0 && clock_ms() < deadline)
         turn(&fixture);
     assert_int_equal(n_waiting, 1);
-    assert_string_equal(waiting[0]->only_tenant, "acme");
-    fixture_answer(0, OP_NOPERM);
+    assert_int_equal(waiting[0]->id.tenant_bytes, 4);
+    assert_memory_equal(waiting[0]->id.tenant, "acme", 4);
+    fixture_answer(0, OP_NOSUCH);
     expect_of(fd, "PING", "-NOAUTH ");
 
     expect_of(fd, "HELLO 3 AUTH default \"open sesame\" SETNAME me", "%7");

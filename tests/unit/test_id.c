@@ -19,7 +19,7 @@ static void make(struct id_maker *maker, uint64_t ms, const char *tenant, const 
     out->pool_bytes = (uint8_t)strlen(pool);
     memcpy(out->pool, pool, out->pool_bytes);
     assert_false(id_is_made(out));
-    id_make(maker, ms, out);
+    id_make(maker, ms, 1, out);
     assert_true(id_is_made(out));
 }
 
@@ -42,6 +42,26 @@ static void test_made_ids_are_read_again(void **state)
         assert_false(id_is_for(&read, "acme@example.com", 16, "openai/gpt-4o", 13));
         assert_int_equal(id_format(&read, again), n);
         assert_string_equal(text, again);
+    }
+}
+
+static void test_a_slice_has_some_thousand_members_at_most(void **state)
+{
+    (void)state;
+    for (size_t members = 1; members <= RATION_ID_MAX_MEMBERS; members++) {
+        struct id_maker maker;
+        struct id id = {0};
+        char slice[RATION_ID_MAX_SLICE] = "";
+        size_t in_slice = 0;
+        id_maker_init(&maker);
+        for (int i = 0; i < 300; i++) {
+            id_make(&maker, 1000, members, &id);
+            in_slice = memcmp(slice, id.slice, id.slice_bytes) == 0 ? in_slice : 0;
+            memcpy(slice, id.slice, id.slice_bytes);
+            in_slice += members;
+            assert_true(in_slice <= 2000);
+            assert_true(members > 1 || in_slice <= 100);
+        }
     }
 }
 
@@ -157,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_made_ids_are_read_again),
+        cmocka_unit_test(test_a_slice_has_some_thousand_members_at_most),
         cmocka_unit_test(test_the_longest_id_fits),
         cmocka_unit_test(test_slices_are_rolled_by_number_and_by_age),
         cmocka_unit_test(test_nonces_do_not_repeat),

@@ -158,6 +158,11 @@ void batch_call_ask(struct batch_run *run, struct batch_call *call)
                              &options, &grant);
     int64_t now_ms = clock_ms();
     run->asked_ms = now_ms;
+    if (err == RATION_ENOSUCH) {
+        /* Granted, but the answer was lost, and it has expired since: ask for another. */
+        call->id[0] = '\0';
+        return;
+    }
     if (err < 0) {
         batch_queue_on_silence(run, err, now_ms);
         return;

@@ -9,7 +9,7 @@ from collections import Counter
 from pool_health import Health
 from learned_estimates import DAY, Learned
 from levels import KINDS
-from packing import (ACQUIRE, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, FORGIVE, FORGIVEN, GRANTED,
+from packing import (ACQUIRE, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, CROWDED, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, FORGIVE, FORGIVEN, GRANTED,
                      INPUT, IS_CLOSED, LATE, NEVER, NOSUCH, OPEN_POOL, OUTPUT, PEEK, PEEKED, RENEW, REPORT, SETTLED, SHOW_POOL,
                      SHOWN, TOKENS)
 
@@ -17,6 +17,7 @@ LEDGER_UNITS = 5
 SECOND = 1024
 LONGEST_PARTS = 8
 GRACE = 60000
+MOST_IN_SLICE = 2000
 NOTHING = (0, 0, 0, 0, 0, 0)
 
 
@@ -79,6 +80,7 @@ class Record:
         self.check, self.states, self.deadline, self.k, self.split_unknown = check, [], deadline, k, split_unknown
         self.token, self.parts = None, parts
         self.stated = {}  # what was estimated of units that learn, whatever was charged
+        self.asked = None  # the cost as the acquire stated it
 
     def estimate(self):
         total = NOTHING
@@ -205,10 +207,10 @@ class Model:
             assert (answer.outcome, answer.granted) == (outcome, 0), f"{answer} for {o}"
             assert not judged or (answer.bucket, answer.wait, answer.over_input) == tuple(judged), f"{answer}, not {judged}, for {o}"
         else:
-            stated = {}
+            stated, asked = {}, o.cost
             if o.kind == ACQUIRE and o.estimates is not None:
                 o, stated = self.as_learned(o)
-            outcome, granted, refused = self.acquire(o, stated) if o.kind == ACQUIRE else self.renew(o)
+            outcome, granted, refused = self.acquire(o, stated, asked) if o.kind == ACQUIRE else self.renew(o)
             assert (answer.outcome, answer.granted) == (outcome, granted), f"{answer}, not {outcome} {granted}, for {o}"
             if refused:
                 self.judge_refusal(o, answer)
@@ -332,11 +334,16 @@ class Model:
             cost = r.parts[0][1]
         return o.change(cost=cost), stated
 
-    def acquire(self, o, stated):
+    def acquire(self, o, stated, asked):
+        """`asked` is the cost as it was stated; o.cost is what is charged for it."""
         r, had = None, 0
         if o.resent:
             r = self.slices.get(o.slice, {}).get(o.nonce)
             if r and r.check != o.check:
+                return FOREIGN, 0, False
+            if r and (r.deadline is None or r.deadline <= self.now):
+                return ENDED, 0, False
+            if r and r.asked != asked:
                 return FOREIGN, 0, False
             had = len(r.states) if r else 0
             if had >= o.n:
@@ -348,8 +355,10 @@ class Model:
             # The rest of a group is no probe: no wait is promised.
             granted = had
             return GRANTED if granted else DENIED, granted, False
-        ended = r is not None and (r.deadline is None or r.deadline <= self.now or len(r.parts) > 1)
+        ended = r is not None and len(r.parts) > 1
         sure = fit < o.n - had
+        if fit and not o.dry and o.resent and not r and len(self.slices.get(o.slice, ())) >= MOST_IN_SLICE:
+            return CROWDED, 0, False
         if fit and not o.dry and not ended:
             deadline, k = (r.deadline, r.k) if r else deadline_of(o.ttl, self.now)
             self.charge_all(o, fit, deadline, k)
@@ -357,7 +366,7 @@ class Model:
             self.book_grant(o, deadline, fit, fit)
             if not r:
                 r = Record(o.check, deadline, k, o.split_unknown, [(self.now, o.cost)])
-                r.stated = stated
+                r.stated, r.asked = stated, asked
                 self.slices.setdefault(o.slice, {})[o.nonce] = r
                 if known:
                     known.granted((o.slice, o.nonce), deadline)
@@ -396,7 +405,7 @@ class Model:
             r.states[member] = "m"
             self.touched.append(r)
             group, r = r, Record(r.check, r.deadline, r.k, r.split_unknown, list(r.parts))
-            r.states, r.stated = ["o"], group.stated
+            r.states, r.stated, r.asked = ["o"], group.stated, group.asked
             self.slices[o.slice][o.nonce + bytes([o.member])] = r
         for _, _, s in self.limits_of(o):
             held = r.held_by(s) if s.limit.holds else 0
@@ -411,8 +420,8 @@ class Model:
         if any(o.cost):
             self.charge_all(o, 1, deadline, k)
             self.book_grant(o, deadline, 1, 0)
-            if len(r.parts) == LONGEST_PARTS:
-                r.parts[:2] = [(r.parts[0][0], plus(r.parts[0][1], r.parts[1][1]))]
+            if len(r.parts) == LONGEST_PARTS:  # of what was added, the two oldest become one
+                r.parts[1:3] = [(r.parts[1][0], plus(r.parts[1][1], r.parts[2][1]))]
             r.parts.append((self.now, o.cost))
             r.split_unknown = r.split_unknown or o.split_unknown
         self.keep_all(o, deadline)

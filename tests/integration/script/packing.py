@@ -16,7 +16,7 @@ UNITS = ("requests", "tokens", "input_tokens", "output_tokens", "usd", "concurre
 REQUESTS, TOKENS, INPUT, OUTPUT, USD, IN_FLIGHT = range(6)
 BUCKET, ROLLING, CALENDAR, CONCURRENT = range(4)
 ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, CLOSE_POOL, SHOW_POOL, FORGIVE = range(1, 10)
-GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED, SHOWN, FORGIVEN = range(1, 12)
+GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED, SHOWN, FORGIVEN, CROWDED = range(1, 13)
 AGAIN, DRY, PARTIAL, SPLIT_UNKNOWN = 1, 2, 4, 8
 HAS_NAMES, HAS_TOKEN, HAS_ESTIMATES, HAS_NEWS = 16, 32, 64, 128
 PAUSED, CIRCUIT, IS_CLOSED = 255, 254, 253  # in the place of the limit that refuses
@@ -126,18 +126,19 @@ class Breaker:
 
 
 class Op:
-    """One operation. `buckets` are keys of buckets, `slice` is the key of a slice, cost has the six units."""
+    """One operation. `buckets` are keys of buckets, `slice` is the key of a slice, cost has the six units. Of a free-form id `names` are
+    b"tenant pool", and `owner` is the key that says whose it is."""
 
     __slots__ = ("kind", "buckets", "cost", "resent", "dry", "partial", "split_unknown", "priority", "n", "stated", "slice",
-                 "member", "nonce", "check", "ttl", "names", "token", "estimates", "feedback")
+                 "member", "nonce", "check", "ttl", "names", "owner", "token", "estimates", "feedback")
 
     def __init__(self, kind, buckets, cost=(0, 0, 0, 0, 0, 0), resent=False, dry=False, partial=False, split_unknown=False,
-                 priority=1, n=1, stated=0, slice=None, member=0, nonce=bytes(8), check=1, ttl=60000, names=None, token=None,
-                 estimates=None, feedback=None):
+                 priority=1, n=1, stated=0, slice=None, member=0, nonce=bytes(8), check=1, ttl=60000, names=None, owner=None,
+                 token=None, estimates=None, feedback=None):
         self.kind, self.buckets, self.cost, self.resent, self.dry = kind, buckets, cost, resent, dry
         self.partial, self.split_unknown, self.priority, self.n, self.stated = partial, split_unknown, priority, n, stated
         self.slice, self.member, self.nonce, self.check, self.ttl = slice, member, nonce, check, ttl
-        self.names, self.token, self.estimates, self.feedback = names, token, estimates, feedback
+        self.names, self.owner, self.token, self.estimates, self.feedback = names, owner, token, estimates, feedback
 
     def change(self, **changes):
         copy = Op(self.kind, self.buckets)
@@ -155,7 +156,7 @@ class Op:
                  self.check.to_bytes(6, "little"), self.ttl.to_bytes(4, "little")]
         parts += [c.to_bytes(6, "little") for c in self.cost]
         if self.names is not None:
-            parts += [struct.pack("<H", len(self.names)), self.names]
+            parts += [struct.pack("<H", len(self.names)), self.names, struct.pack("<H", slice_index[self.owner])]
         if self.token is not None:
             parts.append(self.token)
         if self.estimates is not None:
@@ -180,7 +181,7 @@ class Bucket:
 
     @property
     def slots_key(self):
-        return self.key + ":s"
+        return self.key + "+s"
 
     @property
     def has_slots(self):
@@ -190,7 +191,7 @@ class Bucket:
 def pack_batch(buckets, ops):
     """KEYS and the argument for a batch over these buckets (a dict by key): only those that an operation names are sent."""
     used = list(dict.fromkeys(b for o in ops for b in o.buckets))
-    slices = list(dict.fromkeys(o.slice for o in ops if o.slice is not None))
+    slices = list(dict.fromkeys(s for o in ops for s in (o.slice, o.owner) if s is not None))
     estimates = list(dict.fromkeys(o.estimates for o in ops if o.estimates is not None))
     bucket_index = {b: i for i, b in enumerate(used)}
     estimate_index = {e: i for i, e in enumerate(estimates)}

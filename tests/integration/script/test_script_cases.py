@@ -3,7 +3,8 @@
 import packing
 import pytest
 import redis
-from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CONCURRENT, DENIED, DUPLICATE, ENDED, FOREIGN, GRANTED, IN_FLIGHT, INPUT,
+from model import deadline_of
+from packing import (ACQUIRE, BUCKET, CALENDAR, CANCEL, CONCURRENT, CROWDED, DENIED, DUPLICATE, ENDED, FOREIGN, GRANTED, IN_FLIGHT, INPUT,
                      LATE, NEVER, NOSUCH, OUTPUT, PEEK, RENEW, REPORT, REQUESTS, ROLLING, SETTLED, TOKENS, Bucket, Limit, Op)
 
 DAY = 86_400_000
@@ -351,7 +352,7 @@ def test_slots_that_outlive_their_levels_do_not_admit_more(bench):
     bench.acquire(requests=1)
     bench.at = bench.client.pexpiretime("{b}t") + 1
     bench.client.delete("{b}t")  # as it does then by itself
-    assert bench.client.pexpiretime("{b}t:s") > bench.at
+    assert bench.client.pexpiretime("{b}t+s") > bench.at
     bench.limits([hour])
     bench.acquire(tokens=400)
     bench.at = NOON + 61 * MINUTE
@@ -466,7 +467,7 @@ def test_an_acquire_sent_again_is_granted_once(bench):
     assert bench.one(o.change(resent=True)).outcome == GRANTED
     assert bench.digest() == before
     assert bench.report(o, tokens=600) == SETTLED
-    assert bench.one(o.change(resent=True)).outcome == GRANTED
+    assert bench.one(o.change(resent=True)).outcome == ENDED
     assert bench.remaining() == [400, 2]
 
 
@@ -510,6 +511,156 @@ def test_a_renewal_sent_again_adds_once(bench):
     bench.at += 10_000
     assert bench.remaining()[1] == 2
     assert bench.renew(o, token=b"too late").outcome == ENDED
+
+
+# One id for everything: what was asked under an id is what it stays good for, and only while it is outstanding.
+
+def test_an_id_is_good_for_what_was_asked_under_it_alone(bench):
+    bench.limits([tokens(BUCKET, 1000)], [tokens(ROLLING, 1000)])
+    o, _ = bench.acquire(tokens=1)
+    before = bench.digest()
+    again = o.change(resent=True)
+    assert [a.outcome for a in bench.batch(again, again)] == [GRANTED, GRANTED]
+    for unit in range(6):
+        other = list(o.cost)
+        other[unit] += 999
+        answer = bench.one(again.change(cost=tuple(other)))
+        assert (answer.outcome, answer.granted) == (FOREIGN, 0), unit
+    assert bench.digest() == before and bench.remaining() == [999]
+
+
+@pytest.mark.parametrize("end", ["report", "cancel", "expiry"])
+def test_an_id_that_has_ended_is_not_granted_again(bench, end):
+    bench.limits([tokens(BUCKET, 1000, 86_400_000)])
+    o, _ = bench.acquire(tokens=400, ttl=1000)
+    if end == "expiry":
+        bench.at = deadline_of(o.ttl, bench.at)[0]
+    else:
+        assert (bench.report if end == "report" else bench.cancel)(o) == SETTLED
+    before, remaining = bench.digest(), bench.remaining()
+    for again in (o.change(resent=True), o.change(resent=True, cost=(0, 1, 0, 0, 0, 0))):
+        assert bench.one(again).outcome == ENDED
+    assert bench.digest() == before and bench.remaining() == remaining
+
+
+def test_a_resent_acquire_is_known_after_many_additions(bench):
+    """Of a reservation's parts some are merged, but never that which the acquire made."""
+    bench.limits([tokens(BUCKET, 100_000)])
+    o, _ = bench.acquire(tokens=100, ttl=60_000)
+    for i in range(20):
+        bench.at += 10
+        assert bench.renew(o, tokens=10, token=b"add %04d" % i).outcome == GRANTED
+    assert bench.one(o.change(resent=True)).outcome == GRANTED
+    assert bench.one(o.change(resent=True, cost=(0, 300, 0, 0, 0, 0))).outcome == FOREIGN
+    assert bench.report(o, tokens=0) == SETTLED
+    assert bench.remaining() == [100_000]
+
+
+def test_a_resent_group_is_known_by_what_each_member_asked(bench):
+    bench.limits([tokens(BUCKET, 1000)])
+    group, answer = bench.acquire(tokens=300, n=5)
+    assert answer.granted == 3
+    assert bench.one(group.change(resent=True, n=3)).granted == 3
+    assert bench.one(group.change(resent=True, n=5, cost=(0, 1, 0, 0, 0, 0))).outcome == FOREIGN
+    assert bench.one(group.change(resent=True, n=4)).granted == 3
+    for member in range(3):
+        bench.report(group, tokens=0, member=member)
+    assert bench.one(group.change(resent=True, n=5)).outcome == ENDED
+
+
+# A slice never grows beyond some thousands of records, whoever names it.
+
+def test_a_slice_is_full_at_some_thousands(bench):
+    bench.limits([tokens(BUCKET, 10**9)])
+    asked = [bench.ask(tokens=1, resent=True) for _ in range(2100)]
+    outcomes = [a.outcome for i in range(0, 2100, 60) for a in bench.batch(*asked[i:i + 60])]
+    assert outcomes == [GRANTED] * 2000 + [CROWDED] * 100
+    assert bench.client.hlen("{b}r") == 2000 and bench.remaining() == [10**9 - 2000]
+    before = bench.digest()
+    assert bench.one(asked[1999]).outcome == GRANTED, "what is there is answered as ever"
+    assert bench.one(asked[2000].change(dry=True)).outcome == GRANTED
+    assert bench.one(asked[2000].change(cost=(0, 10**10, 0, 0, 0, 0))).outcome == DENIED
+    assert bench.digest() == before
+    assert bench.one(asked[2000].change(slice="{b}r2")).outcome == GRANTED
+    assert bench.report(asked[7], tokens=1) == SETTLED
+
+
+# Free-form ids: each tenant's own.
+
+def test_a_free_form_id_is_each_tenants_own(bench):
+    bench.limits([tokens(BUCKET, 1000)])
+    ask = dict(tokens=100, nonce=bytes(8), resent=True, owner="{b}n:x")
+    mine = bench.op(ACQUIRE, slice="{b}f:a x", names=b"a p", check=1, **ask)
+    theirs = bench.op(ACQUIRE, slice="{b}f:b x", names=b"b p", check=2, **ask)
+    assert bench.one(mine).outcome == GRANTED
+    assert bench.client.hget("{b}n:x", "n") == bench.client.hget("{b}f:a x", "n") == b"a p"
+    assert bench.one(mine).outcome == GRANTED and bench.remaining() == [900]
+    assert bench.one(theirs.change(cost=(0, 200, 0, 0, 0, 0))).outcome == GRANTED
+    assert bench.remaining() == [700]
+    assert bench.client.hget("{b}n:x", "n") == b"", "nobody can tell whose it is"
+    assert bench.client.hget("{b}f:b x", "n") == b"b p"
+    assert bench.one(mine).outcome == GRANTED
+    assert bench.client.hget("{b}n:x", "n") == b""
+    for o in (mine, theirs):
+        assert bench.report(o, tokens=0, slice=o.slice, check=o.check) == SETTLED
+    assert bench.remaining() == [1000]
+    assert all(bench.client.pttl(key) > 0 for key in bench.client.keys("*"))
+
+
+def test_a_free_form_id_stays_its_tenants_for_another_pool(bench):
+    bench.limits([tokens(BUCKET, 1000)])
+    ask = dict(tokens=100, nonce=bytes(8), resent=True, owner="{b}n:x", slice="{b}f:a x", ttl=1000)
+    one = bench.op(ACQUIRE, names=b"a p", check=1, **ask)
+    assert bench.one(one).outcome == GRANTED
+    assert bench.one(one.change(names=b"a q", check=2)).outcome == FOREIGN
+    bench.client.delete("{b}f:a x")  # its time has come
+    batch = [one.change(names=b"a q", check=2), one.change(names=b"b q", check=3, slice="{b}f:b x"), one.change(owner="{b}n:y", slice="{b}f:a y")]
+    assert [a.outcome for a in bench.batch(batch[0])] == [GRANTED]
+    assert bench.client.hget("{b}n:x", "n") == b"a q"
+    assert [a.outcome for a in bench.batch(*batch)] == [GRANTED] * 3
+    assert [bench.client.hget(key, "n") for key in ("{b}n:x", "{b}n:y")] == [b"", b"a p"]
+
+
+# Levels of format 3, and their slots under the levels' name.
+
+def as_format_3(bench, *names):
+    for name in names:
+        b = bench.buckets[name]
+        bench.client.set(b.key, b"\x03" + bench.client.get(b.key)[1:], keepttl=True)
+        if bench.client.exists(b.slots_key):
+            bench.client.rename(b.slots_key, b.key + ":s")
+
+
+def test_slots_are_found_where_format_3_had_them_and_move(bench):
+    bench.limits([tokens(BUCKET, 10_000)], [tokens(ROLLING, 1000), IN_FLIGHT_2])
+    bench.acquire(tokens=600, ttl=600_000)
+    held, _ = bench.acquire(concurrent=1)
+    bench.at += 20_000
+    bench.acquire(tokens=300)
+    as_format_3(bench, "t", "p")
+    assert not bench.client.exists("{b}p+s")
+    before = bench.digest()
+    assert bench.remaining("p") == [100, 1]
+    assert bench.acquire(tokens=101)[1].outcome == DENIED
+    assert bench.digest() == before, "what only looks moves nothing"
+    assert bench.acquire(tokens=100)[1].outcome == GRANTED
+    assert bench.client.get("{b}p")[0] == bench.client.get("{b}t")[0] == 4
+    assert bench.client.exists("{b}p+s") and not bench.client.exists("{b}p:s")
+    assert bench.cancel(held) == SETTLED
+    bench.at += 41_000
+    assert bench.remaining("p") == [600, 2], "the first slot has turned, the others count"
+
+
+def test_the_audit_reads_slots_where_format_3_had_them(bench):
+    bench.limits([], [tokens(ROLLING, 1000)])
+    for ttl in (2000, 9000, 40_000):
+        bench.acquire(tokens=100, ttl=ttl)
+    audit = bench.client.function_load(packing.library_text(), replace=True).decode() + "_audit"
+    argument = b"\x01\x00" + ((bench.at + 4000) // 1024).to_bytes(6, "little")
+    before = bench.client.fcall(audit, 2, "{b}p", "{b}p+s", argument)
+    as_format_3(bench, "p")
+    assert bench.client.fcall(audit, 2, "{b}p", "{b}p+s", argument) == before
+    assert packing.unpack_audit(before, 1, 0)[1][0]["expired"][TOKENS] == 100
 
 
 # Levels of another version: neither misread nor forgotten.

@@ -88,6 +88,6 @@ def test_levels_go_when_they_are_as_good_as_new(clean_store):
     keys, argument = packing.pack_batch(buckets, [o])
     clean_store.fcall(name, len(keys), *keys, argument)
     deadline = time.monotonic() + 10
-    while clean_store.exists("{c}t", "{c}t:s"):
+    while clean_store.exists("{c}t", "{c}t+s"):
         assert time.monotonic() < deadline
     assert clean_store.pttl("{c}r") > 50_000

@@ -229,7 +229,8 @@ class World:
             o = r.choice(self.sent)
             check = o.check if r.random() < 0.95 else o.check ^ 1
             more = r.randint(1, 3) if o.kind == ACQUIRE and r.random() < 0.3 else 0
-            return o.change(resent=True, check=check, n=min(255, o.n + more))
+            o = o.change(resent=True, check=check, n=min(255, o.n + more))
+            return self.for_another_request(o) if o.kind == ACQUIRE and r.random() < 0.2 else o
         if x < 0.06:
             return Op(PEEK, r.choice(self.pairs))
         if x < 0.09:
@@ -246,6 +247,12 @@ class World:
                 self.live.pop()
             return self.make_settle(o)
         return self.make_acquire()
+
+    def for_another_request(self, o):
+        """The same id, with another cost. Of what was learned, the sum of the tokens need not tell what was stated."""
+        cost = list(o.cost)
+        cost[self.random.choice((0, 1, 2, 3, 4, 5) if o.estimates is None else (0, 2, 3, 4, 5))] += 1
+        return o.change(cost=tuple(cost))
 
     # Time.
 
@@ -270,7 +277,7 @@ class World:
                 self.model.forget_health(name[:-2], at)
             elif name[0] == "e":
                 self.model.forget_estimates(key, at)
-            elif not key.endswith(":s"):
+            elif not key.endswith("+s"):
                 self.model.forget_slice(key, at)
 
     # Batches.
