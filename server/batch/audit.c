@@ -3,17 +3,18 @@
  *
  *     read the ledgers  ->  SCAN for the slices  ->  count them  ->  read the ledgers again
  *
- * A step is one bounded call (lua/audit.lua), sent when the one before it was answered, so the store decides for others in
- * between however much there is to audit. All is judged as of one second of the store's clock, that of the first reading.
+ * A step is one bounded call (lua/audit.lua), sent when the one before it was answered, so the
+ * store decides for others in between however much there is to audit. All is judged as of one
+ * second of the store's clock, that of the first reading.
  *
- * If anything was granted or settled in between, a pool's count cannot be compared. Where the whole took a moment it is
- * taken again; else, or after the last try, the `scanned` of that pool is -1.
+ * If anything was granted or settled in between, a pool's count cannot be compared. Where the whole
+ * took a moment it is taken again; else, or after the last try, the `scanned` of that pool is -1.
  *
- * A record tells its pool by 20 bits of a hash only. Pools that share them are compared together: what was counted beyond
- * the sum of their ledgers shows in each of them.
+ * A record tells its pool by 20 bits of a hash only. Pools that share them are compared together:
+ * what was counted beyond the sum of their ledgers shows in each of them.
  *
- * When the connection to the store breaks, the audit begins again as soon as the store is back. It gives up if that takes
- * longer than an operation may wait, or happens too often.
+ * When the connection to the store breaks, the audit begins again as soon as the store is back. It
+ * gives up if that takes longer than an operation may wait, or happens too often.
  */
 #define _GNU_SOURCE
 #include "batch/audit.h"
@@ -122,14 +123,15 @@ static void lost(struct audit *a)
         begin_again(a);
 }
 
-/* ---- the result ---- */
+/* ---- the result ------------------------------------------------------------------------------ */
 
 static bool shares_hash(const struct pool_audit *a, const struct pool_audit *b)
 {
     return a->hash == b->hash && strcmp(a->pool->domain, b->pool->domain) == 0;
 }
 
-/* What was counted of the pools that share a hash is compared with all of their ledgers; each is given the difference. */
+/* What was counted of the pools that share a hash is compared with all of their ledgers; each is
+ * given the difference. */
 static void share_counts(struct pool_audit *pools, size_t n)
 {
     int64_t beyond[NUMBERS];
@@ -200,7 +202,7 @@ static void finish(struct audit *a)
     audit_free(a);
 }
 
-/* ---- the ledgers ---- */
+/* ---- the ledgers ----------------------------------------------------------------------------- */
 
 static int64_t get_int(const char *data, size_t n)
 {
@@ -209,7 +211,8 @@ static int64_t get_int(const char *data, size_t n)
     return (int64_t)le64toh(little);
 }
 
-/* The script keeps them in seven bytes, so that what is beyond is damaged, and the sums here cannot overflow. */
+/* The script keeps them in seven bytes, so that what is beyond is damaged, and the sums here cannot
+ * overflow. */
 static bool take_numbers(const char *data, int64_t *to, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -319,7 +322,7 @@ static int read_ledgers(struct audit *a)
     return call(a, n, 2 * n, keys, on_ledgers);
 }
 
-/* ---- finding the slices ---- */
+/* ---- finding the slices ---------------------------------------------------------------------- */
 
 static const char *domain_end(const char *slice)
 {
@@ -415,7 +418,7 @@ static void on_scanned(void *arg, enum store_status status, const char *data, si
     step(a);
 }
 
-/* ---- counting ---- */
+/* ---- counting -------------------------------------------------------------------------------- */
 
 /* Those of the next call: neighbours of one domain. */
 static size_t slices_of_call(const struct audit *a)
@@ -464,7 +467,7 @@ static void on_counts(void *arg, enum store_status status, const char *data, siz
         step(a);
 }
 
-/* ---- the steps ---- */
+/* ---- the steps ------------------------------------------------------------------------------- */
 
 static int send_step(struct audit *a)
 {
@@ -521,7 +524,8 @@ void audit_end(struct audit *a)
     fail(a, LOST);
 }
 
-/* A cursor counts up from its highest bit down, so that its bits backwards are the share of the keys that were seen. */
+/* A cursor counts up from its highest bit down, so that its bits backwards are the share of the
+ * keys that were seen. */
 static int scanned_percent(const char *cursor)
 {
     uint64_t bits = strtoull(cursor, NULL, 10), backwards = 0;
@@ -560,13 +564,13 @@ static int by_domain_and_hash(const void *a, const void *b)
 static bool choose_pools(struct audit *a, const struct config_pool *pool)
 {
     size_t count = config_pool_count(a->config);
-    uint32_t hash = pool ? batch_pool_check(pool->name, strlen(pool->name)) : 0;
+    uint32_t hash = pool ? id_pool_check(pool->name, strlen(pool->name)) : 0;
     a->pools = calloc(count + 1, sizeof *a->pools);
     for (size_t i = 0; a->pools && i < count; i++) {
         const struct config_pool *each = config_pool_at(a->config, i);
         struct pool_audit p = {.pool = each,
                                .place = i,
-                               .hash = batch_pool_check(each->name, strlen(each->name)),
+                               .hash = id_pool_check(each->name, strlen(each->name)),
                                .asked = !pool || pool == each};
         if (p.asked || (p.hash == hash && strcmp(each->domain, pool->domain) == 0))
             a->pools[a->n_pools++] = p;

@@ -1,6 +1,6 @@
 /*
- * AUDIT: do the ledger of a pool balance? granted = reported + outstanding + expired + cancelled, and the outstanding
- * reservations, counted one by one, agree with the pool's running sum.
+ * AUDIT: do the ledger of a pool balance? granted = reported + outstanding + expired + cancelled,
+ * and the outstanding reservations, counted one by one, agree with the pool's running sum.
  */
 #ifndef RATIOND_AUDIT_H
 #define RATIOND_AUDIT_H
@@ -21,18 +21,20 @@ struct audit_row {
     int balanced;
 };
 
-/* rows NULL: the store did not answer; error has the reason. Borrowed until the callback returns. */
+/* rows NULL: the store did not answer; error has the reason. Borrowed until the callback returns.
+ */
 typedef void audit_done_fn(void *arg, const struct audit_row *rows, size_t n, const char *error);
 
 struct audit;
 
 /*
- * Audits one pool, or all (pool NULL). Takes its own reference to config. done is called once, from the event loop, and
- * ends the audit; NULL: out of memory, and done will not be called.
+ * Audits one pool, or all (pool NULL). Takes its own reference to config. done is called once, from
+ * the event loop, and ends the audit; NULL: out of memory, and done will not be called.
  */
 struct audit *audit_run(struct event_base *base, struct store *store, struct config *config,
                         const struct config_pool *pool, audit_done_fn *done, void *arg);
-/* Ends it at once, if the store owes it no answer: for the end of a worker, after store_free(). Calls done. */
+/* Ends it at once, if the store owes it no answer: for the end of a worker, after store_free().
+ * Calls done. */
 void audit_end(struct audit *audit);
 /* How much of it is done, in percent. It may begin again, and then falls. */
 int audit_percent(const struct audit *audit);

@@ -1,13 +1,14 @@
 /*
  * Group commit: one batch of a domain is at the store, the next one gathers.
  *
- * The normal path: batch_submit() queues the operation in its domain's lane and wakes the batcher, which runs at the end
- * of the event loop's turn and, for each lane that has nothing under way, forms a batch of what waits and sends it. The
- * answer completes the operations and wakes the batcher again.
+ * The normal path: batch_submit() queues the operation in its domain's domain and wakes the
+ * batcher, which runs at the end of the event loop's turn and, for each domain that has nothing
+ * under way, forms a batch of what waits and sends it. The answer completes the operations and
+ * wakes the batcher again.
  *
  * What goes wrong:
- *   the store is not ready          operations wait in their lane
- *   the batch's fate is unknown     it stays in the lane and is sent again, marked, before anything else of its domain
+ *   the store is not ready          operations wait in their domain
+ *   the batch's fate is unknown     it stays in the domain and is sent again, marked, before anything else of its domain
  *   the script refused it           nothing was written; it is tried again in halves, until the operation that it cannot
  *                                   decide is alone and ends as OP_REFUSED
  *   the store refused it            (it is out of memory, read-only, ...) its operations end as OP_REFUSED
@@ -33,11 +34,12 @@
 #include "log.h"
 
 enum { SWEEP_MS = 20, STALE_TRIES = 3, AHEAD_LOGGED_MS = 1000 };
+enum { MOST_ROW_BYTES = 64 << 20 };  /* of one batch */
 enum { SAID = 64, SAID_MS = 60000 }; /* what was logged lately */
 
 static void on_answer(void *arg, enum store_status status, const char *data, size_t n);
 
-/* ---- queues ------------------------------------------------------------------------------------------------ */
+/* ---- queues ---------------------------------------------------------------------------------- */
 
 void op_queue_put(struct op_queue *queue, struct op *op)
 {
@@ -64,23 +66,23 @@ struct op *op_queue_take(struct op_queue *queue)
     return op;
 }
 
-static struct lane *find_lane(struct batcher *b, const char *domain)
+static struct domain_queue *find_domain(struct batcher *b, const char *name)
 {
-    for (struct lane *lane = b->lanes; lane; lane = lane->next)
-        if (strcmp(lane->domain, domain) == 0)
-            return lane;
-    struct lane *lane = calloc(1, sizeof *lane);
-    if (!lane)
+    for (struct domain_queue *domain = b->domains; domain; domain = domain->next)
+        if (strcmp(domain->name, name) == 0)
+            return domain;
+    struct domain_queue *domain = calloc(1, sizeof *domain);
+    if (!domain)
         return NULL;
-    lane->domain = strdup(domain);
-    if (!lane->domain) {
-        free(lane);
+    domain->name = strdup(name);
+    if (!domain->name) {
+        free(domain);
         return NULL;
     }
-    lane->batcher = b;
-    lane->next = b->lanes;
-    b->lanes = lane;
-    return lane;
+    domain->batcher = b;
+    domain->next = b->domains;
+    b->domains = domain;
+    return domain;
 }
 
 static bool has_waiting(const struct op_queue *queue, const struct id *id)
@@ -93,19 +95,19 @@ static bool has_waiting(const struct op_queue *queue, const struct id *id)
 
 bool batcher_acquire_waits(const struct batcher *b, const struct op *op)
 {
-    for (const struct lane *lane = b->lanes; lane; lane = lane->next)
+    for (const struct domain_queue *domain = b->domains; domain; domain = domain->next)
         for (int q = QUEUE_ACQUIRE_0; q <= QUEUE_ACQUIRE_2; q++)
-            if (has_waiting(&lane->queues[q], &op->id))
+            if (has_waiting(&domain->queues[q], &op->id))
                 return true;
     return false;
 }
 
-/* Reports, renewals and cancels first (they make room), then acquires by priority, then looks. But a client may send an
- * acquire under its own id and the report right behind it. */
-static enum lane_queue queue_of(const struct batcher *b, const struct op *op)
+/* Reports, renewals and cancels first (they make room), then acquires by priority, then looks. But
+ * a client may send an acquire under its own id and the report right behind it. */
+static enum op_urgency queue_of(const struct batcher *b, const struct op *op)
 {
     if (op->kind == OP_ACQUIRE)
-        return (enum lane_queue)(QUEUE_ACQUIRE_0 + op->priority);
+        return (enum op_urgency)(QUEUE_ACQUIRE_0 + op->priority);
     if (op->kind >= OP_PEEK)
         return QUEUE_PEEK;
     return batcher_acquire_waits(b, op) ? QUEUE_AFTER : QUEUE_SETTLE;
@@ -116,7 +118,8 @@ void batcher_wake(struct batcher *b)
     event_active(b->wake, EV_TIMEOUT, 1);
 }
 
-/* Completions are deferred: an operation may fail inside batch_submit(), whose caller is not ready for its end. */
+/* Completions are deferred: an operation may fail inside batch_submit(), whose caller is not ready
+ * for its end. */
 void batcher_end(struct batcher *b, struct op *op, enum op_outcome outcome)
 {
     op->outcome = outcome;
@@ -126,12 +129,12 @@ void batcher_end(struct batcher *b, struct op *op, enum op_outcome outcome)
 
 void batcher_enqueue(struct batcher *b, struct op *op)
 {
-    struct lane *lane = find_lane(b, op->policy.pool->domain);
-    if (!lane) {
+    struct domain_queue *domain = find_domain(b, op->policy.pool->domain);
+    if (!domain) {
         batcher_end(b, op, OP_UNAVAILABLE);
         return;
     }
-    op_queue_put(&lane->queues[queue_of(b, op)], op);
+    op_queue_put(&domain->queues[queue_of(b, op)], op);
     batcher_wake(b);
 }
 
@@ -171,7 +174,7 @@ static void finish(struct batcher *b, struct op *op)
     op->done(op);
 }
 
-/* ---- sending ----------------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static int64_t store_now_ms(const struct batcher *b)
 {
@@ -181,31 +184,31 @@ static int64_t store_now_ms(const struct batcher *b)
     return (int64_t)time(NULL) * 1000;
 }
 
-static void end_batch(struct lane *lane, enum op_outcome outcome)
+static void end_batch(struct domain_queue *domain, enum op_outcome outcome)
 {
-    struct batch *batch = &lane->batch;
+    struct batch *batch = &domain->batch;
     for (size_t i = 0; i < batch->n; i++)
         if (batch->ops[i])
-            batcher_end(lane->batcher, batch->ops[i], outcome);
-    lane->state = LANE_IDLE;
-    batch->n = lane->n_ends = 0;
+            batcher_end(domain->batcher, batch->ops[i], outcome);
+    domain->state = DOMAIN_IDLE;
+    batch->n = domain->n_ends = 0;
 }
 
-/* What is under way is over. A part of a batch is followed by the next one. `done` may submit, and what it submits waits for
- * on_wake(). */
-static void end_part(struct lane *lane, enum op_outcome outcome, const char *trouble)
+/* What is under way is over. A part of a batch is followed by the next one. `done` may submit, and
+ * what it submits waits for on_wake(). */
+static void end_part(struct domain_queue *domain, enum op_outcome outcome, const char *trouble)
 {
-    struct batch *batch = &lane->batch;
+    struct batch *batch = &domain->batch;
     size_t first = batch->groups[batch->from].first;
     size_t end = first + part_ops(batch);
-    bool last = lane->n_ends == 0;
-    lane->state = last ? LANE_IDLE : LANE_UNSENT;
+    bool last = domain->n_ends == 0;
+    domain->state = last ? DOMAIN_IDLE : DOMAIN_UNSENT;
     if (last) {
         batch->n = 0;
     } else {
         batch->from = batch->to;
-        batch->to = lane->ends[--lane->n_ends];
-        lane->stale_tries = 0;
+        batch->to = domain->ends[--domain->n_ends];
+        domain->stale_tries = 0;
     }
     for (size_t i = first; i < end; i++) {
         struct op *op = batch->ops[i];
@@ -215,51 +218,53 @@ static void end_part(struct lane *lane, enum op_outcome outcome, const char *tro
         if (outcome != OP_PENDING)
             op->outcome = outcome;
         op->trouble = trouble;
-        finish(lane->batcher, op);
+        finish(domain->batcher, op);
     }
-    batcher_wake(lane->batcher);
+    batcher_wake(domain->batcher);
 }
 
-static void send_batch(struct lane *lane)
+static void send_batch(struct domain_queue *domain)
 {
-    struct batcher *b = lane->batcher;
-    struct batch *batch = &lane->batch;
+    struct batcher *b = domain->batcher;
+    struct batch *batch = &domain->batch;
     if (batch_pack(batch, store_now_ms(b)) < 0) {
         log_error("out of memory", "what=batch operations=%zu", batch->n);
-        end_batch(lane, OP_UNAVAILABLE);
+        end_batch(domain, OP_UNAVAILABLE);
         return;
     }
-    if (batch->n_keys == 0) { /* all of them were answered meanwhile */
-        end_part(lane, OP_UNAVAILABLE, NULL);
+    const struct key_table *keys = batch_keys(batch);
+    const struct buf *argument = batch_argument(batch);
+    if (keys->n == 0) { /* all of them were answered meanwhile */
+        end_part(domain, OP_UNAVAILABLE, NULL);
         return;
     }
-    if (store_call(b->store, FUNCTION_DECIDE, batch->n_keys, batch->keys, batch->key_bytes,
-                   (const char *)batch->argument.data, batch->argument.n, on_answer, lane) < 0) {
-        lane->state = LANE_UNSENT;
+    if (store_call(b->store, FUNCTION_DECIDE, keys->n, keys->keys, keys->bytes, buf_bytes(argument),
+                   buf_size(argument), on_answer, domain) < 0) {
+        domain->state = DOMAIN_UNSENT;
         return;
     }
-    lane->state = LANE_SENT;
+    domain->state = DOMAIN_SENT;
     counter_add(&b->counters.batches, 1);
     counter_add(&b->counters.operations, part_ops(batch));
     counter_add(&b->counters.resent, batch->resent ? part_ops(batch) : 0);
 }
 
-static void form_batch(struct lane *lane)
+static void form_batch(struct domain_queue *domain)
 {
     struct op *ops[BATCH_MAX_OPS];
     size_t n = 0;
     for (int q = 0; q < QUEUE_COUNT; q++)
-        for (struct op *op = lane->queues[q].first; op && n < BATCH_MAX_OPS; op = op->next)
+        for (struct op *op = domain->queues[q].first; op && n < BATCH_MAX_OPS; op = op->next)
             ops[n++] = op;
     if (n == 0)
         return;
-    lane->stale_tries = 0;
-    lane->n_ends = 0;
-    size_t taken = batch_form(&lane->batch, lane->domain, ops, n, &lane->batcher->ids);
+    domain->stale_tries = 0;
+    domain->n_ends = 0;
+    size_t taken = batch_form(&domain->batch, domain->name, ops, n, &domain->batcher->ids);
     for (int q = 0; q < QUEUE_COUNT; q++)
-        for (; taken > 0 && lane->queues[q].first; taken--)
-            op_queue_take(&lane->queues[q]);
-    send_batch(lane);
+        for (; taken > 0 && domain->queues[q].first; taken--)
+            op_queue_take(&domain->queues[q]);
+    send_batch(domain);
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
@@ -271,18 +276,19 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
         finish(b, op_queue_take(&b->ended));
     if (!store_ready(b->store))
         return;
-    for (struct lane *lane = b->lanes; lane; lane = lane->next) {
-        if (lane->state == LANE_UNSENT)
-            send_batch(lane);
-        else if (lane->state == LANE_IDLE)
-            form_batch(lane);
+    for (struct domain_queue *domain = b->domains; domain; domain = domain->next) {
+        if (domain->state == DOMAIN_UNSENT)
+            send_batch(domain);
+        else if (domain->state == DOMAIN_IDLE)
+            form_batch(domain);
     }
-    /* After the batches: a look-up for an id whose acquire has just been sent must come behind it. */
+    /* After the batches: a look-up for an id whose acquire has just been sent must come behind it.
+     */
     if (store_ready(b->store))
         batcher_look_up_waiting(b);
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static uint64_t hash_text(const char *text, size_t n)
 {
@@ -315,10 +321,10 @@ static void say_ahead(struct batcher *b, const struct batch *batch, int64_t stor
     }
 }
 
-static void on_readable(struct lane *lane, const char *data, size_t n)
+static void on_readable(struct domain_queue *domain, const char *data, size_t n)
 {
-    struct batcher *b = lane->batcher;
-    struct batch *batch = &lane->batch;
+    struct batcher *b = domain->batcher;
+    struct batch *batch = &domain->batch;
     int64_t store_ms = 0;
     enum batch_answer answer = batch_unpack(batch, data, n, &b->rows, &store_ms);
     if (answer != BATCH_UNREADABLE) {
@@ -328,91 +334,92 @@ static void on_readable(struct lane *lane, const char *data, size_t n)
     }
     if (answer != BATCH_UNREADABLE)
         say_ahead(b, batch, store_ms);
-    if (answer == BATCH_STALE && lane->stale_tries++ < STALE_TRIES) {
-        send_batch(lane);
+    if (answer == BATCH_STALE && domain->stale_tries++ < STALE_TRIES) {
+        send_batch(domain);
         return;
     }
     if (answer != BATCH_ANSWERED) {
         log_error("the script's answer was not understood", "bytes=%zu stale=%d", n,
                   answer == BATCH_STALE);
-        end_part(lane, OP_UNAVAILABLE, NULL);
+        end_part(domain, OP_UNAVAILABLE, NULL);
         return;
     }
-    end_part(lane, OP_PENDING, NULL);
+    end_part(domain, OP_PENDING, NULL);
 }
 
-/* Is it one of the batch's operations that cannot be decided, rather than the store that takes nothing from anybody (OOM,
- * READONLY, ...)? A function's own errors are ERR. */
+/* Is it one of the batch's operations that cannot be decided, rather than the store that takes
+ * nothing from anybody (OOM, READONLY, ...)? A function's own errors are ERR. */
 static bool is_of_one(const char *words)
 {
     return strncmp(words, "ERR ", 4) == 0 || strncmp(words, "WRONGTYPE ", 10) == 0;
 }
 
 /* Tries the first half of what was refused, and the other one afterwards. */
-static void halve(struct lane *lane)
+static void halve(struct domain_queue *domain)
 {
-    struct batch *batch = &lane->batch;
-    assert(lane->n_ends < sizeof lane->ends / sizeof lane->ends[0]);
-    lane->ends[lane->n_ends++] = batch->to;
+    struct batch *batch = &domain->batch;
+    assert(domain->n_ends < sizeof domain->ends / sizeof domain->ends[0]);
+    domain->ends[domain->n_ends++] = batch->to;
     batch->to = batch->from + (batch->to - batch->from) / 2;
-    lane->stale_tries = 0;
-    counter_add(&lane->batcher->counters.halved, 1);
-    send_batch(lane);
+    domain->stale_tries = 0;
+    counter_add(&domain->batcher->counters.halved, 1);
+    send_batch(domain);
 }
 
 /* Who is refused tells what to log once, not the keys: slices are others every few seconds. */
 static void say_refused(const struct batch *batch, const char *trouble)
 {
-    char keys[512] = "";
+    const struct key_table *keys = batch_keys(batch);
+    char names[512] = "";
     size_t n = 0;
     uint64_t what = hash_text(trouble, strlen(trouble));
     const struct op *op = batch->ops[batch->groups[batch->from].first];
     if (op && batch->to - batch->from == 1)
-        what ^= batch_check(op->id.tenant, op->id.tenant_bytes, op->id.pool, op->id.pool_bytes);
+        what ^= id_check(&op->id);
     if (!may_say(what))
         return;
-    for (size_t i = 0; i < batch->n_keys && n + batch->key_bytes[i] + 2 < sizeof keys; i++)
-        n += (size_t)snprintf(keys + n, sizeof keys - n, "%s%.*s", i > 0 ? " " : "",
-                              (int)batch->key_bytes[i], batch->keys[i]);
+    for (size_t i = 0; i < keys->n && n + keys->bytes[i] + 2 < sizeof names; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s%.*s", i > 0 ? " " : "",
+                              (int)keys->bytes[i], keys->keys[i]);
     log_warn("the store refused", "operations=%zu error=\"%s\" keys=\"%s\"", part_ops(batch),
-             trouble, keys);
+             trouble, names);
 }
 
-static void on_refused(struct lane *lane, const char *words, size_t n)
+static void on_refused(struct domain_queue *domain, const char *words, size_t n)
 {
-    struct batch *batch = &lane->batch;
+    struct batch *batch = &domain->batch;
     char trouble[256];
     size_t length = n < sizeof trouble - 1 ? n : sizeof trouble - 1;
     memcpy(trouble, words, length);
     trouble[length] = 0;
     if (batch->to - batch->from > 1 && is_of_one(trouble)) {
-        halve(lane);
+        halve(domain);
         return;
     }
     say_refused(batch, trouble);
-    end_part(lane, OP_REFUSED, trouble);
+    end_part(domain, OP_REFUSED, trouble);
 }
 
 static void on_answer(void *arg, enum store_status status, const char *data, size_t n)
 {
-    struct lane *lane = arg;
+    struct domain_queue *domain = arg;
     switch (status) {
     case STORE_OK:
-        on_readable(lane, data, n);
+        on_readable(domain, data, n);
         break;
     case STORE_REFUSED:
-        on_refused(lane, data, n);
+        on_refused(domain, data, n);
         break;
     case STORE_NIL: /* the script never answers nil */
     case STORE_LOST:
-        lane->batch.resent = true;
-        lane->state = LANE_UNSENT;
-        batcher_wake(lane->batcher);
+        domain->batch.resent = true;
+        domain->state = DOMAIN_UNSENT;
+        batcher_wake(domain->batcher);
         break;
     }
 }
 
-/* ---- age --------------------------------------------------------------------------------------------------- */
+/* ---- age ------------------------------------------------------------------------------------- */
 
 /* Queues are in the order of arrival, so the oldest is the first. */
 static void sweep_queue(struct batcher *b, struct op_queue *queue, uint64_t now)
@@ -421,16 +428,16 @@ static void sweep_queue(struct batcher *b, struct op_queue *queue, uint64_t now)
         batcher_end(b, op_queue_take(queue), OP_UNAVAILABLE);
 }
 
-static void sweep_lane(struct lane *lane, uint64_t now)
+static void sweep_domain(struct domain_queue *domain, uint64_t now)
 {
-    struct batch *batch = &lane->batch;
+    struct batch *batch = &domain->batch;
     for (int q = 0; q < QUEUE_COUNT; q++)
-        sweep_queue(lane->batcher, &lane->queues[q], now);
+        sweep_queue(domain->batcher, &domain->queues[q], now);
     for (size_t i = 0; i < batch->n; i++) {
         struct op *op = batch->ops[i];
         if (op && op->deadline_ms <= now) {
             batch->ops[i] = NULL;
-            batcher_end(lane->batcher, op, OP_UNAVAILABLE);
+            batcher_end(domain->batcher, op, OP_UNAVAILABLE);
         }
     }
 }
@@ -441,8 +448,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     struct batcher *b = arg;
     uint64_t now = clock_ms();
     sweep_queue(b, &b->to_look_up, now);
-    for (struct lane *lane = b->lanes; lane; lane = lane->next)
-        sweep_lane(lane, now);
+    for (struct domain_queue *domain = b->domains; domain; domain = domain->next)
+        sweep_domain(domain, now);
     b->sweeping = b->load > 0;
     if (b->sweeping) {
         struct timeval soon = {0, SWEEP_MS * 1000L};
@@ -450,7 +457,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct batcher *batcher_new(struct event_base *base, struct store *store, uint32_t timeout_ms)
 {
@@ -459,6 +466,7 @@ struct batcher *batcher_new(struct event_base *base, struct store *store, uint32
         return NULL;
     b->store = store;
     b->timeout_ms = timeout_ms;
+    buf_init(&b->rows, MOST_ROW_BYTES, NULL);
     id_maker_init(&b->ids);
     b->wake = event_new(base, -1, 0, on_wake, b);
     b->sweep = evtimer_new(base, on_sweep, b);
@@ -474,27 +482,27 @@ void batcher_free(struct batcher *b)
     if (!b)
         return;
     /* Operations that `done` submits from here on end at once. */
-    for (struct lane *lane = b->lanes; lane; lane = lane->next) {
-        end_batch(lane, OP_UNAVAILABLE);
+    for (struct domain_queue *domain = b->domains; domain; domain = domain->next) {
+        end_batch(domain, OP_UNAVAILABLE);
         for (int q = 0; q < QUEUE_COUNT; q++)
-            sweep_queue(b, &lane->queues[q], UINT64_MAX);
+            sweep_queue(b, &domain->queues[q], UINT64_MAX);
     }
     sweep_queue(b, &b->to_look_up, UINT64_MAX);
     while (b->ended.first)
         finish(b, op_queue_take(&b->ended));
     assert(b->load == 0);
-    while (b->lanes) {
-        struct lane *lane = b->lanes;
-        b->lanes = lane->next;
-        batch_close(&lane->batch);
-        free(lane->domain);
-        free(lane);
+    while (b->domains) {
+        struct domain_queue *domain = b->domains;
+        b->domains = domain->next;
+        batch_close(&domain->batch);
+        free(domain->name);
+        free(domain);
     }
     if (b->wake)
         event_free(b->wake);
     if (b->sweep)
         event_free(b->sweep);
-    bytes_free(&b->rows);
+    buf_close(&b->rows);
     free(b);
 }
 

@@ -1,16 +1,17 @@
 /*
  * Batches: what turns many operations into one round trip to the store.
  *
- * A batcher gathers the operations that arrive while its previous batch is at the store and sends them as one FCALL
- * for each domain: reports, renewals and cancels first, then acquires by priority, then looks. A lone operation leaves
- * at the end of the event loop's turn in which it came. No timers are involved but the one that answers
- * OP_UNAVAILABLE to what waited too long.
+ * A batcher gathers the operations that arrive while its previous batch is at the store and sends
+ * them as one FCALL for each domain: reports, renewals and cancels first, then acquires by
+ * priority, then looks. A lone operation leaves at the end of the event loop's turn in which it
+ * came. No timers are involved but the one that answers OP_UNAVAILABLE to what waited too long.
  *
- * When a batch's fate is unknown (the connection broke), its operations are sent again under the same ids, marked, and
- * the script charges only what it has not charged.
+ * When a batch's fate is unknown (the connection broke), its operations are sent again under the
+ * same ids, marked, and the script charges only what it has not charged.
  *
- * A batch that the script refuses has written nothing. It is tried again in halves, the first half first, until the operation
- * that the script cannot decide is alone: only that one is refused. A batch of n costs 2 log n more batches for each such.
+ * A batch that the script refuses has written nothing. It is tried again in halves, the first half
+ * first, until the operation that the script cannot decide is alone: only that one is refused. A
+ * batch of n costs 2 log n more batches for each such.
  */
 #ifndef RATIOND_BATCH_H
 #define RATIOND_BATCH_H
@@ -35,9 +36,11 @@ struct batch_counters {
     counter ahead;       /* how often a decision met a bucket that is ahead of the store's clock */
 };
 
-/* store is borrowed. timeout_ms is the age at which a waiting operation is answered OP_UNAVAILABLE. */
+/* store is borrowed. timeout_ms is the age at which a waiting operation is answered OP_UNAVAILABLE.
+ */
 struct batcher *batcher_new(struct event_base *base, struct store *store, uint32_t timeout_ms);
-/* Answers everything that waits with OP_UNAVAILABLE and frees; NULL allowed. Call after store_free(). */
+/* Answers everything that waits with OP_UNAVAILABLE and frees; NULL allowed. Call after
+ * store_free(). */
 void batcher_free(struct batcher *batcher);
 
 void batch_submit(struct batcher *batcher, struct op *op);

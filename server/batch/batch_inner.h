@@ -20,7 +20,7 @@ struct op_queue {
 void op_queue_put(struct op_queue *queue, struct op *op);
 struct op *op_queue_take(struct op_queue *queue);
 
-enum lane_queue {
+enum op_urgency {
     QUEUE_SETTLE,
     QUEUE_ACQUIRE_0,
     QUEUE_ACQUIRE_1,
@@ -30,20 +30,21 @@ enum lane_queue {
     QUEUE_COUNT
 };
 
-enum lane_state {
-    LANE_IDLE,   /* nothing under way; the batch is empty */
-    LANE_SENT,   /* the batch is at the store */
-    LANE_UNSENT, /* the batch is to be sent (again) as soon as the store is ready */
+enum domain_state {
+    DOMAIN_IDLE,   /* nothing under way; the batch is empty */
+    DOMAIN_SENT,   /* the batch is at the store */
+    DOMAIN_UNSENT, /* the batch is to be sent (again) as soon as the store is ready */
 };
 
 /* One domain: what waits, and the one batch under way. */
-struct lane {
+struct domain_queue {
     struct batcher *batcher;
-    struct lane *next;
-    char *domain;
-    enum lane_state state;
+    struct domain_queue *next;
+    char *name;
+    enum domain_state state;
     int stale_tries;
-    /* Of a batch that was refused: where the parts end that are tried after the one under way, the next one last. */
+    /* Of a batch that was refused: where the parts end that are tried after the one under way, the
+     * next one last. */
     size_t ends[8], n_ends;
     struct op_queue queues[QUEUE_COUNT];
     struct batch batch;
@@ -56,10 +57,10 @@ struct batcher {
     struct event *sweep; /* looks for what waited too long, while anything waits */
     bool sweeping;
     counter load; /* operations submitted and not done */
-    struct lane *lanes;
+    struct domain_queue *domains;
     struct op_queue to_look_up; /* free-form ids whose owner is not known yet */
     struct op_queue ended;      /* operations whose end is to be told */
-    struct bytes rows;          /* scratch of PEEK answers */
+    struct buf rows;            /* scratch of PEEK answers */
     struct id_maker ids;        /* of acquires that bring none */
     uint64_t turn_ms; /* monotonic; when this turn of the loop began to submit. 0: not yet */
     struct batch_counters counters;
@@ -69,12 +70,14 @@ struct batcher {
 };
 
 void batcher_wake(struct batcher *batcher);
-/* Does the acquire that chose this id still wait to be sent? Then what settles it must not overtake it. */
+/* Does the acquire that chose this id still wait to be sent? Then what settles it must not overtake
+ * it. */
 bool batcher_acquire_waits(const struct batcher *batcher, const struct op *op);
 void batcher_enqueue(struct batcher *batcher, struct op *op);
 void batcher_end(struct batcher *batcher, struct op *op, enum op_outcome outcome);
 
-/* batch_lookup.c: finds out for whom a free-form id was made, then enqueues the operation or ends it. */
+/* batch_lookup.c: finds out for whom a free-form id was made, then enqueues the operation or ends
+ * it. */
 void batcher_look_up(struct batcher *batcher, struct op *op);
 void batcher_look_up_waiting(struct batcher *batcher);
 

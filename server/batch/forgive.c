@@ -1,12 +1,12 @@
 /*
  * One operation after the other:
  *
- *     for each domain the tenant's own bucket, together with that of the tenant in the domain's first pool
- *     for each other pool that the tenant has limits in, its bucket there
+ *     for each domain the tenant's own bucket, together with that of the tenant in the domain's
+ *     first pool for each other pool that the tenant has limits in, its bucket there
  *
- * What comes back is kept until all are done, so that the answer tells of them together. Each operation is exactly once
- * by itself. When the store goes away in the middle, what was forgiven by then stays forgiven: the error says so, and to
- * send the command again finds no debt there.
+ * What comes back is kept until all are done, so that the answer tells of them together. Each
+ * operation is exactly once by itself. When the store goes away in the middle, what was forgiven by
+ * then stays forgiven: the error says so, and to send the command again finds no debt there.
  */
 #include "batch/forgive.h"
 
@@ -37,7 +37,7 @@ struct forgiving {
 
 static bool submit_next(struct forgiving *f);
 
-/* ---- the end ----------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void forgiving_free(struct forgiving *f)
 {
@@ -89,7 +89,7 @@ static void fail(struct forgiving *f, const char *why)
     end(f);
 }
 
-/* ---- one operation ----------------------------------------------------------------------------------------- */
+/* ---- one operation --------------------------------------------------------------------------- */
 
 static bool keep(struct forgiving *f, const struct forgiven *row)
 {
@@ -131,7 +131,8 @@ static void on_forgiven(struct op *op)
     }
 }
 
-/* Is no pool before this one of its domain? Then the tenant's own bucket there has not been met yet. */
+/* Is no pool before this one of its domain? Then the tenant's own bucket there has not been met
+ * yet. */
 static bool is_first_of_domain(const struct config *config, size_t pool)
 {
     const char *domain = config_pool_at(config, pool)->domain;

@@ -1,5 +1,6 @@
 /*
- * Forgiving a tenant's debt: each of its buckets that is below zero is brought up to zero, and nothing more is given.
+ * Forgiving a tenant's debt: each of its buckets that is below zero is brought up to zero, and
+ * nothing more is given.
  */
 #ifndef RATIOND_FORGIVE_H
 #define RATIOND_FORGIVE_H
@@ -7,8 +8,8 @@
 struct arg;
 struct request;
 
-/* Forgives the debt of the tenant of that name, whose tier is known to hold for it, in every domain, and answers the
- * request, now or later. The name is copied. */
+/* Forgives the debt of the tenant of that name, whose tier is known to hold for it, in every
+ * domain, and answers the request, now or later. The name is copied. */
 void forgive_run(struct request *request, const struct arg *tenant);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Forming a batch: equal acquires of one tenant become one group, which the script decides in one step and keeps under one
- * record. On a hot tenant this is what makes a hundred decisions cost little more than one.
+ * Forming a batch: equal acquires of one tenant become one group, which the script decides in one
+ * step and keeps under one record. On a hot tenant this is what makes a hundred decisions cost
+ * little more than one.
  */
 #include "batch/script_wire.h"
 
@@ -28,7 +29,7 @@ static bool same_question(const struct op *a, const struct op *b)
 
 static uint64_t question_hash(const struct op *op)
 {
-    uint64_t hash = batch_check(op->id.tenant, op->id.tenant_bytes, op->id.pool, op->id.pool_bytes);
+    uint64_t hash = id_check(&op->id);
     for (int unit = 0; unit < RATION_UNIT_COUNT; unit++)
         hash = (hash ^ (uint64_t)op->amounts[unit]) * 0x9e3779b97f4a7c15ULL;
     return hash;

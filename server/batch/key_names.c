@@ -76,11 +76,6 @@ size_t key_name_of_pool(enum key_kind kind, const char *domain, const char *pool
     return (size_t)(end - buf);
 }
 
-size_t key_name_of_id(const char *domain, const struct id *id, char buf[KEY_BYTES])
-{
-    return key_name(id->free_form ? KEY_FREE_ID : KEY_SLICE, domain, id, buf);
-}
-
 size_t key_pattern_of_reservations(const char *domain, char buf[KEY_BYTES])
 {
     char *end = put(put_start(buf, domain, "[fr]"), "*");

@@ -1,11 +1,13 @@
 /*
- * The names of all keys in the store. They are made here alone; lua/README.md lists what each key holds.
+ * The names of all keys in the store. They are made here alone; lua/README.md lists what each key
+ * holds.
  *
  *     ration:{<domain>}:<kind>:<names>
  *
- * The kind comes before the names, because a name may end in anything, and has no colon, so that keys of two kinds never meet.
- * Two names are separated by what the first, a tenant's, or the second cannot hold: '@' is in no pool's name, so the last one
- * separates; a space is in no tenant's.
+ * The kind comes before the names, because a name may end in anything, and has no colon, so that
+ * keys of two kinds never meet. Two names are separated by what the first, a tenant's, or the
+ * second cannot hold: '@' is in no pool's name, so the last one separates; a space is in no
+ * tenant's.
  */
 #ifndef RATIOND_KEY_NAMES_H
 #define RATIOND_KEY_NAMES_H
@@ -31,7 +33,8 @@ enum key_kind {
     KEY_KINDS
 };
 
-/* With the terminating NUL. Of two names the pool's and the free-form id's are equally long at the most. */
+/* With the terminating NUL. Of two names the pool's and the free-form id's are equally long at the
+ * most. */
 #define KEY_BYTES                                                                                  \
     (sizeof "ration:{}:ks: " + RATION_MAX_DOMAIN_BYTES + RATION_MAX_TENANT_BYTES +                 \
      RATION_MAX_FREE_ID_BYTES)
@@ -41,8 +44,6 @@ size_t key_name(enum key_kind kind, const char *domain, const struct id *id, cha
 /* The key of a pool by its name. */
 size_t key_name_of_pool(enum key_kind kind, const char *domain, const char *pool,
                         char buf[KEY_BYTES]);
-/* The key that holds the reservation of that id. */
-size_t key_name_of_id(const char *domain, const struct id *id, char buf[KEY_BYTES]);
 /* The pattern of all keys that hold reservations, for SCAN; returns its length. */
 size_t key_pattern_of_reservations(const char *domain, char buf[KEY_BYTES]);
 

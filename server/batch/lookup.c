@@ -1,7 +1,8 @@
 /*
- * Free-form ids: a report does not name the pool, so the store is asked for what the id was made before the operation can join
- * a batch. Each tenant has ids of its own. A caller that may act for all tenants need not say which: another key has whose the
- * id is, while only one tenant uses it. Domains are asked one after the other; nearly everybody has one.
+ * Free-form ids: a report does not name the pool, so the store is asked for what the id was made
+ * before the operation can join a batch. Each tenant has ids of its own. A caller that may act for
+ * all tenants need not say which: another key has whose the id is, while only one tenant uses it.
+ * Domains are asked one after the other; nearly everybody has one.
  */
 #include "batch/batch_inner.h"
 #include "batch/key_names.h"

@@ -1,9 +1,10 @@
 /*
- * An operation: one ACQUIRE, REPORT, RENEW, CANCEL, PEEK, POOL or a part of a TENANT FORGIVE on its way to the store and back.
+ * An operation: one ACQUIRE, REPORT, RENEW, CANCEL, PEEK, POOL or a part of a TENANT FORGIVE on its
+ * way to the store and back.
  *
- * The command fills in what was asked, the batch carries it, the script decides, and `done` is called exactly once,
- * from the event loop, never from inside batch_submit(). The operation is owned by who submitted it; from submit to
- * done it must stay where it is.
+ * The command fills in what was asked, the batch carries it, the script decides, and `done` is
+ * called exactly once, from the event loop, never from inside batch_submit(). The operation is
+ * owned by who submitted it; from submit to done it must stay where it is.
  */
 #ifndef RATIOND_OP_H
 #define RATIOND_OP_H
@@ -96,8 +97,8 @@ struct op {
     /* ---- what was asked -------------------------------------------------------------------------------------- */
     struct config *config; /* one reference, held by the op; its policy points into it */
     struct policy policy;  /* resolved by the command; of a free-form id by the batch */
-    uint8_t priority; /* 0 - 2 */
-    bool own_id;      /* the caller chose the id: it may have been sent before */
+    uint8_t priority;      /* 0 - 2 */
+    bool own_id;           /* the caller chose the id: it may have been sent before */
     bool dry_run;
     bool partial;
     bool learned;   /* ACQUIRE: charge what was learned. REPORT: learn from it */
@@ -134,11 +135,13 @@ struct op {
                 1]; /* why the pool is (to be) closed; "": it is not. Asked, or an answer */
 };
 
-/* Makes a new one of it, with nothing asked. It is a kilobyte, and there is one for each request under way. */
+/* Makes a new one of it, with nothing asked. It is a kilobyte, and there is one for each request
+ * under way. */
 void op_clear(struct op *op);
 
-/* Fills in what follows from what was stated: requests 1, concurrent 1, tokens = input + output, and so on. For
- * acquisitions only; a report's unstated units are the script's business, except tokens where both parts are stated. */
+/* Fills in what follows from what was stated: requests 1, concurrent 1, tokens = input + output,
+ * and so on. For acquisitions only; a report's unstated units are the script's business, except
+ * tokens where both parts are stated. */
 void op_complete_amounts(struct op *op);
 
 #endif

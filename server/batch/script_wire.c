@@ -1,8 +1,8 @@
 /*
  * Packing a batch for the script and unpacking its answer.
  *
- * Whatever several operations share is sent once: a bucket that a hundred requests meet is one key, a tier's limits are
- * one set, and equal acquires of one tenant are one group with one record.
+ * Whatever several operations share is sent once: a bucket that a hundred requests meet is one key,
+ * a tier's limits are one set, and equal acquires of one tenant are one group with one record.
  */
 #define _GNU_SOURCE /* htole64 and friends */
 #include "batch/script_wire.h"
@@ -25,7 +25,7 @@ enum {
 };
 enum { ANSWER_LEARNED = 8 };
 enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2, LIMIT_BYTES = 56, LIMIT_CALENDAR_BYTES = 74 };
-enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_BOOKS = 2, BUCKET_KNOWS = 4 };
+enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_LEDGER = 2, BUCKET_HAS_HEALTH = 4 };
 enum {
     OP_RESENT = 1,
     OP_DRY = 2,
@@ -40,125 +40,40 @@ enum {
 /* The first byte of an answer that decided nothing. */
 enum { DECIDED_STALE = 1 };
 
-/* Open addressing over what this batch has met so far; places are numbered from 1, 0 is empty. */
-enum { PLACES = 4096 };
-
-struct seen {
-    uint16_t place[PLACES];
-};
-
 /* What packing needs, kept from batch to batch. */
+enum { MAX_SETS = BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS, SET_PLACES = 1024 };
+enum { MOST_ARGUMENT_BYTES = 64 << 20 };
+
 struct packer {
     struct batch *batch;
     int64_t now_ms;
-    bool failed; /* out of memory */
-    struct bytes sets, buckets, ops;
-    size_t n_sets, n_buckets, n_estimates, n_slices, n_ops;
-    const struct limit_set *set[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS];
-    int64_t
-        set_ms[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS]; /* the time that its periods are made from */
+    struct buf argument, sets, buckets, ops;
+    struct key_table keys;
+    size_t bucket_key[MAX_SETS]; /* of each bucket: where its levels' key is in `keys` */
+    size_t n_sets, n_ops;
+    const struct limit_set *set[MAX_SETS];
+    int64_t set_ms[MAX_SETS];        /* the time that its periods are made from */
+    uint16_t set_places[SET_PLACES]; /* open addressing: a set's index + 1; 0: empty */
     uint16_t targets[BATCH_MAX_GROUPS][POLICY_MAX_BUCKETS]; /* of each group: which buckets */
-    struct {
-        size_t key; /* index into the batch's keys */
-        uint64_t hash;
-    } bucket[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS], estimate[BATCH_MAX_GROUPS],
-        slice[2 * BATCH_MAX_GROUPS];
-    struct seen sets_seen, buckets_seen, estimates_seen, slices_seen;
 };
 
-/* ---- bytes ------------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
-static void *bytes_room(struct packer *p, struct bytes *bytes, size_t n)
+static void put(struct buf *to, const void *data, size_t n)
 {
-    static _Thread_local unsigned char nowhere[1024];
-    if (bytes->n + n > bytes->cap) {
-        size_t cap = bytes->cap ? bytes->cap * 2 : 4096;
-        while (cap < bytes->n + n)
-            cap *= 2;
-        unsigned char *grown = realloc(bytes->data, cap);
-        if (!grown) {
-            p->failed = true;
-            return n <= sizeof nowhere ? nowhere : NULL;
-        }
-        bytes->data = grown;
-        bytes->cap = cap;
-    }
-    void *room = bytes->data + bytes->n;
-    bytes->n += n;
-    return room;
+    buf_append(to, data, n);
 }
 
-static void put(struct packer *p, struct bytes *bytes, const void *data, size_t n)
-{
-    void *room = bytes_room(p, bytes, n);
-    if (room && n)
-        memcpy(room, data, n);
-}
-
-static void put_int(struct packer *p, struct bytes *bytes, int64_t value, size_t n)
+static void put_int(struct buf *to, int64_t value, size_t n)
 {
     uint64_t little = htole64((uint64_t)value);
-    put(p, bytes, &little, n);
+    buf_append(to, &little, n);
 }
 
-void bytes_free(struct bytes *bytes)
-{
-    free(bytes->data);
-    memset(bytes, 0, sizeof *bytes);
-}
+/* ---- limit sets ------------------------------------------------------------------------------ */
 
-/* ---- hashes ------------------------------------------------------------------------------------------------ */
-
-static uint64_t fnv1a(uint64_t hash, const void *data, size_t n)
-{
-    const unsigned char *bytes = data;
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
-    return hash;
-}
-
-#define FNV_BASIS 0xcbf29ce484222325ULL
-
-/* Names that differ in their last character only differ in few bits of FNV-1a, and none of them need be among those that a check
- * keeps: "openai/gpt-4" and "openai/gpt-5" had the same one. The finisher of MurmurHash3 spreads each over all bits. */
-static uint64_t hash_name(const char *name, size_t n)
-{
-    uint64_t hash = fnv1a(FNV_BASIS, name, n);
-    hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdULL;
-    hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ULL;
-    return hash ^ hash >> 33;
-}
-
-uint32_t batch_pool_check(const char *pool, size_t pool_n)
-{
-    return (uint32_t)(hash_name(pool, pool_n) >> 44);
-}
-
-uint64_t batch_check(const char *tenant, size_t tenant_n, const char *pool, size_t pool_n)
-{
-    return (uint64_t)batch_pool_check(pool, pool_n) << 28 | hash_name(tenant, tenant_n) >> 36;
-}
-
-/* ---- keys -------------------------------------------------------------------------------------------------- */
-
-static size_t put_key(struct packer *p, const char *key, size_t n)
-{
-    struct batch *b = p->batch;
-    b->key_at[b->n_keys] = b->key_text.n;
-    b->key_bytes[b->n_keys] = n;
-    put(p, &b->key_text, key, n);
-    return b->n_keys++;
-}
-
-static bool same_key(const struct packer *p, size_t key, const char *text, size_t n)
-{
-    const struct batch *b = p->batch;
-    return b->key_bytes[key] == n && memcmp(b->key_text.data + b->key_at[key], text, n) == 0;
-}
-
-/* ---- limit sets -------------------------------------------------------------------------------------------- */
-
-/* Tells the limits of a bucket apart over time: what was used stays with the same unit, algorithm and period. */
+/* Tells the limits of a bucket apart over time: what was used stays with the same unit, algorithm
+ * and period. */
 static int64_t limit_sig(const struct limit *l)
 {
     return ((int64_t)l->unit << 21) + ((int64_t)l->algorithm << 19) +
@@ -167,22 +82,22 @@ static int64_t limit_sig(const struct limit *l)
 
 static void put_limit(struct packer *p, const struct limit *l, int64_t now_ms)
 {
-    struct bytes *to = &p->sets;
-    put_int(p, to, l->unit, 1);
-    put_int(p, to, l->algorithm, 1);
-    put_int(p, to, (l->counted_end ? LIMIT_AT_END : 0) | (l->settle ? LIMIT_SETTLES : 0), 1);
-    put_int(p, to, l->amount, 8);
-    put_int(p, to, l->capacity, 8);
+    struct buf *to = &p->sets;
+    put_int(to, l->unit, 1);
+    put_int(to, l->algorithm, 1);
+    put_int(to, (l->counted_end ? LIMIT_AT_END : 0) | (l->settle ? LIMIT_SETTLES : 0), 1);
+    put_int(to, l->amount, 8);
+    put_int(to, l->capacity, 8);
     for (int i = 0; i < RATION_PRIORITIES; i++)
-        put_int(p, to, l->held_back[i], 8);
-    put_int(p, to, (int64_t)l->per_ms, 6);
-    put_int(p, to, l->slack_ms, 4);
-    put_int(p, to, limit_sig(l), 3);
+        put_int(to, l->held_back[i], 8);
+    put_int(to, (int64_t)l->per_ms, 6);
+    put_int(to, l->slack_ms, 4);
+    put_int(to, limit_sig(l), 3);
     if (l->algorithm == LIMIT_CALENDAR) {
         int64_t bounds[3];
         zone_bounds(l->zone, l->calendar, now_ms, bounds);
         for (int i = 0; i < 3; i++)
-            put_int(p, to, bounds[i], 6);
+            put_int(to, bounds[i], 6);
     }
 }
 
@@ -195,40 +110,41 @@ static int64_t bucket_ms(const struct packer *p, uint64_t bucket)
     return p->now_ms;
 }
 
-/* The set's place in the argument, from 0. Sets are compared by address: a tier's tenants share one, if their times are one, too. */
+/* The set's place in the argument, from 0. Sets are compared by address: a tier's tenants share
+ * one, if their times are one, too. */
 static size_t find_set(struct packer *p, const struct limit_set *set, int64_t now_ms)
 {
-    size_t at = ((uintptr_t)set >> 4) * 0x9e3779b97f4a7c15ULL >> 52;
-    for (; p->sets_seen.place[at]; at = (at + 1) % PLACES) {
-        size_t i = p->sets_seen.place[at] - 1u;
+    size_t at = ((uintptr_t)set >> 4) * 0x9e3779b97f4a7c15ULL >> 54;
+    for (; p->set_places[at]; at = (at + 1) % SET_PLACES) {
+        size_t i = p->set_places[at] - 1u;
         if (p->set[i] == set && p->set_ms[i] == now_ms)
             return i;
     }
     p->set[p->n_sets] = set;
     p->set_ms[p->n_sets] = now_ms;
-    p->sets_seen.place[at] = (uint16_t)++p->n_sets;
+    p->set_places[at] = (uint16_t)++p->n_sets;
     size_t length = 1;
     for (size_t i = 0; i < set->n; i++)
         length += set->limits[i].algorithm == LIMIT_CALENDAR ? LIMIT_CALENDAR_BYTES : LIMIT_BYTES;
-    put_int(p, &p->sets, (int64_t)length, 2);
-    put_int(p, &p->sets, (int64_t)set->n, 1);
+    put_int(&p->sets, (int64_t)length, 2);
+    put_int(&p->sets, (int64_t)set->n, 1);
     for (size_t i = 0; i < set->n; i++)
         put_limit(p, &set->limits[i], now_ms);
     return p->n_sets - 1;
 }
 
-/* ---- buckets and slices ------------------------------------------------------------------------------------ */
+/* ---- buckets and slices ---------------------------------------------------------------------- */
 
-/* What is known of a pool, and when its circuit opens. */
-static void put_knowledge(struct packer *p, const struct config_breaker *breaker,
-                          const struct id *names)
+/* The key of a pool's health, and when its circuit opens. */
+static void put_health(struct packer *p, const struct config_breaker *breaker,
+                       const struct id *names)
 {
     char key[KEY_BYTES];
-    put_key(p, key, key_name(KEY_POOL_HEALTH, p->batch->domain, names, key));
-    put_int(p, &p->buckets, breaker->failures_ppm, 4);
-    put_int(p, &p->buckets, breaker->at_least, 4);
-    put_int(p, &p->buckets, breaker->window_ms, 4);
-    put_int(p, &p->buckets, breaker->cool_down_ms, 4);
+    key_table_add(&p->keys, key, key_name(KEY_POOL_HEALTH, p->batch->domain, names, key));
+    put_int(&p->buckets, breaker->failures_ppm, 4);
+    put_int(&p->buckets, breaker->at_least, 4);
+    put_int(&p->buckets, breaker->window_ms, 4);
+    put_int(&p->buckets, breaker->cool_down_ms, 4);
 }
 
 static size_t find_bucket(struct packer *p, const struct policy *policy, size_t which,
@@ -242,66 +158,37 @@ static size_t find_bucket(struct packer *p, const struct policy *policy, size_t 
     const struct policy_bucket *bucket = &policy->buckets[which];
     char key[KEY_BYTES];
     size_t n = key_name(kinds[bucket->scope].levels, p->batch->domain, names, key);
-    uint64_t hash = fnv1a(FNV_BASIS, key, n);
-    size_t at = hash % PLACES;
-    for (; p->buckets_seen.place[at]; at = (at + 1) % PLACES) {
-        size_t i = p->buckets_seen.place[at] - 1u;
-        if (p->bucket[i].hash == hash && same_key(p, p->bucket[i].key, key, n))
-            return i;
-    }
-    size_t i = p->n_buckets++;
-    p->buckets_seen.place[at] = (uint16_t)(i + 1);
-    p->bucket[i].hash = hash;
-    p->bucket[i].key = put_key(p, key, n);
+    size_t key_at = p->keys.n;
+    bool is_new;
+    size_t i = key_table_find(&p->keys, KEYED_BUCKETS, key, n, &is_new);
+    if (!is_new)
+        return i;
+    p->bucket_key[i] = key_at;
     bool pool = bucket->scope == SCOPE_POOL;
     bool slots = pool || limit_set_has_slots(bucket->set);
     if (slots)
-        put_key(p, key, key_name(kinds[bucket->scope].slots, p->batch->domain, names, key));
-    put_int(p, &p->buckets, (int64_t)find_set(p, bucket->set, bucket_ms(p, hash)), 2);
-    put_int(p, &p->buckets,
-            (slots ? BUCKET_HAS_SLOTS : 0) | (pool ? BUCKET_HAS_BOOKS | BUCKET_KNOWS : 0), 1);
+        key_table_add(&p->keys, key,
+                      key_name(kinds[bucket->scope].slots, p->batch->domain, names, key));
+    put_int(&p->buckets, (int64_t)find_set(p, bucket->set, bucket_ms(p, p->keys.hash[key_at])), 2);
+    put_int(&p->buckets,
+            (slots ? BUCKET_HAS_SLOTS : 0) | (pool ? BUCKET_HAS_LEDGER | BUCKET_HAS_HEALTH : 0), 1);
     if (pool)
-        put_knowledge(p, &policy->pool->breaker, names);
+        put_health(p, &policy->pool->breaker, names);
     return i;
 }
 
-/* After the buckets in KEYS come the estimates, so they are found in a second pass. */
-static size_t find_estimate(struct packer *p, const struct id *names)
+/* Estimates come after the buckets in KEYS, so they are found in a second pass; slices come last,
+ * and are found in a third. */
+static size_t find_key(struct packer *p, enum key_section section, enum key_kind kind,
+                       const struct id *names)
 {
     char key[KEY_BYTES];
-    size_t n = key_name(KEY_ESTIMATES, p->batch->domain, names, key);
-    uint64_t hash = fnv1a(FNV_BASIS, key, n);
-    size_t at = hash % PLACES;
-    for (; p->estimates_seen.place[at]; at = (at + 1) % PLACES) {
-        size_t i = p->estimates_seen.place[at] - 1u;
-        if (p->estimate[i].hash == hash && same_key(p, p->estimate[i].key, key, n))
-            return i;
-    }
-    size_t i = p->n_estimates++;
-    p->estimates_seen.place[at] = (uint16_t)(i + 1);
-    p->estimate[i].hash = hash;
-    p->estimate[i].key = put_key(p, key, n);
-    return i;
+    bool is_new;
+    size_t n = key_name(kind, p->batch->domain, names, key);
+    return key_table_find(&p->keys, section, key, n, &is_new);
 }
 
-/* Slices come last in KEYS, so they are found in a third pass, and with them whose a free-form id is. */
-static size_t find_slice(struct packer *p, const char *key, size_t n)
-{
-    uint64_t hash = fnv1a(FNV_BASIS, key, n);
-    size_t at = hash % PLACES;
-    for (; p->slices_seen.place[at]; at = (at + 1) % PLACES) {
-        size_t i = p->slices_seen.place[at] - 1u;
-        if (p->slice[i].hash == hash && same_key(p, p->slice[i].key, key, n))
-            return i;
-    }
-    size_t i = p->n_slices++;
-    p->slices_seen.place[at] = (uint16_t)(i + 1);
-    p->slice[i].hash = hash;
-    p->slice[i].key = put_key(p, key, n);
-    return i;
-}
-
-/* ---- operations -------------------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 /* Any operation of the group that is still waited for, or NULL. All of a group ask the same. */
 static const struct op *group_leader(const struct batch *batch, const struct batch_group *group)
@@ -326,21 +213,21 @@ static int op_flags(const struct packer *p, const struct op *op, bool names)
            (op->learned ? OP_ESTIMATES : 0) | (has_feedback(op) ? OP_FEEDBACK : 0);
 }
 
-static void put_news(struct packer *p, const struct op *op)
+static void put_feedback(struct packer *p, const struct op *op)
 {
-    struct bytes *to = &p->ops;
+    struct buf *to = &p->ops;
     const struct op_feedback *feedback = &op->feedback;
     size_t n = strlen(op->reason);
-    put_int(p, to, feedback->failed, 1);
-    put_int(p, to, feedback->pause_ms, 4);
-    put_int(p, to, (int64_t)n, 1);
-    put(p, to, op->reason, n);
-    put_int(p, to, feedback->n_headers, 1);
+    put_int(to, feedback->failed, 1);
+    put_int(to, feedback->pause_ms, 4);
+    put_int(to, (int64_t)n, 1);
+    put(to, op->reason, n);
+    put_int(to, feedback->n_headers, 1);
     for (size_t i = 0; i < feedback->n_headers; i++) {
-        put_int(p, to, feedback->headers[i].unit, 1);
-        put_int(p, to, feedback->headers[i].per_ms, 6);
-        put_int(p, to, feedback->headers[i].limit, 6);
-        put_int(p, to, feedback->headers[i].remaining, 6);
+        put_int(to, feedback->headers[i].unit, 1);
+        put_int(to, feedback->headers[i].per_ms, 6);
+        put_int(to, feedback->headers[i].limit, 6);
+        put_int(to, feedback->headers[i].remaining, 6);
     }
 }
 
@@ -357,53 +244,50 @@ static bool has_names(const struct op *op)
 
 static struct places find_places(struct packer *p, const struct op *op)
 {
-    char key[KEY_BYTES];
-    const char *domain = p->batch->domain;
     struct places places = {UINT16_MAX, UINT16_MAX};
     if (op->kind < OP_PEEK || op->kind == OP_FORGIVE)
-        places.slice = find_slice(p, key, key_name_of_id(domain, &op->id, key));
+        places.slice =
+            find_key(p, KEYED_SLICES, op->id.free_form ? KEY_FREE_ID : KEY_SLICE, &op->id);
     if (has_names(op))
-        places.tenant = find_slice(p, key, key_name(KEY_FREE_TENANT, domain, &op->id, key));
+        places.tenant = find_key(p, KEYED_SLICES, KEY_FREE_TENANT, &op->id);
     return places;
 }
 
 static void put_op(struct packer *p, const struct op *op, size_t n,
-                   const uint16_t targets[POLICY_MAX_BUCKETS], size_t estimate, struct places places)
+                   const uint16_t targets[POLICY_MAX_BUCKETS], size_t estimate,
+                   struct places places)
 {
-    struct bytes *to = &p->ops;
+    struct buf *to = &p->ops;
     bool names = has_names(op);
     int flags = op_flags(p, op, names);
-    put_int(p, to, op->kind, 1);
-    put_int(p, to, flags, 1);
-    put_int(p, to, op->priority, 1);
-    put_int(p, to, (int64_t)n, 1);
-    put_int(p, to, op->stated, 1);
-    put_int(p, to, op->policy.n, 1);
+    put_int(to, op->kind, 1);
+    put_int(to, flags, 1);
+    put_int(to, op->priority, 1);
+    put_int(to, (int64_t)n, 1);
+    put_int(to, op->stated, 1);
+    put_int(to, op->policy.n, 1);
     for (size_t i = 0; i < POLICY_MAX_BUCKETS; i++)
-        put_int(p, to, i < op->policy.n ? targets[i] : 0, 2);
-    put_int(p, to, (int64_t)places.slice, 2);
-    put_int(p, to, op->kind == OP_ACQUIRE ? 0 : op->id.member, 1);
-    put(p, to, op->id.nonce, RATION_ID_NONCE_BYTES);
-    put_int(
-        p, to,
-        (int64_t)batch_check(op->id.tenant, op->id.tenant_bytes, op->id.pool, op->id.pool_bytes),
-        6);
-    put_int(p, to, op->ttl_ms, 4);
+        put_int(to, i < op->policy.n ? targets[i] : 0, 2);
+    put_int(to, (int64_t)places.slice, 2);
+    put_int(to, op->kind == OP_ACQUIRE ? 0 : op->id.member, 1);
+    put(to, op->id.nonce, RATION_ID_NONCE_BYTES);
+    put_int(to, (int64_t)id_check(&op->id), 6);
+    put_int(to, op->ttl_ms, 4);
     for (int unit = 0; unit < RATION_UNIT_COUNT; unit++)
-        put_int(p, to, op->amounts[unit], 6);
+        put_int(to, op->amounts[unit], 6);
     if (names) {
-        put_int(p, to, op->id.tenant_bytes + 1 + op->id.pool_bytes, 2);
-        put(p, to, op->id.tenant, op->id.tenant_bytes);
-        put(p, to, " ", 1);
-        put(p, to, op->id.pool, op->id.pool_bytes);
-        put_int(p, to, (int64_t)places.tenant, 2);
+        put_int(to, op->id.tenant_bytes + 1 + op->id.pool_bytes, 2);
+        put(to, op->id.tenant, op->id.tenant_bytes);
+        put(to, " ", 1);
+        put(to, op->id.pool, op->id.pool_bytes);
+        put_int(to, (int64_t)places.tenant, 2);
     }
     if (op->has_token)
-        put(p, to, op->token, sizeof op->token);
+        put(to, op->token, sizeof op->token);
     if (op->learned)
-        put_int(p, to, (int64_t)estimate, 2);
+        put_int(to, (int64_t)estimate, 2);
     if (flags & OP_FEEDBACK)
-        put_news(p, op);
+        put_feedback(p, op);
     p->n_ops++;
 }
 
@@ -419,7 +303,7 @@ static void pack_groups(struct packer *p)
     for (size_t g = b->from; g < b->to; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
         if (op && op->learned)
-            estimates[g] = find_estimate(p, &op->id);
+            estimates[g] = find_key(p, KEYED_ESTIMATES, KEY_ESTIMATES, &op->id);
     }
     for (size_t g = b->from; g < b->to; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
@@ -429,41 +313,70 @@ static void pack_groups(struct packer *p)
     }
 }
 
-int batch_pack(struct batch *batch, int64_t store_now_ms)
+static struct packer *packer_new(struct batch *batch)
 {
-    if (!batch->packer) {
-        batch->packer = calloc(1, sizeof *batch->packer);
-        if (!batch->packer)
-            return -1;
-    }
-    struct packer *p = batch->packer;
+    struct packer *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
     p->batch = batch;
-    p->now_ms = store_now_ms;
-    p->failed = false;
-    p->sets.n = p->buckets.n = p->ops.n = 0;
-    p->n_sets = p->n_buckets = p->n_estimates = p->n_slices = p->n_ops = 0;
-    memset(&p->sets_seen, 0, sizeof p->sets_seen);
-    memset(&p->buckets_seen, 0, sizeof p->buckets_seen);
-    memset(&p->estimates_seen, 0, sizeof p->estimates_seen);
-    memset(&p->slices_seen, 0, sizeof p->slices_seen);
-    batch->argument.n = batch->key_text.n = batch->n_keys = 0;
-
-    pack_groups(p);
-    struct bytes *to = &batch->argument;
-    put_int(p, to, SCRIPT_VERSION, 1);
-    put_int(p, to, (int64_t)p->n_sets, 2);
-    put_int(p, to, (int64_t)p->n_buckets, 2);
-    put_int(p, to, (int64_t)p->n_estimates, 2);
-    put_int(p, to, (int64_t)p->n_ops, 2);
-    put(p, to, p->sets.data, p->sets.n);
-    put(p, to, p->buckets.data, p->buckets.n);
-    put(p, to, p->ops.data, p->ops.n);
-    for (size_t i = 0; i < batch->n_keys; i++)
-        batch->keys[i] = (const char *)batch->key_text.data + batch->key_at[i];
-    return p->failed ? -1 : 0;
+    struct buf *bufs[] = {&p->argument, &p->sets, &p->buckets, &p->ops};
+    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
+        buf_init(bufs[i], MOST_ARGUMENT_BYTES, NULL);
+    key_table_init(&p->keys);
+    return p;
 }
 
-/* ---- the answer -------------------------------------------------------------------------------------------- */
+static void packer_clear(struct packer *p)
+{
+    struct buf *bufs[] = {&p->argument, &p->sets, &p->buckets, &p->ops};
+    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
+        buf_clear(bufs[i]);
+    key_table_clear(&p->keys);
+    p->n_sets = p->n_ops = 0;
+    memset(p->set_places, 0, sizeof p->set_places);
+}
+
+static void put_buf(struct buf *to, const struct buf *from)
+{
+    if (buf_size(from) > 0)
+        buf_append(to, buf_bytes(from), buf_size(from));
+}
+
+int batch_pack(struct batch *batch, int64_t store_now_ms)
+{
+    if (!batch->packer && !(batch->packer = packer_new(batch)))
+        return -1;
+    struct packer *p = batch->packer;
+    packer_clear(p);
+    p->now_ms = store_now_ms;
+
+    pack_groups(p);
+    struct buf *to = &p->argument;
+    put_int(to, SCRIPT_VERSION, 1);
+    put_int(to, (int64_t)p->n_sets, 2);
+    put_int(to, (int64_t)key_table_count(&p->keys, KEYED_BUCKETS), 2);
+    put_int(to, (int64_t)key_table_count(&p->keys, KEYED_ESTIMATES), 2);
+    put_int(to, (int64_t)p->n_ops, 2);
+    put_buf(to, &p->sets);
+    put_buf(to, &p->buckets);
+    put_buf(to, &p->ops);
+    if (to->failed || p->sets.failed || p->buckets.failed || p->ops.failed || p->keys.text.failed)
+        return -1;
+    key_table_finish(&p->keys);
+    return 0;
+}
+
+const struct key_table *batch_keys(const struct batch *batch)
+{
+    return &batch->packer->keys;
+}
+
+const struct buf *batch_argument(const struct batch *batch)
+{
+    return &batch->packer->argument;
+}
+
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static int64_t get_int(const char *data, size_t n)
 {
@@ -484,8 +397,8 @@ static size_t learned_bytes(const char *answer)
 }
 
 /*
- * The store is believed only as far as its answers make sense: what was damaged there, or written by something else, must not
- * lead a reply to a limit that does not exist.
+ * The store is believed only as far as its answers make sense: what was damaged there, or written
+ * by something else, must not lead a reply to a limit that does not exist.
  */
 #define LARGEST_NUMBER (INT64_C(1) << 50) /* the script's own bound of a wait */
 
@@ -579,7 +492,8 @@ static void answer_op(struct op *op, const char *data, bool granted)
     op->retry_after_ms = op->outcome == OP_DENIED ? get_int(data + 4, 8) : 0;
 }
 
-/* What follows an answer about a pool that is closed, or shown. Gives its length; SIZE_MAX: it is cut short. */
+/* What follows an answer about a pool that is closed, or shown. Gives its length; SIZE_MAX: it is
+ * cut short. */
 static size_t answer_pool(const struct batch *batch, const struct batch_group *group,
                           const char *answer, size_t n)
 {
@@ -612,19 +526,20 @@ static size_t answer_pool(const struct batch *batch, const struct batch_group *g
 /* How far the bucket is ahead of the store's clock. */
 static int64_t ahead_by(const struct packer *p, size_t bucket)
 {
-    return bucket_ms(p, p->bucket[bucket].hash) - p->now_ms;
+    return bucket_ms(p, p->keys.hash[p->bucket_key[bucket]]) - p->now_ms;
 }
 
-/* Copies the rows, for alignment; several looks of one batch share the scratch, so pointers are set afterwards. */
-static size_t answer_rows(struct packer *p, struct bytes *rows, const struct op *op, size_t group,
+/* Copies the rows, for alignment; several looks of one batch share the scratch, so pointers are set
+ * afterwards. */
+static size_t answer_rows(struct packer *p, struct buf *rows, const struct op *op, size_t group,
                           const char *data)
 {
-    size_t at = rows->n;
+    size_t at = buf_size(rows);
     for (unsigned i = 0; op && i < op->policy.n; i++) {
         int64_t ahead_ms = ahead_by(p, p->targets[group][i]);
         for (size_t j = 0; j < op->policy.buckets[i].set->n; j++, data += ANSWER_ROW) {
             struct op_row row = {get_int(data, 8), get_int(data + 8, 8), ahead_ms};
-            put(p, rows, &row, sizeof row);
+            put(rows, &row, sizeof row);
         }
     }
     return at;
@@ -635,7 +550,8 @@ static size_t answer_ahead(struct batch *batch, const char *data, size_t n)
 {
     struct packer *p = batch->packer;
     size_t n_ahead = n < ANSWER_HEAD ? 0 : (size_t)get_int(data + 7, 2);
-    if (n < ANSWER_HEAD + n_ahead * ANSWER_AHEAD || n_ahead > p->n_buckets)
+    if (n < ANSWER_HEAD + n_ahead * ANSWER_AHEAD ||
+        n_ahead > key_table_count(&p->keys, KEYED_BUCKETS))
         return 0;
     p->now_ms = get_int(data + 1, 6);
     batch->n_ahead = n_ahead;
@@ -643,9 +559,10 @@ static size_t answer_ahead(struct batch *batch, const char *data, size_t n)
         const char *one = data + ANSWER_HEAD + i * ANSWER_AHEAD;
         size_t bucket = (size_t)get_int(one, 2);
         batch->ahead[i].time_ms = get_int(one + 2, 6);
-        if (bucket >= p->n_buckets || batch->ahead[i].time_ms <= p->now_ms)
+        if (bucket >= key_table_count(&p->keys, KEYED_BUCKETS) ||
+            batch->ahead[i].time_ms <= p->now_ms)
             return 0;
-        batch->ahead[i].bucket = p->bucket[bucket].hash;
+        batch->ahead[i].bucket = p->keys.hash[p->bucket_key[bucket]];
     }
     return ANSWER_HEAD + n_ahead * ANSWER_AHEAD;
 }
@@ -653,16 +570,17 @@ static size_t answer_ahead(struct batch *batch, const char *data, size_t n)
 const char *batch_bucket_key(const struct batch *batch, uint64_t bucket, size_t *n)
 {
     const struct packer *p = batch->packer;
-    for (size_t i = 0; i < p->n_buckets; i++) {
-        if (p->bucket[i].hash == bucket) {
-            *n = batch->key_bytes[p->bucket[i].key];
-            return batch->keys[p->bucket[i].key];
+    for (size_t i = 0; i < key_table_count(&p->keys, KEYED_BUCKETS); i++) {
+        size_t key = p->bucket_key[i];
+        if (p->keys.hash[key] == bucket) {
+            *n = p->keys.bytes[key];
+            return p->keys.keys[key];
         }
     }
     return NULL;
 }
 
-enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, struct bytes *rows,
+enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, struct buf *rows,
                                int64_t *store_ms)
 {
     size_t at = answer_ahead(batch, data, n), rows_at[BATCH_MAX_GROUPS] = {0};
@@ -671,7 +589,7 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
     *store_ms = batch->packer->now_ms;
     if (data[0] == DECIDED_STALE)
         return BATCH_STALE;
-    rows->n = 0;
+    buf_clear(rows);
     for (size_t g = batch->from; g < batch->to; g++) {
         const struct batch_group *group = &batch->groups[g];
         if (!group->sent)
@@ -701,19 +619,21 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
     for (size_t g = batch->from; g < batch->to; g++) {
         struct op *op = batch->ops[batch->groups[g].first];
         if (op && (op->outcome == OP_PEEKED || op->outcome == OP_FORGIVEN))
-            op->rows = (struct op_row *)(void *)(rows->data + rows_at[g]);
+            op->rows = (struct op_row *)(void *)(buf_bytes(rows) + rows_at[g]);
     }
     return at == n ? BATCH_ANSWERED : BATCH_UNREADABLE;
 }
 
 void batch_close(struct batch *batch)
 {
-    if (batch->packer) {
-        bytes_free(&batch->packer->sets);
-        bytes_free(&batch->packer->buckets);
-        bytes_free(&batch->packer->ops);
-        free(batch->packer);
-    }
-    bytes_free(&batch->argument);
-    bytes_free(&batch->key_text);
+    struct packer *p = batch->packer;
+    if (!p)
+        return;
+    buf_close(&p->argument);
+    buf_close(&p->sets);
+    buf_close(&p->buckets);
+    buf_close(&p->ops);
+    key_table_close(&p->keys);
+    free(p);
+    batch->packer = NULL;
 }

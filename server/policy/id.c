@@ -3,6 +3,8 @@
 #define _GNU_SOURCE /* memrchr, mempcpy, arc4random_buf */
 #include "policy/id.h"
 
+#include "hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -204,4 +206,28 @@ bool id_same_reservation(const struct id *a, const struct id *b)
                (a->tenant_bytes == 0 || b->tenant_bytes == 0 || same_tenant(a, b));
     return memcmp(a->nonce, b->nonce, sizeof a->nonce) == 0 && a->slice_bytes == b->slice_bytes &&
            memcmp(a->slice, b->slice, a->slice_bytes) == 0;
+}
+
+/*
+ * Names that differ only in their last character differ in few bits of FNV-1a, and none of them need
+ * be among those that a check keeps: "openai/gpt-4" and "openai/gpt-5" had the same one. The
+ * finisher of MurmurHash3 spreads each over all bits.
+ */
+static uint64_t hash_name(const char *name, size_t n)
+{
+    uint64_t hash = hash_bytes(name, n);
+    hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdULL;
+    hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ULL;
+    return hash ^ hash >> 33;
+}
+
+uint32_t id_pool_check(const char *pool, size_t n)
+{
+    return (uint32_t)(hash_name(pool, n) >> 44);
+}
+
+uint64_t id_check(const struct id *id)
+{
+    return (uint64_t)id_pool_check(id->pool, id->pool_bytes) << 28 |
+           hash_name(id->tenant, id->tenant_bytes) >> 36;
 }

@@ -55,4 +55,8 @@ bool id_same_reservation(const struct id *a, const struct id *b);
 bool id_is_for(const struct id *id, const char *tenant, size_t tenant_n, const char *pool,
                size_t pool_n);
 
+/* The 48 bits that tie a record to its pool and tenant; the upper 20 tell the pool. */
+uint64_t id_check(const struct id *id);
+uint32_t id_pool_check(const char *pool, size_t n);
+
 #endif

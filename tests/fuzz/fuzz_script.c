@@ -59,7 +59,7 @@ static struct front front = {.worker = &worker};
 static struct request requests[MAX_OPS];
 static struct batch batch;
 static struct id_maker ids;
-static struct bytes rows;
+static struct buf rows = {.max = 1 << 20};
 
 static void set_up(void)
 {
