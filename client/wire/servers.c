@@ -130,6 +130,7 @@ static int authenticate(struct servers *s, int64_t deadline_ms, struct attempt *
     explicit_bzero(&cmd, sizeof(cmd));
     if (err < 0)
         return err;
+    assert(reply);
     if (reply->type == REPLY_STATUS) {
         reply_free(reply);
         return 0;
