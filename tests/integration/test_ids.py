@@ -29,7 +29,7 @@ def test_one_id_does_not_serve_many_requests(lab, id_):
     assert server.remaining(POOL, "acme", "tenant", "tokens") == 999
     assert wire.fields("REPORT", id_, "tokens", 1) == {"status": "settled"}
     for cost in (1, 1000):
-        assert text(wire.call("ACQUIRE", POOL, "acme", "tokens", cost, "ID", id_)).startswith("NOSUCH reservation has ended")
+        assert text(wire.call("ACQUIRE", POOL, "acme", "tokens", cost, "ID", id_)).startswith("NOSUCH the reservation has ended")
     assert server.remaining(POOL, "acme", "tenant", "tokens") == 999
 
 
