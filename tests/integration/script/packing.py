@@ -230,9 +230,12 @@ class Answer:
 
 
 def unpack_answer(data):
-    """(stale, the store's clock, the time that decided, [Answer])."""
-    stale, clock, now = data[0], int.from_bytes(data[1:7], "little"), int.from_bytes(data[7:13], "little")
-    answers, at = [], 13
+    """(stale, the store's clock, {place of a bucket: its time} of those that are ahead, [Answer])."""
+    stale, clock, n = data[0], int.from_bytes(data[1:7], "little"), int.from_bytes(data[7:9], "little")
+    answers, at, ahead = [], 9, {}
+    for _ in range(n):
+        ahead[int.from_bytes(data[at:at + 2], "little")] = int.from_bytes(data[at + 2:at + 8], "little")
+        at += 8
     while at < len(data):
         a = Answer(*struct.unpack_from("<BBBBq", data, at))
         at += 12
@@ -249,7 +252,7 @@ def unpack_answer(data):
             a.reason = data[at + 1:at + 1 + data[at]].decode()
             at += 1 + data[at]
         answers.append(a)
-    return stale == STALE, clock, now, answers
+    return stale == STALE, clock, ahead, answers
 
 
 ACCOUNTS = ("granted", "reported", "expired", "cancelled", "spent", "outstanding")
@@ -262,19 +265,19 @@ def unpack_ledger(levels):
     return {name: last[i * 6:i * 6 + 6] for i, name in enumerate(STORED_BOOKS)}
 
 
-def unpack_audit(data, pools, slices):
-    """(second, [ledger of each pool], [(check, [six outstanding])] over all slices)."""
-    second, at, ledger, records = int.from_bytes(data[:6], "little"), 6, [], []
-    for _ in range(pools):
+def unpack_audit(data):
+    """(second, [ledger of each pool that was read], how many slices were counted, {pool's part of the check: [six outstanding]})."""
+    second, n, at, ledger, sums = int.from_bytes(data[:6], "little"), int.from_bytes(data[6:8], "little"), 8, [], {}
+    for _ in range(n):
         numbers = struct.unpack_from("<36q", data, at)
         ledger.append({name: numbers[i * 6:i * 6 + 6] for i, name in enumerate(ACCOUNTS)})
         at += 36 * 8
-    for _ in range(slices):
-        n, = struct.unpack_from("<H", data, at)
-        at += 2
-        for _ in range(n):
-            numbers = [int.from_bytes(data[at + 6 * i:at + 6 * i + 6], "little") for i in range(7)]
-            records.append((numbers[0], numbers[1:]))
-            at += 42
+    slices, n = struct.unpack_from("<HI", data, at)
+    at += 6
+    for _ in range(n):
+        pool, *numbers = struct.unpack_from("<I6q", data, at)
+        assert pool not in sums
+        sums[pool] = numbers
+        at += 52
     assert at == len(data)
-    return second, ledger, records
+    return second, ledger, slices, sums
