@@ -1,13 +1,14 @@
 /*
  * AUDIT: the ledger, for the operator.
  *
- *     AUDIT [pool]               the rows, when they are there
- *     AUDIT [pool] WAIT ms       how much is done after at most so long, and some rows once it is all
- *     AUDIT CONTINUE id WAIT ms  the same for an audit that has begun: goes on waiting, or gives the next rows
+ *     AUDIT [pool]               all rows, once they are ready
+ *     AUDIT [pool] WAIT ms       progress after at most this long, and some rows once it has ended
+ *     AUDIT CONTINUE id WAIT ms  the same for an audit under way: waits on, or gives the next rows
  *
- * An audit of a large store takes longer than a client may want to wait for a sign of life, and of many pools its rows are
- * more than one reply may hold. So it goes on by itself between two WAITs, and rows are kept for a minute. It belongs to the
- * worker that was asked; a client that comes to another one with its id is answered NOSUCH, and begins anew.
+ * Auditing a large store takes longer than a client may want to wait for a sign of life, and with
+ * many pools the rows exceed one reply. So an audit continues by itself between two WAITs, and its
+ * rows are kept for a minute. It belongs to the worker that was asked; a client that brings its id to
+ * another worker is answered NOSUCH, and begins again.
  */
 #define _GNU_SOURCE /* arc4random_buf */
 #include <event2/event.h>
@@ -28,9 +29,9 @@ enum { KEEP_SECONDS = 60, MAX_AUDITS = 16, ID_BYTES = 16 };
 enum {
     PAGE_ROWS = 1000,
     MAX_ROWS = 2000
-}; /* a row is 460 bytes at most; RATION_MAX_OUTPUT_BYTES */
+}; /* a row has at most 460 bytes; RATION_MAX_OUTPUT_BYTES */
 
-/* One audit, from its command until its rows were answered or forgotten. */
+/* An audit, from its command until its rows have been sent or forgotten. */
 struct worker_audit {
     struct worker_audit *next; /* in the worker's list */
     struct worker *worker;
@@ -132,12 +133,13 @@ static void answer_whole(struct request *r, const struct worker_audit *w)
 {
     if (w->n > MAX_ROWS)
         request_error(r, RATION_ERR_MALFORMED,
-                      "%zu rows are too many for one reply; AUDIT WAIT gives them in parts", w->n);
+                      "%zu rows are too many for one reply; AUDIT WAIT sends them in parts", w->n);
     else
         write_rows(request_out(r), r->resp, w->rows, w->n);
 }
 
-/* An audit that failed with nobody waiting is forgotten: who comes back for it is answered NOSUCH, and begins anew. */
+/* An audit that failed with nobody waiting is forgotten: a client that returns for it is answered
+ * NOSUCH, and begins again. */
 static void on_audited(void *arg, const struct audit_row *rows, size_t n, const char *error)
 {
     struct worker_audit *w = arg;
@@ -231,7 +233,7 @@ static void start(struct request *r, const struct config_pool *pool, int64_t ms)
     for (const struct worker_audit *each = r->worker->audits; each; each = each->next)
         n++;
     if (n >= MAX_AUDITS) {
-        request_error(r, RATION_ERR_BUSY, "%d audits are under way already; try again later",
+        request_error(r, RATION_ERR_BUSY, "%d audits are already under way; try again later",
                       MAX_AUDITS);
         return;
     }
@@ -248,7 +250,7 @@ static void go_on(struct request *r, const struct arg *id, int64_t ms)
     while (w && (id->n != ID_BYTES || memcmp(id->p, w->id, ID_BYTES) != 0))
         w = w->next;
     if (!w)
-        request_error(r, RATION_ERR_NOSUCH, "no audit of that id is under way here; begin again");
+        request_error(r, RATION_ERR_NOSUCH, "no audit with that id is under way here; begin again");
     else if (w->waiter)
         request_error(r, RATION_ERR_BUSY, "another connection waits for this audit");
     else if (w->audit)

@@ -90,8 +90,8 @@ static void read_hold_back(const struct section *section, int64_t parts[RATION_P
                         "than the one before, such as [0, 0.1, 0.3]");
 }
 
-/* What each limit holds back, rounded up to whole units; but at least 1 stays usable, or a small limit
- * would be closed. */
+/* What each limit holds back, rounded up to whole units; but at least 1 stays usable, or a small
+ * limit would be closed. */
 static void set_held_back(struct limit_set *set, const int64_t parts[RATION_PRIORITIES])
 {
     for (size_t i = 0; i < set->n; i++) {

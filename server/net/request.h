@@ -54,7 +54,7 @@ struct request {
     struct front *front;
     struct worker *worker;
     const struct command *command; /* NULL: unknown */
-    struct buf reply; /* a reply that waits for those before it */
+    struct buf reply;              /* a reply that waits for those before it */
     enum request_state state;
     uint8_t resp; /* the connection's version when it was asked */
     enum request_answer answer;
