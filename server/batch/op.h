@@ -96,8 +96,8 @@ struct op {
     /* ---- what was asked -------------------------------------------------------------------------------------- */
     struct config *config; /* one reference, held by the op; its policy points into it */
     struct policy policy;  /* resolved by the command; of a free-form id by the batch */
-    uint8_t priority; /* 0 - 2 */
-    bool own_id;      /* the caller chose the id: it may have been sent before */
+    uint8_t priority;      /* 0 - 2 */
+    bool own_id;           /* the caller chose the id: it may have been sent before */
     bool dry_run;
     bool partial;
     bool learned;   /* ACQUIRE: charge what was learned. REPORT: learn from it */

@@ -368,7 +368,8 @@ static struct places find_places(struct packer *p, const struct op *op)
 }
 
 static void put_op(struct packer *p, const struct op *op, size_t n,
-                   const uint16_t targets[POLICY_MAX_BUCKETS], size_t estimate, struct places places)
+                   const uint16_t targets[POLICY_MAX_BUCKETS], size_t estimate,
+                   struct places places)
 {
     struct bytes *to = &p->ops;
     bool names = has_names(op);
