@@ -20,6 +20,7 @@ struct event;
 struct event_base;
 struct front;
 struct store;
+struct worker_audit;
 struct workers;
 
 /* Counters of one worker, for INFO. One list makes the struct and the names. */
@@ -61,9 +62,10 @@ struct worker {
     struct front *front; /* the client connections: front.h */
     struct workers *all; /* borrowed: what is common to all workers */
     struct worker_counters counters;
-    _Atomic size_t connections; /* of clients */
-    _Atomic bool store_ready;   /* its store is ready: for INFO, which any worker may be asked */
-    bool was_ready;             /* its store has been ready before */
+    struct worker_audit *audits; /* under way, or not fetched yet: cmd_audit.c */
+    _Atomic size_t connections;  /* of clients */
+    _Atomic bool store_ready;    /* its store is ready: for INFO, which any worker may be asked */
+    bool was_ready;              /* its store has been ready before */
     bool draining; /* SIGTERM came: accepts no connections, finishes commands under way */
 
     /* How the main thread reaches it: workers.c. */

@@ -153,6 +153,7 @@ static void worker_close(struct worker *worker)
     store_free(worker->store);
     worker->store = NULL;
     batcher_free(worker->batcher);
+    cmd_audit_end(worker);
     front_free(worker->front);
     if (worker->bell_event != NULL)
         event_free(worker->bell_event);

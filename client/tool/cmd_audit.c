@@ -4,19 +4,25 @@
 #include "tool/rows.h"
 
 #include <stdio.h>
+#include <unistd.h>
+
+#define LOG_EVERY 10 /* signs of life, which come twice a second */
 
 #define ROW(member) offsetof(struct ration_audit_row, member)
 
 static struct shown show_scanned(const void *row)
 {
     const struct ration_audit_row *ledger = row;
-    return ledger->scanned < 0 ? (struct shown){"moved"} : as_count(ledger->scanned);
+    const struct shown moved = {"moved"};
+    return ledger->scanned < 0 ? moved : as_count(ledger->scanned);
 }
 
 static struct shown show_balanced(const void *row)
 {
     const struct ration_audit_row *ledger = row;
-    return ledger->balanced == 1 ? (struct shown){"balanced"} : (struct shown){"NOT BALANCED"};
+    const struct shown yes = {"balanced"};
+    const struct shown no = {"NOT BALANCED"};
+    return ledger->balanced == 1 ? yes : no;
 }
 
 static const struct column columns[] = {
@@ -64,11 +70,30 @@ static void print_text(const struct ration_audit_row *rows, size_t n)
 
 static const char *pool;
 
+/* One line on stderr, anew for each sign of life; not for a log, unless the audit takes long. */
+static void show_progress(void *arg, int percent)
+{
+    int *times = arg;
+    ++*times;
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[Kaudited %d %%", percent);
+    else if (*times % LOG_EVERY == 0)
+        fprintf(stderr, "audited %d %%\n", percent);
+}
+
+static void end_progress(int times)
+{
+    if (times > 0 && isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+}
+
 static int run(struct session *session)
 {
     struct ration_audit_row *rows = NULL;
     size_t n = 0;
-    int err = ration_audit(session->r, pool, &rows, &n);
+    int times = 0;
+    int err = ration_audit_watch(session->r, pool, show_progress, &times, &rows, &n);
+    end_progress(times);
     if (err < 0)
         return session_fail(session, err);
     (session->json ? print_json : print_text)(rows, n);

@@ -143,6 +143,9 @@ enum ration_unit {
  *     PEEK              an array of rows: scope unit per limit remaining reset_ms [ahead_ms]
  *     AUDIT             an array of rows: pool unit granted reported outstanding expired cancelled
  *                       used scanned balanced
+ *     AUDIT ... WAIT    audit percent rows: the id with which AUDIT CONTINUE goes on, on the same
+ *                       connection, "" when there is no more; how much is done; and, once all is,
+ *                       some of the rows
  *     TENANT FORGIVE    an array of rows, one for each limit that was below zero: scope unit per
  *                       forgiven
  */
@@ -151,6 +154,9 @@ enum ration_unit {
 #define RATION_FIELD_RETRY_AFTER_MS "retry_after_ms" /* 0 when granted, -1: never */
 #define RATION_FIELD_LIMITED_BY     "limited_by"     /* "" or "pool:openai/gpt-4o tokens/minute" */
 #define RATION_FIELD_MODE           "mode"
+#define RATION_FIELD_AUDIT          "audit"
+#define RATION_FIELD_PERCENT        "percent"
+#define RATION_FIELD_ROWS           "rows"
 
 #define RATION_STATUS_GRANTED   "granted"
 #define RATION_STATUS_DENIED    "denied"

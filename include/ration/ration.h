@@ -282,6 +282,14 @@ struct ration_audit_row {
 /* Reads the ledger of one pool, or of all (pool NULL). rows and errors as in ration_peek, freed by
  * ration_audit_free(). */
 RATION_API int ration_audit(ration *r, const char *pool, struct ration_audit_row **rows, size_t *n);
+
+/*
+ * The same, with progress: on a large store an audit takes longer than timeout_ms, which here holds for each sign of life.
+ * on_progress is called about twice a second with how much is done, in percent; it falls if the audit has to begin again.
+ */
+typedef void ration_progress_fn(void *arg, int percent);
+RATION_API int ration_audit_watch(ration *r, const char *pool, ration_progress_fn *on_progress,
+                                  void *arg, struct ration_audit_row **rows, size_t *n);
 RATION_API void ration_audit_free(struct ration_audit_row *rows);
 
 /* The state of a pool, as every host sees it. */

@@ -24,8 +24,17 @@ struct audit_row {
 /* rows NULL: the store did not answer; error has the reason. Borrowed until the callback returns. */
 typedef void audit_done_fn(void *arg, const struct audit_row *rows, size_t n, const char *error);
 
-/* Audits one pool, or all (pool NULL). Takes its own reference to config. done is called once, from the event loop. */
-void audit_run(struct event_base *base, struct store *store, struct config *config,
-               const struct config_pool *pool, audit_done_fn *done, void *arg);
+struct audit;
+
+/*
+ * Audits one pool, or all (pool NULL). Takes its own reference to config. done is called once, from the event loop, and
+ * ends the audit; NULL: out of memory, and done will not be called.
+ */
+struct audit *audit_run(struct event_base *base, struct store *store, struct config *config,
+                        const struct config_pool *pool, audit_done_fn *done, void *arg);
+/* Ends it at once, if the store owes it no answer: for the end of a worker, after store_free(). Calls done. */
+void audit_end(struct audit *audit);
+/* How much of it is done, in percent. It may begin again, and then falls. */
+int audit_percent(const struct audit *audit);
 
 #endif

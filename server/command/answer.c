@@ -385,7 +385,7 @@ void answer_write(struct request *r, struct buf *out)
     case OP_SEVERAL:
         write_error(r, out,
                     RATION_ERR_MALFORMED " several tenants have used that id; add TENANT and the "
-                                         "name of the one that is meant");
+                                         "tenant's name");
         break;
     case OP_NOPOOL:
         write_error(r, out,

@@ -52,4 +52,7 @@ request_run_fn cmd_auth, cmd_hello, cmd_ping, cmd_echo, cmd_info, cmd_command, c
     cmd_config;
 request_run_fn cmd_select, cmd_reset, cmd_quit;
 
+/* Ends the worker's audits, after store_free() and before front_free(). */
+void cmd_audit_end(struct worker *worker);
+
 #endif

@@ -2,7 +2,7 @@
  * Fuzz target: the store's answers to an audit: the ledger, the keys of a SCAN, the records
  * counted.
  *
- *     294 1 n 294      one word per answer: its length in bytes, or how it failed (l lost, n nil,
+ *     302 1 n 302      one word per answer: its length in bytes, or how it failed (l lost, n nil,
  *                      r refused)
  *     <bytes>          the answers, one after another; for a SCAN, keys that end in a line feed and
  *                      the next cursor

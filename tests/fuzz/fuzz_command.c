@@ -115,13 +115,26 @@ const char *store_warning(const struct store *store)
     return "";
 }
 
-void audit_run(struct event_base *base, struct store *store, struct config *config,
-               const struct config_pool *pool, audit_done_fn *done, void *arg)
+struct audit *audit_run(struct event_base *base, struct store *store, struct config *config,
+                        const struct config_pool *pool, audit_done_fn *done, void *arg)
 {
     (void)base, (void)store, (void)config, (void)pool;
     CHECK(n_audits < MAX_WAITING);
     audits[n_audits].done = done;
     audits[n_audits++].arg = arg;
+    return (struct audit *)&audits; /* never looked into */
+}
+
+void audit_end(struct audit *audit)
+{
+    (void)audit;
+    CHECK(false); /* each has ended in the turn in which it began */
+}
+
+int audit_percent(const struct audit *audit)
+{
+    (void)audit;
+    return 50;
 }
 
 static void answer(struct op *op)

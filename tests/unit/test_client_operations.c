@@ -139,6 +139,59 @@ static void the_others_send_what_is_stated(void **state)
     ration_close(r);
 }
 
+/* Says what comes next: a part of the rows after the first sign of life, then the rest. */
+static void on_progress(void *arg, int percent)
+{
+    int *times = arg;
+    assert_int_equal(percent, *times ? 100 : 50);
+    if ((*times)++ == 0)
+        peer_answer_once(one, "AUDIT", REPLY_AUDIT_PART);
+}
+
+static void on_progress_forget(void *arg, int percent)
+{
+    ++*(int *)arg;
+    assert_int_equal(percent, 50);
+    peer_answer_once(one, "AUDIT", "-NOSUCH no audit of that id\r\n");
+}
+
+static void an_audit_comes_in_parts(void **state)
+{
+    (void)state;
+    ration *r = open_to(1, 2000);
+    struct ration_audit_row *ledger = NULL;
+    size_t n = 0;
+    int times = 0;
+    peer_answer_once(one, "AUDIT", REPLY_AUDIT_HALF);
+    assert_int_equal(ration_audit_watch(r, "p", on_progress, &times, &ledger, &n), RATION_OK);
+    assert_int_equal(times, 2);
+    assert_int_equal(n, 2);
+    assert_string_equal(ledger[1].pool, "p");
+    assert_string_equal(last_of(one, "AUDIT"), "AUDIT CONTINUE a1 WAIT 500");
+    ration_audit_free(ledger);
+
+    /* An id that the server does not know any more: the audit is begun anew. */
+    times = 0;
+    peer_answer_once(one, "AUDIT", REPLY_AUDIT_HALF);
+    assert_int_equal(ration_audit_watch(r, "p", on_progress_forget, &times, &ledger, &n),
+                     RATION_OK);
+    assert_string_equal(last_of(one, "AUDIT"), "AUDIT p WAIT 500");
+    assert_int_equal(times, 1);
+    assert_int_equal(n, 1);
+    ration_audit_free(ledger);
+
+    /* Not for ever, and not where it had not begun. */
+    peer_answer(one, "AUDIT", REPLY_AUDIT_HALF);
+    assert_int_equal(ration_audit_watch(r, "p", on_progress_forget, &times, &ledger, &n),
+                     RATION_ENOSUCH);
+    peer_answer(one, "AUDIT", "-NOSUCH what\r\n");
+    assert_int_equal(ration_audit(r, "p", &ledger, &n), RATION_ENOSUCH);
+    peer_answer(one, "AUDIT",
+                "*6\r\n$5\r\naudit\r\n$0\r\n\r\n$7\r\npercent\r\n:100\r\n$4\r\nrows\r\n:3\r\n");
+    assert_int_equal(ration_audit(r, "p", &ledger, &n), RATION_EPROTOCOL);
+    ration_close(r);
+}
+
 static void tables_are_read(void **state)
 {
     (void)state;
@@ -153,7 +206,7 @@ static void tables_are_read(void **state)
     assert_int_equal(limits[0].remaining, -7);
     ration_rows_free(limits);
     assert_int_equal(ration_audit(r, NULL, &ledger, &n), RATION_OK);
-    assert_string_equal(last_of(one, "AUDIT"), "AUDIT");
+    assert_string_equal(last_of(one, "AUDIT"), "AUDIT WAIT 500");
     assert_int_equal(n, 1);
     assert_int_equal(ledger[0].granted, 10);
     assert_int_equal(ledger[0].scanned, -1);
@@ -431,6 +484,7 @@ int main(void)
         TEST(acquire_sends_what_is_stated),
         TEST(the_others_send_what_is_stated),
         TEST(tables_are_read),
+        TEST(an_audit_comes_in_parts),
         TEST(arguments_are_checked_before_anything_is_sent),
         TEST(error_words_become_codes_at_once),
         TEST(nonsense_is_told_and_leaves_the_grant_alone),

@@ -20,6 +20,13 @@
     "6\r\nminute\r\n"                                                                              \
     "$5\r\nlimit\r\n:100\r\n$9\r\nremaining\r\n:-7\r\n$8\r\nreset_ms\r\n:500\r\n"
 #define REPLY_AUDIT                                                                                \
+    "*6\r\n$5\r\naudit\r\n$0\r\n\r\n$7\r\npercent\r\n:100\r\n$4\r\nrows\r\n" AUDIT_ROWS
+/* Half done, then a first part of the rows. */
+#define REPLY_AUDIT_HALF                                                                           \
+    "*6\r\n$5\r\naudit\r\n$2\r\na1\r\n$7\r\npercent\r\n:50\r\n$4\r\nrows\r\n*0\r\n"
+#define REPLY_AUDIT_PART                                                                           \
+    "*6\r\n$5\r\naudit\r\n$2\r\na1\r\n$7\r\npercent\r\n:100\r\n$4\r\nrows\r\n" AUDIT_ROWS
+#define AUDIT_ROWS                                                                                 \
     "*1\r\n*20\r\n$4\r\npool\r\n$1\r\np\r\n$4\r\nunit\r\n$6\r\ntokens\r\n$7\r\ngranted\r\n:10\r\n" \
     "$8\r\nreported\r\n:4\r\n$11\r\noutstanding\r\n:3\r\n$7\r\nexpired\r\n:2\r\n$"                 \
     "9\r\ncancelled\r\n:1\r\n"                                                                     \

@@ -83,7 +83,7 @@ static void test_scan(void **state)
     struct fixture *f = *state;
     own_redis_start(&f->redis, NULL);
     open_ready(f);
-    for (int i = 0; i < 700; i++) {
+    for (int i = 0; i < 3500; i++) {
         char command[64];
         snprintf(command, sizeof command, "SET %s:%d x", i % 7 ? "key" : "other", i);
         ask(f, command);
@@ -98,7 +98,7 @@ static void test_scan(void **state)
         snprintf(cursor, sizeof cursor, "%.20s", outcome.data);
         steps++;
     } while (strcmp(cursor, "0") != 0);
-    assert_int_equal(f->n_keys, 600);
+    assert_int_equal(f->n_keys, 3000);
     assert_true(steps > 1);
 
     struct outcome outcome = {.f = f};

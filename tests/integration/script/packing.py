@@ -265,19 +265,19 @@ def unpack_ledger(levels):
     return {name: last[i * 6:i * 6 + 6] for i, name in enumerate(STORED_BOOKS)}
 
 
-def unpack_audit(data, pools, slices):
-    """(second, [ledger of each pool], [(check, [six outstanding])] over all slices)."""
-    second, at, ledger, records = int.from_bytes(data[:6], "little"), 6, [], []
-    for _ in range(pools):
+def unpack_audit(data):
+    """(second, [ledger of each pool that was read], how many slices were counted, {pool's part of the check: [six outstanding]})."""
+    second, n, at, ledger, sums = int.from_bytes(data[:6], "little"), int.from_bytes(data[6:8], "little"), 8, [], {}
+    for _ in range(n):
         numbers = struct.unpack_from("<36q", data, at)
         ledger.append({name: numbers[i * 6:i * 6 + 6] for i, name in enumerate(ACCOUNTS)})
         at += 36 * 8
-    for _ in range(slices):
-        n, = struct.unpack_from("<H", data, at)
-        at += 2
-        for _ in range(n):
-            numbers = [int.from_bytes(data[at + 6 * i:at + 6 * i + 6], "little") for i in range(7)]
-            records.append((numbers[0], numbers[1:]))
-            at += 42
+    slices, n = struct.unpack_from("<HI", data, at)
+    at += 6
+    for _ in range(n):
+        pool, *numbers = struct.unpack_from("<I6q", data, at)
+        assert pool not in sums
+        sums[pool] = numbers
+        at += 52
     assert at == len(data)
-    return second, ledger, records
+    return second, ledger, slices, sums

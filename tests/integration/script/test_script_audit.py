@@ -10,6 +10,21 @@ START = 2_300_000_000_000
 SECOND = 1024
 
 
+def audit_all(store, audit, pools, slices, second):
+    """As the server asks: again and again for what a call did not reach. Returns the ledgers, the sums, and how many calls."""
+    ledgers, sums, calls = [], {}, 0
+    while pools or slices:
+        keys = [k for b in pools for k in (b.key, b.slots_key)] or slices
+        _, read, counted, some = packing.unpack_audit(
+            store.fcall(audit, len(keys), *keys, struct.pack("<H", len(pools)) + second.to_bytes(6, "little")))
+        assert len(read) + counted > 0, "a call that reaches nothing is asked for ever"
+        ledgers, calls = ledgers + read, calls + 1
+        pools, slices = pools[len(read):], slices[counted:]
+        for pool, numbers in some.items():
+            sums[pool] = [a + b for a, b in zip(sums.get(pool, [0] * 6), numbers)]
+    return ledgers, sums, calls
+
+
 def test_the_audit_agrees_with_the_books(clean_store):
     r, at, live = random.Random(5), START, []
     function = packing.load_with_clock(clean_store)
@@ -45,16 +60,13 @@ def test_the_audit_agrees_with_the_books(clean_store):
             ops = [Op(ACQUIRE, ["p", "q"], (0,) * 6, nonce=r.randbytes(8), slice="{a}r9", ttl=1)]
             keys, argument = packing.pack_batch(buckets, ops)
             clean_store.fcall(function, len(keys), *keys, argument, at)
-            keys = [k for p in buckets.values() for k in (p.key, p.slots_key)] + slices + ["{a}r9"]
             # The script's ledger are as of its last write; audit takes those seconds for expired that have passed since.
             later = at // SECOND + r.choice((0, 0, 1, 20))
-            data = clean_store.fcall(audit, len(keys), *keys, struct.pack("<H", 2) + later.to_bytes(6, "little"))
-            second, pools, records = packing.unpack_audit(data, 2, len(slices) + 1)
-            assert second == later
+            pools, sums, _ = audit_all(clean_store, audit, list(buckets.values()), [*slices, "{a}r9"], later)
             for pool, name in pool_of.items():
-                counted = [sum(x) for x in zip(*(n for check, n in records if check >> 28 == pool))] or [0] * 6
+                counted = sums.get(pool, [0] * 6)
                 ledger = pools[list(buckets).index(name)]
-                extra = sum(n[5] for check, n in records if check == 1)
+                extra = sums.get(0, [0] * 6)[5]
                 assert [*counted[:5], counted[5] + extra] == list(ledger["outstanding"]), (turn, name)
                 for unit in range(6):
                     parts = ("reported", "expired", "cancelled", "outstanding")
@@ -66,6 +78,28 @@ def test_the_audit_agrees_with_the_books(clean_store):
 def test_the_audit_without_a_second_takes_the_store_s_own(clean_store):
     audit = packing.load(clean_store) + "_audit"
     before, _ = clean_store.time()
-    second, _, records = packing.unpack_audit(clean_store.fcall(audit, 1, "{a}r0", bytes(8)), 0, 1)
+    second, _, slices, sums = packing.unpack_audit(clean_store.fcall(audit, 1, "{a}r0", bytes(8)))
     after, _ = clean_store.time()
-    assert before * 1000 // SECOND <= second <= (after + 1) * 1000 // SECOND and records == []
+    assert before * 1000 // SECOND <= second <= (after + 1) * 1000 // SECOND and (slices, sums) == (1, {})
+
+
+def test_a_call_does_a_bounded_part_and_all_calls_together_everything(clean_store):
+    """Pools that have been idle with reservations in many seconds, and slices of all sizes: no call reads them all."""
+    r = random.Random(6)
+    function, audit = packing.load_with_clock(clean_store), packing.load(clean_store) + "_audit"
+    buckets = {f"p{i}": Bucket(f"{{a}}p{i}", [Limit(TOKENS, ROLLING, 10**9)], ledger=True) for i in range(8)}
+    slices = [f"{{a}}r{i}" for i in range(8)]
+    for name in buckets:
+        for turn in range(5):
+            ops = [Op(ACQUIRE, [name], (1, 10, 0, 0, 0, 1), nonce=r.randbytes(8), slice=slices[r.randrange(1 + turn)],
+                      ttl=1 + r.randrange(600_000), check=int(name[1:]) << 28, n=r.choice((1, 1, 3))) for _ in range(120)]
+            keys, argument = packing.pack_batch(buckets, ops)
+            clean_store.fcall(function, len(keys), *keys, argument, START)
+    assert any(clean_store.hlen(key) > 1000 for key in slices)
+    for second in (START // SECOND, START // SECOND + 100, START // SECOND + 500, START // SECOND + 600):
+        ledgers, sums, calls = audit_all(clean_store, audit, list(buckets.values()), slices, second)
+        assert len(ledgers) == 8 and calls > 3
+        for i, ledger in enumerate(ledgers):
+            assert list(ledger["outstanding"]) == sums.get(i, [0] * 6), (second, i)
+            assert ledger["granted"][5] == ledger["outstanding"][5] + ledger["expired"][5]
+    assert sums == {}, "all are over by then"

@@ -661,7 +661,7 @@ def test_the_audit_reads_slots_where_format_3_had_them(bench):
     before = bench.client.fcall(audit, 2, "{b}p", "{b}p+s", argument)
     as_format_3(bench, "p")
     assert bench.client.fcall(audit, 2, "{b}p", "{b}p+s", argument) == before
-    assert packing.unpack_audit(before, 1, 0)[1][0]["expired"][TOKENS] == 100
+    assert packing.unpack_audit(before)[1][0]["expired"][TOKENS] == 100
 
 
 # Levels of another version: neither misread nor forgotten.

@@ -161,7 +161,7 @@ def test_its_record_is_no_reservation(bench):
     taken = bench.op(CANCEL, nonce=bench.asked.nonce, slice="{b}f")
     assert bench.one(taken).outcome != SETTLED and bench.remaining() == [0]
     raw = bench.client.fcall(packing.load(bench.client) + "_audit", 1, "{b}f", b"\0" * 8)
-    assert packing.unpack_audit(raw, 0, 1)[1:] == ([], [])
+    assert packing.unpack_audit(raw)[1:] == ([], 1, {})
     assert bench.one(bench.op(ACQUIRE, tokens=1, resent=True, nonce=bench.asked.nonce, slice="{b}f", check=9)).outcome != GRANTED
 
 
