@@ -49,5 +49,4 @@ set(tool ${PROJECT_SOURCE_DIR}/client/tool)
 ration_client_test(bench ${tool}/bench/draw.c ${tool}/bench/hist.c ${tool}/bench/wire.c)
 target_link_libraries(test-client-bench PRIVATE m)
 ration_client_test(batch ${tool}/batch/batch.c ${tool}/batch/form.c ${tool}/batch/input.c ${tool}/batch/journal.c
-                   ${tool}/batch/json.c ${tool}/batch/result.c ${tool}/batch/spool.c ${tool}/object.c
-                   ${tool}/say.c)
+                   ${tool}/batch/json.c ${tool}/batch/result.c ${tool}/batch/spool.c ${tool}/object.c)

@@ -1,6 +1,6 @@
 -- Acquiring: does the cost fit into every limit of every bucket, and if so, charge it everywhere.
 
-local acquire, acquire_whole, acquire_begin, charge_run, unfold_all, how_many_fit, why_not, grant_all, keep_all, deadline_of
+local acquire, acquire_whole, acquire_begin, charge_run, unfold_all, how_many_fit, why_not, grant_all, keep_all
 
 do
     -- What each limit of a set lets this priority have in use.
@@ -33,7 +33,7 @@ do
         local priority = o.priority + 1
         for i = 1, o.targets do
             local b = o[i]
-            local set, t = set_of[b], plain_of[b] and plain_open(b, now)
+            local set, t = set_of[b], plain_of[b] and plain_open(b, time_of(b, now))
             local most = set[-priority] or most_of(set, priority)
             n = t and plain_fit(set, t, most, cost, n) or states_fit(b, cost, n, most)
             if n == 0 then
@@ -46,20 +46,20 @@ do
     -- The operation's buckets, each with columns of states.
     function unfold_all(now)
         for i = 1, o.targets do
-            if plain_of[o[i]] and plain_open(o[i], now) then
+            if plain_of[o[i]] and plain_open(o[i], time_of(o[i], now)) then
                 plain_unfold(o[i])
             end
         end
     end
 
     -- Which limit refuses, and when would it not? The longest wait is the answer: the bucket's and the limit's place (from 0)
-    -- and the milliseconds; -1 is never.
+    -- and the milliseconds; -1 is never. A bucket that is ahead stands still until the store's clock has caught up.
     function why_not(cost, now)
         local longest, at_bucket, at_limit = 0, 0, 0
         unfold_all(now)
         for i = 1, o.targets do
             local b = o[i]
-            local set, base = set_of[b], first_of[b]
+            local set, base, at = set_of[b], first_of[b], time_of(b, now)
             for j = 1, #set do
                 local s, limit = base + j, set[j]
                 local c, most = cost[limit.unit], limit.capacity - limit[o.priority + 1]
@@ -67,7 +67,7 @@ do
                     if c > most then
                         return i - 1, j - 1, -1
                     end
-                    local wait = max(1, limit_wait(s, most - c, now))
+                    local wait = min(max(1, limit_wait(s, most - c, at)) + at - now, FOREVER)
                     if wait > longest then
                         longest, at_bucket, at_limit = wait, i - 1, j - 1
                     end
@@ -105,9 +105,11 @@ do
         end
     end
 
-    function grant_all(cost, n, reservations, class, deadline, now)
+    -- r: what of a reservation says until when: deadline, class and, where the buckets' times differ, views.
+    function grant_all(cost, n, reservations, r, now)
         for i = 1, o.targets do
-            grant_one(o[i], cost, n, reservations, class, deadline, now)
+            local view = r.views and r.views[i] or r
+            grant_one(o[i], cost, n, reservations, view.class, view.deadline, time_of(o[i], now))
         end
     end
 
@@ -121,19 +123,12 @@ do
         end
     end
 
-    function keep_all(deadline, ttl)
+    function keep_all(r, ttl)
         for i = 1, o.targets do
+            local deadline = (r.views and r.views[i] or r).deadline
             keep_one(o[i], deadline, ttl)
+            slice_keep(o.slice, deadline, ttl)
         end
-    end
-
-    local deadline_ttl, deadline_class, deadline_width -- of the last one: most ask for the same
-
-    function deadline_of(ttl, now)
-        if ttl ~= deadline_ttl then
-            deadline_ttl, deadline_class, deadline_width = ttl, held_class(ttl)
-        end
-        return ceil((now + ttl) / deadline_width) * deadline_width, deadline_class
     end
 
     -- A group that was granted in part, and whose fate was unknown to who sent it: the others join with its deadline, unless
@@ -142,9 +137,8 @@ do
         if #r.parts > 1 then
             return 0
         end
-        grant_all(o.cost, fit, fit, r.class, r.deadline, now)
-        keep_all(r.deadline, o.ttl)
-        slice_keep(o.slice, r.deadline, o.ttl)
+        grant_all(o.cost, fit, fit, r, now)
+        keep_all(r, o.ttl)
         r.states = r.states .. rep('o', fit)
         reservation_put(r)
         return fit
@@ -204,7 +198,8 @@ do
 
     local function simple(pool, now)
         local known = health.of[pool]
-        return not (o.resent or o.dry or o.estimates or o.targets < 2 or plain_of[pool] or known and health.doubts(known, now))
+        return not (o.resent or o.dry or o.estimates or o.targets < 2 or plain_of[pool] or known and health.doubts(known, now)
+            or ahead and (ahead[pool] or ahead[o[2]] or ahead[o[o.targets]]))
     end
 
     -- The acquire that a healthy service sees most: for the first time, and all that it asks for fits. Returns false where it is
@@ -235,11 +230,29 @@ do
         return true
     end
 
+    local terms = { deadline = 0, class = 0, views = false } -- of a reservation whose buckets all have one time; reused
+
+    -- The first `fit` of a group: what acquire_whole() has not done.
+    local function grant_new(fit, now)
+        local at = time_of(o[1], now)
+        if apart.differ(now) then
+            local r = apart.new(fit, now)
+            grant_all(o.cost, fit, fit, r, now)
+            keep_all(r, o.ttl)
+            return r.deadline
+        end
+        terms.deadline, terms.class = deadline_of(o.ttl, at)
+        grant_all(o.cost, fit, fit, terms, now)
+        keep_all(terms, o.ttl)
+        reservation_write_new(fit, terms.deadline, terms.class, at)
+        return terms.deadline
+    end
+
     -- How an acquire whose id has a record is answered at once: nil if more of its group may be granted.
     local function answer_from_record(r, now)
         if r.check ~= o.check then
             return FOREIGN, 0
-        elseif not r.deadline or r.deadline <= now then
+        elseif not r.deadline or apart.over(r, now) then
             return ENDED, 0
         elseif not reservation_same_request(r, o.cost) then
             return FOREIGN, 0
@@ -275,7 +288,7 @@ do
         local known = health.of[o[1]]
         local fit = o.refused and 0 or how_many_fit(cost, o.n - had, now)
         if known and fit > 0 then
-            fit = health.room(known, fit, r, now)
+            fit = health.room(known, fit, r, time_of(o[1], now))
         end
         if fit > 0 and not o.dry then
             if o.resent and not r and slice_full(o.slice) then
@@ -283,11 +296,7 @@ do
             elseif r then
                 fit = join(r, fit, now)
             else
-                local deadline, class = deadline_of(o.ttl, now)
-                grant_all(cost, fit, fit, class, deadline, now)
-                keep_all(deadline, o.ttl)
-                slice_keep(o.slice, deadline, o.ttl)
-                reservation_write_new(fit, deadline, class, now)
+                local deadline = grant_new(fit, now)
                 if o.names then
                     slice_name(o.slice, o.owner, o.names, deadline, o.ttl)
                 end

@@ -12,7 +12,7 @@
 --
 -- Most buckets are plain ones, and have a shorter way: plain_bucket.lua.
 
-local bucket_last, bucket_write
+local bucket_last, bucket_check, bucket_write
 
 do
     local HEAD = '<I1I1I6I4I4'
@@ -290,6 +290,14 @@ do
             end
         end
         return false
+    end
+
+    -- Fails where slots that are to be written are not a hash.
+    function bucket_check(b)
+        local slots = slots_of[b]
+        if not slots.fresh and (slots.moves_to or slots.touched or slots.dead or changed[b] or ledger_of[b] and seconds_of[b]) then
+            redis_call('HGET', slots.moves_to or slots.key, '')
+        end
     end
 
     local function bucket_write_slots(b, expiry)

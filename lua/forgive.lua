@@ -67,7 +67,7 @@ do
         for i = 1, o.targets do
             local b = o[i]
             for j = 1, #set_of[b] do
-                local amount = forgive_limit(first_of[b] + j, now)
+                local amount = forgive_limit(first_of[b] + j, time_of(b, now))
                 amounts[#amounts + 1] = amount
                 if amount > 0 then
                     any, dirty[b] = true, true

@@ -128,15 +128,22 @@ do
         redis_call('SET', key, packed, 'PXAT', format('%d', expiry))
     end
 
-    function health.write(now)
+    -- What can fail comes before anything is written.
+    function health.observe(now)
         for i = 1, health.n do
             local k = health.of[health.buckets[i]]
             if k and k.headers and dirty[k.b] then
-                headers.observe(k, now)
+                headers.observe(k, time_of(k.b, now))
             end
+        end
+    end
+
+    function health.write(now)
+        for i = 1, health.n do
+            local k = health.of[health.buckets[i]]
             if k and k.dirty then
                 k.key = health.keys[i]
-                write_one(k, now)
+                write_one(k, time_of(k.b, now))
             end
         end
     end
@@ -162,16 +169,22 @@ do
         end
     end
 
+    -- How long until `time` by the pool's time, `at`, which stands still until the store's, `now`, has caught up.
+    local function until_then(time, at, now)
+        return time > at and time - now or 0
+    end
+
     -- The limits' answer, or the pool's own where it refuses: with the longer of the two waits.
     function health.refusal(k, at_bucket, at_limit, wait, now)
+        local at = time_of(k.b, now)
         if k.reason and not k.ends then
             return 0, CLOSED, -1
         elseif wait < 0 then
             return at_bucket, at_limit, wait
         end
-        local paused, circuit = k.paused - now, 0
+        local paused, circuit = until_then(k.paused, at, now), 0
         if k.circuit then
-            circuit = (k.probe and k.probe_until + slower(k) or k.next) - now
+            circuit = until_then(k.probe and k.probe_until + slower(k) or k.next, at, now)
         end
         if k.reason then
             return 0, CLOSED, max(wait, paused, circuit)
@@ -265,17 +278,17 @@ do
     end
 
     function health.operate(now)
-        local k = health_of(o[1])
-        operate(k, now)
+        local k, at = health_of(o[1]), time_of(o[1], now)
+        operate(k, at)
         local state, ends, reason = 0, 0, k.reason or ''
         if k.reason then
-            state, ends = 4, k.ends and k.paused - now or -1
+            state, ends = 4, k.ends and until_then(k.paused, at, now) or -1
         elseif k.circuit and k.probe then
-            state, ends = 3, k.probe_until - now
-        elseif k.circuit and (k.next > now or k.paused <= now) then
-            state, ends = 2, max(0, k.next - now)
-        elseif k.paused > now then
-            state, ends = 1, k.paused - now
+            state, ends = 3, until_then(k.probe_until, at, now)
+        elseif k.circuit and (k.next > at or k.paused <= at) then
+            state, ends = 2, until_then(k.next, at, now)
+        elseif k.paused > at then
+            state, ends = 1, until_then(k.paused, at, now)
         end
         return pack_bytes('<I1I1I1I1i8I4I4I4I1c0', SHOWN, 0, state, 0, ends, sum(k.failed), sum(k.all), k.cool, #reason, reason)
     end

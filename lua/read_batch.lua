@@ -14,6 +14,14 @@ local last_of, keep_of, expires_of, dirty, changed = {}, {}, {}, {}, {}
 
 local plain_of = {} -- a plain bucket's array, while it is one (plain_bucket.lua)
 
+-- Each bucket has a time of its own: the store's, or when it was last written if that is later, so that a clock that steps
+-- back changes nothing. `now` is the store's wherever several buckets are meant, and a bucket's own wherever one is.
+local ahead = false -- by bucket: its time, if later than the store's; false: there is none such in this batch
+
+local function time_of(b, now)
+    return ahead and ahead[b] or now
+end
+
 -- The health of pools (pool_health.lua), data and functions.
 --   n               how many buckets have a health
 --   buckets, keys   which ones, and the keys, in one order

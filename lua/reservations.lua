@@ -8,17 +8,98 @@
 -- when the reservation was made, the others what was added since. If a learned estimate of the input is charged, {- the input that was stated, six zeros}
 -- follows: a version that does not know of it takes it for a part that charged nothing. When no member is outstanding any more
 -- only check and states stay, to tell a repeated report from a foreign one, until the slice expires.
+--
+-- Deadline, class and the parts' times are those of the first bucket, the pool. Where the buckets' times differed when it was
+-- granted or renewed, `views` has the reservation as each bucket sees it, with a deadline, a class and parts of its own; they
+-- are packed behind the token: for each of three buckets I6 deadline  I1 class, and I6 the time of each part. Versions that
+-- do not know of it take it for another token.
 
-local slice_new, slice_keep, slice_name, slice_full, slice_write
+local slice_new, slice_keep, slice_check, slice_name, slice_full, slice_write
 local reservation_begin, reservation_write_new, reservation_get, reservation_raw, reservation_put, reservation_estimate, reservation_add_part
-local reservation_same_request, member_state, member_mark, member_find, member_move
+local reservation_same_request, deadline_of
+local apart = {} -- functions about reservations whose buckets have different times
+local member_state, member_mark, member_find, member_move
 
 local GRACE = 60000 -- a late report is still counted for as long as the reservation lived, at least a minute
 
 do
     local reservations_index, reservation_pack
-    local PARTS = 8
+    local PARTS, VIEWS, TOKEN_BYTES = 8, 3, 8
     local TOKENS, INPUT, OUTPUT = 3, 4, 5 -- places in a part; in a cost they are one lower
+
+    local deadline_ttl, deadline_class, deadline_width -- of the last one: most ask for the same
+
+    -- When a reservation expires that is granted now, and the class of its deadline.
+    function deadline_of(ttl, now)
+        if ttl ~= deadline_ttl then
+            deadline_ttl, deadline_class, deadline_width = ttl, held_class(ttl)
+        end
+        return ceil((now + ttl) / deadline_width) * deadline_width, deadline_class
+    end
+
+    -- Is one of the operation's buckets ahead of another?
+    function apart.differ(now)
+        local first = time_of(o[1], now)
+        return ahead and (time_of(o[2], now) ~= first and o.targets > 1 or time_of(o[3], now) ~= first and o.targets > 2)
+    end
+
+    -- It is over for everybody when it is in one of its buckets.
+    function apart.over(r, now)
+        if not (ahead or r.views) then
+            return now >= r.deadline
+        end
+        for i = 1, o.targets do
+            if time_of(o[i], now) >= (r.views and r.views[i] or r).deadline then
+                return true
+            end
+        end
+        return false
+    end
+
+    local function copy_parts(parts)
+        local copy = {}
+        for i = 1, #parts do
+            copy[i] = { unpack(parts[i]) }
+        end
+        return copy
+    end
+
+    local function copy_views(r)
+        local views = {}
+        for i = 1, VIEWS do
+            local view = r.views and r.views[i] or r
+            views[i] = { deadline = view.deadline, class = view.class, parts = copy_parts(view.parts) }
+        end
+        return views
+    end
+
+    function apart.split(r)
+        r.views = copy_views(r)
+    end
+
+    local function unpack_views(token, parts)
+        local views, at = {}, #token - VIEWS * (7 + 6 * #parts) + 1
+        for i = 1, VIEWS do
+            local view = { parts = copy_parts(parts) }
+            view.deadline, view.class, at = unpack_bytes('<I6I1', token, at)
+            for j = 1, #parts do
+                view.parts[j][1], at = unpack_bytes('<I6', token, at)
+            end
+            views[i] = view
+        end
+        return views
+    end
+
+    local function pack_views(views)
+        local packed = ''
+        for i = 1, VIEWS do
+            packed = packed .. pack_bytes('<I6I1', views[i].deadline, views[i].class)
+            for j = 1, #views[i].parts do
+                packed = packed .. pack_bytes('<I6', views[i].parts[j][1])
+            end
+        end
+        return packed
+    end
 
     local function reservation_unpack(slice, nonce, raw)
         local check, states, deadline, class, split, token, before, c1, c2, c3, c4, c5, c6, more = cmsgpack.unpack(raw)
@@ -33,19 +114,25 @@ do
                 end
             end
         end
-        split = split or 0
-        return {
+        split, token = split or 0, token or ''
+        local r = {
             slice = slice, nonce = nonce, check = check, states = states, deadline = deadline, class = class,
-            split_unknown = split % 2 == 1, most = (split - split % 2) / 2, token = token or '', parts = parts,
-            stated_input = stated_input,
+            split_unknown = split % 2 == 1, most = (split - split % 2) / 2, token = token, parts = parts,
+            stated_input = stated_input, views = false,
         }
+        if #token > TOKEN_BYTES then
+            r.views = unpack_views(token, parts)
+            r.token = sub(token, 1, #token - VIEWS * (7 + 6 * #parts))
+        end
+        return r
     end
 
     function reservation_pack(r)
         if r.states == 's' or not string.find(r.states, '[om]') then
             return cmsgpack.pack(r.check, r.states)
         end
-        local packed = { r.check, r.states, r.deadline, r.class, (r.split_unknown and 1 or 0) + 2 * r.most, r.token }
+        local token = r.views and r.token .. pack_views(r.views) or r.token
+        local packed = { r.check, r.states, r.deadline, r.class, (r.split_unknown and 1 or 0) + 2 * r.most, token }
         for i = 1, #r.parts do
             local part = r.parts[i]
             packed[#packed + 1] = r.deadline - part[1]
@@ -77,7 +164,11 @@ do
     -- A record as it is packed, be it new in this batch; false if there is none.
     function reservation_raw(slice, nonce)
         reservations_index(slice)
-        return slice.packed[nonce] or redis_call('HGET', slice.key, nonce)
+        if slice.packed[nonce] then
+            return slice.packed[nonce]
+        end
+        slice.is_hash = true -- or else this fails
+        return redis_call('HGET', slice.key, nonce)
     end
 
     function reservation_get(slice, nonce)
@@ -97,7 +188,25 @@ do
     end
 
     local function reservation_new(slice, nonce, check)
-        return { slice = slice, nonce = nonce, check = check, states = '', token = '', most = 0, stated_input = 0, parts = {} }
+        return {
+            slice = slice, nonce = nonce, check = check, states = '', token = '', most = 0, stated_input = 0, parts = {}, views = false,
+        }
+    end
+
+    -- A new record of the operation's, whose buckets have different times.
+    function apart.new(n, now)
+        reservations_index(o.slice)
+        local r, cost = reservation_new(o.slice, o.nonce, o.check), o.cost
+        r.states, r.split_unknown, r.most, r.stated_input, r.views = rep('o', n), o.split_unknown, o.most, o.stated_input, {}
+        for i = 1, VIEWS do
+            local at = i <= o.targets and time_of(o[i], now) or now
+            local view = { parts = { { at, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6] } } }
+            view.deadline, view.class = deadline_of(o.ttl, at)
+            r.views[i] = view
+        end
+        r.deadline, r.class, r.parts = r.views[1].deadline, r.views[1].class, copy_parts(r.views[1].parts)
+        reservation_put(r)
+        return r
     end
 
     function member_state(r, member)
@@ -129,9 +238,7 @@ do
         local own = reservation_new(o.slice, o.nonce .. string.char(member), r.check)
         own.states, own.deadline, own.class = 'o', r.deadline, r.class
         own.split_unknown, own.most, own.stated_input = r.split_unknown, r.most, r.stated_input
-        for i = 1, #r.parts do
-            own.parts[i] = { unpack(r.parts[i]) }
-        end
+        own.parts, own.views = copy_parts(r.parts), r.views and copy_views(r)
         member_mark(r, member, 'm')
         return own
     end
@@ -161,8 +268,7 @@ do
             and (part[TOKENS] == part[INPUT] or part[TOKENS] == part[OUTPUT])
     end
 
-    function reservation_add_part(r, now, cost)
-        local parts = r.parts
+    local function add_part(parts, at, cost)
         if #parts >= PARTS then
             -- The two oldest additions become one, with the older time: what is given back of it fades sooner, never later. The
             -- first part stays, because an acquire that is sent again is compared with it.
@@ -171,7 +277,14 @@ do
             end
             table.remove(parts, 3)
         end
-        parts[#parts + 1] = { now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6] }
+        parts[#parts + 1] = { at, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6] }
+    end
+
+    function reservation_add_part(r, now, cost)
+        add_part(r.parts, time_of(o[1], now), cost)
+        for i = 1, r.views and VIEWS or 0 do
+            add_part(r.views[i].parts, i <= o.targets and time_of(o[i], now) or now, cost)
+        end
     end
 
     local MOST_IN_SLICE = 2000
@@ -182,13 +295,22 @@ do
     function slice_new(key, clock)
         return {
             key = key, clock = clock, fields = {}, indexed = 0, packed = false, records = false, dirty = false, expiry = 0,
-            names = false, count = false,
+            names = false, count = false, is_hash = false,
         }
+    end
+
+    function slice_check(slice)
+        if not slice.is_hash and (#slice.fields > 0 or slice.names or slice.dirty and next(slice.dirty)) then
+            redis_call('HGET', slice.key, '')
+        end
     end
 
     -- Whoever names an id chooses its slice. Freeing a large hash blocks the store, so there a slice takes no more than so many.
     function slice_full(slice)
-        slice.count = slice.count or redis_call('HLEN', slice.key)
+        if not slice.count then
+            local n = redis.pcall('HLEN', slice.key)
+            slice.count, slice.is_hash = type(n) == 'number' and n or #redis_call('HKEYS', slice.key), true -- or else this fails
+        end
         return slice.count + #slice.fields / 2 >= MOST_IN_SLICE
     end
 
@@ -214,7 +336,7 @@ do
     end
 
     -- Of the last new record: what follows its check, and of what.
-    local tail, tail_cost, tail_n, tail_split
+    local tail, tail_cost, tail_n, tail_split, tail_now
 
     function reservation_begin()
         tail_cost = false
@@ -223,13 +345,14 @@ do
     -- A new record of one part goes straight into its packed form, most of which equal operations share.
     function reservation_write_new(n, deadline, class, now)
         local slice, cost = o.slice, o.cost
-        if cost ~= tail_cost or n ~= tail_n or o.split_unknown ~= tail_split or o.most > 0 or o.stated_input > 0 then
+        if cost ~= tail_cost or n ~= tail_n or now ~= tail_now or o.split_unknown ~= tail_split or o.most > 0 or o.stated_input > 0 then
             tail = cmsgpack.pack(n == 1 and 'o' or rep('o', n), deadline, class, (o.split_unknown and 1 or 0) + 2 * o.most, '',
                 deadline - now, cost[1], cost[2], cost[3], cost[4], cost[5], cost[6])
             if o.stated_input > 0 then
                 tail = tail .. cmsgpack.pack(-o.stated_input, 0, 0, 0, 0, 0, 0)
             end
-            tail_cost, tail_n, tail_split = o.shape and o.most == 0 and o.stated_input == 0 and cost, n, o.split_unknown
+            tail_cost, tail_n, tail_split, tail_now =
+                o.shape and o.most == 0 and o.stated_input == 0 and cost, n, o.split_unknown, now
         end
         local fields = slice.fields
         local at = #fields

@@ -8,6 +8,8 @@
 local rolling_first, rolling_new, rolling_charge, rolling_refund, rolling_refresh, rolling_wait
 
 do
+    local MOST_SLOTS = 100000 -- that can count, whatever the slack was: who has more would be worked on for hours
+
     -- The last one is kept: making it costs, and reports that come together are mostly of calls that were granted together.
     local function field_of(limit, slot)
         if limit.named ~= slot then
@@ -76,7 +78,9 @@ do
     function rolling_refresh(s, last, now)
         local limit = limit_of[s]
         local first, next_first = top[s], rolling_first(limit, now)
-        if next_first > first then
+        if open_slot[s] - (first < next_first and first or next_first) > MOST_SLOTS then
+            error(key_of[bucket_of[s]] .. ' makes no sense')
+        elseif next_first > first then
             slots_turn(s, limit, first, min(next_first, open_slot[s]) - 1)
             if next_first >= open_slot[s] then
                 -- Whatever was in the slots has passed, even where they were forgotten meanwhile.

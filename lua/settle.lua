@@ -3,9 +3,9 @@
 local settle
 
 do
-    -- Corrects one limit: `usage` instead of the estimate that the parts charged.
-    local function settle_limit(s, r, usage, estimate, cancelled, late, now)
-        local limit = limit_of[s]
+    -- Corrects one limit: `usage` instead of the estimate that the parts charged. `now` is its bucket's time.
+    local function settle_limit(s, r, usage, estimate, cancelled, now)
+        local limit, late = limit_of[s], now >= r.deadline
         local unit = limit.unit
         if limit.holds and not late then
             local on_hold = 0
@@ -56,27 +56,27 @@ do
             -- Sent again by the server, which does not know whether it arrived the first time: the same answer.
             return o.resent and ANSWERS[state] or DUPLICATE
         end
-        local cancelled, late = o.kind == CANCEL, now >= r.deadline
+        local cancelled, late = o.kind == CANCEL, apart.over(r, now)
         local estimate = reservation_estimate(r)
         local usage = cancelled and NOTHING_USED or actual_usage(o.stated, o.cost, estimate, r.split_unknown, o.partial)
         if o.feedback or health.of[o[1]] then
-            health.report(r, usage, now)
+            health.report(r, usage, time_of(o[1], now))
         end
         for i = 1, o.targets do
-            local b = o[i]
-            local set, base = set_of[b], first_of[b]
-            if plain_of[b] and plain_open(b, now) then
-                plain_settle(b, r.parts, usage, estimate, cancelled, now)
+            local b, view = o[i], r.views and r.views[i] or r
+            local set, base, at = set_of[b], first_of[b], ahead and ahead[b] or now
+            if plain_of[b] and plain_open(b, at) then
+                plain_settle(b, view.parts, usage, estimate, cancelled, at)
             else
                 for j = 1, #set do
                     local unit = set[j].unit
                     if usage[unit] ~= estimate[unit] or set[j].holds then
-                        settle_limit(base + j, r, usage[unit], estimate[unit], cancelled, late, now)
+                        settle_limit(base + j, view, usage[unit], estimate[unit], cancelled, at)
                     end
                 end
             end
             if ledger_of[b] then
-                ledger_settle(b, r.deadline, estimate, usage, cancelled, now)
+                ledger_settle(b, view.deadline, estimate, usage, cancelled, at)
             end
             dirty[b] = true
         end

@@ -24,15 +24,19 @@ do
     -- own name when the bucket is next written: a bucket without its slots would never let go of what it counts.
     function slots_find_old(b)
         local slots, old = slots_of[b], key_of[b] .. ':s'
-        if redis_call('TYPE', old).ok == 'hash' then
+        if redis_call('PTTL', old) ~= -2 and type(redis.pcall('HGET', old, '')) ~= 'table' then -- it is there, and a hash
             slots.key, slots.moves_to = old, slots.key
         end
     end
 
     function slots_move(slots)
         if slots.moves_to then
-            redis_call('RENAME', slots.key, slots.moves_to)
-            slots.key, slots.moves_to = slots.moves_to, false
+            local fields = redis_call('HGETALL', slots.key)
+            for first = 1, #fields, 1000 do
+                redis_call('HSET', slots.moves_to, unpack(fields, first, min(first + 999, #fields)))
+            end
+            redis_call('DEL', slots.key)
+            slots.key, slots.moves_to, slots.opened = slots.moves_to, false, true -- opened: the new key gets an expiry
         end
     end
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +14,17 @@ static const char *const names[] = {"debug", "info", "warn", "error"};
 void log_set_level(enum log_level level)
 {
     atomic_store(&minimum, (int)level);
+}
+
+bool log_level_parse(const char *word, enum log_level *out)
+{
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i], word) == 0) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A line is one event, whatever bytes a peer has put into it. */

@@ -7,9 +7,13 @@
 #ifndef RATIOND_LOG_H
 #define RATIOND_LOG_H
 
+#include <stdbool.h>
+
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
 void log_set_level(enum log_level level);
+/* Reads "debug", "info", "warn" or "error"; false: none of these. */
+bool log_level_parse(const char *word, enum log_level *out);
 void log_line(enum log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -49,19 +49,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static bool parse_level(const char *word, enum log_level *out)
-{
-    static const char *const words[] = {"debug", "info", "warn", "error"};
-    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(words[i], word) == 0) {
-            *out = (enum log_level)i;
-            return true;
-        }
-    }
-    fprintf(stderr, "rationd: --log-level is debug, info, warn or error, not '%s'\n", word);
-    return false;
-}
-
 static void take(struct options *out, int option)
 {
     switch (option) {
@@ -72,8 +59,10 @@ static void take(struct options *out, int option)
         out->state = optarg;
         break;
     case OPT_LEVEL:
-        if (!parse_level(optarg, &out->level))
-            out->action = OPTIONS_WRONG;
+        if (log_level_parse(optarg, &out->level))
+            break;
+        fprintf(stderr, "rationd: --log-level is debug, info, warn or error, not '%s'\n", optarg);
+        out->action = OPTIONS_WRONG;
         break;
     case OPT_CHECK:
         out->action = OPTIONS_CHECK;

@@ -7,7 +7,7 @@
 #     --preset NAME   the preset to build and test: asan (default), dev or release
 #
 # Installs what is missing, builds with warnings as errors, and runs stage after stage. A stage that
-# fails shows the end of its log, and the next one runs all the same. The last line is
+# fails shows the end of its log, and the next one still runs. The last line is
 # `N passed, N failed`: the tests that ctest and pytest counted, and one for each other stage.
 #
 # Exit status: 0 all passed, 1 something failed, 2 wrong command line.

@@ -23,6 +23,9 @@
 #define MIN_IDLE_MS             1000
 #define SETTLE_MARGIN_MS        5000 /* a reservation outlives its call, so no report is late */
 
+_Static_assert(sizeof(((ration *)NULL)->errmsg) >= PROFILE_WHY_BYTES,
+               "profiles write their messages into the handle's");
+
 void ration_call_options_init(struct ration_call_options *options)
 {
     memset(options, 0, sizeof(*options));
@@ -61,9 +64,8 @@ static int check_options(struct call *call)
         (o->idle_timeout_ms < MIN_IDLE_MS || o->idle_timeout_ms > MAX_CALL_TIMEOUT_MS))
         return handle_fail(r, RATION_EINVALID, "idle_timeout_ms is %u; it must be %d - %d, or 0",
                            o->idle_timeout_ms, MIN_IDLE_MS, MAX_CALL_TIMEOUT_MS);
-    char why[PROFILE_WHY_BYTES] = "";
-    if (profile_check_headers(o->headers, o->n_headers, why) < 0)
-        return handle_fail(r, RATION_EINVALID, "%s", why);
+    if (profile_check_headers(o->headers, o->n_headers, r->errmsg) < 0)
+        return RATION_EINVALID;
     if (o->acquire.dry_run)
         return handle_fail(r, RATION_EINVALID, "a call cannot be a dry run; use ration_acquire()");
     const char *wrong = retry_check(&o->retry);
@@ -143,15 +145,13 @@ static int find_profile(struct call *call)
 
 static int find_key(struct call *call)
 {
-    char why[PROFILE_WHY_BYTES] = "";
     const struct ration_call_options *o = &call->options;
     const struct profile_caller caller = {.key = o->api_key,
                                           .base = o->url,
                                           .query = o->query,
                                           .headers = o->headers,
                                           .n_headers = o->n_headers};
-    int err = profile_find_key(call->profile, &caller, &call->key, why);
-    return err < 0 ? handle_fail(call->r, err, "%s", why) : 0;
+    return profile_find_key(call->profile, &caller, &call->key, call->r->errmsg);
 }
 
 /* ---- What servers refuse to be asked ---- */
@@ -205,17 +205,16 @@ int call_stop_asking(struct call *call)
 static int read_body(struct call *call)
 {
     ration *r = call->r;
-    char why[PROFILE_WHY_BYTES] = "";
     struct profile_request request = {.streamed = false};
     const struct ration_call_options *o = &call->options;
-    int err = profile_parse_body(o->body, o->body_bytes, &call->request, why);
+    int err = profile_parse_body(o->body, o->body_bytes, &call->request, r->errmsg);
     if (err == 0)
-        err = profile_read_request(call->profile, call->request, &request, why);
+        err = profile_read_request(call->profile, call->request, &request, r->errmsg);
     if (err == 0)
         err = profile_url(call->profile, o->url, o->model, o->query, call->request, call->url,
-                          sizeof(call->url), why);
+                          sizeof(call->url), r->errmsg);
     if (err < 0)
-        return handle_fail(r, err, "%s", why);
+        return err;
     profile_estimate(call->profile, &request, &call->options.estimate);
     call->streamed = request.streamed;
     call->most_output = request.most_output;

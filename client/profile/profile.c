@@ -5,6 +5,7 @@
  */
 #include "profile/profile_inner.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,15 @@ struct profiles {
     size_t n;
     char *names;
 };
+
+int profile_fail(char *why, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, PROFILE_WHY_BYTES, format, args);
+    va_end(args);
+    return RATION_EINVALID;
+}
 
 int profile_no_memory(const char *what, char *why)
 {

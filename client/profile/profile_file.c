@@ -62,10 +62,8 @@ int profile_parse(const char *text, size_t n, json_object **out, char *why)
 
 static int cannot_read(const char *path, int cause, char *why)
 {
-    snprintf(why, PROFILE_WHY_BYTES,
-             "%.150s: %s; name a file that can be read, of at most %zu bytes", path,
-             strerror(cause), MAX_FILE_BYTES);
-    return RATION_EINVALID;
+    return profile_fail(why, "%.150s: %s; name a file that can be read, of at most %zu bytes", path,
+                        strerror(cause), MAX_FILE_BYTES);
 }
 
 int profile_parse_file(const char *path, json_object **out, char *why)
@@ -166,13 +164,12 @@ static int start_from(json_object *embedded, json_object *file, const char *name
         write_names(embedded, why, n > 0 ? (size_t)n : 0);
         return RATION_EINVALID;
     }
-    if (depth >= MAX_LIKES) {
-        snprintf(why, PROFILE_WHY_BYTES,
-                 "%.64s.like: \"like\" goes in a circle, or more than %d deep; let one profile "
-                 "name what it needs",
-                 name, MAX_LIKES);
-        return RATION_EINVALID;
-    }
+    if (depth >= MAX_LIKES)
+        return profile_fail(
+            why,
+            "%.64s.like: \"like\" goes in a circle, or more than %d deep; let one profile "
+            "name what it needs",
+            name, MAX_LIKES);
     return resolve(embedded, file, other, depth + 1, out, why);
 }
 
@@ -182,11 +179,8 @@ static int resolve(json_object *embedded, json_object *file, const char *name, u
     json_object *own = own_of(file, name);
     if (!own)
         own = own_of(embedded, name);
-    if (!json_object_is_type(own, json_type_object)) {
-        snprintf(why, PROFILE_WHY_BYTES, "%.64s: not an object; write {\"like\": \"openai\", ...}",
-                 name);
-        return RATION_EINVALID;
-    }
+    if (!json_object_is_type(own, json_type_object))
+        return profile_fail(why, "%.64s: not an object; write {\"like\": \"openai\", ...}", name);
     json_object *tree = NULL;
     int err = start_from(embedded, file, name, own, depth, &tree, why);
     if (err < 0)

@@ -66,41 +66,32 @@ static bool is_framing(const char *line)
 static int check_header(const char *line, size_t number, char *why)
 {
     size_t name = name_length(line);
-    if (name == 0) {
-        snprintf(why, PROFILE_WHY_BYTES,
-                 "header %zu does not begin with a name and a colon; write it as \"Name: value\"",
-                 number);
-        return RATION_EINVALID;
-    }
-    if (is_framing(line)) {
-        snprintf(why, PROFILE_WHY_BYTES, "header %.*s belongs to the connection; leave it out",
-                 (int)name, line);
-        return RATION_EINVALID;
-    }
+    if (name == 0)
+        return profile_fail(
+            why, "header %zu does not begin with a name and a colon; write it as \"Name: value\"",
+            number);
+    if (is_framing(line))
+        return profile_fail(why, "header %.*s belongs to the connection; leave it out", (int)name,
+                            line);
     for (const char *s = line; *s; s++) {
-        if (((unsigned char)*s < 0x20 && *s != '\t') || *s == 0x7f) {
-            snprintf(why, PROFILE_WHY_BYTES,
-                     "header %.*s has a line break or another control character; write it on one "
-                     "line",
-                     (int)(name < 64 ? name : 64), line);
-            return RATION_EINVALID;
-        }
+        if (((unsigned char)*s < 0x20 && *s != '\t') || *s == 0x7f)
+            return profile_fail(
+                why,
+                "header %.*s has a line break or another control character; write it on one "
+                "line",
+                (int)(name < 64 ? name : 64), line);
     }
-    if (strnlen(line, MAX_HEADER_BYTES + 1) > MAX_HEADER_BYTES) {
-        snprintf(why, PROFILE_WHY_BYTES, "header %.*s has more than %d bytes",
-                 (int)(name < 64 ? name : 64), line, MAX_HEADER_BYTES);
-        return RATION_EINVALID;
-    }
+    if (strnlen(line, MAX_HEADER_BYTES + 1) > MAX_HEADER_BYTES)
+        return profile_fail(why, "header %.*s has more than %d bytes", (int)(name < 64 ? name : 64),
+                            line, MAX_HEADER_BYTES);
     return 0;
 }
 
 int profile_check_headers(const char *const *lines, size_t n, char *why)
 {
-    if (n > PROFILE_MAX_HEADERS) {
-        snprintf(why, PROFILE_WHY_BYTES, "there are %zu headers; at most %d are sent", n,
-                 PROFILE_MAX_HEADERS);
-        return RATION_EINVALID;
-    }
+    if (n > PROFILE_MAX_HEADERS)
+        return profile_fail(why, "there are %zu headers; at most %d are sent", n,
+                            PROFILE_MAX_HEADERS);
     for (size_t i = 0; i < n; i++) {
         int err =
             lines && lines[i] ? check_header(lines[i], i + 1, why) : check_header("", i + 1, why);

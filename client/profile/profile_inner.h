@@ -231,6 +231,9 @@ struct profile {
 
 /* ---- profile.c ---- */
 
+/* Puts `format` into `why` and returns RATION_EINVALID. */
+int profile_fail(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Returns RATION_ENOMEM, with "out of memory for the <what>" in `why`. */
 int profile_no_memory(const char *what, char *why);
 

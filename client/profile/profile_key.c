@@ -13,7 +13,6 @@
 
 #include "profile/sigv4.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -34,23 +33,17 @@ static char *copy_trimmed(const char *text)
 static int check_key(const char *key, const char *name, char *why)
 {
     size_t n = strlen(key);
-    if (n > PROFILE_MAX_KEY_BYTES) {
-        snprintf(why, PROFILE_WHY_BYTES, "%.64s has more than %d bytes, too many for a key", name,
-                 PROFILE_MAX_KEY_BYTES);
-        return RATION_EINVALID;
-    }
-    if (strpbrk(key, "\r\n")) {
-        snprintf(why, PROFILE_WHY_BYTES,
-                 "%.64s has a line break inside the key; put one key into it, on one line", name);
-        return RATION_EINVALID;
-    }
+    if (n > PROFILE_MAX_KEY_BYTES)
+        return profile_fail(why, "%.64s has more than %d bytes, too many for a key", name,
+                            PROFILE_MAX_KEY_BYTES);
+    if (strpbrk(key, "\r\n"))
+        return profile_fail(
+            why, "%.64s has a line break inside the key; put one key into it, on one line", name);
     for (size_t i = 0; i < n; i++) {
-        if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f) {
-            snprintf(why, PROFILE_WHY_BYTES,
-                     "%.64s has a control character inside the key; put the key alone into it",
-                     name);
-            return RATION_EINVALID;
-        }
+        if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f)
+            return profile_fail(
+                why, "%.64s has a control character inside the key; put the key alone into it",
+                name);
     }
     return 0;
 }
@@ -112,11 +105,9 @@ static int take_account(const struct profile *profile, const char *base, struct 
         return err;
     size_t len = 0;
     const char *region = find_region(base ? base : profile->url, &len);
-    if (!region) {
-        snprintf(why, PROFILE_WHY_BYTES,
-                 "the URL does not name the region to sign requests for; set AWS_REGION");
-        return RATION_EINVALID;
-    }
+    if (!region)
+        return profile_fail(
+            why, "the URL does not name the region to sign requests for; set AWS_REGION");
     out->region = strndup(region, len);
     return out->region ? 0 : profile_no_memory("key", why);
 }
@@ -174,16 +165,14 @@ static int say_missing(const struct profile *profile, char *why)
 {
     const char *variable = profile->key.variable ? profile->key.variable : "api_key";
     if (profile->sign.service)
-        snprintf(why, PROFILE_WHY_BYTES,
-                 "%.64s is not set, nor are %.40s and %.40s; put the provider's key into it, or "
-                 "name another variable with --key-variable",
-                 variable, profile->sign.id, profile->sign.secret);
-    else
-        snprintf(why, PROFILE_WHY_BYTES,
-                 "%.64s is not set; put the provider's key into it, or name another variable with "
-                 "--key-variable",
-                 variable);
-    return RATION_EINVALID;
+        return profile_fail(why,
+                            "%.64s is not set, nor are %.40s and %.40s; put the provider's key "
+                            "into it, or name another variable with --key-variable",
+                            variable, profile->sign.id, profile->sign.secret);
+    return profile_fail(why,
+                        "%.64s is not set; put the provider's key into it, or name another "
+                        "variable with --key-variable",
+                        variable);
 }
 
 int profile_find_key(const struct profile *profile, const struct profile_caller *caller,
@@ -194,10 +183,8 @@ int profile_find_key(const struct profile *profile, const struct profile_caller 
     const char *name = caller->key_name ? caller->key_name : "api_key";
     int err = stated ? take(caller->key, name, &key.key, why)
                      : take_variable(profile->key.variable, &key.key, why);
-    if (err == 0 && stated && caller->key[0] && !key.key) {
-        snprintf(why, PROFILE_WHY_BYTES, "%.64s is blank; put the provider's key into it", name);
-        err = RATION_EINVALID;
-    }
+    if (err == 0 && stated && caller->key[0] && !key.key)
+        err = profile_fail(why, "%.64s is blank; put the provider's key into it", name);
     if (err == 0 && !stated && !key.key && profile->sign.service &&
         !profile_find_header(caller->headers, caller->n_headers, "Authorization"))
         err = take_account(profile, caller->base, &key, why);

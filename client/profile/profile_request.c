@@ -156,10 +156,8 @@ static int64_t read_choices(const struct profile *profile, json_object *body)
 int profile_read_request(const struct profile *profile, json_object *body,
                          struct profile_request *out, char *why)
 {
-    if (!json_object_is_type(body, json_type_object)) {
-        snprintf(why, PROFILE_WHY_BYTES, "the body is not a JSON object; write {...}");
-        return RATION_EINVALID;
-    }
+    if (!json_object_is_type(body, json_type_object))
+        return profile_fail(why, "the body is not a JSON object; write {...}");
     int64_t most = profile->request.output ? read_most(profile, body) : 0;
     int64_t choices = read_choices(profile, body);
     int64_t input = count_prompt(profile, body);
@@ -230,8 +228,7 @@ int profile_parse_body(const char *text, size_t n, json_object **out, char *why)
         what = "it ends too early";
     else if (parsed == json_tokener_error_depth)
         what = "it is nested more than 1,000 levels deep";
-    snprintf(why, PROFILE_WHY_BYTES, "the body is not a JSON object: %s", what);
-    return RATION_EINVALID;
+    return profile_fail(why, "the body is not a JSON object: %s", what);
 }
 
 /* ---- What is sent ---- */

@@ -31,8 +31,7 @@
 /* `what` is the profile or URL that is wrong, `text` the rest of the sentence. */
 static int wrong(char *why, const char *what, const char *text)
 {
-    snprintf(why, PROFILE_WHY_BYTES, "%.120s %s", what, text);
-    return RATION_EINVALID;
+    return profile_fail(why, "%.120s %s", what, text);
 }
 
 /* Text that grows up to a bound; `n` > cap: it did not fit. */

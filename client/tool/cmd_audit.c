@@ -13,13 +13,16 @@
 static struct shown show_scanned(const void *row)
 {
     const struct ration_audit_row *ledger = row;
-    return ledger->scanned < 0 ? (struct shown){"moved"} : as_count(ledger->scanned);
+    const struct shown moved = {"moved"};
+    return ledger->scanned < 0 ? moved : as_count(ledger->scanned);
 }
 
 static struct shown show_balanced(const void *row)
 {
     const struct ration_audit_row *ledger = row;
-    return ledger->balanced == 1 ? (struct shown){"balanced"} : (struct shown){"NOT BALANCED"};
+    const struct shown yes = {"balanced"};
+    const struct shown no = {"NOT BALANCED"};
+    return ledger->balanced == 1 ? yes : no;
 }
 
 static const struct column columns[] = {

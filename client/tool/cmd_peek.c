@@ -16,7 +16,8 @@ static struct shown show_used(const void *row)
 static struct shown show_reset(const void *row)
 {
     const struct ration_limit_row *limit = row;
-    return limit->reset_ms > 0 ? as_duration(limit->reset_ms) : (struct shown){"-"};
+    const struct shown full = {"-"};
+    return limit->reset_ms > 0 ? as_duration(limit->reset_ms) : full;
 }
 
 static const struct column columns[] = {

@@ -7,6 +7,7 @@
  * its pipe without a last snapshot: what it had counted stays, and the exit status is 2.
  */
 #include "tool/options.h"
+#include "tool/progress_line.h"
 #include "tool/provider.h"
 #include "tool/replay/replay.h"
 #include "tool/say.h"
@@ -22,7 +23,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define START_IN_MS 200 /* the hosts' threads start meanwhile */
@@ -190,13 +190,6 @@ static int verdict(const struct replay *replay, const struct replay_snapshot *to
     return sum.status_429 > 0 || seen ? EXIT_DENIED : EXIT_GRANTED;
 }
 
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int replay_all(struct replay *replay)
 {
     static struct parent parent;
@@ -210,7 +203,7 @@ static int replay_all(struct replay *replay)
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     replay->start_ms = clock_ms() + START_IN_MS;
-    replay->start_wall_ms = wall_ms() + START_IN_MS;
+    replay->start_wall_ms = clock_wall_ms() + START_IN_MS;
     parent.replay = replay;
     parent.last_line_ms = replay->start_ms;
     bool started = true;

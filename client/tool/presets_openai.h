@@ -1,4 +1,5 @@
-/* `ration presets --from-openai`: the limits of a project, as OpenAI shows them to administrators. */
+/* `ration presets --from-openai`: the limits of a project, as OpenAI shows them to
+ * administrators. */
 #ifndef RATION_TOOL_PRESETS_OPENAI_H
 #define RATION_TOOL_PRESETS_OPENAI_H
 

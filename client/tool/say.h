@@ -1,35 +1,21 @@
-/* What goes to stderr: messages, each on a line that begins with the program's name, and
- * progress. */
+/* Messages on stderr, each on a line that begins with the program's name. */
 #ifndef RATION_TOOL_SAY_H
 #define RATION_TOOL_SAY_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+#include <stdio.h>
 
-/* Always gives false, so that what fails can say why and return at once. */
-bool say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static inline bool say_end(void)
+{
+    fputc('\n', stderr);
+    return false;
+}
+
+/* say("%s: %s", path, why) gives false, so that what fails can say why and return at once. */
+#define say(...) (fprintf(stderr, "ration: " __VA_ARGS__), say_end())
 
 /* Copies text from outside for people: cut to size, unprintable bytes as '?'. */
 void say_printable(const char *text, size_t n, char *out, size_t size);
-
-/*
- * A progress line. On a terminal it is redrawn in place and cut to the terminal's width, since a
- * wrapped one could not be redrawn; elsewhere each is a line of a log.
- */
-struct progress_line {
-    char text[400];
-    size_t n;
-};
-
-void progress_add(struct progress_line *line, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-void progress_show(const struct progress_line *line, bool last);
-
-/* Clears the line of a terminal, so that a message can be printed. */
-void progress_clear(void);
-
-/* Time from one line to the next. */
-int64_t progress_interval_ms(void);
 
 #endif

@@ -140,7 +140,7 @@ enum ration_unit {
  *     ACQUIRE, RENEW    status id retry_after_ms limited_by mode
  *     REPORT, CANCEL    status
  *     POOL              pool state reason until_ms failures reports cool_down_ms
- *     PEEK              an array of rows: scope unit per limit remaining reset_ms
+ *     PEEK              an array of rows: scope unit per limit remaining reset_ms [ahead_ms]
  *     AUDIT             an array of rows: pool unit granted reported outstanding expired cancelled
  *                       used scanned balanced
  *     AUDIT ... WAIT    audit percent rows: the id with which AUDIT CONTINUE goes on, on the same

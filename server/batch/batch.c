@@ -8,8 +8,10 @@
  * What goes wrong:
  *   the store is not ready          operations wait in their lane
  *   the batch's fate is unknown     it stays in the lane and is sent again, marked, before anything else of its domain
- *   the store refused it            its operations end as OP_REFUSED: nothing was written
- *   the calendar moved on (stale)   the same batch is packed again with the store's own time
+ *   the script refused it           nothing was written; it is tried again in halves, until the operation that it cannot
+ *                                   decide is alone and ends as OP_REFUSED
+ *   the store refused it            (it is out of memory, read-only, ...) its operations end as OP_REFUSED
+ *   the calendar moved on (stale)   the same batch is packed again with the time of the store, or of the bucket that is ahead
  *   an operation waited too long    it ends as OP_UNAVAILABLE; its place in the batch stays, so that the others keep
  *                                   theirs when the batch is sent again
  *   a free-form id                  the store is asked first for whom it was made (batch_lookup.c)
@@ -19,6 +21,9 @@
 
 #include <assert.h>
 #include <event2/event.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -27,7 +32,8 @@
 #include "clock.h"
 #include "log.h"
 
-enum { SWEEP_MS = 20, STALE_TRIES = 3 };
+enum { SWEEP_MS = 20, STALE_TRIES = 3, AHEAD_LOGGED_MS = 1000 };
+enum { SAID = 64, SAID_MS = 60000 }; /* what was logged lately */
 
 static void on_answer(void *arg, enum store_status status, const char *data, size_t n);
 
@@ -147,6 +153,13 @@ void batch_submit(struct batcher *b, struct op *op)
         batcher_enqueue(b, op);
 }
 
+/* How many operations the part that is under way has. */
+static size_t part_ops(const struct batch *batch)
+{
+    size_t end = batch->to < batch->n_groups ? batch->groups[batch->to].first : batch->n;
+    return end - batch->groups[batch->from].first;
+}
+
 static void finish(struct batcher *b, struct op *op)
 {
     if (op->kind == OP_ACQUIRE && !id_is_made(&op->id))
@@ -175,7 +188,36 @@ static void end_batch(struct lane *lane, enum op_outcome outcome)
         if (batch->ops[i])
             batcher_end(lane->batcher, batch->ops[i], outcome);
     lane->state = LANE_IDLE;
-    batch->n = 0;
+    batch->n = lane->n_ends = 0;
+}
+
+/* What is under way is over. A part of a batch is followed by the next one. `done` may submit, and what it submits waits for
+ * on_wake(). */
+static void end_part(struct lane *lane, enum op_outcome outcome, const char *trouble)
+{
+    struct batch *batch = &lane->batch;
+    size_t first = batch->groups[batch->from].first;
+    size_t end = first + part_ops(batch);
+    bool last = lane->n_ends == 0;
+    lane->state = last ? LANE_IDLE : LANE_UNSENT;
+    if (last) {
+        batch->n = 0;
+    } else {
+        batch->from = batch->to;
+        batch->to = lane->ends[--lane->n_ends];
+        lane->stale_tries = 0;
+    }
+    for (size_t i = first; i < end; i++) {
+        struct op *op = batch->ops[i];
+        batch->ops[i] = NULL;
+        if (!op)
+            continue;
+        if (outcome != OP_PENDING)
+            op->outcome = outcome;
+        op->trouble = trouble;
+        finish(lane->batcher, op);
+    }
+    batcher_wake(lane->batcher);
 }
 
 static void send_batch(struct lane *lane)
@@ -188,7 +230,7 @@ static void send_batch(struct lane *lane)
         return;
     }
     if (batch->n_keys == 0) { /* all of them were answered meanwhile */
-        end_batch(lane, OP_UNAVAILABLE);
+        end_part(lane, OP_UNAVAILABLE, NULL);
         return;
     }
     if (store_call(b->store, FUNCTION_DECIDE, batch->n_keys, batch->keys, batch->key_bytes,
@@ -198,8 +240,8 @@ static void send_batch(struct lane *lane)
     }
     lane->state = LANE_SENT;
     counter_add(&b->counters.batches, 1);
-    counter_add(&b->counters.operations, batch->n);
-    counter_add(&b->counters.resent, batch->resent ? batch->n : 0);
+    counter_add(&b->counters.operations, part_ops(batch));
+    counter_add(&b->counters.resent, batch->resent ? part_ops(batch) : 0);
 }
 
 static void form_batch(struct lane *lane)
@@ -212,6 +254,7 @@ static void form_batch(struct lane *lane)
     if (n == 0)
         return;
     lane->stale_tries = 0;
+    lane->n_ends = 0;
     size_t taken = batch_form(&lane->batch, lane->domain, ops, n, &lane->batcher->ids);
     for (int q = 0; q < QUEUE_COUNT; q++)
         for (; taken > 0 && lane->queues[q].first; taken--)
@@ -241,6 +284,37 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 
 /* ---- answers ----------------------------------------------------------------------------------------------- */
 
+static uint64_t hash_text(const char *text, size_t n)
+{
+    uint64_t hash = 0xcbf29ce484222325ULL;
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3ULL;
+    return hash;
+}
+
+/* Not again within a minute, whichever thread says it, and not more than SAID lines in one. */
+static bool may_say(uint64_t what)
+{
+    static _Atomic uint64_t said_until[SAID];
+    _Atomic uint64_t *until = &said_until[what % SAID];
+    uint64_t now = clock_ms(), seen = *until;
+    return seen <= now && atomic_compare_exchange_strong(until, &seen, now + SAID_MS);
+}
+
+static void say_ahead(struct batcher *b, const struct batch *batch, int64_t store_ms)
+{
+    counter_add(&b->counters.ahead, batch->n_ahead);
+    for (size_t i = 0; i < batch->n_ahead; i++) {
+        int64_t by_ms = batch->ahead[i].time_ms - store_ms;
+        size_t n;
+        const char *key = batch_bucket_key(batch, batch->ahead[i].bucket, &n);
+        if (key && by_ms >= AHEAD_LOGGED_MS && may_say(batch->ahead[i].bucket))
+            log_warn("a bucket is ahead of the store's clock, which has stepped back, and stands "
+                     "still until it has caught up",
+                     "key=\"%.*s\" ahead_ms=%" PRId64, (int)n, key, by_ms);
+    }
+}
+
 static void on_readable(struct lane *lane, const char *data, size_t n)
 {
     struct batcher *b = lane->batcher;
@@ -252,6 +326,8 @@ static void on_readable(struct lane *lane, const char *data, size_t n)
         b->store_clock_ms = store_ms;
         b->store_clock_at = clock_ms();
     }
+    if (answer != BATCH_UNREADABLE)
+        say_ahead(b, batch, store_ms);
     if (answer == BATCH_STALE && lane->stale_tries++ < STALE_TRIES) {
         send_batch(lane);
         return;
@@ -259,39 +335,62 @@ static void on_readable(struct lane *lane, const char *data, size_t n)
     if (answer != BATCH_ANSWERED) {
         log_error("the script's answer was not understood", "bytes=%zu stale=%d", n,
                   answer == BATCH_STALE);
-        end_batch(lane, OP_UNAVAILABLE);
+        end_part(lane, OP_UNAVAILABLE, NULL);
         return;
     }
-    /* From here on the batch is over: `done` may submit, and what it submits waits for on_wake(). */
-    lane->state = LANE_IDLE;
-    size_t n_ops = batch->n;
-    batch->n = 0;
-    for (size_t i = 0; i < n_ops; i++)
-        if (batch->ops[i])
-            finish(b, batch->ops[i]);
-    batcher_wake(b);
+    end_part(lane, OP_PENDING, NULL);
+}
+
+/* Is it one of the batch's operations that cannot be decided, rather than the store that takes nothing from anybody (OOM,
+ * READONLY, ...)? A function's own errors are ERR. */
+static bool is_of_one(const char *words)
+{
+    return strncmp(words, "ERR ", 4) == 0 || strncmp(words, "WRONGTYPE ", 10) == 0;
+}
+
+/* Tries the first half of what was refused, and the other one afterwards. */
+static void halve(struct lane *lane)
+{
+    struct batch *batch = &lane->batch;
+    assert(lane->n_ends < sizeof lane->ends / sizeof lane->ends[0]);
+    lane->ends[lane->n_ends++] = batch->to;
+    batch->to = batch->from + (batch->to - batch->from) / 2;
+    lane->stale_tries = 0;
+    counter_add(&lane->batcher->counters.halved, 1);
+    send_batch(lane);
+}
+
+/* Who is refused tells what to log once, not the keys: slices are others every few seconds. */
+static void say_refused(const struct batch *batch, const char *trouble)
+{
+    char keys[512] = "";
+    size_t n = 0;
+    uint64_t what = hash_text(trouble, strlen(trouble));
+    const struct op *op = batch->ops[batch->groups[batch->from].first];
+    if (op && batch->to - batch->from == 1)
+        what ^= batch_check(op->id.tenant, op->id.tenant_bytes, op->id.pool, op->id.pool_bytes);
+    if (!may_say(what))
+        return;
+    for (size_t i = 0; i < batch->n_keys && n + batch->key_bytes[i] + 2 < sizeof keys; i++)
+        n += (size_t)snprintf(keys + n, sizeof keys - n, "%s%.*s", i > 0 ? " " : "",
+                              (int)batch->key_bytes[i], batch->keys[i]);
+    log_warn("the store refused", "operations=%zu error=\"%s\" keys=\"%s\"", part_ops(batch),
+             trouble, keys);
 }
 
 static void on_refused(struct lane *lane, const char *words, size_t n)
 {
-    struct batcher *b = lane->batcher;
     struct batch *batch = &lane->batch;
     char trouble[256];
     size_t length = n < sizeof trouble - 1 ? n : sizeof trouble - 1;
     memcpy(trouble, words, length);
     trouble[length] = 0;
-    log_warn("the store refused a batch", "operations=%zu error=\"%s\"", batch->n, trouble);
-    lane->state = LANE_IDLE;
-    size_t n_ops = batch->n;
-    batch->n = 0;
-    for (size_t i = 0; i < n_ops; i++) {
-        if (!batch->ops[i])
-            continue;
-        batch->ops[i]->outcome = OP_REFUSED;
-        batch->ops[i]->trouble = trouble;
-        finish(b, batch->ops[i]);
+    if (batch->to - batch->from > 1 && is_of_one(trouble)) {
+        halve(lane);
+        return;
     }
-    batcher_wake(b);
+    say_refused(batch, trouble);
+    end_part(lane, OP_REFUSED, trouble);
 }
 
 static void on_answer(void *arg, enum store_status status, const char *data, size_t n)

@@ -8,6 +8,9 @@
  *
  * When a batch's fate is unknown (the connection broke), its operations are sent again under the same ids, marked, and
  * the script charges only what it has not charged.
+ *
+ * A batch that the script refuses has written nothing. It is tried again in halves, the first half first, until the operation
+ * that the script cannot decide is alone: only that one is refused. A batch of n costs 2 log n more batches for each such.
  */
 #ifndef RATIOND_BATCH_H
 #define RATIOND_BATCH_H
@@ -28,6 +31,8 @@ struct batch_counters {
     counter resent;      /* operations sent again because a batch's fate was unknown */
     counter unavailable; /* operations answered OP_UNAVAILABLE */
     counter refused;     /* operations answered OP_REFUSED */
+    counter halved;      /* batches that were refused and tried again in halves */
+    counter ahead;       /* how often a decision met a bucket that is ahead of the store's clock */
 };
 
 /* store is borrowed. timeout_ms is the age at which a waiting operation is answered OP_UNAVAILABLE. */

@@ -43,6 +43,8 @@ struct lane {
     char *domain;
     enum lane_state state;
     int stale_tries;
+    /* Of a batch that was refused: where the parts end that are tried after the one under way, the next one last. */
+    size_t ends[8], n_ends;
     struct op_queue queues[QUEUE_COUNT];
     struct batch batch;
 };

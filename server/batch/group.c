@@ -117,5 +117,8 @@ size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[
     for (size_t i = 0; i < taken; i++)
         if (g.leader[i] == i)
             put_group(batch, &g, i, ids);
+    batch->from = 0;
+    batch->to = batch->n_groups;
+    batch->n_ahead = 0;
     return taken;
 }

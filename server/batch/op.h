@@ -54,6 +54,8 @@ enum op_outcome {
 struct op_row {
     int64_t remaining; /* FORGIVEN: how much was */
     int64_t reset_ms;
+    int64_t
+        ahead_ms; /* by how much its bucket's time is later than the store's: it stands still for so long */
 };
 
 /* In the place of the limit that refuses: it is the pool itself. The numbers are the script's. */

@@ -15,7 +15,14 @@
 #include "batch/key_names.h"
 #include "policy/zone.h"
 
-enum { SCRIPT_VERSION = 4, ANSWER_HEAD = 13, ANSWER_OP = 12, ANSWER_ROW = 16, ANSWER_SHOWN = 12 };
+enum {
+    SCRIPT_VERSION = 4,
+    ANSWER_HEAD = 9,
+    ANSWER_AHEAD = 8,
+    ANSWER_OP = 12,
+    ANSWER_ROW = 16,
+    ANSWER_SHOWN = 12
+};
 enum { ANSWER_LEARNED = 8 };
 enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2, LIMIT_BYTES = 56, LIMIT_CALENDAR_BYTES = 74 };
 enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_BOOKS = 2, BUCKET_KNOWS = 4 };
@@ -48,6 +55,9 @@ struct packer {
     struct bytes sets, buckets, ops;
     size_t n_sets, n_buckets, n_estimates, n_slices, n_ops;
     const struct limit_set *set[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS];
+    int64_t
+        set_ms[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS]; /* the time that its periods are made from */
+    uint16_t targets[BATCH_MAX_GROUPS][POLICY_MAX_BUCKETS]; /* of each group: which buckets */
     struct {
         size_t key; /* index into the batch's keys */
         uint64_t hash;
@@ -155,7 +165,7 @@ static int64_t limit_sig(const struct limit *l)
            (l->counted_end ? 1 << 18 : 0) + (int64_t)(l->per_ms % 262139);
 }
 
-static void put_limit(struct packer *p, const struct limit *l)
+static void put_limit(struct packer *p, const struct limit *l, int64_t now_ms)
 {
     struct bytes *to = &p->sets;
     put_int(p, to, l->unit, 1);
@@ -170,20 +180,32 @@ static void put_limit(struct packer *p, const struct limit *l)
     put_int(p, to, limit_sig(l), 3);
     if (l->algorithm == LIMIT_CALENDAR) {
         int64_t bounds[3];
-        zone_bounds(l->zone, l->calendar, p->now_ms, bounds);
+        zone_bounds(l->zone, l->calendar, now_ms, bounds);
         for (int i = 0; i < 3; i++)
             put_int(p, to, bounds[i], 6);
     }
 }
 
-/* The set's place in the argument, from 0. Sets are compared by address: a tier's tenants share one. */
-static size_t find_set(struct packer *p, const struct limit_set *set)
+/* What the bucket's time is: the store's, unless the last answer said that it is ahead. */
+static int64_t bucket_ms(const struct packer *p, uint64_t bucket)
+{
+    for (size_t i = 0; i < p->batch->n_ahead; i++)
+        if (p->batch->ahead[i].bucket == bucket && p->batch->ahead[i].time_ms > p->now_ms)
+            return p->batch->ahead[i].time_ms;
+    return p->now_ms;
+}
+
+/* The set's place in the argument, from 0. Sets are compared by address: a tier's tenants share one, if their times are one, too. */
+static size_t find_set(struct packer *p, const struct limit_set *set, int64_t now_ms)
 {
     size_t at = ((uintptr_t)set >> 4) * 0x9e3779b97f4a7c15ULL >> 52;
-    for (; p->sets_seen.place[at]; at = (at + 1) % PLACES)
-        if (p->set[p->sets_seen.place[at] - 1] == set)
-            return p->sets_seen.place[at] - 1u;
+    for (; p->sets_seen.place[at]; at = (at + 1) % PLACES) {
+        size_t i = p->sets_seen.place[at] - 1u;
+        if (p->set[i] == set && p->set_ms[i] == now_ms)
+            return i;
+    }
     p->set[p->n_sets] = set;
+    p->set_ms[p->n_sets] = now_ms;
     p->sets_seen.place[at] = (uint16_t)++p->n_sets;
     size_t length = 1;
     for (size_t i = 0; i < set->n; i++)
@@ -191,7 +213,7 @@ static size_t find_set(struct packer *p, const struct limit_set *set)
     put_int(p, &p->sets, (int64_t)length, 2);
     put_int(p, &p->sets, (int64_t)set->n, 1);
     for (size_t i = 0; i < set->n; i++)
-        put_limit(p, &set->limits[i]);
+        put_limit(p, &set->limits[i], now_ms);
     return p->n_sets - 1;
 }
 
@@ -235,7 +257,7 @@ static size_t find_bucket(struct packer *p, const struct policy *policy, size_t 
     bool slots = pool || limit_set_has_slots(bucket->set);
     if (slots)
         put_key(p, key, key_name(kinds[bucket->scope].slots, p->batch->domain, names, key));
-    put_int(p, &p->buckets, (int64_t)find_set(p, bucket->set), 2);
+    put_int(p, &p->buckets, (int64_t)find_set(p, bucket->set, bucket_ms(p, hash)), 2);
     put_int(p, &p->buckets,
             (slots ? BUCKET_HAS_SLOTS : 0) | (pool ? BUCKET_HAS_BOOKS | BUCKET_KNOWS : 0), 1);
     if (pool)
@@ -292,7 +314,8 @@ static const struct op *group_leader(const struct batch *batch, const struct bat
 
 static bool has_feedback(const struct op *op)
 {
-    return op->feedback.failed || op->feedback.pause_ms > 0 || op->feedback.n_headers > 0 || op->reason[0] != '\0';
+    return op->feedback.failed || op->feedback.pause_ms > 0 || op->feedback.n_headers > 0 ||
+           op->reason[0] != '\0';
 }
 
 static int op_flags(const struct packer *p, const struct op *op, bool names)
@@ -345,7 +368,7 @@ static struct places find_places(struct packer *p, const struct op *op)
 }
 
 static void put_op(struct packer *p, const struct op *op, size_t n,
-                   const size_t targets[POLICY_MAX_BUCKETS], size_t estimate, struct places places)
+                   const uint16_t targets[POLICY_MAX_BUCKETS], size_t estimate, struct places places)
 {
     struct bytes *to = &p->ops;
     bool names = has_names(op);
@@ -357,7 +380,7 @@ static void put_op(struct packer *p, const struct op *op, size_t n,
     put_int(p, to, op->stated, 1);
     put_int(p, to, op->policy.n, 1);
     for (size_t i = 0; i < POLICY_MAX_BUCKETS; i++)
-        put_int(p, to, i < op->policy.n ? (int64_t)targets[i] : 0, 2);
+        put_int(p, to, i < op->policy.n ? targets[i] : 0, 2);
     put_int(p, to, (int64_t)places.slice, 2);
     put_int(p, to, op->kind == OP_ACQUIRE ? 0 : op->id.member, 1);
     put(p, to, op->id.nonce, RATION_ID_NONCE_BYTES);
@@ -387,22 +410,22 @@ static void put_op(struct packer *p, const struct op *op, size_t n,
 static void pack_groups(struct packer *p)
 {
     struct batch *b = p->batch;
-    size_t targets[BATCH_MAX_GROUPS][POLICY_MAX_BUCKETS] = {{0}}, estimates[BATCH_MAX_GROUPS] = {0};
-    for (size_t g = 0; g < b->n_groups; g++) {
+    size_t estimates[BATCH_MAX_GROUPS] = {0};
+    for (size_t g = b->from; g < b->to; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
         for (size_t i = 0; op && i < op->policy.n; i++)
-            targets[g][i] = find_bucket(p, &op->policy, i, &op->id);
+            p->targets[g][i] = (uint16_t)find_bucket(p, &op->policy, i, &op->id);
     }
-    for (size_t g = 0; g < b->n_groups; g++) {
+    for (size_t g = b->from; g < b->to; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
         if (op && op->learned)
             estimates[g] = find_estimate(p, &op->id);
     }
-    for (size_t g = 0; g < b->n_groups; g++) {
+    for (size_t g = b->from; g < b->to; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
         b->groups[g].sent = op != NULL;
         if (op)
-            put_op(p, op, b->groups[g].n, targets[g], estimates[g], find_places(p, op));
+            put_op(p, op, b->groups[g].n, p->targets[g], estimates[g], find_places(p, op));
     }
 }
 
@@ -542,8 +565,7 @@ static bool answer_fits(const struct op *op, size_t group_n, const char *data)
     }
 }
 
-/* lag_ms: the store's clock has stepped back, and decisions stand still until it has caught up. */
-static void answer_op(struct op *op, const char *data, bool granted, int64_t lag_ms)
+static void answer_op(struct op *op, const char *data, bool granted)
 {
     op->outcome = (enum op_outcome)(unsigned char)data[0];
     if (op->kind == OP_ACQUIRE && op->outcome == OP_GRANTED && !granted)
@@ -555,8 +577,6 @@ static void answer_op(struct op *op, const char *data, bool granted, int64_t lag
     op->over_input =
         op->learned_parts & OP_LEARNED_INPUT ? get_int(data + ANSWER_OP, ANSWER_LEARNED) : 0;
     op->retry_after_ms = op->outcome == OP_DENIED ? get_int(data + 4, 8) : 0;
-    if (op->retry_after_ms > 0)
-        op->retry_after_ms += lag_ms;
 }
 
 /* What follows an answer about a pool that is closed, or shown. Gives its length; SIZE_MAX: it is cut short. */
@@ -589,32 +609,70 @@ static size_t answer_pool(const struct batch *batch, const struct batch_group *g
     return before + length - ANSWER_OP;
 }
 
+/* How far the bucket is ahead of the store's clock. */
+static int64_t ahead_by(const struct packer *p, size_t bucket)
+{
+    return bucket_ms(p, p->bucket[bucket].hash) - p->now_ms;
+}
+
 /* Copies the rows, for alignment; several looks of one batch share the scratch, so pointers are set afterwards. */
-static size_t answer_rows(struct packer *packer, struct bytes *rows, const char *data, size_t n)
+static size_t answer_rows(struct packer *p, struct bytes *rows, const struct op *op, size_t group,
+                          const char *data)
 {
     size_t at = rows->n;
-    for (size_t i = 0; i < n; i++) {
-        struct op_row row = {get_int(data + i * ANSWER_ROW, 8),
-                             get_int(data + i * ANSWER_ROW + 8, 8)};
-        put(packer, rows, &row, sizeof row);
+    for (unsigned i = 0; op && i < op->policy.n; i++) {
+        int64_t ahead_ms = ahead_by(p, p->targets[group][i]);
+        for (size_t j = 0; j < op->policy.buckets[i].set->n; j++, data += ANSWER_ROW) {
+            struct op_row row = {get_int(data, 8), get_int(data + 8, 8), ahead_ms};
+            put(p, rows, &row, sizeof row);
+        }
     }
     return at;
+}
+
+/* The buckets that are ahead. Returns the bytes that they take; 0: unreadable. */
+static size_t answer_ahead(struct batch *batch, const char *data, size_t n)
+{
+    struct packer *p = batch->packer;
+    size_t n_ahead = n < ANSWER_HEAD ? 0 : (size_t)get_int(data + 7, 2);
+    if (n < ANSWER_HEAD + n_ahead * ANSWER_AHEAD || n_ahead > p->n_buckets)
+        return 0;
+    p->now_ms = get_int(data + 1, 6);
+    batch->n_ahead = n_ahead;
+    for (size_t i = 0; i < n_ahead; i++) {
+        const char *one = data + ANSWER_HEAD + i * ANSWER_AHEAD;
+        size_t bucket = (size_t)get_int(one, 2);
+        batch->ahead[i].time_ms = get_int(one + 2, 6);
+        if (bucket >= p->n_buckets || batch->ahead[i].time_ms <= p->now_ms)
+            return 0;
+        batch->ahead[i].bucket = p->bucket[bucket].hash;
+    }
+    return ANSWER_HEAD + n_ahead * ANSWER_AHEAD;
+}
+
+const char *batch_bucket_key(const struct batch *batch, uint64_t bucket, size_t *n)
+{
+    const struct packer *p = batch->packer;
+    for (size_t i = 0; i < p->n_buckets; i++) {
+        if (p->bucket[i].hash == bucket) {
+            *n = batch->key_bytes[p->bucket[i].key];
+            return batch->keys[p->bucket[i].key];
+        }
+    }
+    return NULL;
 }
 
 enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, struct bytes *rows,
                                int64_t *store_ms)
 {
-    if (n < ANSWER_HEAD)
+    size_t at = answer_ahead(batch, data, n), rows_at[BATCH_MAX_GROUPS] = {0};
+    if (at == 0)
         return BATCH_UNREADABLE;
-    *store_ms = get_int(data + 1, 6);
+    *store_ms = batch->packer->now_ms;
     if (data[0] == DECIDED_STALE)
         return BATCH_STALE;
-    int64_t lag_ms = get_int(data + 7, 6) - *store_ms;
-    if (lag_ms < 0) /* the later of the clock and of what was decided before */
-        return BATCH_UNREADABLE;
-    size_t at = ANSWER_HEAD, rows_at[BATCH_MAX_GROUPS] = {0};
     rows->n = 0;
-    for (size_t g = 0; g < batch->n_groups; g++) {
+    for (size_t g = batch->from; g < batch->to; g++) {
         const struct batch_group *group = &batch->groups[g];
         if (!group->sent)
             continue;
@@ -633,14 +691,14 @@ enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, 
         if ((unsigned char)answer[0] == OP_PEEKED || (unsigned char)answer[0] == OP_FORGIVEN) {
             if (n - at < granted * ANSWER_ROW)
                 return BATCH_UNREADABLE;
-            rows_at[g] = answer_rows(batch->packer, rows, data + at, granted);
+            rows_at[g] = answer_rows(batch->packer, rows, group_leader(batch, group), g, data + at);
             at += granted * ANSWER_ROW;
         }
         for (size_t i = 0; i < group->n; i++)
             if (batch->ops[group->first + i])
-                answer_op(batch->ops[group->first + i], answer, i < granted, lag_ms);
+                answer_op(batch->ops[group->first + i], answer, i < granted);
     }
-    for (size_t g = 0; g < batch->n_groups; g++) {
+    for (size_t g = batch->from; g < batch->to; g++) {
         struct op *op = batch->ops[batch->groups[g].first];
         if (op && (op->outcome == OP_PEEKED || op->outcome == OP_FORGIVEN))
             op->rows = (struct op_row *)(void *)(rows->data + rows_at[g]);

@@ -30,6 +30,12 @@ struct batch_group {
     bool sent; /* when it was packed somebody waited for it, so that the answer speaks of it */
 };
 
+/* A bucket whose time is later than the store's: when it was last written, the store's clock was ahead of today's. */
+struct batch_ahead {
+    uint64_t bucket; /* a hash of its key */
+    int64_t time_ms;
+};
+
 struct packer;
 
 struct batch {
@@ -38,6 +44,10 @@ struct batch {
     struct op *ops[BATCH_MAX_OPS]; /* NULL: was answered meanwhile; its place in the group stays */
     size_t n_groups;
     struct batch_group groups[BATCH_MAX_GROUPS];
+    size_t from,
+        to; /* which groups the next call carries: all, or a part of a batch that was refused */
+    size_t n_ahead; /* as the last answer said it */
+    struct batch_ahead ahead[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS];
     bool resent; /* it was sent before and its fate is unknown */
 
     /* what batch_pack() makes */
@@ -54,18 +64,21 @@ struct batch {
 size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n,
                   struct id_maker *ids);
 
-/* Packs keys and argument. store_now_ms is where the store's clock is believed to be (for calendar limits).
- * Returns 0, or -1: out of memory. */
+/* Packs keys and argument of the groups from `from` to `to`. store_now_ms is where the store's clock is believed to be: calendar
+ * limits have their periods made from it, but those of buckets that are known to be `ahead`. Returns 0, or -1: out of memory. */
 int batch_pack(struct batch *batch, int64_t store_now_ms);
 
 enum batch_answer { BATCH_ANSWERED, BATCH_STALE, BATCH_UNREADABLE };
 
 /*
- * Unpacks the script's answer into the operations (those not NULL). rows is scratch for PEEK: op->rows points into it
- * until the next call. *store_ms gets the store's clock.
+ * Unpacks the script's answer into the operations (those not NULL), and which buckets are ahead. rows is scratch for PEEK: op->rows
+ * points into it until the next call. *store_ms gets the store's clock.
  */
 enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, struct bytes *rows,
                                int64_t *store_ms);
+
+/* The key of a bucket that the last answer called ahead, for a log; NULL if it is not in the last call. */
+const char *batch_bucket_key(const struct batch *batch, uint64_t bucket, size_t *n);
 
 /* The 48 bits that tie a record to its pool and tenant; the upper 20 tell the pool. */
 uint64_t batch_check(const char *tenant, size_t tenant_n, const char *pool, size_t pool_n);

@@ -235,7 +235,7 @@ static void write_row(struct request *r, struct buf *out, const struct policy_bu
                       const struct limit *limit, const struct op_row *row)
 {
     char scope[LABEL_BYTES];
-    resp_map(out, r->resp, 6);
+    resp_map(out, r->resp, row->ahead_ms > 0 ? 7 : 6);
     resp_text(out, "scope");
     resp_bulk(out, scope, write_scope(&r->op, bucket->scope, scope));
     resp_text(out, "unit");
@@ -248,6 +248,10 @@ static void write_row(struct request *r, struct buf *out, const struct policy_bu
     resp_integer(out, row->remaining);
     resp_text(out, "reset_ms");
     resp_integer(out, row->reset_ms);
+    if (row->ahead_ms > 0) {
+        resp_text(out, "ahead_ms");
+        resp_integer(out, row->ahead_ms);
+    }
 }
 
 static void write_rows(struct request *r, struct buf *out)
@@ -381,7 +385,7 @@ void answer_write(struct request *r, struct buf *out)
     case OP_SEVERAL:
         write_error(r, out,
                     RATION_ERR_MALFORMED " several tenants have used that id; add TENANT and the "
-                                         "name of the one that is meant");
+                                         "tenant's name");
         break;
     case OP_NOPOOL:
         write_error(r, out,

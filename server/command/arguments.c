@@ -232,7 +232,6 @@ bool arguments_read(struct request *r, const struct arg *args, size_t from, size
 
 bool arguments_to_op(struct request *r, const struct arguments *arguments)
 {
-    enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
     struct op *op = &r->op;
     int64_t parts = arguments->amounts[RATION_UNIT_INPUT_TOKENS] +
                     arguments->amounts[RATION_UNIT_OUTPUT_TOKENS];
@@ -248,7 +247,8 @@ bool arguments_to_op(struct request *r, const struct arguments *arguments)
                      : op->config->ttl_ms;
     if (op->kind != OP_REPORT) {
         op_complete_amounts(op);
-    } else if ((op->stated & PARTS) == PARTS && !(op->stated & 1u << RATION_UNIT_TOKENS)) {
+    } else if ((op->stated & ARGUMENT_PARTS) == ARGUMENT_PARTS &&
+               !(op->stated & 1u << RATION_UNIT_TOKENS)) {
         op->amounts[RATION_UNIT_TOKENS] = parts;
         op->stated |= 1u << RATION_UNIT_TOKENS;
     }

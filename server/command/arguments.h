@@ -33,6 +33,10 @@ enum argument_option {
 
 #define ARGUMENT_BIT(option) (1u << (option))
 
+/* Sets of units, with bit 1 << unit. */
+#define ARGUMENT_ALL_UNITS ((1u << RATION_UNIT_COUNT) - 1)
+#define ARGUMENT_PARTS     (1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS)
+
 struct arguments {
     unsigned given;                        /* ARGUMENT_BIT(option) of each option given */
     uint8_t stated;                        /* bit 1 << unit of each unit given */

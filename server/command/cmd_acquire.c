@@ -9,7 +9,6 @@
 #define OPTIONS                                                                                    \
     (ARGUMENT_BIT(ARGUMENT_PRIORITY) | ARGUMENT_BIT(ARGUMENT_WAIT) | ARGUMENT_BIT(ARGUMENT_TTL) |  \
      ARGUMENT_BIT(ARGUMENT_ID) | ARGUMENT_BIT(ARGUMENT_DRYRUN) | ARGUMENT_BIT(ARGUMENT_LEARNED))
-#define ALL_UNITS ((1u << RATION_UNIT_COUNT) - 1)
 
 /* Callers may lower the priority of their tier, not raise it. */
 static bool set_priority(struct request *r, const struct arguments *arguments,
@@ -62,9 +61,8 @@ static bool set_id(struct request *r, const struct arguments *arguments, const s
  * them. */
 static bool set_learned(struct request *r, const struct arguments *arguments)
 {
-    enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
     struct op *op = &r->op;
-    bool stated = op->stated & PARTS;
+    bool stated = op->stated & ARGUMENT_PARTS;
     if ((arguments->given & ARGUMENT_BIT(ARGUMENT_LEARNED)) && !stated) {
         command_usage(r, "LEARNED needs input_tokens (your estimate), output_tokens (the most that "
                          "the call may answer), or both");
@@ -80,7 +78,7 @@ void cmd_acquire(struct request *r, const struct arg *args, size_t n)
     const struct arg *pool = &args[1], *tenant = &args[2];
     struct op *op = &r->op;
     struct arguments arguments;
-    if (!arguments_read(r, args, 3, n, OPTIONS, ALL_UNITS, &arguments))
+    if (!arguments_read(r, args, 3, n, OPTIONS, ARGUMENT_ALL_UNITS, &arguments))
         return;
     if (arguments.values[ARGUMENT_WAIT] > 0) {
         request_error(r, RATION_ERR_MALFORMED,

@@ -74,6 +74,8 @@ static void write_batches(struct buf *text, const struct worker *worker)
     WRITE_BATCHES("operations_resent", resent);
     WRITE_BATCHES("operations_unavailable", unavailable);
     WRITE_BATCHES("operations_refused", refused);
+    WRITE_BATCHES("batches_halved", halved);
+    WRITE_BATCHES("buckets_ahead", ahead);
 #undef WRITE_BATCHES
     buf_printf(text, "operations_waiting:%" PRIu64 "\r\n", SUM(worker, batch_load(each->batcher)));
 }

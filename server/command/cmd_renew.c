@@ -12,7 +12,6 @@
 
 #define OPTIONS                                                                                    \
     (ARGUMENT_BIT(ARGUMENT_TTL) | ARGUMENT_BIT(ARGUMENT_ID) | ARGUMENT_BIT(ARGUMENT_TENANT))
-#define ALL_UNITS ((1u << RATION_UNIT_COUNT) - 1)
 
 static bool read_token(struct request *r, const struct arguments *arguments)
 {
@@ -32,7 +31,7 @@ static bool read_token(struct request *r, const struct arguments *arguments)
 void cmd_renew(struct request *r, const struct arg *args, size_t n)
 {
     struct arguments arguments;
-    if (!arguments_read(r, args, 2, n, OPTIONS, ALL_UNITS, &arguments))
+    if (!arguments_read(r, args, 2, n, OPTIONS, ARGUMENT_ALL_UNITS, &arguments))
         return;
     operation_init(r, OP_RENEW);
     if (names_resolve_id(r, &args[1], &arguments.tenant) && read_token(r, &arguments) &&

@@ -20,7 +20,7 @@
      ARGUMENT_BIT(ARGUMENT_EXHAUSTED) | ARGUMENT_BIT(ARGUMENT_REMAINING) |                         \
      ARGUMENT_BIT(ARGUMENT_TENANT))
 /* Any report frees the call's slot. */
-#define REPORTED_UNITS (((1u << RATION_UNIT_COUNT) - 1) & ~(1u << RATION_UNIT_CONCURRENT))
+#define REPORTED_UNITS (ARGUMENT_ALL_UNITS & ~(1u << RATION_UNIT_CONCURRENT))
 
 enum { TOO_MANY = 429, UNAVAILABLE = 503, OVERLOADED = 529, SERVER_ERROR = 500 };
 enum { PAUSE_UNSAID_MS = 1000, PAUSE_LONGEST_MS = 86400000 };
@@ -63,10 +63,9 @@ static void set_feedback(struct op *op, const struct arguments *arguments)
 /* A call that succeeded and stated its tokens teaches what such calls use. */
 static bool teaches(const struct op *op, const struct arguments *arguments)
 {
-    enum { PARTS = 1u << RATION_UNIT_INPUT_TOKENS | 1u << RATION_UNIT_OUTPUT_TOKENS };
     int64_t status = arguments->values[ARGUMENT_STATUS];
     return !op->partial && !op->feedback.failed &&
-           (status == 0 || (status >= 200 && status < 300)) && (op->stated & PARTS) != 0;
+           (status == 0 || (status >= 200 && status < 300)) && (op->stated & ARGUMENT_PARTS) != 0;
 }
 
 void cmd_report(struct request *r, const struct arg *args, size_t n)

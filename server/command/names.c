@@ -110,7 +110,7 @@ bool names_resolve(struct request *r, const struct arg *pool, const struct arg *
     return true;
 }
 
-/* Whose free-form id it is: as stated, or the connection's tenant's. Left open where neither says so. */
+/* Sets a free-form id's tenant: the stated one, else the connection's; else it stays open. */
 static bool set_owner(struct request *r, const struct arg *tenant)
 {
     struct id *id = &r->op.id;
@@ -141,7 +141,7 @@ bool names_resolve_id(struct request *r, const struct arg *arg, const struct arg
     const struct id *id = &op->id;
     if (tenant->p != NULL &&
         (tenant->n != id->tenant_bytes || memcmp(tenant->p, id->tenant, tenant->n) != 0)) {
-        command_usage(r, "TENANT: that id is of another tenant");
+        command_usage(r, "TENANT: that id belongs to another tenant");
         return false;
     }
     if (!command_may_act_for(r, id->tenant, id->tenant_bytes))

@@ -90,13 +90,17 @@ static void read_hold_back(const struct section *section, int64_t parts[RATION_P
                         "than the one before, such as [0, 0.1, 0.3]");
 }
 
-/* What each limit holds back, rounded up to whole units. */
+/* What each limit holds back, rounded up to whole units; but at least 1 stays usable, or a small limit
+ * would be closed. */
 static void set_held_back(struct limit_set *set, const int64_t parts[RATION_PRIORITIES])
 {
-    for (size_t i = 0; i < set->n; i++)
-        for (size_t p = 0; p < RATION_PRIORITIES; p++)
-            set->limits[i].held_back[p] =
-                (int64_t)(((__int128)parts[p] * set->limits[i].capacity + BILLION - 1) / BILLION);
+    for (size_t i = 0; i < set->n; i++) {
+        int64_t capacity = set->limits[i].capacity;
+        for (size_t p = 0; p < RATION_PRIORITIES; p++) {
+            int64_t part = (int64_t)(((__int128)parts[p] * capacity + BILLION - 1) / BILLION);
+            set->limits[i].held_back[p] = part < capacity ? part : capacity - 1;
+        }
+    }
 }
 
 static bool overridden(const struct limit *limit, const struct limit_set *own)

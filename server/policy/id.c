@@ -13,8 +13,8 @@
  * which takes a third of a hash table's memory and is freed at once. */
 #define SLICE_IDS 100
 #define SLICE_MS  2000
-/* A group is one record, but each of its members that is renewed has one of its own. So many members count as one more
- * id, so that not even then a slice grows beyond some two thousand. */
+/* A group is one record, but each of its members that is renewed gets its own. This many members
+ * count as one more id, so that even then a slice never grows beyond about two thousand records. */
 #define MEMBERS_AN_ID 16
 
 enum { NONCE_DIGITS = 2 * RATION_ID_NONCE_BYTES };

@@ -14,8 +14,8 @@ struct id {
     bool free_form; /* chosen by the caller: `slice` and the names are not part of it */
     uint8_t slice_bytes;
     uint8_t member;
-    uint8_t
-        tenant_bytes;   /* free form: 0 until the store was asked, if the caller may act for all */
+    /* free form: 0 until the store has been asked, if the caller may act for all tenants */
+    uint8_t tenant_bytes;
     uint8_t pool_bytes; /* likewise */
     uint8_t free_bytes;
     unsigned char nonce[RATION_ID_NONCE_BYTES];

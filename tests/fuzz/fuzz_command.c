@@ -139,7 +139,7 @@ int audit_percent(const struct audit *audit)
 
 static void answer(struct op *op)
 {
-    struct op_row rows[16] = {{1, 2}};
+    struct op_row rows[16] = {{1, 2, 0}};
     switch (op->kind) {
     case OP_ACQUIRE:
     case OP_RENEW:

@@ -65,20 +65,20 @@ static struct outcome run(const struct profile *profile, bool wanted, const char
     if (outcome.err == 0)
         outcome.err = stream_finish(&stream);
     check_stream(&stream, &outcome);
-    const int64_t told[] = {stream.kind,
-                            stream.begun,
-                            stream.ended,
-                            stream.finished,
-                            stream.delivered,
-                            stream.failed,
-                            stream.characters,
-                            stream.usage.input,
-                            stream.usage.output,
-                            stream.usage.cached,
-                            stream.usage.known,
-                            stream.error_class,
-                            stream_is_complete(&stream, true)};
-    outcome.hash = fuzz_mix(outcome.hash, told, sizeof(told));
+    const int64_t fields[] = {stream.kind,
+                              stream.begun,
+                              stream.ended,
+                              stream.finished,
+                              stream.delivered,
+                              stream.failed,
+                              stream.characters,
+                              stream.usage.input,
+                              stream.usage.output,
+                              stream.usage.cached,
+                              stream.usage.known,
+                              stream.error_class,
+                              stream_is_complete(&stream, true)};
+    outcome.hash = fuzz_mix(outcome.hash, fields, sizeof(fields));
     stream_close(&stream);
     stream_close(&stream);
     json_tokener_free(tokener);

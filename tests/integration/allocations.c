@@ -1,11 +1,11 @@
 /*
- * Counts what a process allocates: preloaded into it, it adds one to a number in a file, which the
- * test has mapped as well, for each malloc, calloc and realloc.
+ * Counts a process's allocations: preloaded, it increments a number in a file, which the test has
+ * mapped too, for each malloc, calloc and realloc.
  *
- *     TEST_ALLOCATIONS_FILE   one uint64 of this host's byte order
+ *     TEST_ALLOCATIONS_FILE   one uint64 in this host's byte order
  *
- * A sanitizer has functions of its own in their place and tells whoever asks (-DSANITIZED); any
- * other program meets those below.
+ * A sanitizer replaces these functions by its own and calls a hook for each (-DSANITIZED); any
+ * other program gets those below.
  */
 #include <fcntl.h>
 #include <stdatomic.h>

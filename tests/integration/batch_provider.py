@@ -1,6 +1,8 @@
-"""A provider whose every answer the test decides: for what the strict one does not do on request of a body.
+"""A provider whose every answer the test decides, for what a request body cannot ask of the strict
+one.
 
-It knows each call by its `metadata.n` and counts what came, so that a test can say which call was made twice.
+It identifies each call by its `metadata.n` and counts them, so that a test can say which call was
+made twice.
 """
 import collections
 import http.server
@@ -10,7 +12,7 @@ import time
 
 
 class Call:
-    """One call that came: which request, which try of it, when, and as which bytes."""
+    """One call that arrived: which request and try it was, when it came, and its bytes."""
 
     def __init__(self, n, attempt, at, raw, path, headers):
         self.n, self.attempt, self.at = n, attempt, at
@@ -40,13 +42,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def well(self, call, tokens=(7, 3)):
         usage = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
         message = {"role": "assistant", "content": f"answer {call.n}"}
-        # Printed with line ends, as some servers do: a result must still be one line.
+        # Pretty-printed, as by some servers: a result must still be one line.
         self.answer(200, json.dumps({"object": "chat.completion", "n": call.n, "big": 123456789012345678901234567890,
                                      "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
                                      "usage": usage}, indent=1))  # fmt: skip
 
     def cut(self, status, text):
-        """An answer that ends before its length."""
+        """An answer that is shorter than announced."""
         self.close_connection = True
         self.send_response(status)
         self.send_header("content-length", str(len(text) + 100))
@@ -69,7 +71,7 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 256
 
     def handle_error(self, *_):
-        pass  # a client that is killed leaves broken pipes behind
+        pass  # a killed client leaves broken pipes behind
 
 
 class ScriptedProvider:

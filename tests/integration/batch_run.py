@@ -1,4 +1,6 @@
-"""A batch's files and command, the provider that it calls, and its requests: what the tests of `ration batch` share."""
+"""Shared by the tests of `ration batch`: a batch's files and command, its provider, and its
+requests.
+"""
 import json
 
 import pytest
@@ -19,7 +21,7 @@ def server(lab):
 
 @pytest.fixture
 def provider(lab):
-    """Call it with what it is to do; without, it answers."""
+    """Call it with a behaviour; by default the provider answers."""
 
     def start(*behave):
         one = ScriptedProvider(*behave)
@@ -64,7 +66,7 @@ class Batch:
         return self.lab.process("batch", *self.args, *more, env=self.env)
 
     def run(self, *more, status=0, **options):
-        """Runs it to its end and gives (summary, CompletedProcess)."""
+        """Runs it to its end and returns (summary, CompletedProcess)."""
         done = self.lab.run(*self.args, *more, env=self.env, **options)
         assert done.returncode == status, done
         return json.loads(done.stdout) if done.stdout else None, done

@@ -1,4 +1,4 @@
-"""Configurations of tests."""
+"""Configurations for tests."""
 
 POOL = "openai/gpt-4o"
 
@@ -11,12 +11,12 @@ def limit(unit, amount, per=None, **more):
     return out
 
 
-# A pool must have limits; this one never refuses what does not state dollars.
+# A pool must have limits; this one never refuses a request that states no dollars.
 WIDE = [limit("usd", 10**12, "second", algorithm="bucket")]
 
 
 def config(store, pool=None, tier=(), pools=None, tiers=None, tenants=None, hold_back=None, **more):
-    """One pool POOL and the tier "all", each with the limits given, for every tenant; or pools and tiers in full."""
+    """The pool POOL and the tier "all" with these limits, or pools and tiers in full."""
     one_pool = {"limits": list(pool or WIDE)}
     if hold_back is not None:
         one_pool["hold_back"] = hold_back

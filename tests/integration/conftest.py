@@ -1,4 +1,6 @@
-"""Fixtures of the integration tests: `lab` starts what a test needs and sees to it that it ended cleanly."""
+"""Fixtures of the integration tests: `lab` starts what a test needs and checks that it ends
+cleanly.
+"""
 import pytest
 
 from processes import Lab

@@ -1,8 +1,9 @@
-"""Many clients at once: processes that each hammer a limit through several connections until told to stop.
+"""Many clients at once: processes that each hammer a limit over several connections until stopped.
 
-Each connection keeps a small pipeline of acquires under way, each with an id of the client's own. When a server goes
-away the connection moves on to the next one and sends again, with the same ids, whatever had no answer. So every id ends
-either granted or denied, and the sum of what was granted is what the servers must have charged, exactly.
+Each connection keeps a small pipeline of acquires under way, each with an id that the client chose.
+If a server goes away, the connection moves to the next one and resends, with the same ids, whatever
+had no answer. So every id ends either granted or denied, and the servers must have charged exactly
+the sum of what was granted.
 """
 import multiprocessing
 import random
@@ -61,7 +62,7 @@ class Connection:
             self.sock.sendall(b"".join(new))
 
     def take_answers(self, counts):
-        """Reads what has come. A decision is a flat array of ten; its second bulk string is the status."""
+        """Reads replies. A decision is a flat array of ten, its second bulk string the status."""
         data = self.sock.recv(65536)
         if not data:
             raise ConnectionResetError
@@ -81,7 +82,7 @@ class Connection:
 
 
 def parse_decision(buffer):
-    """The status of the first reply in the buffer and its length, or an error's text; (None, 0) while it is incomplete."""
+    """(the first reply's status or error text, its length); (None, 0) while it is incomplete."""
     end = buffer.find(b"\r\n")
     if end < 0:
         return None, 0
@@ -106,7 +107,7 @@ def parse_decision(buffer):
 
 
 class Crowd:
-    """`processes` clients of `connections` connections each. start(), then stop(), which gives the sums."""
+    """`processes` clients of `connections` connections each. start(), then stop() for the sums."""
 
     def __init__(self, ports, pool, tenant="acme", unit="tokens", costs=(1,), ttl=3_600_000, processes=8, connections=16,
                  pipeline=4):  # fmt: skip
@@ -150,7 +151,7 @@ class Crowd:
     def _run(self, process):
         try:
             self.results.put(self._hammer(process))
-        except BaseException as error:  # what went wrong is the test's to tell
+        except BaseException as error:  # for the test to report
             self.results.put(f"client {process}: {error!r}")
 
     def _hammer(self, process):
@@ -171,7 +172,7 @@ class Crowd:
         return counts
 
     def _turn(self, selector, connection, counts):
-        """Gives 1 when the connection is done for good."""
+        """Returns 1 when the connection is done for good."""
         try:
             connection.take_answers(counts)
             if not self.over.is_set():

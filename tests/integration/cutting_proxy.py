@@ -1,8 +1,8 @@
-"""A proxy that cuts the connection after so many bytes, in one direction or the other, when it is told to.
+"""A proxy that cuts the connection after a given number of bytes in one direction.
 
-It passes everything through until arm() says how many bytes more may go to the server or to the client; then both sides
-are closed, and later connections pass in full again. It counts what it passed, so that a test can walk through an
-exchange byte by byte.
+It passes everything through until arm() says how many more bytes may go to the server or to the
+client. After those it closes both sides; later connections pass in full again. It counts what it
+passed, so that a test can walk through an exchange byte by byte.
 """
 import selectors
 import socket

@@ -1,4 +1,4 @@
-"""Starting and stopping what a test talks to: redis-server, rationd, and the programs beside them."""
+"""Starts and stops what a test talks to: redis-server, rationd, and other programs."""
 import concurrent.futures
 import ctypes
 import json
@@ -25,12 +25,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def program(name):
     path = BUILD / name
-    assert path.exists(), f"{path} is not there: build first, or say where by RATION_BUILD"
+    assert path.exists(), f"{path} does not exist: build first, or set RATION_BUILD"
     return str(path)
 
 
-# An interrupted test run leaves nothing behind: children die with the thread that started them (PR_SET_PDEATHSIG), which
-# is therefore one that lives as long as the run.
+# An interrupted run leaves nothing behind: children die with the thread that started them
+# (PR_SET_PDEATHSIG), so that thread lives as long as the run.
 _spawner = concurrent.futures.ThreadPoolExecutor(1)
 
 
@@ -64,7 +64,7 @@ class Process:
         return self.log_path.read_text(errors="replace")
 
     def wait_for_log(self, pattern, seconds=20.0):
-        """Gives the first match of the pattern in the log; fails at once when the program has ended without it."""
+        """The pattern's first match in the log; fails at once if the program ends without one."""
 
         def look():
             ended = self.child.poll() is not None
@@ -85,7 +85,7 @@ class Process:
         self.child.wait()
 
     def stop(self, seconds=20.0):
-        """SIGTERM, and gives the exit status."""
+        """Sends SIGTERM and returns the exit status."""
         if self.child.poll() is None:
             self.child.terminate()
             try:
@@ -101,7 +101,7 @@ class Process:
 
 
 class StoreClock:
-    """A wall clock in the test's hand; store_clock.c says how. A test that holds it decides what time the store has."""
+    """A wall clock under the test's control (store_clock.c), which decides the store's time."""
 
     START_MS = 1_800_000_000_000  # 2027-01-15 08:00:00 UTC
 
@@ -125,7 +125,7 @@ class StoreClock:
         self.set(self.ms + ms)
 
     def run(self, added_ms=0):
-        """Lets it run: the real time and so much."""
+        """Lets it run, at the real time plus an offset."""
         self.ms, self.added_ms = None, added_ms
         self._write()
 
@@ -163,7 +163,7 @@ class Redis(Process):
         wait_until(answers, "redis-server to answer")
 
     def restart(self):
-        """After a kill or a stop: the same files, the same socket."""
+        """Restarts it after a kill or a stop, with the same files and socket."""
         if os.path.exists(self.path):
             os.unlink(self.path)
         super().__init__(self.name, self.args, self.folder, self.env)
@@ -178,12 +178,12 @@ class Redis(Process):
         return seconds * 1000 + us // 1000
 
     def digest(self):
-        """DEBUG DIGEST of what is there: a scan first removes what has expired, which Redis does in its own time."""
+        """DEBUG DIGEST; a scan first removes what has expired, which Redis does lazily."""
         list(self.connection.scan_iter())
         return self.connection.execute_command("DEBUG", "DIGEST")
 
     def contents(self):
-        """Every key with its bytes and its expiry, for what a digest does not see."""
+        """Every key with its bytes and its expiry, which a digest does not cover."""
         raw = redis.Redis(unix_socket_path=self.path, password=self.password)
         try:
             return {key: (raw.dump(key), raw.pexpiretime(key)) for key in sorted(raw.keys())}
@@ -227,7 +227,7 @@ class Ration(Process):
         return int(self.wait_for_log(r"listening resp=127\.0\.0\.1:(\d+)").group(1))
 
     def reload(self, config):
-        """SIGHUP with another configuration; gives the log's answer."""
+        """Reloads with another configuration by SIGHUP; returns the log's event."""
         pattern = r"configuration (reloaded|not reloaded)"
         before = len(re.findall(pattern, self.log()))
         self.write_config(config)
@@ -257,14 +257,14 @@ class Ration(Process):
         raise AssertionError(f"no limit of {scope} on {unit}")
 
     def audit(self, *pool):
-        """The books by unit of one pool, or by (pool, unit) of all; each must balance."""
+        """The ledger of one pool by unit, or of all by (pool, unit); each must balance."""
         with self.wire() as wire:
             rows = as_rows(wire.call("AUDIT", *pool))
         return {row["unit"] if pool else (row["pool"], row["unit"]): row for row in rows}
 
 
 class Lab:
-    """Everything that one test starts. close() stops it all, in the reverse order, and says what was not clean."""
+    """Everything that one test starts. close() stops it in reverse order and reports problems."""
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ration-test-"))
@@ -283,7 +283,7 @@ class Lab:
         return clock
 
     def preload(self, source, *options):
-        """The environment in which a program has this C file's functions in the place of its own; built once."""
+        """The environment that preloads this C file, built once, into a program."""
         library = self.folder / source.replace(".c", ".so")
         if not library.exists():
             subprocess.run(["cc", "-shared", "-fPIC", "-O2", *options, "-o", library, HERE / source], check=True)
@@ -310,7 +310,7 @@ class Lab:
         return process
 
     def tool(self, server, *args, env=None, timeout=60, **more):
-        """Runs `ration` and gives the CompletedProcess, output as text."""
+        """Runs `ration` and returns the CompletedProcess with output as text."""
         return self.run(program("ration"), *args, timeout=timeout,
                         env=dict(env or {}, RATION_SERVERS=f"127.0.0.1:{server.port}" if server else ""), **more)  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A provider that keeps every request as it came, byte by byte, and answers as the test says."""
+"""A provider that keeps every request byte for byte and answers as the test says."""
 import http.server
 import json
 import threading

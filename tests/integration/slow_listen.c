@@ -1,6 +1,6 @@
 /*
- * Preloaded into rationd: a moment between its bind() and its listen(), in which its socket looks
- * like one that nobody listens at.
+ * Preloaded into rationd: delays its listen() after bind(), so that its socket looks for a moment
+ * like one that nobody listens on.
  */
 #include <poll.h>
 #include <sys/syscall.h>

@@ -1,12 +1,13 @@
 /*
- * A wall clock that a test holds in its hand: preloaded into a process, it answers with the time
- * that the test has written into a file which both have mapped.
+ * A wall clock under the test's control: preloaded into a process, it gives the time that the test
+ * has written into a file which both have mapped.
  *
- *     TEST_CLOCK_FILE   two int64 of this host's byte order: microseconds since 1970 at which the clock stands still
- *                       (0: it runs), and microseconds that are added to the real time when it runs
+ *     TEST_CLOCK_FILE   two int64 in this host's byte order: microseconds since 1970 at which the
+ *                       clock stands still (0: it runs), and microseconds added to the real time
+ *                       while it runs
  *
- * Only the wall clock is changed. Timers and time-outs use the monotonic clock and go on as always,
- * so that a process whose clock stands still serves as usual.
+ * Only the wall clock is changed. Timers and timeouts use the monotonic clock, so a process whose
+ * clock stands still serves as usual.
  */
 #define _GNU_SOURCE
 #include <errno.h>

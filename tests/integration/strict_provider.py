@@ -1,4 +1,4 @@
-"""The strict provider as a process of a test (tests/upstream)."""
+"""The strict provider (tests/upstream) as a process of a test."""
 import json
 import urllib.request
 
@@ -6,7 +6,7 @@ from processes import program
 
 
 class StrictProvider:
-    """The strict provider: its own books say how often it was called."""
+    """The strict provider, whose report says independently how often it was called."""
 
     def __init__(self, lab, **options):
         args = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]

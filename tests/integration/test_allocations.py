@@ -1,4 +1,4 @@
-"""The path of a request allocates nothing once its buffers have grown: what is left is hiredis', for each batch."""
+"""A request allocates nothing once buffers have grown: the rest is hiredis', for each batch."""
 import mmap
 import struct
 
@@ -11,7 +11,7 @@ from wire import as_fields, encode
 WIDE_ROLLING = [limit("requests", 10**9, "minute"), limit("tokens", 10**12, "minute")]
 WIDE_BUCKETS = [limit("requests", 10**6, "minute", burst=10**9), limit("tokens", 10**9, "minute", burst=10**12)]
 CONNECTIONS, PIPELINED, ROUNDS = 8, 64, 6
-A_BATCH = 5  # of hiredis 0.14: its reply and the reply's text, the callback, and the buffer it sends from, twice
+A_BATCH = 5  # hiredis 0.14: its reply, the reply's text, the callback, and twice its output buffer
 ELSEWHERE = 40  # INFO, timers
 
 
@@ -36,7 +36,7 @@ class Counted:
         return struct.unpack("Q", self.map[:8])[0]
 
     def round(self, commands_of):
-        """Sends a pipeline on each connection before the first answer is read, and gives the answers by connection."""
+        """Sends a pipeline on each connection before reading any answer; returns them all."""
         pipelines = [commands_of(number) for number in range(CONNECTIONS)]
         for wire, commands in zip(self.wires, pipelines):
             wire.send_bytes(b"".join(encode(*command) for command in commands))
@@ -52,20 +52,20 @@ def acquires_of_one(_):
 
 
 def measure(counted, play):
-    """How many allocations some rounds made, and what their batches may cost. play() makes one round and gives how many requests
-    it had."""
+    """How many allocations some rounds made, and how many their batches may. play() plays one round
+    and returns its number of requests."""
     batches, before = int(counted.server.info()["batches"]), counted.allocations()
     requests = sum(play() for _ in range(ROUNDS))
     made, batches = counted.allocations() - before, int(counted.server.info()["batches"]) - batches
     print(f"{requests} requests in {batches} batches: {made} allocations")
     allowed = A_BATCH * batches + ELSEWHERE
-    assert allowed < requests / 2, "too few requests a batch to tell"
+    assert allowed < requests / 2, "too few requests per batch to tell"
     assert made >= batches > 0, "the counter does not count"
     return made, allowed
 
 
 def check(counted, play):
-    """The first rounds let buffers grow, and a batch that is larger than all before it does so later: soon none is."""
+    """Buffers grow in the first rounds, then with each batch that is the largest so far."""
     found = [measure(counted, play)]
     while found[-1][0] > found[-1][1] and len(found) < 6:
         found.append(measure(counted, play))

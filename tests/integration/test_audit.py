@@ -1,4 +1,4 @@
-"""The books: granted = reported + outstanding + expired + cancelled, after anything that may happen."""
+"""The ledger: granted = reported + outstanding + expired + cancelled, whatever has happened."""
 import json
 import random
 
@@ -12,7 +12,7 @@ BOOK_SECOND = 1024
 
 
 class Model:
-    """What the books must say, kept by a test that knows every reservation."""
+    """What the ledger must say, kept by a test that knows every reservation."""
 
     def __init__(self):
         self.calls = {}  # id: [estimate by unit, deadline, state]
@@ -27,14 +27,14 @@ class Model:
         return -(-(now + ttl) // width) * width
 
     def sums(self, now):
-        books = {unit: dict(granted=0, reported=0, outstanding=0, expired=0, cancelled=0) for unit in UNITS}
+        ledger = {unit: dict(granted=0, reported=0, outstanding=0, expired=0, cancelled=0) for unit in UNITS}
         for estimate, deadline, state in self.calls.values():
             if state == "open":
                 state = "expired" if deadline // BOOK_SECOND < now // BOOK_SECOND else "outstanding"
             for unit in UNITS:
-                books[unit]["granted"] += estimate[unit]
-                books[unit][state] += estimate[unit]
-        return books
+                ledger[unit]["granted"] += estimate[unit]
+                ledger[unit][state] += estimate[unit]
+        return ledger
 
 
 def amounts(**stated):
@@ -45,9 +45,10 @@ def amounts(**stated):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6])
-def test_books_balance_after_a_random_mix(lab, seed):
-    """With odd seeds the pool has a limit of a day, so that its books are kept all the time and must be what the test
-    knows; with even seeds an idle pool is forgotten now and then, and what its new books say must balance."""
+def test_the_ledger_balances_after_a_random_mix(lab, seed):
+    """With odd seeds the pool has a daily limit, so its ledger is kept all the time and must match
+    what the test knows; with even seeds an idle pool is sometimes forgotten, and its new ledger
+    must balance."""
     clock = lab.clock()
     kept = seed % 2 == 1
     of_a_day = [limit("requests", 10**6, "day")] if kept else []
@@ -76,7 +77,7 @@ def test_books_balance_after_a_random_mix(lab, seed):
                                  used["output_tokens"], "usd", used["usd"])  # fmt: skip
             if isinstance(answer, WireError):
                 assert answer.word == "NOSUCH"
-                assert clock.ms > model.calls[id_][1] + 60_000, "only what is long over is forgotten"
+                assert clock.ms > model.calls[id_][1] + 60_000, "only calls that ended long ago are forgotten"
                 seen.add("forgotten")
                 continue
             late = clock.ms >= model.calls[id_][1]
@@ -116,20 +117,20 @@ def test_books_balance_after_a_random_mix(lab, seed):
 
 
 def check(server, model, now):
-    books = server.audit(POOL)
-    for row in books.values():
+    ledger = server.audit(POOL)
+    for row in ledger.values():
         assert row["balanced"] == 1, row
         assert row["scanned"] == row["outstanding"], row
     if model is None:
         return
     expected = model.sums(now)
-    for unit, row in books.items():
+    for unit, row in ledger.items():
         assert {name: row[name] for name in expected[unit]} == expected[unit], unit
         if unit != "requests":
             assert row["used"] == model.used[unit], unit
 
 
-def test_the_tool_shows_the_books_and_says_whether_they_balance(lab):
+def test_the_tool_shows_the_ledger_and_says_whether_it_balances(lab):
     clock = lab.clock()
     store = lab.redis(clock=clock)
     server = lab.ration(config(store, pools={"a": {"limits": [limit("tokens", 1000, "day")]},
@@ -145,16 +146,16 @@ def test_the_tool_shows_the_books_and_says_whether_they_balance(lab):
     clock.advance(2048)
     done = lab.tool(server, "audit", "--json")
     assert done.returncode == 0, done
-    books = json.loads(done.stdout)
-    assert books["balanced"] is True
-    tokens = [row for row in books["rows"] if row["unit"] == "tokens"]
+    ledger = json.loads(done.stdout)
+    assert ledger["balanced"] is True
+    tokens = [row for row in ledger["rows"] if row["unit"] == "tokens"]
     assert [row["pool"] for row in tokens] == ["a", "b"]
     for row in tokens:
         assert (row["granted"], row["reported"], row["outstanding"], row["expired"], row["cancelled"], row["scanned"]) == (
             40, 10, 10, 10, 10, 10,
         )  # fmt: skip
     assert lab.tool(server, "audit", "nosuch").returncode == 2
-    # A reservation that is taken away behind Ration's back is noticed.
+    # A reservation removed behind Ration's back is noticed.
     gone = [key for key in store.connection.keys("*:r:*")]
     store.connection.delete(*gone)
     wrong = lab.tool(server, "audit", "b")

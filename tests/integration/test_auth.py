@@ -1,4 +1,4 @@
-"""Credentials: the operator's, which may do everything, and each tenant's, which may act for that tenant only."""
+"""Credentials: the operator's, which may do anything, and each tenant's, only for that tenant."""
 import pytest
 import redis
 
@@ -42,13 +42,13 @@ def test_without_a_credential_nothing_is_done(server):
         assert wire.call("AUTH", "acme", SECRETS["ACME"]) == Simple("OK")
         assert wire.fields("ACQUIRE", POOL, "acme")["status"] == "granted"
         assert word(wire.call("AUTH", "acme", "wrong")) == "NOPERM"
-        assert wire.fields("ACQUIRE", POOL, "acme")["status"] == "granted", "a failed attempt takes nothing away"
+        assert wire.fields("ACQUIRE", POOL, "acme")["status"] == "granted", "a failed attempt revokes nothing"
         assert wire.call("RESET") == Simple("RESET")
         assert word(wire.call("ACQUIRE", POOL, "acme")) == "NOAUTH"
 
 
 def test_a_tenant_acts_for_itself_only(server):
-    """Neither spend, nor report, nor see another's; nor learn whether it exists."""
+    """A tenant can neither spend, report, nor see another's, nor learn whether it exists."""
     with wire_as(server, "acme", SECRETS["ACME"]) as acme, wire_as(server, "globex", SECRETS["GLOBEX"]) as globex:
         mine = acme.fields("ACQUIRE", POOL, "acme", "tokens", 100)["id"]
         acme.fields("ACQUIRE", POOL, "acme", "tokens", 50, "ID", "order-1")
@@ -115,8 +115,8 @@ def test_the_tool_takes_its_credential_from_the_environment_or_a_file(lab, serve
 
 
 def test_ids_cannot_be_guessed(server):
-    """64 random bits for each request that comes alone: none twice, and no bit that stands still. Requests that are
-    granted as one share theirs, and are told apart by their member."""
+    """A lone request gets 64 random bits: none repeats, and no bit is constant. Requests granted as
+    a group share theirs and differ in their member."""
     with wire_as(server, SECRETS["OPERATOR"]) as wire:
         nonces = [int(wire.fields("ACQUIRE", POOL, "open")["id"].split(".")[2], 16) for _ in range(1000)]
         assert len(set(nonces)) == 1000

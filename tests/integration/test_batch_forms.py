@@ -1,4 +1,4 @@
-"""`ration batch`: requests in each provider's own form, sent as the bytes that they are, to the endpoint that they name."""
+"""`ration batch`: requests in each provider's form, sent unchanged to the endpoint they name."""
 import json
 
 import pytest
@@ -15,7 +15,7 @@ EMBEDDING = {"object": "list", "data": [{"embedding": [0.5]}], "usage": {"prompt
 
 
 def nth(upstream, answers):
-    """Gives the n-th call the n-th answer: one at a time."""
+    """Gives the n-th call the n-th answer, one at a time."""
 
     def behave(handler, call):
         status, answer = answers[len(upstream.calls) - 1]
@@ -24,7 +24,7 @@ def nth(upstream, answers):
     upstream.behave = behave
 
 
-# ---- Forms ----------------------------------------------------------------------------------------------------------
+# ---- Forms ---------------------------------------------------------------------------------------
 
 
 def test_anthropics_form_in_and_out(lab, server, provider):
@@ -105,7 +105,7 @@ def test_forms_that_are_refused(lab, server, provider, args, lines, words):
     assert not upstream.calls and not batch.journal.exists()
 
 
-# ---- Endpoints ------------------------------------------------------------------------------------------------------
+# ---- Endpoints -----------------------------------------------------------------------------------
 
 
 def with_url(url, n=0):
@@ -124,7 +124,7 @@ def with_url(url, n=0):
         (("--provider", "groq"), [with_url("/v1/embeddings")], ["use --provider openai-embeddings"]),
         (("--provider", "azure", "--model", "d"), [with_url("/openai/deployments/e/chat/completions")], ["--model"]),
         ((), [with_url("/openai/deployments/e/chat/completions")], ["use --provider azure"]),
-        # The beginning or the end of the path is not the path.
+        # A prefix or suffix of the path is not the path.
         ((), [with_url("/chat/completion")], ["no profile has that path"]),
         ((), [with_url("/completions")], ["no profile has that path"]),
         ((), [with_url("/v1/chat")], ["no profile has that path"]),
@@ -149,7 +149,7 @@ def test_another_endpoint_is_refused(lab, server, provider, args, lines, words):
     [
         ((), "/v1beta/openai/", "/v1/chat/completions", None),
         ((), "", "/v1/chat/completions?x=1", "/v1/chat/completions"),
-        ((), "", "/chat/completions", "/v1/chat/completions"),  # as Azure's files have it
+        ((), "", "/chat/completions", "/v1/chat/completions"),  # as in Azure's files
         (("--provider", "deepseek"), "", "/v1/chat/completions", "/chat/completions"),
         (("--provider", "groq"), "/openai", "/v1/chat/completions", "/openai/v1/chat/completions"),
         (("--provider", "groq"), "/openai", "/openai/v1/chat/completions", "/openai/v1/chat/completions"),
@@ -166,7 +166,7 @@ def test_the_same_endpoint_elsewhere(lab, server, provider, args, base, url, pat
     assert len(upstream.calls) == 1 and (path is None or upstream.paths == {path})
 
 
-# ---- Bytes ----------------------------------------------------------------------------------------------------------
+# ---- Bytes ---------------------------------------------------------------------------------------
 
 ODD = (
     '{"model":"gpt-4o" ,  "max_tokens":5,"seed":123456789012345678901234567890, "top_p":1.000000000000000000001,'
@@ -191,7 +191,7 @@ def test_bodies_in_other_forms_too(lab, server, provider):
     assert [call.raw for call in upstream.calls] == [odd.encode()]
 
 
-def test_a_byte_order_mark_is_passed_over(lab, server, provider):
+def test_a_byte_order_mark_is_skipped(lab, server, provider):
     upstream = provider()
     batch = Batch(lab, server, upstream.url, [request(0)])
     batch.input.write_bytes(b"\xef\xbb\xbf" + batch.input.read_bytes())
@@ -199,7 +199,7 @@ def test_a_byte_order_mark_is_passed_over(lab, server, provider):
     assert batch.results()[0]["custom_id"] == "request-0"
 
 
-# ---- What every request is sent with ---------------------------------------------------------------------------------
+# ---- Headers, parameters and keys ----------------------------------------------------------------
 
 
 def test_headers_parameters_and_a_key_with_blanks(lab, server, provider):
@@ -221,7 +221,7 @@ def test_headers_parameters_and_a_key_with_blanks(lab, server, provider):
         assert upstream.calls[-1].headers["authorization"] == "Bearer sk-of-the-test"
 
 
-def test_a_missing_key_is_said_before_anything_is_asked(lab, server, provider):
+def test_a_missing_key_is_reported_before_anything_is_asked(lab, server, provider):
     upstream = provider()
     batch = Batch(lab, server, "https://api.openai.com", [request(0)])
     for key in ("", " \n"):
@@ -232,7 +232,7 @@ def test_a_missing_key_is_said_before_anything_is_asked(lab, server, provider):
     _, done = batch.run(status=2)
     assert "OPENAI_API_KEY has a line break" in done.stderr
     assert int(server.info()["granted"]) == 0
-    # A server of one's own may need none.
+    # A self-hosted server may need none.
     batch = Batch(lab, server, upstream.url, [request(0)], env={"OPENAI_API_KEY": ""})
     batch.run()
     assert upstream.calls[0].headers["authorization"] is None
@@ -251,7 +251,7 @@ def test_requests_are_signed_each_anew(lab, server, provider):
     assert all(b'"model"' not in call.raw for call in upstream.calls)
 
 
-# ---- Whole answers ---------------------------------------------------------------------------------------------------
+# ---- Whole answers -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("before, after", [('{"model":"llama","n":123456789012345678901}', None),
@@ -277,7 +277,7 @@ def test_what_the_provider_may_take_is_passed_on(lab, server, provider, more):
     assert json.loads(upstream.calls[0].raw) == line["body"]
 
 
-# ---- Success is proven ----------------------------------------------------------------------------------------------
+# ---- Success is proven ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`ration batch`, killed or stopped at any moment and run again: each request is in the output exactly once."""
+"""`ration batch`, killed or stopped at any moment and rerun: each request is in the output once."""
 import signal
 import threading
 
@@ -13,7 +13,7 @@ from waiting import wait_until
 
 
 def test_a_batch_of_500_survives_kills(lab, server):
-    """SIGKILL in the middle: each request is completed once in the output, and at most the calls in flight are repeated."""
+    """SIGKILL in the middle: each request is in the output once; at most calls in flight repeat."""
     provider = StrictProvider(lab, rpm=1_000_000, tpm=1_000_000_000, latency_ms=40)
     lines = [request(n, metadata={"n": str(n), "input_tokens": str(n + 1), "output_tokens": "5"}) for n in range(500)]
     batch = Batch(lab, server, provider.url, lines)
@@ -22,7 +22,7 @@ def test_a_batch_of_500_survives_kills(lab, server):
         run = batch.start()
         wait_until(lambda run=run, done=done: batch.journaled() >= done or run.child.poll() is not None, "some results", 60)
         run.kill()
-        assert not batch.output.exists(), "the output comes whole"
+        assert not batch.output.exists(), "the output appears only as a whole"
     done_before = batch.journaled()
     summary, _ = batch.run()
     assert summary["complete"] and summary["done"] == 500 and summary["done_before"] in (done_before, done_before - 1)
@@ -33,19 +33,19 @@ def test_a_batch_of_500_survives_kills(lab, server):
         assert row["response"]["body"]["usage"]["prompt_tokens"] == n + 1, "each has its own answer"
     seen = provider.report()
     assert 500 <= seen["requests"] <= 500 + len(kills) * IN_FLIGHT
-    assert summary["calls"] == 500 - summary["done_before"], "what is done is not done again"
+    assert summary["calls"] == 500 - summary["done_before"], "finished requests are not repeated"
     assert not batch.journal.exists()
     assert list(lab.folder.glob("results.jsonl*")) == [batch.output]
 
 
 def test_a_second_run_calls_only_what_was_in_flight(lab, server, provider):
-    """The same, counted request by request."""
+    """The same, counted per request."""
     held = threading.Event()
     lab.on_close(held.set)
 
     def behave(handler, call):
         if call.n >= 20 and call.attempt == 1:
-            held.wait(60)  # these are in flight when it is killed
+            held.wait(60)  # in flight when it is killed
         else:
             handler.well(call)
 
@@ -97,7 +97,7 @@ def test_a_damaged_journal_loses_only_what_is_damaged(lab, server, provider, dam
 
 
 def test_killed_while_the_output_is_written(lab, server, provider):
-    """Whatever is left of a half written output, the journal makes it anew."""
+    """Whatever remains of a half-written output, the journal restores it."""
     upstream = provider()
     lines = [request(n) for n in range(20)]
     batch = Batch(lab, server, upstream.url, lines)
@@ -115,7 +115,7 @@ def test_killed_while_the_output_is_written(lab, server, provider):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_what_is_in_flight_end(lab, server, provider, number):
+def test_a_signal_lets_calls_in_flight_end(lab, server, provider, number):
     go = threading.Event()
     lab.on_close(go.set)
 
@@ -160,7 +160,7 @@ def test_a_second_signal_and_the_grace_break_calls_off(lab, provider):
             run.signal(signal.SIGTERM)
         assert run.child.wait(30) == 3, run.log()
     ledger = server.audit(POOL)["tokens"]
-    assert ledger["outstanding"] == 0 and ledger["reported"] > 0, "what was broken off is settled"
+    assert ledger["outstanding"] == 0 and ledger["reported"] > 0, "calls that were broken off are settled"
     go.set()
     batch.run()
     check_order(batch.results(), 10)

@@ -1,4 +1,4 @@
-"""`ration batch`: in order, whatever the provider does; what it refuses and what it says."""
+"""`ration batch`: results in order whatever the provider does, what it refuses and prints."""
 import json
 import random
 import re
@@ -19,7 +19,7 @@ from waiting import wait_until
 from wire import as_fields
 
 
-# ---- Results --------------------------------------------------------------------------------------------------------
+# ---- Results -------------------------------------------------------------------------------------
 
 
 def test_order_is_kept_whatever_the_latencies(lab, server, provider):
@@ -57,7 +57,7 @@ def test_plain_bodies_and_a_pipe(lab, server, provider):
         with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
             done = subprocess.run([str(arg) for arg in batch.args], stdin=cat.stdout, capture_output=True, text=True,
                                   timeout=60, env={**dict(PATH="/usr/bin:/bin"), **batch.env})  # fmt: skip
-        assert done.returncode == 1, done  # one failed, and the second run finds all done
+        assert done.returncode == 1, done  # one failed, and the second run finds everything done
     assert len(upstream.calls) == 4
     results = batch.results()
     assert [row["line"] for row in results] == [1, 3, 4, 5]
@@ -113,7 +113,7 @@ def test_each_failure_is_in_the_output_and_in_the_summary(lab, provider):
     assert "bad_request" in results[0]["error"]["message"] and results[0]["response"]["body"]["error"]["code"] == "bad_request"
     assert results[7]["response"]["body"] == "<html>Bad \ufffd gateway</html>\n"
     assert upstream.tries[0] == 1 and upstream.tries[6] == 3
-    # What failed is done, until it is asked for.
+    # Failed requests count as done unless a retry is asked for.
     before = len(upstream.calls)
     batch.run(status=1)
     assert len(upstream.calls) == before
@@ -124,8 +124,8 @@ def test_each_failure_is_in_the_output_and_in_the_summary(lab, provider):
     assert not batch.journal.exists()
 
 
-def test_what_all_would_meet_stops_the_batch(lab, server, provider):
-    """A wrong key and a quota that is used up: the rest is not burnt, and stays to be done."""
+def test_a_failure_that_all_would_meet_stops_the_batch(lab, server, provider):
+    """A wrong key and an exhausted quota: the remaining requests are not wasted and stay open."""
     upstream = provider()
     batch = Batch(lab, server, upstream.url, [request(n) for n in range(30)], "--in-flight", 1)
     upstream.behave = lambda handler, call: handler.error(401, "invalid_api_key") if call.n == 5 else handler.well(call)
@@ -135,7 +135,7 @@ def test_what_all_would_meet_stops_the_batch(lab, server, provider):
     upstream.behave = lambda handler, call: handler.error(429, "insufficient_quota") if call.n == 9 else handler.well(call)
     summary, done = batch.run(status=2)
     assert summary["stopped"] == "exhausted" and summary["done"] == 9 and "insufficient_quota" in done.stderr
-    # All hosts know it: nothing is sent until an operator opens the pool.
+    # All hosts know: nothing is sent until an operator opens the pool.
     upstream.behave = lambda handler, call: handler.well(call)
     before = len(upstream.calls)
     summary, done = batch.run(status=2)
@@ -187,7 +187,7 @@ def test_money_that_is_gone_stops_the_batch(lab, server, provider, args, status,
 
 
 def close_at(server, n, wait_ms):
-    """Another host's call, while that one of ours is at the provider, tells that the money is gone."""
+    """While our call is at the provider, another host's reports that the money is gone."""
 
     def behave(handler, call):
         if call.n == n:
@@ -227,7 +227,7 @@ def test_a_pool_that_opens_soon_is_waited_for(lab, server, provider):
 
 
 def test_a_provider_that_fails_for_a_while(lab, provider):
-    """The circuit opens, one probe at a time is let through, and the batch goes on as soon as one is answered."""
+    """The circuit opens, one probe at a time gets through, an answered one resumes the batch."""
     breaker = {"failures": 0.5, "at_least": 4, "window_ms": 5000, "cool_down_ms": 300}
     server = lab.ration(config(lab.redis(), pools={POOL: {"limits": WIDE, "breaker": breaker}}))
     upstream = provider(lambda handler, call: handler.error(500) if len(upstream.calls) < 8 else handler.well(call))
@@ -241,7 +241,7 @@ def test_a_provider_that_fails_for_a_while(lab, provider):
 
 
 def test_other_providers(lab, server, provider):
-    """What differs is the profile's: the path, the key, where the usage is, where the model is named."""
+    """The profile covers the differences: the path, the key, where the usage and the model are."""
     answers = {
         "anthropic": {"content": [], "usage": {"input_tokens": 11, "output_tokens": 4}},
         "gemini": {"candidates": [{"content": {}}], "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 4, "totalTokenCount": 15}},
@@ -269,7 +269,7 @@ def test_other_providers(lab, server, provider):
                          ("gemini", "/v1beta/models/gemini-x:generateContent", "key-g")}  # fmt: skip
 
 
-# ---- Limits ---------------------------------------------------------------------------------------------------------
+# ---- Limits --------------------------------------------------------------------------------------
 
 
 def test_the_wait_of_a_429_is_kept(lab, server, provider):
@@ -294,7 +294,7 @@ def test_the_wait_of_a_429_is_kept(lab, server, provider):
 
 
 def test_waiting_costs_nothing(lab, server, provider):
-    """One to be tried again, and no place for it: the loop sleeps."""
+    """One request to retry, and no free slot for it: the loop sleeps."""
     never = threading.Event()
 
     def behave(handler, call):
@@ -334,7 +334,7 @@ def test_denials_hold_the_queue_and_are_logged(lab, provider):
 
 
 def test_the_quota_of_a_strict_provider_is_kept(lab):
-    """The same limits on both sides: it never says 429, and is busy all the time."""
+    """The same limits on both sides: it never answers 429 and is always busy."""
     provider = StrictProvider(lab, rpm=1000, tpm=3000, window_ms=1000, latency_ms=30)
     server = lab.ration(config(lab.redis(), pool=[limit("requests", 1000, "second"), limit("tokens", 3000, "second")]))
     lines = [request(n, max_tokens=100, metadata={"output_tokens": "60"}) for n in range(200)]
@@ -346,8 +346,8 @@ def test_the_quota_of_a_strict_provider_is_kept(lab):
     assert summary["output_tokens"] == 12_000 and summary["input_tokens"] == seen["input_tokens"]
 
 
-def test_what_was_not_used_lets_the_next_go(lab, provider):
-    """The limit holds one estimate at a time: each settlement frees it, long before the limit refills."""
+def test_unused_tokens_let_the_next_call_go(lab, provider):
+    """The limit holds one estimate at a time: settlements free it long before it refills."""
     server = lab.ration(config(lab.redis(), pool=[limit("tokens", 1010, "day")]))
     upstream = provider(lambda handler, call: handler.well(call, (1, 1)))
     lines = [request(n, max_tokens=900) for n in range(20)]
@@ -382,7 +382,7 @@ def test_long_calls_are_renewed(lab, provider):
     ledger = server.audit(POOL)["tokens"]
     assert ledger["expired"] == 0 and ledger["outstanding"] == 0 and ledger["used"] == 40
     times = sorted(call.at for call in upstream.calls)
-    assert times[2] - times[0] >= 1.4, "their places in flight were held all the time"
+    assert times[2] - times[0] >= 1.4, "their concurrent slots were held all the time"
 
 
 def test_a_server_that_is_away_for_a_while(lab, provider):
@@ -416,7 +416,7 @@ def test_a_server_that_is_away_for_a_while(lab, provider):
 
 
 def test_a_server_that_stays_away(lab, provider):
-    """It is not waited for for ever, and what was done meanwhile is kept."""
+    """The batch does not wait forever, and keeps what was done meanwhile."""
     redis = lab.redis()
     server = lab.ration(config(redis))
     gone = threading.Event()
@@ -438,7 +438,7 @@ def test_a_server_that_stays_away(lab, provider):
     check_order(batch.results(), 20)
 
 
-# ---- What is refused ------------------------------------------------------------------------------------------------
+# ---- What is refused -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -476,7 +476,7 @@ def test_a_line_that_is_too_long_is_not_read_into_memory(lab, server, provider):
     upstream = provider()
     batch = Batch(lab, server, upstream.url, [request(0)])
     with open(batch.input, "ab") as file:
-        file.truncate(3 << 30)  # zeros without a line end
+        file.truncate(3 << 30)  # zeros without a newline
     _, done = batch.run(status=2)
     assert "line 2" in done.stderr and "64 MiB" in done.stderr and not upstream.calls
 
@@ -515,7 +515,7 @@ def test_an_input_that_changes_while_it_is_sent(lab, server, provider):
 
 
 def test_no_room_for_the_journal(lab, server, provider):
-    """A limit on the size of files stands for a full disk: what is done is kept, and the rest is done when there is room."""
+    """A limit on file size stands for a full disk: finished requests are kept, the rest follow."""
     upstream = provider()
     batch = Batch(lab, server, upstream.url, [request(n) for n in range(60)], "--in-flight", 2)
     room = 8192
@@ -552,7 +552,7 @@ def test_wrong_use(lab, server, provider):
         done = lab.run(*batch.args, *more, env=batch.env)
         assert done.returncode == 2 and not upstream.calls, (more, done)
         assert all(word in done.stderr for word in words), (more, done.stderr)
-        assert not batch.journal.exists(), "an input that is mended is not another input"
+        assert not batch.journal.exists(), "a corrected input is not a different input"
     done = lab.run(program("ration"), "batch", lab.folder / "nosuch", "--output", "x", *NAMES, env=batch.env)
     assert done.returncode == 2 and "No such file" in done.stderr
     assert "needs --tenant" in lab.run(program("ration"), "batch", "x", "--output", "y", "--pool", POOL).stderr
@@ -560,7 +560,7 @@ def test_wrong_use(lab, server, provider):
     assert "exit status: 0" in text and "OUTPUT.journal" in text and "custom_id" in text
 
 
-# ---- What it shows --------------------------------------------------------------------------------------------------
+# ---- What it prints ------------------------------------------------------------------------------
 
 
 def test_progress_and_summary_for_people(lab, server, provider):

@@ -1,4 +1,4 @@
-"""`ration bench`: each mode for a moment against a real rationd, its sums against the server's own counters."""
+"""`ration bench`: each mode briefly against a real rationd, compared with the server's counters."""
 import json
 import signal
 import subprocess
@@ -18,7 +18,7 @@ def server(lab):
 
 
 def bench(lab, server, *args, status=0, **more):
-    """Runs it and gives (JSON, CompletedProcess). What is always true of the JSON is checked here."""
+    """Runs it and returns (JSON, CompletedProcess), after checking what must always hold."""
     path = lab.folder / "bench.json"
     path.unlink(missing_ok=True)
     done = lab.tool(server, "bench", "--json", path, *args, **more)
@@ -34,12 +34,12 @@ def bench(lab, server, *args, status=0, **more):
 
 
 def total(out, name):
-    """Measured and warm-up together: what the server saw."""
+    """Measured and warm-up requests together: what the server saw."""
     return out[name] + out["unmeasured"][name]
 
 
 def counters(server):
-    """Those of INFO by which the modes differ."""
+    """The counters of INFO that distinguish the modes."""
     info = server.info()
     return tuple(int(info[name]) for name in ("granted", "denied", "settled", "commands_failed"))
 
@@ -78,17 +78,17 @@ def test_pairs_report_what_was_used(lab, server):
     assert out["pairs_per_second"] == out["per_second"] and "pairs" in done.stdout
 
 
-def test_pairs_charge_80_percent_unless_told(lab):
+def test_pairs_charge_80_percent_by_default(lab):
     server = lab.ration(config(lab.redis(), pool=[limit("tokens", 10**9, "day")]))
     bench(lab, server, "--pairs", "--requests", 100, "--warmup", 0, "--tokens", 1000)
     assert server.remaining(POOL, "acme", "pool", "tokens") == 10**9 - 100 * 800
     bench(lab, server, "--pairs", "--requests", 10, "--warmup", 0, "--tokens", 1000, "--used", 1)
     assert server.remaining(POOL, "acme", "pool", "tokens") == 10**9 - 100 * 800 - 10
-    books = server.audit(POOL)["tokens"]
-    assert books["granted"] == 110_000 and books["used"] == 80_010 and books["outstanding"] == 0
+    ledger = server.audit(POOL)["tokens"]
+    assert ledger["granted"] == 110_000 and ledger["used"] == 80_010 and ledger["outstanding"] == 0
 
 
-def test_denials_are_well(lab):
+def test_denials_are_not_errors(lab):
     server = lab.ration(config(lab.redis(), pool=[limit("tokens", 5000, "day")]))
     out, _ = bench(lab, server, "--requests", 200, "--warmup", 0, "--pairs", "--used", 500)
     assert (out["granted"], out["denied"], out["pairs"], out["requests"]) == (10, 190, 10, 200)
@@ -107,7 +107,7 @@ def test_open_loop_offers_the_rate(lab, server, more):
 
 
 def test_open_loop_counts_the_time_in_the_queue(lab, server):
-    """The server stands still for a while: what was due meanwhile shows it, though one connection was asked only once."""
+    """The server stops for a while: requests due meanwhile show it, though only one was sent."""
     path = lab.folder / "stall.json"
     run = lab.process("bench", program("ration"), "bench", "--server", f"127.0.0.1:{server.port}", "--json", path,
                       "--connections", 1, "--rate", 200, "--requests", 400, "--warmup", 0)  # fmt: skip
@@ -130,7 +130,7 @@ def test_more_than_the_server_can_do_is_said(lab, server):
     out, done = bench(lab, server, "--connections", 1, "--rate", 1_000_000, "--duration", 0.3, "--warmup", 0,
                       "--timeout", 300, status=2)  # fmt: skip
     assert out["given_up"] == out["errors"] > 0 and "had no answer" in done.stderr
-    # Every arrival of the schedule is accounted for, and those that were given up have waited longest.
+    # Every scheduled arrival is accounted for, and those given up have waited longest.
     assert out["requests"] == pytest.approx(300_000, abs=2) == out["latency_us"]["count"]
     assert out["latency_us"]["max"] >= 500_000
 
@@ -199,7 +199,7 @@ def test_credentials(lab):
     assert none.returncode == 2 and "RATION_SECRET" in none.stderr
 
 
-def test_wrong_use_is_said_before_anything_is_sent(lab, server):
+def test_wrong_use_is_reported_before_anything_is_sent(lab, server):
     for wrong, word in (
         (("--pool", "nosuch"), "nosuch"),
         (("--poisson",), "--rate"),

@@ -1,5 +1,7 @@
-"""`ration call`, and through it ration_call(): every class of failure, every form of wait, every shape of usage, streamed or
-not, against the strict provider and a real server, whose books must say the same as the provider's."""
+"""`ration call`, and through it ration_call(): every class of failure, every form of wait, every
+shape of usage, streamed or not, against the strict provider and a real server, whose ledger must
+agree with the provider's report.
+"""
 import json
 import os
 import signal
@@ -12,7 +14,7 @@ from configs import POOL, config, limit
 from processes import program
 from waiting import wait_until
 
-# The strict provider's README has the shapes; each is what the provider's own reference documents.
+# The strict provider's README describes the shapes; each follows the provider's own reference.
 SHAPES = {
     "openai": {"messages": [{"role": "user", "content": "Hello there, provider"}], "max_tokens": 60},
     "openai-responses": {"input": "Hello there, provider", "max_output_tokens": 60},
@@ -73,18 +75,18 @@ def call(lab, server, provider, profile="openai", *args, body=None, status=0, en
 
 
 def call_json(*args, **more):
-    """What came of it; the lines before it are a stream's events."""
+    """Returns the result; the lines before it are a stream's events."""
     *events, result = [json.loads(line) for line in call(*args, "--json", **more).stdout.splitlines()]
     return dict(result, events=events)
 
 
-def books(server, unit):
+def ledger(server, unit):
     row = server.audit(POOL)[unit]
     assert row["balanced"] and row["outstanding"] == 0, row
     return row
 
 
-# ---- Answers ---------------------------------------------------------------------------------------------------------
+# ---- Answers -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("profile", SHAPES)
@@ -94,10 +96,10 @@ def test_what_was_used_is_reported(lab, server, provider, profile, streamed):
     assert came["outcome"] == "answered" and came["tries"] == 1 and came["used_known"], came
     seen = provider.report()
     assert seen["completed"] == 1 and seen["other_failures"] == 0
-    output = 0 if profile == "gemini" else seen["output_tokens"]  # Gemini's limits count input only
+    output = 0 if profile == "gemini" else seen["output_tokens"]  # Gemini's limits count only input
     assert came["used"].get("input_tokens") == seen["input_tokens"]
     assert came["used"]["tokens"] == seen["input_tokens"] + output
-    assert books(server, "tokens")["used"] == came["used"]["tokens"]
+    assert ledger(server, "tokens")["used"] == came["used"]["tokens"]
     assert bool(came["events"]) == streamed
 
 
@@ -117,7 +119,7 @@ def test_the_body_comes_from_stdin_and_the_answer_is_on_stdout(lab, server, prov
     assert json.loads(done.stdout)["usage"]["completion_tokens"] > 0
 
 
-# ---- Each row of the retry table -------------------------------------------------------------------------------------
+# ---- Each row of the retry table -----------------------------------------------------------------
 
 RETRIED = ["500", "502", "503", "504", "529", "429-ms:50", "reset", "hang"]
 REFUSED = ["400", "401", "403", "404", "422"]
@@ -129,7 +131,7 @@ def test_each_provider_is_tried_again(lab, server, provider, profile, fault):
     provider.fault(fault)
     came = call_json(lab, server, provider, profile, *FAST)
     assert came["tries"] == 2 and came["http_status"] == 200
-    assert books(server, "requests")["reported"] == 2, "a retry is another request"
+    assert ledger(server, "requests")["reported"] == 2, "a retry is another request"
 
 
 @pytest.mark.parametrize("fault", RETRIED)
@@ -138,9 +140,9 @@ def test_what_passes_is_tried_again(lab, server, provider, fault):
     args = ("--call-timeout", "300") if fault == "hang" else ()
     came = call_json(lab, server, provider, "openai", *FAST, *args, timeout=60)
     assert came["tries"] == 2 and came["outcome"] == "answered"
-    tokens = books(server, "tokens")
+    tokens = ledger(server, "tokens")
     assert tokens["reported"] > 0 and tokens["used"] >= came["used"]["tokens"]
-    if fault in ("reset", "hang"):  # the provider has read it, and may have counted it
+    if fault in ("reset", "hang"):  # the provider read it and may have counted it
         assert tokens["used"] > came["used"]["tokens"]
     else:
         assert tokens["used"] == came["used"]["tokens"]
@@ -152,7 +154,7 @@ def test_what_is_refused_is_not_tried_again(lab, server, provider, fault):
     came = call_json(lab, server, provider, "openai", *FAST, status=4)
     assert came["tries"] == 1 and came["outcome"] == "refused" and came["http_status"] == int(fault)
     assert provider.report()["requests"] == 1
-    assert books(server, "tokens")["used"] == 0 and books(server, "requests")["used"] == 1
+    assert ledger(server, "tokens")["used"] == 0 and ledger(server, "requests")["used"] == 1
 
 
 @pytest.mark.parametrize("profile, fault", [("openai", "insufficient_quota"), ("anthropic", "enforced_spend_limit_reached")])
@@ -170,7 +172,7 @@ def test_the_tries_end(lab, server, provider):
     came = call_json(lab, server, provider, "openai", "--tries", "3", status=3)
     assert came["tries"] == 3 and came["outcome"] == "limited" and came["retry_after_ms"] == 20
     assert provider.report()["requests"] == 3
-    assert books(server, "requests")["reported"] == 3
+    assert ledger(server, "requests")["reported"] == 3
 
 
 def test_nobody_is_there(lab, server):
@@ -179,10 +181,10 @@ def test_nobody_is_there(lab, server):
 
     done = call(lab, server, Gone, "openai", "--tries", "1", status=3)
     assert "was not reached" in done.stderr and "come back in" in done.stderr
-    assert books(server, "requests")["cancelled"] == 1
+    assert ledger(server, "requests")["cancelled"] == 1
 
 
-# ---- Each form of wait -----------------------------------------------------------------------------------------------
+# ---- Each form of wait ---------------------------------------------------------------------------
 
 WAITS = [
     ("openai", "429:1", 1000, 1000), ("openai", "429:0.25", 250, 250), ("openai", "429:1s", 1000, 1000),
@@ -194,7 +196,7 @@ WAITS = [
 
 
 @pytest.mark.parametrize("profile, fault, least, most", WAITS)
-def test_every_form_of_wait_is_told_to_whoever_is_in_a_hurry(lab, server, provider, profile, fault, least, most):
+def test_every_form_of_wait_is_reported_to_an_impatient_caller(lab, server, provider, profile, fault, least, most):
     provider.fault(fault)
     args = ("--model", "deployment") if profile == "azure" else ()
     SHAPES.setdefault("azure", SHAPES["openai"])
@@ -203,7 +205,7 @@ def test_every_form_of_wait_is_told_to_whoever_is_in_a_hurry(lab, server, provid
     assert least <= came["retry_after_ms"] <= most, came
 
 
-def test_a_told_wait_is_kept_and_pauses_everybody(lab, server, provider):
+def test_a_providers_wait_is_kept_and_pauses_everybody(lab, server, provider):
     provider.fault("429:1")
     came = call_json(lab, server, provider, "openai", *FAST)
     assert came["tries"] == 2 and came["waited_ms"] >= 1000
@@ -213,22 +215,22 @@ def test_a_told_wait_is_kept_and_pauses_everybody(lab, server, provider):
     assert provider.report()["requests"] == 3
 
 
-# ---- Answers that end badly ------------------------------------------------------------------------------------------
+# ---- Answers that end badly ----------------------------------------------------------------------
 
 
 def test_a_stream_without_its_usage_is_not_free(lab, server, provider):
     provider.fault("nousage")
     came = call_json(lab, server, provider, "openai", "--stream")
     assert came["outcome"] == "answered" and not came["used_known"]
-    assert books(server, "tokens")["used"] > 0
+    assert ledger(server, "tokens")["used"] > 0
 
 
 @pytest.mark.parametrize("fault", ["reset-body", "truncate", "stall"])
 def test_a_stream_that_breaks_is_settled_for_what_came(lab, server, provider, fault):
     provider.fault(fault)
     came = call_json(lab, server, provider, "anthropic", "--stream", *FAST, "--call-timeout", "1000", status=3)
-    assert came["tries"] == 1 and came["events"], "what was shown is not begun anew"
-    used = books(server, "tokens")["used"]
+    assert came["tries"] == 1 and came["events"], "what was shown is not started over"
+    used = ledger(server, "tokens")["used"]
     assert 0 < used <= 40 + 60
 
 
@@ -239,15 +241,15 @@ def test_an_answer_that_breaks_is_tried_again(lab, server, provider, fault):
 
 
 def test_half_a_json_object_is_no_answer(lab, server, provider):
-    """It is tried again, and its estimate stays charged beside what the second try used."""
+    """It is retried, and its estimate stays charged in addition to what the second try used."""
     provider.fault("badjson")
     came = call_json(lab, server, provider, "openai", *FAST)
     assert came["outcome"] == "answered" and came["tries"] == 2 and came["used_known"]
-    assert books(server, "tokens")["used"] > came["used"]["tokens"]
+    assert ledger(server, "tokens")["used"] > came["used"]["tokens"]
 
 
-def test_a_reader_that_goes_ends_the_stream(lab, server):
-    """As `ration call --stream | head`: the provider stops, and what was sent is charged."""
+def test_a_reader_that_leaves_ends_the_stream(lab, server):
+    """Like `ration call --stream | head`: the provider stops, and what was sent is charged."""
     provider = Provider(lab, latency_ms=3000)
     path = lab.folder / "body.json"
     path.write_text(json.dumps(body_of("openai")))
@@ -263,11 +265,11 @@ def test_a_reader_that_goes_ends_the_stream(lab, server):
     assert child.wait(20) == 2
     assert "ended the stream" in child.stderr.read()
     child.stderr.close()
-    assert 0 < books(server, "tokens")["used"] < 40 + 60
+    assert 0 < ledger(server, "tokens")["used"] < 40 + 60
 
 
 def test_a_long_stream_is_renewed(lab):
-    """Its life is a third of the stream's; with the slot of a caller that died it would be somebody else's by the end."""
+    """Its time to live is a third of the stream's; unless renewed, its slot would go to another."""
     server = lab.ration(config(lab.redis(), tier=[limit("concurrent", 1)]))
     provider = Provider(lab, latency_ms=3000)
     path = lab.folder / "body.json"
@@ -281,17 +283,17 @@ def test_a_long_stream_is_renewed(lab):
     def has_ended():
         left = server.remaining(POOL, "acme", "tenant", "concurrent")
         if provider.report()["in_flight"] == 1:
-            seen.append(left)  # as it was while the stream ran
+            seen.append(left)  # while the stream ran
         return child.child.poll() is not None
 
     wait_until(has_ended, "the stream to end", 30)
     assert child.child.returncode == 0, child.log()
     assert set(seen) == {0}, seen
-    assert books(server, "requests")["reported"] == 1
+    assert ledger(server, "requests")["reported"] == 1
 
 
 def test_headers_that_say_less_bring_the_pool_down(lab):
-    """Somebody else uses the same quota: what the provider says is left is what is left here."""
+    """Somebody else uses the same quota: what the provider says is left is left here, too."""
     provider = Provider(lab, rpm=50)
     server = lab.ration(config(lab.redis(), pool=[limit("requests", 500, "minute")]))
     call(lab, server, provider)

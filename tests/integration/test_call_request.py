@@ -1,5 +1,6 @@
-"""What `ration call` sends, byte by byte and header by header, and what it refuses to send: against a provider that keeps
-what came."""
+"""What `ration call` sends, byte by byte and header by header, and what it refuses to send, against
+a provider that keeps what arrived.
+"""
 import json
 import socket
 import threading
@@ -42,13 +43,13 @@ def call(lab, server, url, *args, body=HELLO, status=0, env=None):
     return done
 
 
-def books(server, unit="requests"):
+def ledger(server, unit="requests"):
     row = server.audit(POOL)[unit]
     assert row["balanced"] and row["outstanding"] == 0, row
     return row
 
 
-# ---- Bodies ----------------------------------------------------------------------------------------------------------
+# ---- Bodies --------------------------------------------------------------------------------------
 
 STRANGE = [
     b'{"seed":123456789012345678901234567890,"n":1.50,"x":1E400}',
@@ -84,7 +85,7 @@ def test_only_the_caller_says_whether_usage_comes(lab, server, provider):
     assert provider.requests[0].body == body.encode()
 
 
-def test_gemini_is_not_sent_what_the_url_says(lab, server, provider):
+def test_gemini_bodies_omit_what_the_url_says(lab, server, provider):
     answer = {"candidates": [{"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP"}]}
     provider.server.behave = lambda handler, request: handler.answer(200, answer)
     body = '{"model":"g", "contents":[], "big":123456789012345678901, "stream":false}'
@@ -107,17 +108,17 @@ def test_a_server_that_refuses_to_be_asked_for_usage_is_not_asked(lab, server):
     assert came["tries"] == 2 and came["outcome"] == "answered" and came["waited_ms"] == 0, came
     assert b"stream_options" in provider.requests[0].body
     assert provider.requests[1].body == HELLO[:-1].encode() + b',"stream":true}'
-    assert books(server)["reported"] == 2
+    assert ledger(server)["reported"] == 2
 
 
-def test_another_refusal_is_one(lab, server):
+def test_other_refusals_stay_refusals(lab, server):
     provider = RecordingProvider(lambda handler, request: handler.answer(400, {"error": {"message": "no such model"}}))
     lab.on_close(provider.close)
     call(lab, server, provider.url, "--stream", status=4)
     assert len(provider.requests) == 1
 
 
-# ---- Headers and queries ---------------------------------------------------------------------------------------------
+# ---- Headers and queries -------------------------------------------------------------------------
 
 
 def test_headers_of_the_caller_are_sent(lab, server, provider):
@@ -144,7 +145,7 @@ def test_a_key_may_come_in_a_header(lab, server, provider):
 def test_headers_that_cannot_be_sent_are_refused(lab, server, provider, header):
     done = call(lab, server, provider.url, "--header", header, status=2)
     assert "header" in done.stderr and "sk-secret" not in done.stderr
-    assert not provider.requests and books(server)["granted"] == 0
+    assert not provider.requests and ledger(server)["granted"] == 0
 
 
 def test_queries_are_merged_and_encoded(lab, server, provider):
@@ -161,15 +162,15 @@ def test_an_error_does_not_show_the_query(lab, server, provider):
     assert "sk-secret" not in done.stderr and provider.url in done.stderr
 
 
-# ---- Keys ------------------------------------------------------------------------------------------------------------
+# ---- Keys ----------------------------------------------------------------------------------------
 
 
-def test_a_missing_key_is_said_before_anything_is_charged(lab, server):
+def test_a_missing_key_is_reported_before_anything_is_charged(lab, server):
     done = call(lab, server, None, env={"OPENAI_API_KEY": ""}, status=2)
     assert "OPENAI_API_KEY is not set; put the provider's key into it" in done.stderr and "--key-variable" in done.stderr
     done = call(lab, server, None, "--key-variable", "NO_SUCH_KEY", status=2)
     assert "NO_SUCH_KEY is not set" in done.stderr
-    assert books(server)["granted"] == 0
+    assert ledger(server)["granted"] == 0
 
 
 @pytest.mark.parametrize("key, sent", [("sk-1\n", "sk-1"), (" sk-1\r\n", "sk-1"), ("k" * 4096, "k" * 4096)])
@@ -178,13 +179,13 @@ def test_a_key_is_sent_without_what_is_around_it(lab, server, provider, key, sen
     assert provider.requests[0].headers["authorization"] == "Bearer " + sent
 
 
-def test_a_key_of_two_lines_is_no_key(lab, server, provider):
+def test_a_key_of_two_lines_is_refused(lab, server, provider):
     done = call(lab, server, provider.url, env={"OPENAI_API_KEY": "sk-1\nsk-2"}, status=2)
     assert "OPENAI_API_KEY has a line break inside" in done.stderr and "sk-1" not in done.stderr
-    assert not provider.requests and books(server)["granted"] == 0
+    assert not provider.requests and ledger(server)["granted"] == 0
 
 
-def test_a_server_of_ones_own_needs_none(lab, server, provider):
+def test_a_self_hosted_server_needs_none(lab, server, provider):
     call(lab, server, provider.url, env={"OPENAI_API_KEY": ""})
     assert "authorization" not in provider.requests[0].names()
 
@@ -208,11 +209,11 @@ def test_bedrock_is_signed_for(lab, server, provider):
     assert "x-amz-date" not in provider.requests[1].names()
 
 
-# ---- Proxies ---------------------------------------------------------------------------------------------------------
+# ---- Proxies -------------------------------------------------------------------------------------
 
 
 class Proxy:
-    """Refuses every CONNECT, or closes after it was said to be connected."""
+    """Refuses every CONNECT, or closes after reporting a connection."""
 
     def __init__(self, reply):
         self.reply = reply
@@ -262,19 +263,19 @@ def test_a_connect_that_a_proxy_refused_was_never_sent(lab, server, reply):
     came = json.loads(done.stdout)
     assert proxy.seen[0].startswith(b"CONNECT provider.example.invalid:443 ")
     assert came["outcome"] == "unreached" and came["http_status"] == 0, came
-    assert books(server)["cancelled"] == 1 and books(server, "tokens")["used"] == 0
-    # what the proxy said of waits is not the provider's
+    assert ledger(server)["cancelled"] == 1 and ledger(server, "tokens")["used"] == 0
+    # a wait from the proxy is not the provider's
     assert 0 <= came["retry_after_ms"] < 60_000
     assert server.remaining(POOL, "acme", "pool", "requests") == 1000
 
 
-# ---- Estimates -------------------------------------------------------------------------------------------------------
+# ---- Estimates -----------------------------------------------------------------------------------
 
 
-def test_what_is_no_number_of_tokens_is_held_at_the_usual_guess(lab, server, provider):
+def test_an_invalid_number_of_tokens_is_estimated_by_default(lab, server, provider):
     provider.server.behave = lambda handler, request: handler.answer(200, {"choices": [{"message": {"content": ""}}]})
     call(lab, server, provider.url, body='{"max_tokens":-1,"n":0,"messages":[]}')
-    assert books(server, "tokens")["used"] == 1024
+    assert ledger(server, "tokens")["used"] == 1024
 
 
 def test_help_says_it_all(lab, server):

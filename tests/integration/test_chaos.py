@@ -1,6 +1,6 @@
-"""Everything at once: clients that acquire, renew, report and cancel through two servers while connections to the store are
-killed, functions flushed, configurations reloaded, servers killed and started again, and the store stalls. At the end every
-token is accounted for, under load.
+"""Everything at once: clients acquire, renew, report and cancel through two servers while
+connections to the store are killed, functions flushed, configurations reloaded, servers killed and
+restarted, and the store stalls. In the end every token is accounted for, under load.
 """
 import os
 import random
@@ -18,7 +18,7 @@ HUGE = 10**10
 
 
 class Caller(threading.Thread):
-    """One caller. It asks again, of the next server and with the same id, until it has an answer."""
+    """One caller. It retries at the next server, with the same id, until it has an answer."""
 
     def __init__(self, servers, number, over):
         super().__init__(daemon=True)
@@ -85,7 +85,7 @@ class Caller(threading.Thread):
         try:
             while not self.over.is_set():
                 self.one_call()
-        except Exception as error:  # what went wrong is the test's to tell
+        except Exception as error:  # for the test to report
             self.wrong.append(repr(error))
 
 
@@ -141,15 +141,15 @@ def test_every_token_is_accounted_for(lab, kinds):
     of_tenants = sum(HUGE - server.remaining(POOL, f"t{n}", "tenant", "tokens") for n in range(3))
     assert of_tenants == used
     assert server.remaining(POOL, "t0", "pool", "concurrent") == 10**6 - sum(c.open for c in callers)
-    books = server.audit(POOL)
-    assert all(row["balanced"] for row in books.values()), books
-    assert books["tokens"]["granted"] == granted
-    assert books["requests"]["granted"] == sum(c.calls for c in callers)
-    assert books["requests"]["outstanding"] == sum(c.open for c in callers)
+    ledger = server.audit(POOL)
+    assert all(row["balanced"] for row in ledger.values()), ledger
+    assert ledger["tokens"]["granted"] == granted
+    assert ledger["requests"]["granted"] == sum(c.calls for c in callers)
+    assert ledger["requests"]["outstanding"] == sum(c.open for c in callers)
 
 
 def test_a_store_that_stalls_is_answered_in_time_and_charged_once(lab):
-    """The answer comes within the deadline; what the stalled batch did is found again by the id."""
+    """The answer comes within the deadline; what the stalled batch did is found later by its id."""
     clock = lab.clock()
     store = lab.redis(clock=clock)
     settings = config(store, pool=[limit("tokens", 1000, "day")])
@@ -199,7 +199,7 @@ def test_a_store_without_memory_refuses_and_nothing_is_half_done(lab):
 
 
 def test_equal_acquires_granted_as_one_are_each_their_own(lab):
-    """A pipeline of equal acquires is granted as a group: in part when not all fit, and each is settled by itself."""
+    """Equal acquires in a pipeline are granted as a group, perhaps in part; each settles alone."""
     clock = lab.clock()
     store = lab.redis(clock=clock)
     server = lab.ration(config(store, pool=[limit("tokens", 600, "day"), limit("concurrent", 100)]))
@@ -224,12 +224,12 @@ def test_equal_acquires_granted_as_one_are_each_their_own(lab):
         assert server.remaining(POOL, "acme", "pool", "concurrent") == 99
         assert wire.fields("REPORT", granted[58], "tokens", 0) == {"status": "late"}
         assert wire.fields("REPORT", granted[59], "tokens", 10) == {"status": "settled"}
-        books = server.audit(POOL)["requests"]
-        assert books["balanced"] == 1 and books["granted"] == 60
+        ledger = server.audit(POOL)["requests"]
+        assert ledger["balanced"] == 1 and ledger["granted"] == 60
 
 
-def test_ten_thousand_slots_that_expire_are_all_there_again(lab):
-    """Deadlines spread over a minute; after it, the next call finds every slot free."""
+def test_ten_thousand_slots_that_expire_are_all_free_again(lab):
+    """With deadlines spread over a minute, every slot is free for the next call afterwards."""
     clock = lab.clock()
     server = lab.ration(config(lab.redis(clock=clock), pool=[limit("concurrent", 10_000)]))
     with server.wire() as wire:

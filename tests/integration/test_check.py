@@ -1,4 +1,4 @@
-"""rationd by its command line, its signals and its log."""
+"""rationd's command line, signals and log."""
 import json
 import signal
 
@@ -93,7 +93,7 @@ def test_check_accepts_and_starts_nothing(lab):
     assert ": ok (1 pool," in done.stdout
 
 
-def test_check_of_no_file_is_one_clear_line(lab):
+def test_check_of_a_missing_file_is_one_clear_line(lab):
     done = lab.run(program("rationd"), "--check", lab.folder / "nosuch.json")
     assert done.returncode == 1 and "nosuch.json" in done.stderr and len(done.stderr.splitlines()) == 1
 
@@ -120,7 +120,7 @@ def test_a_bad_configuration_starts_nothing(lab):
     server = lab.ration({"pools": {}, "nonsense": 1}, wait=False)
     assert server.child.wait(20) == 1
     assert "nonsense" in server.log() and "listening" not in server.log()
-    server.killed = True  # it has ended, and not with 0
+    server.killed = True  # it has ended, with a status other than 0
 
 
 def test_an_address_in_use_is_one_clear_message(lab):
@@ -150,11 +150,11 @@ def test_reload_good_and_bad(lab):
         moved = dict(settings, store={"url": "redis://127.0.0.1:1/0"})
         assert server.reload(moved) == "reloaded"
         assert "restart needed" in server.log() and "store.url" in server.log()
-        assert as_fields(wire.call("ACQUIRE", POOL, "acme"))["status"] == "denied", "and the store is the same"
+        assert as_fields(wire.call("ACQUIRE", POOL, "acme"))["status"] == "denied", "and the store is unchanged"
 
 
 def test_reload_while_operations_are_under_way(lab):
-    """Operations keep the configuration that they began with; nothing is lost or answered twice."""
+    """Operations keep the configuration they began with; nothing is lost or answered twice."""
     settings = config(lab.redis(), tier=[limit("requests", 10**6, "day")])
     server = lab.ration(settings)
     with server.wire() as wire:
@@ -169,7 +169,7 @@ def test_reload_while_operations_are_under_way(lab):
 
 
 def test_sigterm_drains(lab):
-    """What was asked is answered, in full, before the connection closes; then the status is 0."""
+    """Pending requests are answered in full before the connection closes; then the status is 0."""
     store = lab.redis()
     server = lab.ration(config(store, pool=[limit("requests", 10**6, "minute")]))
     idle = server.wire()
@@ -189,8 +189,8 @@ def test_sigterm_drains(lab):
     assert server.child.wait(20) == 0
     assert idle.at_end()
     assert 'stopped status=0' in server.log()
-    books = lab.ration(server.config).audit(POOL)["requests"]
-    assert books["granted"] == answered, "what was granted was also answered"
+    ledger = lab.ration(server.config).audit(POOL)["requests"]
+    assert ledger["granted"] == answered, "every grant was also answered"
 
 
 def test_sigint_and_a_second_signal(lab):
@@ -204,7 +204,7 @@ def test_sigint_and_a_second_signal(lab):
         stubborn.signal(signal.SIGTERM)
         stubborn.wait_for_log("stopping signal=SIGTERM")
         while stubborn.child.poll() is None:
-            stubborn.signal(signal.SIGTERM)  # one more at any moment of the end changes nothing
+            stubborn.signal(signal.SIGTERM)  # further signals during shutdown change nothing
         assert stubborn.child.returncode == 0
 
 

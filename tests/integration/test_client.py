@@ -1,4 +1,4 @@
-"""The `ration` tool, and through it libration: exit codes, JSON, several servers, and calls to a strict provider."""
+"""The `ration` tool, and through it libration: exit codes, JSON, servers, calls to a provider."""
 import fcntl
 import json
 import os
@@ -26,7 +26,7 @@ def server(lab):
 
 
 def line(done, status):
-    """The one line of a command that is to end with this status."""
+    """The one line of a command that must end with this status."""
     assert done.returncode == status, done
     return done.stdout.strip()
 
@@ -175,10 +175,10 @@ def test_exec_runs_the_command_and_gives_its_status(lab, server):
     assert lab.tool(server, "exec", "--pool", "nosuch", "--tenant", "acme", "--", "echo", "ran").returncode == 2
     own = run("sh", "-c", f'{program("ration")} report "$RATION_ID" --tokens 5')
     assert own.returncode == 0
-    assert server.remaining(POOL, "acme", "tenant", "tokens") == 795, "what the command reported itself counts"
+    assert server.remaining(POOL, "acme", "tenant", "tokens") == 795, "the command's own report counts"
 
 
-def test_exec_passes_signals_on_and_reports_all_the_same(lab, server):
+def test_exec_passes_signals_on_and_still_reports(lab, server):
     child = subprocess.Popen(
         [program("ration"), "exec", "--pool", POOL, "--tenant", "acme", "--tokens", "100", "--ttl", "1000", "--",
          "sh", "-c", "trap 'exit 42' TERM; echo ready; while :; do read line < /dev/null; done"],
@@ -194,7 +194,7 @@ def test_exec_passes_signals_on_and_reports_all_the_same(lab, server):
 
 
 def test_exec_renews_while_the_command_runs(lab, server):
-    """Three times as long as the reservation lives, and the slot is held all the time."""
+    """It runs three times as long as the reservation lives, and holds the slot all the time."""
     child = subprocess.Popen(
         [program("ration"), "exec", "--pool", POOL, "--tenant", "acme", "--ttl", "1000", "--", "cat"],
         env=dict(os.environ, RATION_SERVERS=f"127.0.0.1:{server.port}"), stdin=subprocess.PIPE,
@@ -208,11 +208,11 @@ def test_exec_renews_while_the_command_runs(lab, server):
     assert server.audit(POOL)["requests"]["reported"] == 1
 
 
-# ---- Against the strict provider ------------------------------------------------------------------------------------
+# ---- Against the strict provider -----------------------------------------------------------------
 
 
 def test_replay_keeps_the_quota_of_a_strict_provider(lab):
-    """ration_call() from several processes over two servers, arrivals faster than the quota: the provider never says 429."""
+    """ration_call() from several processes over two servers, arrivals above the quota: no 429."""
     provider = StrictProvider(lab, rpm=40, tpm=12_000, window_ms=2000, latency_ms=15)
     quota = {POOL: {"limits": [limit("requests", 40, "2s"), limit("tokens", 12_000, "2s")], "hold_back": [0, 0.1, 0.3]}}
     tiers = {
@@ -259,7 +259,7 @@ def test_replay_goes_on_when_a_server_is_killed(lab):
 
 
 def test_replay_says_so_when_the_quota_was_not_kept(lab):
-    """A provider stricter than Ration believes: the table and the exit status tell."""
+    """A provider stricter than Ration believes: the table and the exit status show it."""
     provider = StrictProvider(lab, rpm=5, tpm=12_000, window_ms=2000, latency_ms=5)
     server = lab.ration(config(lab.redis(), pool=[limit("requests", 500, "2s")]))
     done = lab.tool(None, "replay", "--trace", HERE / "data" / "sample_trace.csv", "--url", provider.url, "--hosts", 1,

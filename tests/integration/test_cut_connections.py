@@ -1,8 +1,9 @@
-"""Trap 23: the connection is cut after each byte of each exchange, between client and rationd and between rationd and
-Redis. What is asked again with the same id is charged once, and the books balance.
+"""Connections are cut after each byte of each exchange, between client and rationd and between
+rationd and Redis. A request that is repeated with the same id is charged once, and the ledger
+balances.
 
-RATION_HAMMER_SECONDS of 10 and more walks through every byte on the store's side too; shorter, through every seventh of
-the requests, and every byte of the answers.
+With RATION_HAMMER_SECONDS of 10 or more, every byte is tried on the store's side too; else every
+seventh of the requests, and every byte of the answers.
 """
 import concurrent.futures
 import os
@@ -16,7 +17,7 @@ from wire import Closed, Wire, WireError, as_fields, encode
 
 STRIDE = 1 if float(os.environ.get("RATION_HAMMER_SECONDS", "3")) >= 10 else 7
 VERBS = ("acquire", "renew", "report", "cancel")
-USED = {"acquire": 100, "renew": 130, "report": 40, "cancel": 0}  # tokens that stay charged for one call of each
+USED = {"acquire": 100, "renew": 130, "report": 40, "cancel": 0}  # tokens that stay charged per call
 TOKEN = "00000000deadbeef"
 
 
@@ -39,31 +40,31 @@ def settings(store_url, clock_ttl=600_000):
         pools={verb: {"limits": [limit("tokens", 10**9, "day"), limit("concurrent", 10**6)]} for verb in VERBS},
         tier=[limit("tokens", 10**9, "day", algorithm="calendar")],
         ttl_ms=clock_ttl,
-        threads=1,  # one connection to the store, so that each byte is cut in it
+        threads=1,  # one connection to the store, the one to cut
     )
     made["store"]["timeout_ms"] = 20_000
     return made
 
 
 def prepare(wire, verb, id_):
-    """What must be there before the exchange."""
+    """Makes what must exist before the exchange."""
     if verb != "acquire":
         answer = wire.fields("ACQUIRE", verb, "acme", "tokens", 100, "ID", id_)
         assert answer["status"] == "granted", answer
 
 
-def check_books(server, verb, calls):
+def check_ledger(server, verb, calls):
     assert server.remaining(verb, "acme", "pool", "tokens") == 10**9 - USED[verb] * calls
-    books = server.audit(verb)
-    assert all(row["balanced"] for row in books.values()), books
-    assert books["requests"]["granted"] == calls
-    assert books["tokens"]["granted"] == (130 if verb == "renew" else 100) * calls
+    ledger = server.audit(verb)
+    assert all(row["balanced"] for row in ledger.values()), ledger
+    assert ledger["requests"]["granted"] == calls
+    assert ledger["tokens"]["granted"] == (130 if verb == "renew" else 100) * calls
     open_ = 0 if verb in ("report", "cancel") else calls
     assert server.remaining(verb, "acme", "pool", "concurrent") == 10**6 - open_
-    assert books["requests"]["outstanding"] == open_
+    assert ledger["requests"]["outstanding"] == open_
 
 
-# ---- Between client and server --------------------------------------------------------------------------------------
+# ---- Between client and server -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("free_form", [False, True])
@@ -101,10 +102,10 @@ def test_cut_between_client_and_server(lab, verb, free_form):
     assert cut > 50 if verb in ("acquire", "renew") else cut > 20
     direct.close()
     wait_until(lambda: int(server.info()["connected_clients"]) == 1, "the cut connections to be gone")
-    check_books(server, verb, calls)
+    check_ledger(server, verb, calls)
 
 
-# ---- Between server and store ---------------------------------------------------------------------------------------
+# ---- Between server and store --------------------------------------------------------------------
 
 
 def exchange_bytes(lab, store, verb):
@@ -112,7 +113,7 @@ def exchange_bytes(lab, store, verb):
     proxy = CuttingProxy(store.path)
     server = lab.ration(settings(f"redis://127.0.0.1:{proxy.port}/0"))
     with server.wire() as wire:
-        wire.call("PEEK", verb, "acme")  # the first batch of all may be sent twice, to learn what day the store has
+        wire.call("PEEK", verb, "acme")  # the very first batch may be sent twice, to learn the store's date
         id_ = make_id(verb, 0, False)
         prepare(wire, verb, id_)
         before = proxy.counts()
@@ -124,8 +125,8 @@ def exchange_bytes(lab, store, verb):
 
 
 def cut_some(lab, store, verb, jobs):
-    """A rationd of its own behind a proxy of its own is cut three times, once in each exchange; then it is replaced,
-    because it waits longer before each new attempt in a row."""
+    """Cuts a separate rationd behind a separate proxy three times, once in each exchange; then
+    replaces it, because it waits longer before each successive attempt."""
     proxy = CuttingProxy(store.path)
     server = lab.ration(settings(f"redis://127.0.0.1:{proxy.port}/0"))
     try:
@@ -146,7 +147,7 @@ def cut_some(lab, store, verb, jobs):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_cut_between_server_and_store(lab, verb):
-    """The client notices nothing: its one request is answered, as if nothing had been."""
+    """The client notices nothing: its one request is answered as if nothing had happened."""
     clock = lab.clock()
     store = lab.redis(clock=clock)
     length = exchange_bytes(lab, store, verb)
@@ -155,7 +156,8 @@ def test_cut_between_server_and_store(lab, verb):
     places += [(TO_CLIENT, at) for at in range(length[TO_CLIENT])]
     jobs = [(direction, at, make_id(verb, n, False)) for n, (direction, at) in enumerate(places, 1)]
     if verb == "acquire":
-        # The server makes the ids of every second one; then the request is shorter, and the last bytes are not reached.
+        # For every second one the server makes the id; then the request is shorter, and its last
+        # bytes are not reached.
         jobs = [(direction, at, None if n % 2 and (direction == TO_CLIENT or at < length[TO_SERVER] // 2) else id_)
                 for n, (direction, at, id_) in enumerate(jobs)]  # fmt: skip
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
@@ -163,11 +165,11 @@ def test_cut_between_server_and_store(lab, verb):
         for future in waiting:
             future.result()
     server = lab.ration(settings(store.url))
-    check_books(server, verb, len(jobs) + 1)
+    check_ledger(server, verb, len(jobs) + 1)
 
 
 def test_cut_while_the_server_greets_the_store(lab):
-    """Wherever the greeting breaks off, it is begun again."""
+    """Wherever the greeting breaks off, it starts over."""
     store = lab.redis()
     proxy = CuttingProxy(store.path)
     lab.on_close(proxy.close)

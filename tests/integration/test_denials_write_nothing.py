@@ -1,4 +1,4 @@
-"""A denial writes nothing: it leaves the store as it was, and charges nobody."""
+"""A denial writes nothing: it leaves the store unchanged and charges nobody."""
 from configs import POOL, config, limit
 from wire import as_fields
 
@@ -7,7 +7,7 @@ HOUR = 60 * MINUTE
 
 
 def test_a_denial_leaves_the_store_as_it_was(lab):
-    """DEBUG DIGEST, and every key's bytes and expiry besides, before and after a denial by each limit in turn."""
+    """DEBUG DIGEST and every key's bytes and expiry, before and after a denial by each limit."""
     clock = lab.clock()
     store = lab.redis(clock=clock)
     tight = {
@@ -51,7 +51,7 @@ def test_a_refused_renewal_writes_nothing(lab):
 
 
 def test_denials_within_a_batch_charge_nothing(lab):
-    """Of a thousand acquires in one pipeline those that fit are charged, and the refused ones nowhere."""
+    """Of a thousand pipelined acquires, those that fit are charged and the refused ones are not."""
     clock = lab.clock()
     server = lab.ration(config(lab.redis(clock=clock), pool=[limit("requests", 10**6, "minute")],
                                tier=[limit("tokens", 50, "minute")]))  # fmt: skip

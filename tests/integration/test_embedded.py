@@ -30,7 +30,7 @@ def alive(pid):
 
 
 def default_port_is_free():
-    """rationd without a configuration has its well-known port, which somebody else on this host may be using just now."""
+    """rationd without a configuration uses its well-known port, which may be in use just now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -66,7 +66,7 @@ def test_a_restart_keeps_the_state(lab):
     with first.wire() as wire:
         id_ = wire.fields("ACQUIRE", POOL, "acme", "tokens", 600)["id"]
     state = lab.folder / f"{first.name}-state"
-    assert stat.S_IMODE(state.stat().st_mode) & 0o077 == 0, "the state is nobody else's to read"
+    assert stat.S_IMODE(state.stat().st_mode) & 0o077 == 0, "nobody else can read the state"
     assert first.stop() == 0
     second = lab.ration(embedded(), "--state", state)
     with second.wire() as wire:
@@ -81,7 +81,8 @@ def test_kill_9_leaves_no_store_behind_and_the_next_start_works(lab):
     with first.wire() as wire:
         assert wire.fields("ACQUIRE", POOL, "acme", "tokens", 600)["status"] == "granted"
     pid = store_pid(first)
-    # The store writes its file once a second; what was granted just now is there when it ends in peace.
+    # The store writes its file once a second; even the latest grant is in it if the store ends
+    # properly.
     first.kill()
     wait_until(lambda: not alive(pid), "the store to end with its rationd", 20)
     second = lab.ration(embedded(), "--state", lab.folder / f"{first.name}-state")
@@ -89,7 +90,7 @@ def test_kill_9_leaves_no_store_behind_and_the_next_start_works(lab):
         assert wire.fields("ACQUIRE", POOL, "acme", "tokens", 402)["status"] == "denied"
 
 
-def test_a_store_that_dies_is_started_again(lab):
+def test_a_store_that_dies_is_restarted(lab):
     settings = embedded()
     settings["store"]["timeout_ms"] = 20_000
     server = lab.ration(settings)
@@ -130,7 +131,7 @@ def test_one_state_directory_has_one_owner(lab):
     second = lab.ration(embedded(), "--state", lab.folder / f"{first.name}-state", wait=False)
     assert second.child.wait(20) == 1
     second.killed = True
-    assert str(first.pid) in second.log(), "it says who has it"
+    assert str(first.pid) in second.log(), "it says who owns it"
     with first.wire() as wire:
         assert wire.fields("ACQUIRE", POOL, "acme")["status"] == "granted"
 

@@ -1,4 +1,6 @@
-"""A wrong count put a tenant in debt: an operator takes the debt away, in every domain and pool, once and no more than that."""
+"""A wrong count put a tenant in debt: an operator forgives the debt, in every domain and pool,
+once.
+"""
 import json
 
 import pytest
@@ -47,7 +49,7 @@ def test_every_bucket_of_the_tenant_and_no_other(world, lab):
     digest = w.store.digest()
     assert w.forgive(wire=1) == [] and w.store.digest() == digest
     answer = w.a.fields("ACQUIRE", "cheap", "acme", "tokens", 1)
-    assert (answer["status"], answer["retry_after_ms"]) == ("denied", 60)  # nothing more was given
+    assert (answer["status"], answer["retry_after_ms"]) == ("denied", 60)  # nothing beyond the debt was given
     w.clock.advance(60)
     assert w.a.fields("ACQUIRE", "cheap", "acme", "tokens", 1)["status"] == "granted"
     assert all(row["balanced"] for row in w.servers[0].audit(POOL).values())
@@ -80,7 +82,7 @@ def test_the_tool_says_what_it_was(world, lab):
         assert lab.tool(w.servers[0], "tenant", *words).returncode == 2
 
 
-def test_who_is_no_tenant_and_who_has_no_limits(lab):
+def test_names_that_are_not_tenants_and_tenants_without_limits(lab):
     w = World(lab, tier=[], default_tier=None, tenants={"acme": {"tier": "all"}})
     assert w.a.call("TENANT", "FORGIVE", "acme") == []
     assert w.a.call("TENANT", "FORGIVE", "nobody").startswith("NOTENANT")
@@ -89,7 +91,7 @@ def test_who_is_no_tenant_and_who_has_no_limits(lab):
     assert w.a.call("PING") == "PONG"
 
 
-def test_forgiving_is_the_operators(lab):
+def test_only_operators_may_forgive(lab):
     store = lab.redis()
     tenants = {"acme": {"tier": "all", "secret": {"env": "ACME"}}}
     settings = config(store, tier=[TOKENS], auth={"operator": {"env": "OPERATOR"}}, tenants=tenants)
@@ -105,7 +107,7 @@ def test_forgiving_is_the_operators(lab):
         assert [row["forgiven"] for row in as_rows(wire.call("TENANT", "FORGIVE", "acme"))] == [4000]
 
 
-def test_pipelined_it_keeps_its_place_and_a_store_that_is_gone_is_said(world):
+def test_it_keeps_its_place_in_a_pipeline_and_reports_a_lost_store(world):
     w = world
     w.spend("cheap", "tokens", 1500)
     for words in (("PING", "1"), ("TENANT", "FORGIVE", "acme"), ("PING", "2")):

@@ -1,11 +1,12 @@
-"""Every answer of tests/upstream/forms.json, in every shape, streamed and not, to `ration call` and `ration batch`: what each of
-them is to whoever called, and what it is in the books of both sides.
+"""Every answer of tests/upstream/forms.json, in every shape, streamed and not, to `ration call` and
+`ration batch`: what the caller gets, and what both sides count.
 
-What is right is said here, form by form, from what providers and the servers that speak like them document; the program was not
-asked. Two things hold of all of them: success is proven by the answer, and what a provider says of its use is never charged at
-less than the most that it said.
+The expectations are stated here, form by form, from the documentation of providers and of servers
+that imitate them, not from what the program does. Two things hold for all: the answer proves
+success, and what a provider reports as used is never charged at less than the most that it
+reported.
 
-Without RATION_FORMS=full, shapes that only repeat another one are left out.
+Without RATION_FORMS=full, shapes that only repeat another are left out.
 """
 import concurrent.futures
 import json
@@ -29,14 +30,15 @@ WORKERS = 8
 AMOUNT = 10**12
 DAY_UNITS = ("tokens", "input_tokens", "output_tokens")
 
-# What a call is: its prompt is estimated at 25 tokens and may be answered with 60; what it really took is told to the provider.
+# A call's prompt is estimated at 25 tokens and may be answered with 60; the request gives the
+# provider the real usage.
 PROMPT = "Say, in your own words, and taking the time that you need for it, what it is that you have been asked."[:100]
 INPUT, OUTPUT, CACHED, WRITES, REASONING, VISIBLE = 40, 30, 4, 2, 5, 25
 FRESH = INPUT - CACHED - WRITES
 ESTIMATE, MOST = 25, 60
 TOLD = {"input_tokens": INPUT, "output_tokens": OUTPUT, "cached_tokens": CACHED, "cache_write_tokens": WRITES,
         "reasoning_tokens": REASONING}  # fmt: skip
-FILL, LONG = 700, 400  # characters, and the most that a call which is filled with them may answer
+FILL, LONG = 700, 400  # characters to fill an answer with, and the most tokens that it may have
 BIG = 3 << 20
 PIECE, PIECES = "some more of the answer ", 20  # of a stream
 COMPACTION = 98000 + 1276
@@ -46,25 +48,25 @@ CONTENTS = [{"role": "user", "parts": [{"text": PROMPT}]}]
 
 
 class Shape:
-    """profile, key, base, args: of the call; most: where its body says the most that may be answered. As the provider counts,
-    output: how many tokens of a limit one token of output is; cached: whether what was read from a cache counts; held: how many
-    one token of the most that may be answered is, as long as it is only held."""
+    """profile, key, base, args: for the call; most: where its body limits the answer. How the
+    provider counts: output: limit tokens per output token; cached: whether cache reads count; held:
+    limit tokens held per token that may be answered."""
 
     def __init__(self, profile, key, family, body, most, base="", output=1, cached=True, held=1, args=()):
         self.profile, self.key, self.family, self.body, self.most = profile, key, family, body, most
         self.base, self.output, self.cached, self.held, self.args = base, output, cached, held, args
 
-    def request(self, most, told):
+    def request(self, most, metadata):
         body = json.loads(json.dumps(self.body))
         at = body
         for member in self.most[:-1]:
             at = at.setdefault(member, {})
         if self.most:
             at[self.most[-1]] = most
-        return {**body, **({"metadata": {k: str(v) for k, v in told.items()}} if told else {})}
+        return {**body, **({"metadata": {k: str(v) for k, v in metadata.items()}} if metadata else {})}
 
     def used(self, input_=INPUT, output=OUTPUT, cached=CACHED):
-        """What of it counts on a limit on tokens."""
+        """What counts against a token limit."""
         return input_ - (0 if self.cached else cached) + output * self.output
 
     def estimate(self, most=MOST):
@@ -95,7 +97,7 @@ SHAPES = {
 }  # fmt: skip
 REPEATS = ("groq", "azure", "vertex")
 CHATS = ("chat", "groq", "azure", "mistral")
-OPENAIS = (*CHATS, "completions", "embeddings", "responses")  # who have OpenAI's words for errors
+OPENAIS = (*CHATS, "completions", "embeddings", "responses")  # errors in OpenAI's words
 
 
 def form_of(name, shape):
@@ -103,12 +105,13 @@ def form_of(name, shape):
     return named.get(shape, named.get(SHAPES[shape].family, named.get("any")))
 
 
-# ---- What is right ---------------------------------------------------------------------------------------------------
+# ---- Expectations --------------------------------------------------------------------------------
 
 
 class Right:
-    """outcome; tries: how often it was called where twice is the most; low, high: what the tenant is charged of tokens, in all
-    tries; text: what a stream prints (None: nothing, "any": some); more: fields of the result."""
+    """outcome; tries: how many of at most two calls were made; low, high: the tokens charged to the
+    tenant, over all tries; text: what a stream prints (None: nothing, "any": something); more:
+    fields of the result."""
 
     def __init__(self, outcome, low, high=None, tries=None, text="any", **more):
         self.outcome, self.low, self.high = outcome, low, low if high is None else high
@@ -126,37 +129,37 @@ def answered(shape, **more):
 
 
 def nothing_came(shape, streamed):
-    """It may have been counted in full: the estimate stays, of each try."""
+    """Each try may have been counted in full: the estimates stay."""
     return Right("failed", 2 * SHAPES[shape].estimate())
 
 
-def told_failure(shape, streamed):
-    """An error without a code that says more. Of a stream that told one, its input is charged at the least."""
+def reported_failure(shape, streamed):
+    """An error without a more specific code. If a stream reports it, at least its input counts."""
     return Right("failed", 2 * (ESTIMATE if streamed else SHAPES[shape].estimate()), 2 * SHAPES[shape].estimate())
 
 
 def named(outcome, **more):
-    """As if its status had said so: the request counts, no tokens do."""
+    """As if the status had said so: the request counts, no tokens do."""
     return Right(outcome, 0, **more)
 
 
 def generated(shape, characters, tries, input_=ESTIMATE, outcome="answered", **more):
-    """Its input, and what was generated, whatever it is called. Where only input counts, the output of a stream that broke is
-    charged as well, since nobody has said what it was."""
+    """Its input and whatever was generated. If only input counts, the output of a broken stream is
+    charged as well, since nobody reported what it was."""
     kind = SHAPES[shape]
     output = (characters + 3) // 4
     return Right(outcome, tries * (input_ + output * kind.output), tries * (input_ + output + 5), tries, **more)
 
 
 def cut_short(shape):
-    """Two pieces were shown. Gemini's have said by then what all of it would use."""
+    """Two pieces were shown. By then Gemini's have reported the usage of the whole."""
     if SHAPES[shape].family == "gemini":
         return Right("failed", INPUT, INPUT + OUTPUT, 1)
-    return generated(shape, 2 * len(PIECE), 1, told_input(shape), "failed")
+    return generated(shape, 2 * len(PIECE), 1, reported_input(shape), "failed")
 
 
-def told_input(shape):
-    """What the first events of a stream have said of its input; at Gemini every event does."""
+def reported_input(shape):
+    """The input as reported by the first events of a stream; with Gemini every event reports it."""
     return {"anthropic": FRESH + WRITES, "gemini": INPUT, "vertex": INPUT}.get(shape, ESTIMATE)
 
 
@@ -170,18 +173,18 @@ FIRST = {"chat": "overloaded", "completions": "overloaded", "anthropic": "overlo
 
 
 def right(name, shape, streamed):
-    """What is right of a form; None: there is no such thing."""
+    """What to expect of a form; None: it does not exist."""
     kind = SHAPES[shape]
     family = kind.family
     if name in EMPTY or (name == "response-cancelled"):
         return nothing_came(shape, streamed)
-    if name in LABELS and name.startswith("usage-") and family == "chat":  # they do not tell what was cached
+    if name in LABELS and name.startswith("usage-") and family == "chat":  # they do not report cache reads
         return Right("answered", kind.used(cached=0))
     if name in LABELS:
         return answered(shape)
     # ---- Errors ----
     if name in ("error-200-bare", "error-as-stream", "response-failed"):
-        return told_failure(shape, streamed)
+        return reported_failure(shape, streamed)
     if name in ("error-200-number", "error-200-text"):
         return named("limited")
     if name == "error-200-server":
@@ -189,17 +192,17 @@ def right(name, shape, streamed):
     if name == "stream-error-top" and shape == "responses":
         return named("limited")
     if name.startswith("stream-error"):
-        return told_failure(shape, True)
+        return reported_failure(shape, True)
     if name == "first-error":
-        return named(FIRST[family]) if family in FIRST else told_failure(shape, True)
+        return named(FIRST[family]) if family in FIRST else reported_failure(shape, True)
     if name == "early-error":
-        return named("overloaded") if shape == "anthropic" else told_failure(shape, True)
+        return named("overloaded") if shape == "anthropic" else reported_failure(shape, True)
     if name == "late-error":
         return cut_short(shape)
     # ---- Streams ----
     if name == "no-end":
         return cut_short(shape)
-    if name == "no-begin":  # at Anthropic, only the beginning tells the input
+    if name == "no-begin":  # Anthropic reports the input only at the beginning
         return Right("answered", min(kind.used(), ESTIMATE + OUTPUT), kind.used())
     if name == "big-event":
         return Right("answered", ESTIMATE + MOST * kind.output, ESTIMATE + BIG // 4 * kind.output, text=BIG)
@@ -211,11 +214,11 @@ def right(name, shape, streamed):
     # ---- Usage ----
     if name == "usage-zero":
         return generated(shape, PIECES * len(PIECE), 1) if streamed else Right("answered", kind.estimate())
-    if name == "usage-total-only":  # nobody says which part of it was from a cache, or is output
+    if name == "usage-total-only":  # nobody says which part was cached or is output
         return Right("answered", INPUT + (0 if shape == "embeddings" else OUTPUT))
     if name == "usage-absurd":
         return Right("answered", kind.used(), 2_000_000 + 10 * MOST, usage_doubted=True)
-    if name == "usage-tool":  # the parts have 38 and 30; what the total has beyond them is output
+    if name == "usage-tool":  # the parts are 38 and 30; the rest of the total is output
         return Right("answered", FRESH + CACHED)
     if name == "usage-compaction":
         return Right("answered", kind.used() + COMPACTION)
@@ -229,7 +232,7 @@ def right(name, shape, streamed):
     # ---- Refusals ----
     if name == "no-stream-options":
         right_ = generated(shape, PIECES * len(PIECE), 1)
-        right_.tries = 2  # of which the first was refused, and counts nothing
+        right_.tries = 2  # the first was refused and counts nothing
         return right_ if streamed and shape in (*CHATS[:-1], "completions") else None
     if name in ("billing_hard_limit_reached", "billing_hard_limit_reached-400", "billing_not_active", "account_deactivated"):
         return named("exhausted") if shape in OPENAIS else None
@@ -243,13 +246,13 @@ def right(name, shape, streamed):
         return named("limited", retry_after_ms=2000)
     if name == "gzip-error":
         return named("limited", retry_after_ms=1000)
-    if name == "azure-reset-ms-429":  # of who else such a number is, nobody says
+    if name == "azure-reset-ms-429":  # nobody says which others send such a number
         return named("limited", tries=1, retry_after_ms=60_000) if shape == "azure" else None
-    raise AssertionError(f"nobody has said what is right of {name}")
+    raise AssertionError(f"there is no expectation for {name}")
 
 
 NO_ANSWER_OF_THE_FORM = {
-    ("keep-alive", "ollama"), ("keep-alive", "bedrock"),  # comments are server-sent events'
+    ("keep-alive", "ollama"), ("keep-alive", "bedrock"),  # only server-sent events have comments
     ("bom", "bedrock"),  # binary
 }  # fmt: skip
 
@@ -274,14 +277,15 @@ def cases():
 
 
 CASES = list(cases())
-# fault, or what the provider is to answer; outcome; tries; what is told to who is in a hurry; how long two tries take.
+# fault, or the provider's answer; outcome; tries; the wait reported to an impatient caller; how
+# long two tries take.
 LIMITED = {"error": {"message": "Over the limit", "code": 429}}
 WAITS = [
     ("429-epoch:5", "limited", 1, (3000, 5000), (0, 0)), ("429-epoch-ms:5", "limited", 1, (3000, 5000), (0, 0)),
-    # nothing, or a moment that has passed: the wait is that of the client, and not in milliseconds
+    # nothing, or a moment in the past: the client's own wait, which is not just milliseconds
     ("500:0", "failed", 2, None, (200, 1500)), ("503:0", "overloaded", 2, None, (200, 1500)), ("529:0", "overloaded", 2, None, (200, 1500)),
     ("503-date:-5", "overloaded", 2, None, (200, 1500)), ("500-epoch:-500", "failed", 2, None, (200, 1500)),
-    # what is implausible is as if it were not there
+    # an implausible wait is ignored
     ("503:172800", "overloaded", 2, None, (200, 1500)), ("500:soon", "failed", 2, None, (200, 1500)),
     ("503:1", "overloaded", 2, (1000, 1000), (1000, 3000)),
     *[(str(status), outcome, 2, None, (200, 1500)) for status, outcome in
@@ -297,7 +301,7 @@ WAITS = [
 ]  # fmt: skip
 
 
-# What `ration batch` may get: whole answers only.
+# What `ration batch` may get: only whole answers.
 NO_ANSWERS = [*EMPTY, "error-200-number", "error-200-server", "error-200-text", "error-200-bare", "error-as-stream",
               "response-failed", "response-cancelled", "403-retry-after"]
 NO_MONEY = ["billing_hard_limit_reached", "billing_hard_limit_reached-400", "billing_not_active", "account_deactivated",
@@ -308,7 +312,7 @@ BATCHES = [(name, shape) for name in (*NO_ANSWERS, *NO_MONEY) for shape in BATCH
 NAMES = ["-".join((name, shape, "streamed" if streamed else "whole")) for name, shape, streamed in CASES]
 
 
-# ---- Calling ---------------------------------------------------------------------------------------------------------
+# ---- Calling -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -340,17 +344,17 @@ class Provider(StrictProvider):
         urllib.request.urlopen(request, timeout=10).close()
 
     def settled(self):
-        """Its books, when nothing is on its way any more."""
-        books = []
-        wait_until(lambda: books.append(self.report()) or books[-1]["in_flight"] == 0, "the provider to have ended its calls")
-        return books[-1]
+        """Its report, once no call is in flight."""
+        reports = []
+        wait_until(lambda: reports.append(self.report()) or reports[-1]["in_flight"] == 0, "the provider to end its calls")
+        return reports[-1]
 
 
 class Came:
-    """What came of one call: of the tool, of the tenant's limits, of the provider's books, and what all hosts know of the pool."""
+    """A call's result, the tenant's charges, the provider's report, and the pool's state."""
 
-    def __init__(self, done, events, result, charged, books, state):
-        self.done, self.events, self.result, self.charged, self.books, self.state = done, events, result, charged, books, state
+    def __init__(self, done, events, result, charged, report, state):
+        self.done, self.events, self.result, self.charged, self.report, self.state = done, events, result, charged, report, state
 
     @property
     def waited_ms(self):
@@ -381,16 +385,16 @@ def run(lab, server, provider, n, pool):
                     *([] if plain else ["--json"]), env={kind.key: "any"})  # fmt: skip
     path.unlink()
     lines = [] if plain else [json.loads(line) for line in done.stdout.splitlines()]
-    books = provider.settled()
+    report = provider.settled()
     # The call does not wait for the server to take its last report.
-    wait_until(lambda: is_settled(server.audit(pool)["requests"]), "the books to balance")
+    wait_until(lambda: is_settled(server.audit(pool)["requests"]), "the ledger to balance")
     rows = {row["unit"]: AMOUNT - row["remaining"] for row in server.peek(pool, f"tenant-{n}") if row["scope"].startswith("tenant")}
-    return Came(done, lines[:-1], lines[-1] if lines else None, rows, books, state_of(server, pool))
+    return Came(done, lines[:-1], lines[-1] if lines else None, rows, report, state_of(server, pool))
 
 
 def all_at_once(lab, request, parameter, one):
-    """Makes the calls of all tests that were chosen, several at a time since most of them wait, and each at a provider of its
-    own, whose books then tell of that one."""
+    """Makes the calls of all selected tests, several at a time because most of them wait, each with
+    its own provider, whose report is then about that call."""
     here = [item for item in request.session.items if item.path == pathlib.Path(__file__) and hasattr(item, "callspec")]
     chosen = {item.callspec.params[parameter] for item in here if parameter in item.callspec.params}
     providers = queue.Queue()
@@ -413,11 +417,11 @@ def came(lab, server, request):
     return all_at_once(lab, request, "n", lambda provider, n: run(lab, server, provider, n, f"call/{n}"))
 
 
-# Answers that say less than the provider has in its books: then what was said is charged.
+# Answers that report less than the provider counted: then what was reported is charged.
 SAYS_LESS = {"usage-zero", "usage-tool", "usage-output-only", ("usage-no-output", "completions"), ("no-begin", "anthropic")}
 
 
-# ---- Calls -----------------------------------------------------------------------------------------------------------
+# ---- Calls ---------------------------------------------------------------------------------------
 
 
 def text_is_right(came, expected, streamed):
@@ -427,7 +431,7 @@ def text_is_right(came, expected, streamed):
         return bool(came.events if streamed else came.result["body"])
     text = came.done.stdout.strip()
     if expected.text == BIG:
-        return len(text) in (BIG, BIG - 1)  # the last of its characters may be a blank
+        return len(text) in (BIG, BIG - 1)  # its last character may be a space
     return bool(re.fullmatch("[A-Za-z][A-Za-z ,.]+", text)) and expected.text in ("any", text)
 
 
@@ -436,21 +440,21 @@ def test_each_form_is_what_it_is(came, n):
     name, shape, streamed = CASES[n]
     it, expected = came[n], right(name, shape, streamed)
     result = it.result or {"outcome": "answered", "tries": expected.tries}
-    seen = (it.done.returncode, result["outcome"], result["tries"], it.charged["requests"], it.books["requests"])
-    words = f"{seen} charged {it.charged} provider {it.books['tokens']} right {vars(expected)} {it.done.stderr}"
+    seen = (it.done.returncode, result["outcome"], result["tries"], it.charged["requests"], it.report["requests"])
+    words = f"{seen} charged {it.charged} provider {it.report['tokens']} right {vars(expected)} {it.done.stderr}"
     assert seen == (expected.status, expected.outcome, *[expected.tries] * 3), words
     assert all(result[field] == value for field, value in expected.more.items()), f"{result}"
     assert text_is_right(it, expected, streamed), it.done.stdout[-200:]
     assert expected.low <= it.charged["tokens"] <= expected.high, words
     if expected.outcome == "answered" and (name, shape) not in SAYS_LESS and name not in SAYS_LESS:
-        assert it.charged["tokens"] >= it.books["input_tokens"] + it.books["output_tokens"] * SHAPES[shape].output - (
+        assert it.charged["tokens"] >= it.report["input_tokens"] + it.report["output_tokens"] * SHAPES[shape].output - (
             0 if SHAPES[shape].cached else CACHED), words
     assert (it.state["state"] == "closed") == (expected.outcome == "exhausted"), it.state
     if expected.outcome == "limited" and expected.tries == 2:
         assert it.waited_ms >= 900, "a limit pauses the pool"
 
 
-# ---- Waits -----------------------------------------------------------------------------------------------------------
+# ---- Waits ---------------------------------------------------------------------------------------
 
 
 def try_waits(lab, server, provider, n):
@@ -472,20 +476,20 @@ def waits(lab, server, request):
 
 
 @pytest.mark.parametrize("wait", range(len(WAITS)), ids=[str(one[0]) for one in WAITS])
-def test_a_wait_is_what_was_told_and_no_less_than_the_least(waits, wait):
-    _, outcome, tries, told, (least, most) = WAITS[wait]
+def test_a_wait_is_as_reported_and_at_least_the_minimum(waits, wait):
+    _, outcome, tries, reported, (least, most) = WAITS[wait]
     came, requests = waits[wait]
     assert (came["outcome"], came["tries"], requests) == (outcome, tries, tries), came
     assert least <= came["waited_ms"] <= most, came
-    if told is not None:
-        assert told[0] <= came["retry_after_ms"] <= told[1], came
+    if reported is not None:
+        assert reported[0] <= came["retry_after_ms"] <= reported[1], came
 
 
-# ---- Batches ---------------------------------------------------------------------------------------------------------
+# ---- Batches -------------------------------------------------------------------------------------
 
 
 class Batch:
-    """A batch of so many lines of one shape."""
+    """A batch of a number of lines in one shape."""
 
     def __init__(self, lab, server, provider, name, pool, shape, lines):
         kind = SHAPES[shape]
@@ -510,7 +514,7 @@ def try_batch(lab, server, provider, n):
     provider.reset()
     batch = Batch(lab, server, provider, f"batch-{n}", f"batch/{n}", shape, 2)
     first = batch.run("--header", f"x-fault: {name}")
-    came = {"first": first, "rows": batch.rows() if batch.output.exists() else [], "books": provider.settled(),
+    came = {"first": first, "rows": batch.rows() if batch.output.exists() else [], "report": provider.settled(),
             "state": state_of(server, f"batch/{n}")}  # fmt: skip
     if name in NO_MONEY:
         came["closed"] = batch.run()
@@ -534,7 +538,7 @@ def test_a_batch_has_no_line_that_looks_answered_and_is_not(batches, batch):
     done, summary = came["first"]
     if name in NO_MONEY:
         assert done.returncode == 2 and summary["stopped"] == "exhausted" and summary["done"] == 0, done
-        assert came["books"]["requests"] == came["asked"] == 1 and came["state"]["state"] == "closed"
+        assert came["report"]["requests"] == came["asked"] == 1 and came["state"]["state"] == "closed"
         assert came["closed"][0].returncode == 2 and "is closed (" in came["closed"][0].stderr
     else:
         expected = right(name, shape, False)

@@ -25,7 +25,7 @@ def test_one_id_does_not_serve_many_requests(lab, id_):
         refused = text(wire.call("ACQUIRE", POOL, "acme", "tokens", 1000, "ID", id_))
         assert refused == f"ERR id {id_} was used for another request; choose an id that no other call has"
     assert text(wire.call("ACQUIRE", POOL, "acme", "tokens", 1, "requests", 2, "ID", id_)).startswith("ERR id")
-    assert wire.fields("ACQUIRE", POOL, "acme", "tokens", 1, "ID", id_) == first, "sent again, as it was"
+    assert wire.fields("ACQUIRE", POOL, "acme", "tokens", 1, "ID", id_) == first, "a repeated request gets the same answer"
     assert server.remaining(POOL, "acme", "tenant", "tokens") == 999
     assert wire.fields("REPORT", id_, "tokens", 1) == {"status": "settled"}
     for cost in (1, 1000):
@@ -43,7 +43,7 @@ def test_a_cancelled_id_is_not_granted_again(lab):
 
 
 def test_what_was_learned_meanwhile_is_no_other_request(lab):
-    """The same request, charged by what calls came to when it was first made."""
+    """The same request, charged by what calls used when it was first made."""
     server = lab.ration(config(lab.redis(), tier=[limit("tokens", 10**6, "day")]))
     with server.wire() as wire:
         ask = ("ACQUIRE", POOL, "acme", "output_tokens", 1000, "LEARNED")
@@ -75,7 +75,7 @@ def test_a_client_that_makes_up_ids_does_not_fill_one_slice(lab, slice_):
         assert wire.fields("ACQUIRE", POOL, "t0", "ID", f"r1.{slice_}2.{0:016x}.0.t0@{POOL}")["status"] == "granted"
 
 
-# ---- whose an id is --------------------------------------------------------------------------------------------------
+# ---- Whose an id is ------------------------------------------------------------------------------
 
 
 SECRETS = {"ACME": "acme's secret", "GLOBEX": "globex's secret", "OPERATOR": "the operator's secret"}
@@ -109,7 +109,7 @@ def test_a_tenant_neither_takes_nor_learns_of_anothers_ids(guarded):
         assert unknown.startswith("NOSUCH")
         for n in range(3):
             for command in (("REPORT", f"order-{n}"), ("CANCEL", f"order-{n}"), ("RENEW", f"order-{n}", "TTL", 1000)):
-                assert text(acme.call(*command)) == unknown, "the same whether another has it or nobody"
+                assert text(acme.call(*command)) == unknown, "the answer is the same whether another tenant has it or nobody"
             assert ask(acme, "acme", n, 100) == "granted"
             assert acme.fields("REPORT", f"order-{n}", "tokens", 50) == {"status": "settled"}
             assert text(acme.call("REPORT", f"order-{n}", "TENANT", "globex")).startswith("NOPERM")
@@ -133,7 +133,7 @@ def test_who_may_act_for_all_says_whose_id_is_meant_where_several_have_it(guarde
         assert [remaining(operator, tenant) for tenant in ("acme", "globex")] == [992, 999]
 
 
-# ---- names of keys ---------------------------------------------------------------------------------------------------
+# ---- Names of keys -------------------------------------------------------------------------------
 
 
 def test_tenants_whose_names_look_like_keys_of_others_harm_nobody(lab):

@@ -1,5 +1,6 @@
-"""What each kind of limit does, on a store whose clock stands still until the test moves it."""
+"""What each kind of limit does, on a store whose clock stands still unless the test moves it."""
 import datetime
+import math
 import zoneinfo
 
 import pytest
@@ -82,7 +83,7 @@ def test_bucket_holds_its_burst(held):
 
 
 def test_bucket_carries_the_fraction(held):
-    """Seven a minute, asked for at every millisecond that matters: no fraction is lost in a thousand grants."""
+    """Seven a minute, asked at every relevant millisecond: a thousand grants lose no fraction."""
     h = held(tier=[limit("tokens", 7, "minute")])
     h.granted("tokens", 7)
     start = h.clock.ms
@@ -110,7 +111,7 @@ def test_rolling_counts_each_slot_for_a_period_and_the_slack(held):
 
 
 def test_calendar_day_resets_at_midnight_of_its_zone(held):
-    """The day on which clocks go forward has 23 hours."""
+    """The day when clocks go forward has 23 hours."""
     zone = "America/Los_Angeles"
     h = held(pool=[limit("requests", 3, "day", algorithm="calendar", time_zone=zone)])
     local = datetime.datetime(2027, 3, 14, 0, 30, tzinfo=zoneinfo.ZoneInfo(zone))
@@ -167,17 +168,17 @@ def test_concurrent_may_be_more_than_one(held):
 
 
 def test_counted_at_the_end_charges_when_reported(held):
-    """Neither the starts nor the ends in any window exceed the amount: held while it runs, charged when it ends."""
+    """Neither the starts nor the ends in any window exceed the amount: held, charged at the end."""
     h = held(pool=[limit("output_tokens", 100, "minute", counted="end", slack_ms=0)])
-    h.clock.advance(499)  # at the end of a slot, so that one more millisecond is the next
+    h.clock.advance(499)  # at the end of a slot: the next millisecond is in the next one
     id_ = h.granted("output_tokens", 60, "TTL", 600_000)
     assert h.remaining("output_tokens") == 40
     h.clock.advance(120_000)
-    assert h.remaining("output_tokens") == 40, "what is held does not leave the window by itself"
+    assert h.remaining("output_tokens") == 40, "held tokens do not leave the window by themselves"
     assert h.report(id_, "output_tokens", 20) == "settled"
     assert h.remaining("output_tokens") == 80
     h.clock.advance(60_000)
-    assert h.remaining("output_tokens") == 80, "the charge counts from the report on"
+    assert h.remaining("output_tokens") == 80, "the charge counts from the time of the report"
     h.clock.advance(1)
     assert h.remaining("output_tokens") == 100
 
@@ -200,7 +201,7 @@ def test_settle_gives_back_unless_it_is_off(held):
         assert h.remaining("tokens", pool=pool) == after
     id_ = h.granted("tokens", 500, pool="azure")
     assert h.report(id_, "tokens", 700) == "settled"
-    assert h.remaining("tokens", pool="azure") == -200, "more than estimated is debt all the same"
+    assert h.remaining("tokens", pool="azure") == -200, "more than estimated is still debt"
 
 
 def test_cancel_gives_everything_back(held):
@@ -223,6 +224,25 @@ def test_hold_back_stops_background_work_first(held):
             h.granted(tenant=tenant)
         assert h.ask(tenant=tenant)["status"] == "denied"
     assert h.remaining("requests", tenant="real") == 0
+
+
+def test_a_small_limit_is_not_held_back_as_a_whole(held):
+    """Whatever the share, one is left for every priority, and no more than the share is taken otherwise."""
+    shares = [[0, 0.01, 0.1], [0.1, 0.1, 0.3], [0.5, 0.5, 0.5], [0.9, 0.99, 0.999999999]]
+    pools = {f"p{i}.{n}": {"limits": [limit("requests", n, "day"), limit("concurrent", n)], "hold_back": share}
+             for i, share in enumerate(shares) for n in range(1, 21)}  # fmt: skip
+    tiers = {f"t{priority}": {"priority": priority, "limits": []} for priority in range(3)}
+    h = held(pools=pools, tiers=tiers, tenants={name: {"tier": name} for name in tiers}, default_tier=None)
+    for i, share in enumerate(shares):
+        for n in range(1, 21):
+            for priority in (2, 1, 0):
+                got, pool = [], f"p{i}.{n}"
+                while (answer := h.wire.fields("ACQUIRE", pool, f"t{priority}"))["status"] == "granted":
+                    got.append(answer["id"])
+                assert len(got) == max(1, n - math.ceil(share[priority] * n - 1e-9)), (share, n, priority)
+                assert answer["retry_after_ms"] > 0
+                for id_ in got:
+                    assert h.wire.fields("CANCEL", id_)["status"] == "settled"
 
 
 def test_priority_may_be_lowered_and_not_raised(held):
@@ -248,7 +268,7 @@ def test_in_pool_limits_a_tenant_there_and_nowhere_else(held):
     h.denied("tokens", 51, by=f"tenant:globex@{POOL} tokens/minute", retry_after_ms=-1, tenant="globex")
     h.granted("tokens", 100)
     h.granted("tokens", 5000, pool="other")
-    assert h.remaining("requests") == 8, "the tenant's own limits are over all pools"
+    assert h.remaining("requests") == 8, "the tenant's own limits apply across all pools"
     assert [row["scope"] for row in as_rows(h.wire.call("PEEK", "other", "acme"))] == ["pool:other", "tenant:acme"]
 
 
@@ -261,7 +281,7 @@ def test_tenants_do_not_share_their_limits(held):
 
 
 def test_all_or_nothing_over_every_limit(held):
-    """The longest wait of all limits that refuse is the answer, and none of the others was charged."""
+    """The answer is the longest wait of all refusing limits, and none of the others is charged."""
     h = held(pool=[limit("requests", 5, "minute"), limit("tokens", 1000, "minute")],
              tier=[limit("tokens", 100, "minute"), limit("input_tokens", 50, "hour")])  # fmt: skip
     h.granted("input_tokens", 30, "output_tokens", 60)
@@ -289,7 +309,7 @@ def test_debt_is_paid_by_refill(held):
     assert h.report(id_, "tokens", 150) == "settled"
     assert h.remaining("tokens") == -90
     h.denied("tokens", 1, by="tenant:acme tokens/minute", retry_after_ms=91_000)
-    h.granted()  # a cost of none of that unit passes, debt or not
+    h.granted()  # a request without that unit passes despite debt
     h.clock.advance(91_000)
     h.granted("tokens", 1)
 
@@ -307,7 +327,7 @@ def test_renew_lengthens_and_adds(held):
     refused = h.wire.fields("RENEW", id_, "TTL", 60_000, "tokens", 501)
     assert (refused["status"], refused["limited_by"]) == ("denied", f"pool:{POOL} tokens/minute")
     h.clock.advance(1096)
-    assert h.remaining("concurrent") == 1, "a denied addition leaves the time to live as it was"
+    assert h.remaining("concurrent") == 1, "a denied addition does not change the time to live"
     ended = h.wire.call("RENEW", id_, "TTL", 60_000)
     assert isinstance(ended, WireError) and ended.word == "NOSUCH"
     assert h.report(id_, "tokens", 0) == "late"
@@ -332,7 +352,7 @@ def test_peek_and_dryrun_write_nothing(held):
 
 
 def test_priority_decides_within_a_pipeline_of_one_batch(held):
-    """Reports go first, then acquires by priority: what one batch frees, its most urgent acquire gets."""
+    """Reports first, then acquires by priority: the most urgent one gets what its batch frees."""
     tiers = {"real": {"priority": 0, "limits": []}, "back": {"priority": 2, "limits": []}}
     tenants = {"r": {"tier": "real"}, "b": {"tier": "back"}}
     h = held(pool=[limit("requests", 2, "minute"), limit("concurrent", 1)], tiers=tiers, tenants=tenants,

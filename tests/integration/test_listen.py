@@ -1,4 +1,4 @@
-"""Clients on the same host: rationd's socket at a path, beside its address."""
+"""Clients on the same host: rationd's unix socket, in addition to its address."""
 import signal
 import socket
 
@@ -25,7 +25,7 @@ def refused(lab, path):
     """The log of a server that does not start."""
     server = lab.ration(settings(lab, path), wait=False)
     assert server.child.wait(20) == 1
-    server.killed = True  # it has ended, and not with 0
+    server.killed = True  # it has ended, with a status other than 0
     return server.log()
 
 
@@ -38,7 +38,7 @@ def ask(path):
 def test_the_path_and_the_address_are_one_server(lab, path, threads):
     server = lab.ration(settings(lab, path, threads=threads))
     assert f"unix={path}" in server.log()
-    for _ in range(40):  # of any worker
+    for _ in range(40):  # through any worker
         assert ask(path) == "granted"
     with server.wire() as wire:
         assert wire.fields("ACQUIRE", POOL, "acme")["status"] == "granted"
@@ -67,8 +67,8 @@ def test_what_a_killed_server_left_is_replaced(lab, path):
     assert ask(path) == "granted"
 
 
-def test_of_servers_that_start_at_once_one_gets_the_path(lab, path):
-    """Each finds a socket that was left behind, and must not take that of another, which has only just made it."""
+def test_one_of_several_servers_that_start_at_once_gets_the_path(lab, path):
+    """Each finds a stale socket, and must not take a socket that another has just made."""
     shared = settings(lab, path)
     for _ in range(4):
         lab.ration(shared).kill()
@@ -97,12 +97,12 @@ def test_a_file_is_not_taken_for_a_socket(lab, path):
     assert path.read_text() == "mine"
 
 
-def test_a_folder_that_is_not_there_is_named(lab):
+def test_a_missing_folder_is_named(lab):
     log = refused(lab, lab.folder / "nowhere" / "ration.sock")
     assert "No such file or directory" in log and "listen.unix" in log
 
 
-def test_rubbish_is_told_of_a_peer_without_an_address(lab, path):
+def test_rubbish_from_a_peer_without_an_address_is_logged(lab, path):
     server = lab.ration(settings(lab, path))
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(str(path))

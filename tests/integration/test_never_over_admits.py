@@ -1,6 +1,6 @@
 """Nothing is admitted beyond a limit, whatever the concurrency.
 
-RATION_HAMMER_SECONDS (default 3) is how long the crowds hammer; 10 is the long form.
+RATION_HAMMER_SECONDS (default 3) is how long the crowds hammer; use 10 for a long run.
 """
 import os
 import threading
@@ -27,7 +27,7 @@ def crowd(lab):
 
 
 def hammer_for(seconds):
-    threading.Event().wait(seconds)  # the length of the load itself, not a wait for something to have happened
+    threading.Event().wait(seconds)  # the duration of the load, not a wait for an event
 
 
 def two_servers(lab, store, **settings):
@@ -36,7 +36,7 @@ def two_servers(lab, store, **settings):
 
 
 def test_concurrent_acquires_admit_exactly_the_limit(lab, crowd):
-    """663 tokens went through a limit of 100 with 5 parallel calls. Here 32 at once over two servers, and 100 is 100."""
+    """Elsewhere 5 parallel calls got 663 tokens through a limit of 100; here 32 get exactly 100."""
     clock = lab.clock()
     a, b = two_servers(lab, lab.redis(clock=clock), tier=[limit("tokens", 100, "minute")])
     for n in range(5):
@@ -57,15 +57,15 @@ def test_promise_hammered_by_8_clients_of_16_connections(lab, crowd):
     total = load.stop()
     assert not total["errors"], total["errors"][:3]
     assert total["sum"] == CAPACITY
-    assert total["denied"] > 0, "it was hammered beyond the limit"
-    books = b.audit(POOL)["tokens"]
-    assert (books["granted"], books["outstanding"], books["scanned"], books["balanced"]) == (
+    assert total["denied"] > 0, "the load exceeded the limit"
+    ledger = b.audit(POOL)["tokens"]
+    assert (ledger["granted"], ledger["outstanding"], ledger["scanned"], ledger["balanced"]) == (
         CAPACITY, CAPACITY, CAPACITY, 1,
     )  # fmt: skip
 
 
 def test_promise_with_refill_to_the_token(lab, crowd):
-    """The store's clock moves on in steps while the crowd hammers: admitted + remaining = capacity + refill, exactly."""
+    """The store's clock advances under load: admitted + remaining = capacity + refill, exactly."""
     clock = lab.clock()
     a, b = two_servers(lab, lab.redis(clock=clock), tier=[limit("tokens", 999, "7s", burst=CAPACITY)])
     load = crowd([a.port, b.port], POOL, costs=(1, 2))
@@ -85,7 +85,7 @@ def test_promise_with_refill_to_the_token(lab, crowd):
 
 
 def test_promise_with_the_real_clock(lab, crowd):
-    """As before by the clock on the wall: within what the store's own time allows between first and last."""
+    """The same in real time: within what the store's own time allows between first and last."""
     store = lab.redis()
     a, b = two_servers(lab, store, tier=[limit("tokens", 1000, "second", burst=CAPACITY)])
     first = store.time_ms()
@@ -100,7 +100,7 @@ def test_promise_with_the_real_clock(lab, crowd):
 
 
 def test_promise_kill_9_of_one_server_in_the_middle(lab, crowd):
-    """Clients move on and ask again with the same ids: granted, as distinct ids, is still exactly the limit."""
+    """Clients move on and retry with the same ids: distinct grants are still exactly the limit."""
     clock = lab.clock()
     a, b = two_servers(lab, lab.redis(clock=clock), tier=[limit("tokens", CAPACITY, "day")])
     load = crowd([a.port, b.port], POOL, costs=(1, 1, 2))
@@ -110,15 +110,15 @@ def test_promise_kill_9_of_one_server_in_the_middle(lab, crowd):
     wait_until(lambda: b.remaining(POOL, "acme", "tenant", "tokens") == 0, "the limit to be used up", 60)
     total = load.stop()
     assert not total["errors"], total["errors"][:3]
-    assert total["moved"] > 0, "clients of the server that was killed went on at the other"
+    assert total["moved"] > 0, "clients of the killed server continued at the other"
     assert total["sum"] == CAPACITY
-    books = b.audit(POOL)["tokens"]
-    assert (books["granted"], books["scanned"], books["balanced"]) == (CAPACITY, CAPACITY, 1)
+    ledger = b.audit(POOL)["tokens"]
+    assert (ledger["granted"], ledger["scanned"], ledger["balanced"]) == (CAPACITY, CAPACITY, 1)
     assert b.audit(POOL)["requests"]["granted"] == len(total["granted"])
 
 
 def test_promise_kill_9_of_the_store_in_the_middle(lab, crowd):
-    """Redis with its file fsynced before each answer comes back with everything it had answered."""
+    """A Redis that fsyncs before each answer comes back with everything it had answered."""
     store = lab.redis("--appendonly", "yes", "--appendfsync", "always")
     settings = config(store, tier=[limit("tokens", CAPACITY, "30d")])
     settings["store"]["timeout_ms"] = 20_000
@@ -135,7 +135,7 @@ def test_promise_kill_9_of_the_store_in_the_middle(lab, crowd):
 
 
 def test_promise_on_pools_of_every_algorithm(lab, crowd):
-    """Four limits of four algorithms in one decision; each in turn is the one that stops the crowd."""
+    """Four limits of four algorithms in one decision; each in turn stops the crowd."""
     clock = lab.clock()
     store = lab.redis(clock=clock)
     amounts = {"requests": 1000, "tokens": 4000, "input_tokens": 3000, "concurrent": 700}
@@ -178,11 +178,11 @@ def test_a_cost_that_can_never_fit_is_told_so_at_once(lab):
             assert (answer["status"], answer["retry_after_ms"], answer["limited_by"]) == ("denied", -1, by)
             assert store.digest() == before
         assert wire.fields("ACQUIRE", POOL, "a", "tokens", 900)["status"] == "granted"
-        assert wire.fields("ACQUIRE", POOL, "a", "tokens", 901)["retry_after_ms"] == -1, "also when it is used up"
+        assert wire.fields("ACQUIRE", POOL, "a", "tokens", 901)["retry_after_ms"] == -1, "even when it is used up"
 
 
 def test_small_limits_are_usable(lab):
-    """Any limit below a default estimate always refused: here nothing is estimated that was not stated."""
+    """Elsewhere any limit below a default estimate refuses all; here only stated amounts count."""
     clock = lab.clock()
     server = lab.ration(
         config(lab.redis(clock=clock), pool=[limit("tokens", 3, "day")],
@@ -202,7 +202,7 @@ def test_a_burst_after_idling_admits_the_amount_and_no_more(lab, crowd):
     a, b = two_servers(lab, lab.redis(clock=clock), pool=[limit("tokens", 600, "minute")])
     with a.wire() as wire:
         assert wire.fields("ACQUIRE", POOL, "acme", "tokens", 600)["status"] == "granted"
-        clock.advance(10 * 60_000 + 499)  # long idle, and at the very end of a slot
+        clock.advance(10 * 60_000 + 499)  # after a long idle time, at the very end of a slot
         for second in range(61):
             load = crowd([a.port, b.port], POOL, costs=(1, 5, 9), processes=1, connections=8) if second < 2 else None
             if load is not None:

@@ -1,4 +1,6 @@
-"""What one host learns of a provider all hosts know: two rationd on one store, with its clock in the test's hand."""
+"""What one host learns about a provider, all know: two rationd on a store whose clock the test
+controls.
+"""
 import json
 import random
 import threading
@@ -171,7 +173,7 @@ def test_the_circuit_opens_for_everybody_and_one_probe_closes_it(world):
     w.clock.advance(2000)
     probe = w.granted("tokens", 1, wire=1)
     assert acquire(w)["status"] == "denied"
-    assert w.status("REPORT", probe, "tokens", 1, "STATUS", 429) == "settled"  # it answers again
+    assert w.status("REPORT", probe, "tokens", 1, "STATUS", 429) == "settled"  # the provider is back
     assert w.status("REPORT", probe, "FAILED") == "duplicate"
     assert denied(acquire(w)) == (f"pool:{POOL} paused", 1000)
     w.clock.advance(1000)
@@ -215,7 +217,7 @@ def test_headers_bring_a_level_down_on_every_host(world):
 
 
 def test_headers_of_the_day_leave_the_minute_alone(world):
-    """And those of the minute the day; where nobody can tell, neither comes down."""
+    """And headers of the minute leave the day alone; if it is unclear, neither comes down."""
     w = world(limits=[limit("requests", 500, "minute"), limit("requests", 10_000, "day")])
 
     def left():
@@ -260,14 +262,14 @@ def test_estimates_learn(world, setting):
         assert before - w.remaining("tokens") == 1010
 
 
-# ---- Learned input ----------------------------------------------------------------------------------------------------
+# ---- Learned input -------------------------------------------------------------------------------
 
 COUNTED_ANTHROPIC = [limit("input_tokens", 200_000, "minute"), limit("output_tokens", 80_000, "minute", counted="end")]
 
 
 class CodingAgent:
-    """Sends its whole conversation again with each call, as coding agents do. What the provider has read before is in its
-    cache, and free; what is new is written into the cache and counts (Anthropic)."""
+    """Sends its whole conversation with each call, as coding agents do. What the provider has read
+    before is in its cache and free; what is new is written to the cache and counts (Anthropic)."""
 
     def __init__(self, w, rng, words):
         self.w, self.rng, self.words, self.prompt, self.used = w, rng, words, 60_000, []
@@ -286,7 +288,7 @@ class CodingAgent:
 
 
 def window(used, ms=60_000):
-    """The most that was used in any window."""
+    """The most used in any window."""
     return max(sum(n for at, n in used if start <= at < start + ms) for start, _ in used)
 
 
@@ -329,7 +331,7 @@ def test_a_coding_agent_is_charged_what_its_cache_leaves(lab, words):
         assert total["estimates_input_actual_tokens"] == sum(n for _, n in used)
     else:
         assert share == 1 and begun < 200
-    # All of it is corrected: what counts is what was used, and nothing else.
+    # Everything is corrected: only what was used counts.
     recent = sum(n for at, n in used if at > w.clock.ms - 59_000)
     assert 200_000 - w.remaining("input_tokens") <= sum(n for at, n in used if at > w.clock.ms - 62_000)
     assert 200_000 - w.remaining("input_tokens") >= recent
@@ -338,7 +340,7 @@ def test_a_coding_agent_is_charged_what_its_cache_leaves(lab, words):
 
 
 def test_tools_that_the_estimate_does_not_see_are_learned(world):
-    """573 tokens of tools beside a short prompt: what is held rises to what comes, so that no debt is made any more."""
+    """573 tokens of tools with a short prompt: the estimate rises to the usage, so debts stop."""
     w = world(limits=[limit("input_tokens", 100_000, "minute"), limit("tokens", 10**6, "minute")])
     rng, prompts, debts = random.Random(3), [], []
     for n in range(120):
@@ -358,7 +360,7 @@ def test_tools_that_the_estimate_does_not_see_are_learned(world):
 
 
 def test_a_call_is_charged_what_its_cache_leaves_of_the_prompt(lab):
-    """Ten thousand tokens by their characters, nearly all of them read from the cache, which Anthropic does not count."""
+    """Ten thousand tokens by characters, nearly all cached, which Anthropic does not count."""
     both = [limit("input_tokens", 1_000_000, "day"), limit("output_tokens", 1_000_000, "day")]
     server, held, done = lab.ration(config(lab.redis(), pool=both)), [], []
 
@@ -384,7 +386,7 @@ def test_a_call_is_charged_what_its_cache_leaves_of_the_prompt(lab):
     assert (left("input_tokens"), left("output_tokens")) == (1_000_000 - 2000, 1_000_000 - 400)
 
 
-def test_pools_are_the_operators(lab, monkeypatch):
+def test_only_operators_change_pools(lab, monkeypatch):
     store = lab.redis()
     server = lab.ration(
         config(store, auth={"operator": {"env": "OPERATOR"}}, tenants={"acme": {"tier": "all", "secret": {"env": "ACME"}}}),

@@ -1,4 +1,6 @@
-"""`ration presets`: what rationd and libration know of providers, listed without asking a server."""
+"""`ration presets`: what rationd and libration know about providers, listed without asking a
+server.
+"""
 import json
 import re
 import subprocess
@@ -25,7 +27,7 @@ def test_every_preset_has_its_limits_its_source_and_the_day_it_was_checked():
     assert all(row["name"] in table and row["source"] in table and row.get("note", "") in table for row in rows)
 
 
-def test_a_preset_that_is_listed_is_one_that_rationd_takes(tmp_path):
+def test_every_listed_preset_is_one_that_rationd_accepts(tmp_path):
     file = tmp_path / "rationd.json"
     names = [row["name"] for row in json.loads(presets("--json").stdout)]
     file.write_text(json.dumps({"pools": {f"pool-{i}": {"preset": name} for i, name in enumerate(names)}}))
@@ -33,7 +35,7 @@ def test_a_preset_that_is_listed_is_one_that_rationd_takes(tmp_path):
     assert checked.returncode == 0, checked
 
 
-def test_a_prefix_chooses_and_a_wrong_one_is_said_so():
+def test_a_prefix_selects_and_a_wrong_one_is_an_error():
     lines = presets("groq/gpt-oss-20b").stdout.splitlines()
     assert [line.split()[:4] for line in lines[1:3]] == [["groq/gpt-oss-20b/free", "30", "requests", "a"],
                                                          ["1,000", "requests", "a", "day"]]  # fmt: skip
@@ -72,13 +74,13 @@ def tpd(n):
 
 
 def claude(requests, read, written, dollars):
-    """Output counts when a call ends, and the month is one of the calendar in UTC."""
+    """Output counts when a call ends; the month is a calendar month in UTC."""
     return [rpm(requests), ("input_tokens", read, "minute"), ("output_tokens", written, "minute", "end"),
             ("usd", dollars * 10**6, "month", "calendar", "UTC")]  # fmt: skip
 
 
 def deployment(tokens):
-    """Six requests a minute for each 1,000 tokens, judged over one second or ten; estimates are kept."""
+    """Six requests a minute per 1,000 tokens, judged over one second or ten; estimates stay."""
     return [("requests", 6 * tokens // 1000 // 60, "second"), ("requests", 6 * tokens // 1000 // 6, "10s"),
             ("tokens", tokens, "minute", "kept")]  # fmt: skip
 
@@ -137,11 +139,11 @@ def test_the_limits_are_those_that_the_provider_published(listed, name):
     assert [in_short(limit) for limit in listed[name]["limits"]] == PUBLISHED[name]
 
 
-def test_there_is_no_preset_whose_numbers_nobody_looks_at(listed):
+def test_every_presets_numbers_are_checked_here(listed):
     assert set(listed) == set(PUBLISHED)
 
 
-def test_what_could_not_be_checked_again_is_said_so(listed):
+def test_unverified_presets_are_marked(listed):
     assert {name for name, row in listed.items() if row.get("unverified")} == UNVERIFIED
     lines = presets().stdout.splitlines()
     assert {line.split()[0] for line in lines if re.search(r"\d, unverified ", line)} == UNVERIFIED
@@ -149,7 +151,7 @@ def test_what_could_not_be_checked_again_is_said_so(listed):
     assert "unverified" not in presets("groq").stdout
 
 
-def test_a_table_says_whose_midnight_and_dollars_as_dollars():
+def test_the_table_names_time_zones_and_shows_dollars():
     table = presets("gemini").stdout
     assert "1,500  requests a day of the calendar, America/Los_Angeles" in table
     assert re.search(r"gemini/2026/tier2 +\$50\.00 +usd per 10m ", table)
@@ -174,7 +176,7 @@ def test_a_spend_limit_holds_for_any_ten_minutes(lab):
 
 
 def test_a_day_of_gemini_ends_at_midnight_in_california(lab):
-    clock = lab.clock()  # 2027-01-15 08:00:00 UTC, which is just midnight there
+    clock = lab.clock()  # 2027-01-15 08:00:00 UTC, exactly midnight there
     pools = {"gemini/flash": {"preset": "gemini/free"}}
     server = lab.ration(config(lab.redis(clock=clock), pools=pools, tiers={"all": {}}))
     clock.advance(3_600_000)
@@ -186,7 +188,7 @@ def test_a_day_of_gemini_ends_at_midnight_in_california(lab):
 
 
 def test_requests_to_an_azure_deployment_are_spread_over_its_seconds(lab):
-    """Whichever window it is judged by: 3 in any second and 30 in any ten, of 180 a minute."""
+    """Whichever window judges them: 180 a minute is 3 in any second and 30 in any ten."""
     clock = lab.clock()
     pools = {"azure/gpt-4o": {"preset": "azure/gpt-4o/30k"}}
     wire = lab.ration(config(lab.redis(clock=clock), pools=pools, tiers={"all": {}})).wire()

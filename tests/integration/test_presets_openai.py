@@ -1,4 +1,4 @@
-"""`ration presets --from-openai`: against a server that answers as OpenAI's administration API is documented to."""
+"""`ration presets --from-openai` against a server that follows OpenAI's admin API reference."""
 import http.server
 import json
 import threading
@@ -27,8 +27,8 @@ MODELS = [
 
 
 class OpenAI:
-    """Answers GET /v1/organization/projects/{id}/rate_limits, `size` limits a page whatever the limit; or `answer`, a status and a
-    body, to everything."""
+    """Answers GET /v1/organization/projects/{id}/rate_limits with `size` limits per page whatever
+    the limit; or everything with `answer`, a status and a body."""
 
     def __init__(self, models=(), size=100, answer=None, last_id=True):
         self.models, self.size, self.answer, self.last_id = list(models), size, answer, last_id
@@ -119,7 +119,7 @@ def test_a_project_becomes_pools_that_rationd_takes(lab, openai, size):
     assert json.loads(ask(lab, server, "--json").stdout) == json.loads(done.stdout)
 
 
-def test_what_a_pool_cannot_have_is_said(lab, openai):
+def test_limits_that_a_pool_cannot_have_are_reported(lab, openai):
     models = MODELS + [rate_limit("gpt 5\x1b[31m", max_requests_per_1_minute=1), rate_limit("x" * 200, max_requests_per_1_minute=1),
                        {"id": "rl-0"}, 7, rate_limit("half", max_requests_per_1_minute=1.5, max_tokens_per_1_minute=20.0),
                        rate_limit("huge", max_requests_per_1_minute=10**30, max_tokens_per_1_minute="9")]  # fmt: skip
@@ -171,7 +171,7 @@ def test_pages_that_do_not_go_on_end(lab, openai):
     ],
     ids=str,
 )
-def test_an_answer_that_is_none_is_an_error(lab, openai, answer, words):
+def test_an_unusable_answer_is_an_error(lab, openai, answer, words):
     done = ask(lab, openai(answer=answer), status=2)
     assert all(word in done.stderr for word in words) and "\x1b" not in done.stderr, done
 
@@ -188,7 +188,7 @@ def test_a_page_that_fails_leaves_nothing_printed(lab, openai):
 
 
 @pytest.mark.parametrize("key, words", [("", "is not set"), ("sk admin", "blank"), ("sk\n", "line break"), ("k" * 9000, "too long")])
-def test_a_key_that_is_none_is_said_before_anything_is_sent(lab, openai, key, words):
+def test_an_invalid_key_is_reported_before_anything_is_sent(lab, openai, key, words):
     server = openai(MODELS)
     done = ask(lab, server, key=key, status=2)
     assert "OPENAI_ADMIN_KEY" in done.stderr and words in done.stderr and server.requests == []

@@ -1,4 +1,4 @@
-"""The wire protocol: every command by redis-py, by hand, by redis-cli and redis-benchmark; and peers that misbehave."""
+"""The wire protocol: every command by redis-py, by hand, by redis-cli; and bad peers."""
 import os
 import random
 import re
@@ -16,7 +16,7 @@ from wire import Closed, Simple, Wire, WireError, as_fields, as_rows, encode
 
 DECISION = ["status", "id", "retry_after_ms", "limited_by", "mode"]
 ROW = ["scope", "unit", "per", "limit", "remaining", "reset_ms"]
-BOOKS = ["pool", "unit", "granted", "reported", "outstanding", "expired", "cancelled", "used", "scanned", "balanced"]
+LEDGER = ["pool", "unit", "granted", "reported", "outstanding", "expired", "cancelled", "used", "scanned", "balanced"]
 MAX_REQUEST_BYTES = 16384
 MAX_ARGS = 64
 MAX_INLINE_BYTES = 4096
@@ -47,7 +47,7 @@ def error(reply, word):
     return reply
 
 
-# ---- Shapes ---------------------------------------------------------------------------------------------------------
+# ---- Shapes --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("resp", [2, 3])
@@ -85,10 +85,10 @@ def test_shapes_of_all_replies(wire, resp):
         (f"pool:{POOL}", "requests", "minute"), (f"pool:{POOL}", "tokens", "minute"),
         ("tenant:acme", "tokens", "minute"), ("tenant:acme", "concurrent", ""),
     ]  # fmt: skip
-    books = as_rows(wire.call("AUDIT", POOL))
-    assert all(list(row) == BOOKS for row in books)
-    assert all(row["balanced"] == 1 for row in books), books
-    assert as_rows(wire.call("AUDIT")) == books
+    ledger = as_rows(wire.call("AUDIT", POOL))
+    assert all(list(row) == LEDGER for row in ledger)
+    assert all(row["balanced"] == 1 for row in ledger), ledger
+    assert as_rows(wire.call("AUDIT")) == ledger
     tenant = named("TENANT", "GET", "acme")
     assert (tenant["name"], tenant["tier"], tenant["priority"]) == ("acme", "all", 1)
     cursor, names = wire.call("TENANT", "LIST", 0)
@@ -148,7 +148,7 @@ def test_redis_py(server):
     client.close()
 
 
-# ---- Errors ---------------------------------------------------------------------------------------------------------
+# ---- Errors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -251,11 +251,11 @@ def test_numbers_at_the_extremes(lab):
         assert all(row["balanced"] for row in server.audit().values())
 
 
-# ---- Pipelines ------------------------------------------------------------------------------------------------------
+# ---- Pipelines -----------------------------------------------------------------------------------
 
 
 def test_a_pipeline_of_mixed_commands_is_answered_in_order(wire):
-    """Some are answered at once, some by the store, some by two looks into it, some not at all well."""
+    """Some are answered at once, some by the store, some in two round trips, some with errors."""
     random.seed(7)
     ids = [f"order-{n}" for n in range(300)]
     expected = []
@@ -287,7 +287,7 @@ def test_a_pipeline_of_mixed_commands_is_answered_in_order(wire):
 
 
 def test_a_pipeline_longer_than_the_server_takes_at_once(wire):
-    """More than RATION_MAX_PIPELINE: the rest waits in the socket, and all are answered."""
+    """More than RATION_MAX_PIPELINE: the rest waits in the socket, and all get answers."""
     n = 10_000
     wire.sock.setblocking(False)
     data, got = encode("ACQUIRE", POOL, "acme", "tokens", 1) * n, 0
@@ -322,7 +322,7 @@ def test_requests_byte_by_byte(wire):
 
 
 def test_typed_by_hand(wire):
-    """As by telnet or nc: inline requests, quotes, empty lines, LF alone."""
+    """Like telnet or nc: inline requests, quotes, empty lines, LF alone."""
     wire.send_bytes(b'\r\n  ACQUIRE "openai/gpt-4o" acme tokens 5 \n')
     assert as_fields(wire.read())["status"] == "granted"
     wire.send_bytes(b'ECHO "a\\x41\\n"\r\n')
@@ -334,7 +334,7 @@ def test_typed_by_hand(wire):
     assert wire.read() == Simple("PONG")
 
 
-# ---- Peers that misbehave -------------------------------------------------------------------------------------------
+# ---- Peers that misbehave ------------------------------------------------------------------------
 
 RUBBISH = {
     "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
@@ -401,7 +401,7 @@ def test_arguments_up_to_the_limit(wire):
     assert wire.call("COMMAND", "INFO", *["acquire"] * (MAX_ARGS - 2))[0][0] == "acquire"
 
 
-def test_a_half_written_request_costs_nobody_anything(server, wire):
+def test_a_half_written_request_harms_nobody(server, wire):
     halves = [server.wire() for _ in range(50)]
     data = encode("ACQUIRE", POOL, "acme", "tokens", 5)
     for n, peer in enumerate(halves):
@@ -410,7 +410,7 @@ def test_a_half_written_request_costs_nobody_anything(server, wire):
     assert as_fields(wire.call("ACQUIRE", POOL, "acme"))["status"] == "granted"
     for peer in halves:
         peer.close()
-    wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "the halves to be gone")
+    wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "the half requests to be gone")
     assert server.remaining(POOL, "acme", "tenant", "concurrent") == before - 1
 
 
@@ -425,7 +425,7 @@ def test_a_request_before_the_end_of_stream_is_answered(server):
 
 
 def test_a_peer_that_does_not_read_is_closed(server, wire):
-    """Its replies may take so much memory and no more; whoever reads is served meanwhile."""
+    """Its replies may take only a bounded amount of memory; others are served meanwhile."""
     slow = server.wire(timeout=5)
     slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     data = encode("COMMAND", "DOCS") * 200
@@ -454,8 +454,8 @@ def test_a_peer_that_reads_slowly_gets_everything(server):
         assert all(len(slow.read()) == 4 for _ in range(100))
 
 
-def test_clients_that_leave_in_mid_request(server, wire):
-    """Their operations end into nowhere; what they were granted is charged all the same, once."""
+def test_clients_that_leave_in_the_middle_of_a_request(server, wire):
+    """Nobody gets the answers to their operations; what was granted is still charged, once."""
     n = 200
     for k in range(n):
         peer = server.wire()
@@ -463,7 +463,7 @@ def test_clients_that_leave_in_mid_request(server, wire):
         if k % 2:
             peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         peer.close()
-    wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "them to be gone")
+    wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "the connections to be gone")
     for k in range(n):
         assert wire.fields("ACQUIRE", POOL, "acme", "tokens", 1, "ID", f"left-{k}")["status"] == "granted"
     assert server.audit(POOL)["tokens"]["granted"] == n
@@ -480,12 +480,12 @@ def test_a_thousand_idle_connections(server, wire):
             assert peer.call("PING") == Simple("PONG")
         for peer in idle:
             peer.close()
-        wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "them to be gone")
+        wait_until(lambda: int(server.info()["connected_clients"]) <= 2, "the connections to be gone")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_more_connections_than_allowed_are_told_so(lab):
+def test_more_connections_than_allowed_are_refused_with_a_reason(lab):
     server = lab.ration(config(lab.redis(), max_connections=3))
     peers = [server.wire() for _ in range(3)]
     assert all(peer.call("PING") == Simple("PONG") for peer in peers)
@@ -501,7 +501,7 @@ def test_more_connections_than_allowed_are_told_so(lab):
     wait_until(let_in, "a place to be free")
 
 
-# ---- redis-cli and redis-benchmark ----------------------------------------------------------------------------------
+# ---- redis-cli and redis-benchmark ---------------------------------------------------------------
 
 
 def test_redis_cli_does_every_command(lab, server):
@@ -547,7 +547,7 @@ def test_redis_benchmark(lab, server):
 
 
 def test_names_of_every_printable_kind(server, wire):
-    """A tenant's name may hold @, dots and colons; the id still parts."""
+    """A tenant's name may contain @, dots and colons; the id can still be parsed."""
     allowed = "".join(c for c in string.printable if 0x20 < ord(c) < 0x7F and c not in "\"'\\{}")
     for tenant in ("a@b", "a.b.c", "r1.x", "t:1", "x" * 128, allowed[:60], allowed[60:]):
         answer = wire.fields("ACQUIRE", POOL, tenant, "tokens", 9)
@@ -576,8 +576,8 @@ def test_the_longest_names_and_ids(lab):
     assert server.remaining(pool, tenant, "pool", "tokens") == 996
 
 
-def test_where_the_store_is_away(lab):
-    """Within the deadline, named; and again exact when it is back, without a restart."""
+def test_without_the_store(lab):
+    """Answers come within the deadline and name their mode; later they are exact again."""
     store = lab.redis("--appendonly", "yes")
     settings = config(store, tier=[limit("tokens", 1000, "day")])
     settings["store"]["timeout_ms"] = 300
@@ -600,7 +600,7 @@ def test_where_the_store_is_away(lab):
 
 
 def test_open_files_stay_bounded(server):
-    """A connection that has come and gone leaves no descriptor behind."""
+    """A closed connection leaves no descriptor behind."""
     folder = f"/proc/{server.pid}/fd"
     with server.wire() as first:
         first.call("PING")

@@ -1,4 +1,6 @@
-"""What tests/bench/quota.sh measures with: `ration replay` without Ration, its warm-up, and a short run of the whole."""
+"""The parts of tests/bench/quota.sh: `ration replay` without Ration, its warm-up, and a short full
+run.
+"""
 import json
 import random
 import subprocess
@@ -33,7 +35,7 @@ def quota_modules():
 
 @pytest.mark.parametrize("patience", [0, 2])
 def test_without_ration_every_try_and_every_429_is_counted(lab, patience):
-    """The clients' count and the provider's are the same; without patience nothing is tried again."""
+    """The clients' and the provider's counts agree; without patience nothing is retried."""
     provider = StrictProvider(lab, rpm=30, tpm=1_000_000, window_ms=1000, latency_ms=5)
     done, out = replay(lab, provider, "--trace", TRACE, "--without-ration", "--hosts", 2, "--threads", 8, "--speed", 50,
                        "--duration", 3, "--wait-max", patience, "--server", "127.0.0.1:1")  # fmt: skip
@@ -56,7 +58,7 @@ def test_a_provider_that_is_not_there_is_an_error_without_ration_too(lab):
 
 
 def test_the_warm_up_runs_at_its_own_speed(lab):
-    """The trace's first 0.3 s in 3 s, the other 0.7 s as they are."""
+    """The trace's first 0.3 s take 3 s, the other 0.7 s their own time."""
     provider = StrictProvider(lab, rpm=1000, tpm=1_000_000, window_ms=1000, latency_ms=1)
     trace = lab.folder / "trace.csv"
     rows = [f"2024-01-01 00:00:00.{n:02d}0000,10,10" for n in range(100)]
@@ -77,7 +79,7 @@ def run_quota(*args):
 
 
 def test_a_short_run_has_a_table_a_document_and_a_picture(lab):
-    """Too short for the bars, as windows of 2 s lose an eighth to the slack: the verdict says so."""
+    """Too short to pass, since windows of 2 s lose an eighth to the slack: the verdict says so."""
     path = lab.folder / "quota.json"
     done = run_quota("--trace", TRACE, "--modes", "rolling,backoff", "--window", 2, "--seconds", 6, "--patience", 1,
                      "--threads", 16, "--json", path)  # fmt: skip
@@ -107,7 +109,7 @@ def test_what_cannot_be_run_is_status_2(lab):
         assert done.returncode == 2 and words in done.stderr, done
 
 
-def test_the_plan_is_the_load_that_was_asked_for():
+def test_the_plan_is_the_requested_load():
     quota_plan, _, _ = quota_modules()
     rows = quota_plan.read(TRACE)
     plan = quota_plan.make(TRACE, rows, 20, 120, 3)
@@ -117,7 +119,7 @@ def test_the_plan_is_the_load_that_was_asked_for():
 
 
 def test_ration_replay_says_what_of_the_demand_was_used_too(lab):
-    """Three bursts of a fifth of a second with gaps between them: each brings a tenth of the quota, all of which is served."""
+    """Three bursts of a fifth of a second with gaps: each is a tenth of the quota, all served."""
     provider = StrictProvider(lab, rpm=1000, tpm=20_000, window_ms=2000, latency_ms=1)
     trace = lab.folder / "trace.csv"
     rows = [f"2024-01-01 00:00:{3 * burst:02d}.{n:02d}0000,90,10" for burst in range(3) for n in range(20)]
@@ -128,7 +130,7 @@ def test_ration_replay_says_what_of_the_demand_was_used_too(lab):
     assert upstream["quota_used"] == pytest.approx(1) and 0.05 < upstream["could_be_had"] < 0.12
     assert upstream["share_of_quota"] < 0.12
     assert "100.0 %  of the smaller of the quota and what arrived, window by window" in done.stdout
-    # A provider that refuses three quarters of it has served a quarter of what it could have.
+    # A provider that refuses three quarters has served a quarter of what it could have.
     small = StrictProvider(lab, rpm=5, tpm=20_000, window_ms=2000, latency_ms=1)
     done, out = replay(lab, small, "--trace", trace, "--without-ration", "--hosts", 2)
     assert out["all"]["granted"] == 15 and 0.15 < out["upstream"]["quota_used"] < 0.35, done
@@ -154,13 +156,14 @@ def test_every_window_of_the_steady_state_is_judged():
     assert not ended_early.ok and ended_early.quota_used == pytest.approx(ended_early.share_of_quota, rel=0.02)
 
 
-# ---- What there was to be had ----
+# ---- What was available ----
 
 QUOTA, WINDOW, PATIENCE = 1000, 10, 2
 
 
 def perfect(arrivals, waits=PATIENCE, share=1.0, lost=()):
-    """What somebody serves who takes all that the quota has left of any ten seconds, or a share of it, but in the seconds `lost`."""
+    """What is served by taking all, or a share, of what the quota has left in any ten seconds,
+    except in the seconds `lost`."""
     served, queue = [], []
     for second, tokens in enumerate(arrivals):
         queue = [[at, left] for at, left in queue if at >= second - waits and left] + [[second, tokens]]
@@ -189,13 +192,13 @@ LITTLE = [40] * 50
 
 
 @pytest.mark.parametrize("arrivals", [STEADY, GAPS, BURSTS, LITTLE, [0] * 40], ids=["steady", "gaps", "bursts", "little", "none"])
-def test_who_takes_all_that_there_is_has_used_all_of_it(arrivals):
+def test_taking_everything_available_counts_as_all_of_it(arrivals):
     used, share = measured(arrivals, perfect(arrivals))
     assert used == 1
-    assert (share > 0.99) == (arrivals is STEADY), "the share of the quota tells the traces apart, and nothing else"
+    assert (share > 0.99) == (arrivals is STEADY), "only the share of the quota distinguishes the traces"
 
 
-def test_so_has_he_with_any_traffic():
+def test_taking_everything_counts_as_all_with_any_traffic():
     for seed in range(100):
         dice = random.Random(seed)
         arrivals = [dice.choice([0, 0, 0, dice.randrange(3000)]) for _ in range(60)]
@@ -203,18 +206,19 @@ def test_so_has_he_with_any_traffic():
 
 
 @pytest.mark.parametrize("arrivals", [STEADY, GAPS, BURSTS], ids=["steady", "gaps", "bursts"])
-def test_who_leaves_a_tenth_is_short_of_it_and_a_little_more_in_bursts(arrivals):
-    """What is left in one window of a burst is there to be had in the next as well."""
+def test_leaving_a_tenth_misses_it_and_a_little_more_in_bursts(arrivals):
+    """What one window of a burst leaves is available in the next as well."""
     used, _ = measured(arrivals, perfect(arrivals, share=0.9))
     assert used == pytest.approx(0.9, abs=0.005) if arrivals is STEADY else 0.86 < used < 0.9
 
 
-def test_what_was_asked_for_in_vain_is_missed_also_after_a_gap():
-    """Nothing is served in the first seconds of the second stretch, which are all that had a quota free."""
+def test_unserved_demand_is_missed_even_after_a_gap():
+    """Nothing is served in the second stretch's first seconds, the only ones with spare quota."""
     slow, _ = measured(GAPS, perfect(GAPS, lost=range(40, 44)))
     assert 0.7 < slow < 0.97
     assert measured(GAPS, [0] * len(GAPS))[0] == 0
-    # A small demand that is only half served, too, though the quota would have had room for it fifty times.
+    # The same for a small demand that is only half served, although the quota had room for it fifty
+    # times over.
     assert measured([20] * 50, [10] * 50)[0] == pytest.approx(0.5, abs=0.1)
 
 
@@ -224,7 +228,8 @@ def test_patience_carries_demand_over_and_only_as_far():
     assert measured(arrivals, late)[0] == 1, "two seconds later it still waits"
     windows = measured(arrivals, [0] * 40)
     assert windows[0] == 0
-    # With patience it could have been had in the two windows that begin after it had come; without, in none of them.
+    # With patience it could have been served in the two windows that begin after its arrival;
+    # without, in neither.
     _, _, quota_demand = quota_modules()
     could = {
         patience: [w.could for w in quota_demand.windows(arrivals, [0] * 40, QUOTA, WINDOW, range(15, 20), patience)]
@@ -234,7 +239,7 @@ def test_patience_carries_demand_over_and_only_as_far():
 
 
 def test_it_is_never_more_than_all():
-    """Whatever the provider counted: more than its quota, or what by the trace had not come yet."""
+    """Whatever the provider counted: more than its quota, or calls that come later in the trace."""
     for seed in range(100):
         dice = random.Random(seed)
         arrivals = [dice.choice([0, dice.randrange(1000)]) for _ in range(50)]
@@ -242,7 +247,7 @@ def test_it_is_never_more_than_all():
         assert 0 <= measured(arrivals, served)[0] <= 1, seed
     over = measured(STEADY, [300] * 60)
     assert over[0] == 1 and over[1] == pytest.approx(3)
-    # What one window had too much does not make up for what another one left.
+    # An excess in one window does not make up for what another left.
     _, _, quota_demand = quota_modules()
     by_turns = quota_demand.windows(STEADY, ([200] * 10 + [0] * 10) * 3, QUOTA, WINDOW, range(10, 51), PATIENCE)
     assert max(window.tokens for window in by_turns) == 2000 and max(window.used for window in by_turns) == QUOTA
@@ -252,7 +257,7 @@ def test_calls_arrive_when_the_plan_says_and_where_ends_count_when_they_end():
     quota_plan, _, quota_demand = quota_modules()
     rows = [quota_plan.Row(at, 100, output) for at, output in ((0, 10), (5, 10), (10, 90), (30, 10))]
     plan = quota_plan.Plan("", 4, 10, 20, 3, 0, 100, 10, warm_speed=1, speed=2, call_us_per_token=100_000)
-    # Twice as fast after the warm-up of 10 s; a call lasts 1 s and 0.1 s a token.
+    # Twice as fast after the warm-up of 10 s; a call lasts 1 s plus 0.1 s per token.
     assert [at for at, n in enumerate(quota_demand.arrivals_of(rows, plan, "start", 5_000)) if n] == [0, 5, 10, 20]
     assert [at for at, n in enumerate(quota_demand.arrivals_of(rows, plan, "end", 5_000)) if n] == [2, 7, 20, 22]
     assert [at for at, n in enumerate(quota_demand.arrivals_of(rows, plan, "end", 5_999)) if n] == [2, 7, 20, 22]
@@ -260,7 +265,7 @@ def test_calls_arrive_when_the_plan_says_and_where_ends_count_when_they_end():
 
 
 def test_a_trace_with_gaps_does_not_make_the_figure_meaningless(lab):
-    """Three quotas in the first window, then nothing for half of the run: what nobody asked for is not missed."""
+    """Three quotas in the first window, then nothing for half of the run: that is not a miss."""
     trace, path = lab.folder / "gaps.csv", lab.folder / "quota.json"
     rows = [f"{n * 0.02:.3f},300,20" for n in range(200)] + [f"{12 + n * 0.02:.3f},300,20" for n in range(50)]
     trace.write_text("SECONDS,ContextTokens,GeneratedTokens\n" + "\n".join(rows) + "\n")

@@ -1,5 +1,6 @@
-"""retry_after is the truth: a lone caller that comes back exactly then is admitted, and 1 ms earlier is not. The slots of a
-client that died are back by then, too."""
+"""retry_after is the truth: a lone caller that comes back exactly then is admitted, and 1 ms
+earlier it is not. The slots of a dead client are free by then, too.
+"""
 import multiprocessing
 import os
 import random
@@ -12,11 +13,11 @@ from waiting import wait_until
 from wire import Wire, WireError
 
 
-def _hold_slots(port, n, told):
+def _hold_slots(port, n, ready):
     with Wire(port) as wire:
         for _ in range(n):
             assert wire.fields("ACQUIRE", POOL, "acme", "TTL", 2000)["status"] == "granted"
-        told.put("held")
+        ready.put("held")
         signal.pause()
 
 
@@ -26,15 +27,16 @@ def test_kill_9_of_a_client_gives_its_slots_back_within_the_ttl(lab, late_ms):
     clock.advance(late_ms)
     server = lab.ration(config(lab.redis(clock=clock), pool=[limit("concurrent", 10)]))
     context = multiprocessing.get_context("fork")
-    told = context.Queue()
-    client = context.Process(target=_hold_slots, args=(server.port, 10, told), daemon=True)
+    ready = context.Queue()
+    client = context.Process(target=_hold_slots, args=(server.port, 10, ready), daemon=True)
     client.start()
     lab.on_close(lambda: client.is_alive() and client.kill())
-    assert told.get(timeout=20) == "held"
+    assert ready.get(timeout=20) == "held"
     with server.wire() as wire:
         refused = wire.fields("ACQUIRE", POOL, "acme")
         assert refused["status"] == "denied"
-        # A deadline is rounded up by less than a 64th of the time to live, so that deadlines share their slots.
+        # A deadline is rounded up by less than a 64th of the time to live, so that deadlines share
+        # time slots.
         assert 2000 <= refused["retry_after_ms"] < 2000 + 2000 // 64 + 1
         os.kill(client.pid, signal.SIGKILL)
         client.join(20)
@@ -68,7 +70,7 @@ def random_limits(rng, scope):
 
 
 def test_retry_after_is_the_truth(lab):
-    """A lone caller: random limits of both scopes, random history. Exactly then it is admitted, and 1 ms earlier not."""
+    """Random limits and history: exactly then a lone caller is admitted, 1 ms earlier not."""
     rng = random.Random(8)
     pools, tenants = {}, {}
     for n in range(60):
@@ -76,7 +78,7 @@ def test_retry_after_is_the_truth(lab):
         tenants[f"t{n}"] = {"tier": "all", "limits": random_limits(rng, "tenant")}
     clock = lab.clock()
     server = lab.ration(config(lab.redis(clock=clock), pools=pools, tenants=tenants))
-    told = {"granted": 0, "never": 0, "later": 0}
+    counts = {"granted": 0, "never": 0, "later": 0}
     with server.wire() as wire:
         for n in range(60):
             open_ = []
@@ -89,7 +91,7 @@ def test_retry_after_is_the_truth(lab):
                 answer = wire.fields(*command)
                 assert not isinstance(answer, WireError), answer
                 if answer["status"] == "denied" and answer["retry_after_ms"] > 0:
-                    told["later"] += 1
+                    counts["later"] += 1
                     wait = answer["retry_after_ms"]
                     clock.advance(wait - 1)
                     early = wire.fields(*command)
@@ -100,15 +102,15 @@ def test_retry_after_is_the_truth(lab):
                     answer = then
                 elif answer["status"] == "denied":
                     assert answer["retry_after_ms"] == -1
-                    told["never"] += 1
+                    counts["never"] += 1
                     continue
-                told["granted"] += 1
+                counts["granted"] += 1
                 open_.append(answer["id"])
-    assert min(told.values()) > 100, told
+    assert min(counts.values()) > 100, counts
 
 
 def test_retry_after_by_the_real_clock(lab):
-    """On a clock that runs: asked again once the store's own clock says so, and granted at the first try."""
+    """On a running clock: asked again once the store's clock says so, granted at the first try."""
     store = lab.redis()
     server = lab.ration(config(store, pool=[limit("requests", 4, "500ms", slack_ms=0)],
                                tier=[limit("tokens", 1000, "second", burst=100)]))  # fmt: skip
@@ -120,6 +122,6 @@ def test_retry_after_by_the_real_clock(lab):
             if answer["status"] == "denied":
                 denied += 1
                 then = store.time_ms() + answer["retry_after_ms"]
-                wait_until(lambda: store.time_ms() >= then, "the time that was told")
+                wait_until(lambda: store.time_ms() >= then, "the reported time")
                 assert wire.fields(*command)["status"] == "granted"
     assert denied > 3

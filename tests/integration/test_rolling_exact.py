@@ -1,6 +1,8 @@
-"""A rolling limit, probed: no window of one period ever holds more than its amount, and a steady load gets at least 98 %.
+"""A rolling limit: no window of one period ever holds more than the amount, and a steady load gets
+at least 98 %.
 
-The store's clock is in the test's hand, so that minutes pass in no time and each grant's time is known to the millisecond.
+The test controls the store's clock, so that minutes pass in no time and each grant's time is known
+to the millisecond.
 """
 import bisect
 import itertools
@@ -15,7 +17,7 @@ MINUTE = 60_000
 
 
 def most_in_any_window(grants, period):
-    """grants: (ms, amount), by time. The most in any [t, t + period], both ends included, wherever it begins."""
+    """grants: (ms, amount) by time. The most in any [t, t + period], both ends included."""
     times = [ms for ms, _ in grants]
     sums = [0, *itertools.accumulate(amount for _, amount in grants)]
     most = 0
@@ -27,7 +29,7 @@ def most_in_any_window(grants, period):
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("per, period, slack", [("minute", MINUTE, 250), ("7s", 7000, 0), ("hour", 60 * MINUTE, 999)])
 def test_random_bursts_never_fill_any_window_beyond_the_amount(lab, seed, per, period, slack):
-    """Bursts of random size at random times, settled below and at the estimate; slack_ms more and it still holds."""
+    """Random bursts, settled at or below the estimate; it holds with slack_ms added, too."""
     amount = 1000
     rng = random.Random(f"{seed} {per}")
     clock = lab.clock()
@@ -55,8 +57,9 @@ def test_random_bursts_never_fill_any_window_beyond_the_amount(lab, seed, per, p
     assert most_in_any_window(grants, period + slack) <= amount
 
 
-def test_what_has_passed_is_free_again_whatever_was_given_back_meanwhile(lab):
-    """A slot that was given back whole is not put with the older ones when the next is opened; they stay as long as that one."""
+def test_what_has_passed_is_free_again_whatever_was_refunded_meanwhile(lab):
+    """A fully refunded slot is not merged into the older ones when the next opens, which would keep
+    them as long as itself."""
     clock = lab.clock()
     server = lab.ration(config(lab.redis(clock=clock), pool=[limit("tokens", 1000, "hour")]))
     with server.wire() as wire:
@@ -75,7 +78,7 @@ def test_what_has_passed_is_free_again_whatever_was_given_back_meanwhile(lab):
 
 
 def test_reports_counted_at_the_end_never_fill_any_window_beyond_the_amount(lab):
-    """Where the provider counts when a call ends, what the ends bring into any window is what must not exceed it."""
+    """If the provider counts when a call ends, no window's ends may exceed the amount."""
     rng = random.Random(98)
     clock = lab.clock()
     server = lab.ration(config(lab.redis(clock=clock), pool=[limit("output_tokens", 500, "minute", counted="end")]))
@@ -98,7 +101,8 @@ def test_reports_counted_at_the_end_never_fill_any_window_beyond_the_amount(lab)
 
 @pytest.mark.parametrize("per, period, least", [("minute", MINUTE, 0.98), ("hour", 60 * MINUTE, 0.98)])
 def test_a_steady_load_uses_at_least_98_percent(lab, per, period, least):
-    """Demand of a little more than the amount, evenly spread over eight periods; the first, which begins empty, aside."""
+    """A demand slightly above the amount, spread evenly over eight periods; the first, which begins
+    empty, is ignored."""
     amount = 3000
     clock = lab.clock()
     server = lab.ration(config(lab.redis(clock=clock), pool=[limit("tokens", amount, per)]))
@@ -119,7 +123,7 @@ def test_a_steady_load_uses_at_least_98_percent(lab, per, period, least):
 
 
 def test_a_greedy_load_uses_at_least_98_percent(lab):
-    """Callers that come back exactly when they are told to: the burst of the first instant echoes, nothing is lost."""
+    """Callers come back exactly when told to: the first burst echoes, nothing is lost."""
     amount = 600
     clock = lab.clock()
     server = lab.ration(config(lab.redis(clock=clock), pool=[limit("tokens", amount, "minute")]))

@@ -1,4 +1,4 @@
-"""What is used is charged, once, where it belongs."""
+"""Usage is charged once, where it belongs."""
 import random
 import threading
 
@@ -45,11 +45,11 @@ def world(lab):
     return lambda **settings: World(lab, **settings)
 
 
-# ---- 2: beyond the estimate -----------------------------------------------------------------------------------------
+# ---- Beyond the estimate -------------------------------------------------------------------------
 
 
 def test_reported_is_charged_whatever_the_estimate(world):
-    """Sum of reported = sum of charged, over random estimates and reports on either server, below and above."""
+    """Sum reported = sum charged, over random estimates and reports, on either server."""
     w = world(pool=[limit("tokens", 10**9, "day"), limit("usd", 10**9, "month", algorithm="calendar")],
               tier=[limit("tokens", 10**9, "day")])  # fmt: skip
     rng = random.Random(2)
@@ -70,10 +70,10 @@ def test_reported_is_charged_whatever_the_estimate(world):
     assert w.remaining("tokens") == 10**9 - used
     assert w.remaining("tokens", "tenant") == 10**9 - used
     assert w.remaining("usd") == 10**9 - used_usd
-    books = w.servers[0].audit(POOL)
-    assert (books["tokens"]["used"], books["usd"]["used"]) == (used, used_usd)
-    assert all(row["balanced"] for row in books.values())
-    assert books["tokens"]["outstanding"] == 0
+    ledger = w.servers[0].audit(POOL)
+    assert (ledger["tokens"]["used"], ledger["usd"]["used"]) == (used, used_usd)
+    assert all(row["balanced"] for row in ledger.values())
+    assert ledger["tokens"]["outstanding"] == 0
 
 
 def test_debt_delays_and_is_not_forgotten(world):
@@ -88,7 +88,7 @@ def test_debt_delays_and_is_not_forgotten(world):
     assert w.remaining("tokens", "tenant") == -3000
 
 
-# ---- 3: refunds that come too late ----------------------------------------------------------------------------------
+# ---- Refunds that come too late ------------------------------------------------------------------
 
 
 def test_settled_after_the_window_has_turned(world):
@@ -110,7 +110,7 @@ def test_settled_after_the_window_has_turned(world):
 
 
 def test_a_refund_never_fills_above_capacity(world):
-    """Random grants, waits and reports: no level above its limit, and every key has an expiry at every step."""
+    """Random grants, waits and reports: no level above its limit, every key with an expiry."""
     w = world(pool=[limit("tokens", 1000, "minute"), limit("output_tokens", 500, "minute", counted="end"),
                     limit("concurrent", 50)],
               tier=[limit("tokens", 700, "minute"), limit("input_tokens", 9000, "day", algorithm="calendar")])  # fmt: skip
@@ -136,7 +136,7 @@ def test_a_refund_never_fills_above_capacity(world):
 
 
 def test_nothing_is_left_behind(world):
-    """When it no longer matters it is gone: an idle store is empty."""
+    """What no longer matters is gone: an idle store is empty."""
     w = world(pool=[limit("tokens", 1000, "minute"), limit("concurrent", 5)], tier=[limit("tokens", 500, "hour")])
     for n in range(40):
         id_ = w.granted("tokens", 10, "TTL", 1000, tenant=f"t{n}", wire=n % 2)
@@ -148,7 +148,7 @@ def test_nothing_is_left_behind(world):
     wait_until(lambda: w.store.connection.dbsize() == 0, "an empty store")
 
 
-# ---- 12: reports that come again, and reports of others --------------------------------------------------------------
+# ---- Repeated reports, and reports by others -----------------------------------------------------
 
 
 def test_a_second_report_changes_nothing(world):
@@ -182,7 +182,7 @@ def test_a_refused_call_has_nothing_to_release(world):
 
 
 def test_an_id_that_is_nearly_right(world):
-    """Of another slice, nonce, member, tenant or pool: no such reservation, and nothing changes."""
+    """With another slice, nonce, member, tenant or pool: no such reservation, no change."""
     w = world(pools={POOL: {"limits": [limit("tokens", 1000, "minute")]},
                      "other": {"limits": [limit("tokens", 1000, "minute")]}})  # fmt: skip
     id_ = w.granted("tokens", 300)
@@ -205,7 +205,7 @@ def test_an_id_that_is_nearly_right(world):
     assert w.status("REPORT", id_, "tokens", 5) == "settled"
 
 
-def test_an_id_of_ones_own_is_for_one_call(world):
+def test_a_callers_own_id_is_for_one_call(world):
     w = world(pool=[limit("tokens", 1000, "minute")])
     assert w.granted("tokens", 100, "ID", "order-17") == "order-17"
     assert w.granted("tokens", 100, "ID", "order-17", wire=1) == "order-17"
@@ -217,7 +217,7 @@ def test_an_id_of_ones_own_is_for_one_call(world):
 
 
 def test_the_same_ids_many_times_in_flight(world):
-    """Each id forty times, in pipelines to both servers at once: in one batch or in several, charged once."""
+    """Each id forty times, pipelined to both servers, in one batch or several: charged once."""
     w = world(pool=[limit("tokens", 1000, "day")])
     ids = [f"order-{n}" for n in range(20)] + [f"r1.many{n % 3}.{n:016x}.0.acme@{POOL}" for n in range(20)]
     for _ in range(20):
@@ -230,15 +230,15 @@ def test_the_same_ids_many_times_in_flight(world):
         for id_ in ids:
             for wire in w.wires:
                 wire.send("REPORT", id_, "tokens", 3)
-    told = [as_fields(wire.read())["status"] for _ in range(20 * len(ids)) for wire in w.wires]
-    assert (told.count("settled"), told.count("duplicate")) == (len(ids), 39 * len(ids))
+    statuses = [as_fields(wire.read())["status"] for _ in range(20 * len(ids)) for wire in w.wires]
+    assert (statuses.count("settled"), statuses.count("duplicate")) == (len(ids), 39 * len(ids))
     assert w.remaining("tokens") == 1000 - 3 * len(ids)
     assert all(row["balanced"] for row in w.servers[0].audit().values())
 
 
 @pytest.mark.parametrize("names", [("openai/gpt-4", "openai/gpt-5"), ("replay/8", "replay/9"), ("a", "b")])
 def test_a_report_is_for_the_pool_that_granted(world, names):
-    """An id names its tenant and pool; with another pool's name put into it, it is nobody's, however alike the names are."""
+    """An id names its tenant and pool; with another pool's name, however alike, it is nobody's."""
     w = world(pools={name: {"limits": [limit("tokens", 1000, "day")]} for name in names})
     one, other = names
     w.granted("tokens", 900, pool=other)
@@ -254,7 +254,7 @@ def test_a_report_is_for_the_pool_that_granted(world, names):
     assert all(row["balanced"] for row in audit.values()), audit
 
 
-# ---- 13: aborted streams --------------------------------------------------------------------------------------------
+# ---- Aborted streams -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_a_report_is_for_the_pool_that_granted(world, names):
     ],
 )
 def test_partial_charges_the_larger_of_report_and_input(world, estimate, report, charged):
-    """(tokens, input_tokens, output_tokens). A stream that broke is neither free nor given back in full."""
+    """(tokens, input_tokens, output_tokens). A broken stream is neither free nor fully refunded."""
     w = world(pool=[limit(unit, 10_000, "minute") for unit in ("tokens", "input_tokens", "output_tokens")])
     id_ = w.granted(*estimate)
     assert w.status("REPORT", id_, *report, "PARTIAL") == "settled"
@@ -299,11 +299,11 @@ def test_a_report_without_amounts_is_as_estimated(world):
     assert w.remaining("tokens") == 600
 
 
-# ---- 14: limits that change under load ------------------------------------------------------------------------------
+# ---- Limits that change under load ---------------------------------------------------------------
 
 
 def test_a_limit_is_changed_under_load(lab, world):
-    """Used stays used; the first decision after the reload knows the new limit; no client sees an error."""
+    """Usage stays; the first decision after the reload applies the new limit; no client fails."""
     w = world(tier=[limit("tokens", 5000, "day")])
     load = Crowd([server.port for server in w.servers], POOL, costs=(1, 2), processes=4, connections=8)
     lab.on_close(load.kill)
@@ -358,11 +358,11 @@ def test_a_limit_that_goes_and_comes(world):
     assert w.remaining("tokens") == 940
 
 
-# ---- 16: calendar limits under constant load ------------------------------------------------------------------------
+# ---- Calendar limits under constant load ---------------------------------------------------------
 
 
 def test_a_calendar_limit_under_constant_load_resets_on_the_instant(world):
-    """EXPIRE on every hit would put the end off for ever. Asked every ten minutes for three days, it resets at midnight."""
+    """EXPIRE on every hit would postpone the end forever; this resets at midnight under load."""
     w = world(pool=[limit("requests", 100, "day", algorithm="calendar", time_zone="Asia/Kolkata")])
     midnight = (w.clock.ms + 5 * 3_600_000 + 30 * MINUTE) // DAY * DAY - 5 * 3_600_000 - 30 * MINUTE
     day, left = 0, 100
@@ -378,7 +378,7 @@ def test_a_calendar_limit_under_constant_load_resets_on_the_instant(world):
         w.clock.set(min(w.clock.ms + 600_000, midnight + (day + 1) * DAY))
 
 
-# ---- 17: what one server learns, all know ---------------------------------------------------------------------------
+# ---- What one server learns, all know ------------------------------------------------------------
 
 
 def test_a_report_on_one_server_is_seen_by_the_next_acquire_on_the_other(world):
@@ -392,7 +392,7 @@ def test_a_report_on_one_server_is_seen_by_the_next_acquire_on_the_other(world):
 
 
 def test_under_concurrency_a_slot_is_never_given_twice(lab, world):
-    """Threads on both servers share three slots; the most that hold one at once is three."""
+    """Threads on both servers share three slots; at most three ever hold one at once."""
     w = world(pool=[limit("concurrent", 3)])
     holding, most, done = [0], [0], [0]
     lock = threading.Lock()
@@ -412,7 +412,7 @@ def test_under_concurrency_a_slot_is_never_given_twice(lab, world):
                     with lock:
                         holding[0] -= 1
                     assert wire.fields("REPORT", answer["id"]) == {"status": "settled"}
-        except Exception as error:  # a thread's failure is the test's
+        except Exception as error:  # a thread's failure must fail the test
             failures.append(error)
 
     threads = [threading.Thread(target=work, args=(w.servers[n % 2],)) for n in range(8)]

@@ -1,4 +1,4 @@
-"""What may happen to a store: functions that go, restarts, failovers, least rights, eviction."""
+"""What may happen to a store: lost functions, restarts, failovers, least rights, eviction."""
 import threading
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def flush_scripts(store):
 
 
 def fail_over(store):
-    """What was a master takes no writes for a moment, and is then a master that has never heard of the functions."""
+    """A master refuses writes for a moment and is then a master without the functions."""
     store.replicaof("127.0.0.1", "1")
     store.replicaof("NO", "ONE")
     store.function_flush()
@@ -71,7 +71,7 @@ def test_a_restarted_store(lab):
 
 
 def test_two_libraries_share_one_store(lab):
-    """As servers of two releases do: neither harms the other's functions, and one that was deleted is loaded again."""
+    """Like servers of two releases: neither harms the other's functions; lost ones are reloaded."""
     store = lab.redis()
     server = lab.ration(config(store, tier=[limit("tokens", 100, "day")]))
     other = "#!lua name=ration_0123456789abcdef\nredis.register_function('ration_0123456789abcdef', function() return 'other' end)"
@@ -88,7 +88,7 @@ def test_two_libraries_share_one_store(lab):
         assert len(store.connection.function_list("ration_*")) == 1
 
 
-# What README.md says that the store's user needs.
+# The rights that the store's user needs according to README.md.
 LEAST_RIGHTS = (
     "+info +select +scan +fcall +function|load +time +get +mget +set +del +pttl +pexpireat"
     " +hget +hset +hdel +hmget +hkeys +hgetall ~ration:*"

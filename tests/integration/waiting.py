@@ -1,4 +1,4 @@
-"""Waiting for conditions. Nothing here sleeps for a time that somebody guessed: it looks until the condition holds."""
+"""Waiting for conditions: nothing sleeps for a guessed time, it polls until the condition holds."""
 import threading
 import time
 
@@ -6,7 +6,7 @@ _never = threading.Event()
 
 
 def wait_until(condition, what, seconds=10.0):
-    """Gives the first true value of condition(), looked at every few milliseconds; fails when `seconds` are over."""
+    """Returns the first true value of condition(), polled often; fails after `seconds`."""
     end = time.monotonic() + seconds
     while True:
         value = condition()

@@ -1,4 +1,4 @@
-"""A RESP client that shows replies as they came: order of fields, errors as values, RESP2 and RESP3 apart."""
+"""A RESP client that shows replies as they came: field order, errors as values, RESP2 or RESP3."""
 import socket
 
 
@@ -15,7 +15,7 @@ class Closed(Exception):
 
 
 class Simple(str):
-    """A simple string such as OK, to tell it from a bulk string."""
+    """A simple string like OK, distinct from a bulk string."""
 
 
 def encode(*args):
@@ -27,7 +27,7 @@ def encode(*args):
 
 
 class Wire:
-    """One connection. call() sends a command and gives its reply; send() and read() are its halves, for pipelines."""
+    """One connection. call() sends a command and returns its reply; send() and read() do half."""
 
     def __init__(self, port, timeout=20.0, path=None):
         if path is not None:
@@ -63,7 +63,7 @@ class Wire:
         return self.read()
 
     def fields(self, *args):
-        """As call(), for a reply of named fields: a dict in the reply's order, or the WireError."""
+        """Like call(), for named fields: a dict in the reply's order, or the WireError."""
         return as_fields(self.call(*args))
 
     def _more(self):
@@ -113,7 +113,7 @@ class Wire:
         raise AssertionError(f"not RESP: {line!r}")
 
     def at_end(self):
-        """True once the server has closed and everything before was read."""
+        """True once the server has closed and everything before that has been read."""
         try:
             self._more()
         except Closed:

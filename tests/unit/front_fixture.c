@@ -129,14 +129,14 @@ void fixture_stop(struct fixture *fixture)
 
 void fixture_answer(size_t index, enum op_outcome outcome)
 {
-    struct op_row rows[64] = {{0, 0}};
+    struct op_row rows[64] = {{0, 0, 0}};
     struct op *op = waiting[index];
     n_waiting--;
     for (size_t i = index; i < n_waiting; i++)
         waiting[i] = waiting[i + 1];
     op->outcome = outcome;
     if (outcome == OP_PEEKED) {
-        rows[0] = (struct op_row){123, 456};
+        rows[0] = (struct op_row){123, 456, 0};
         op->rows = rows;
     }
     if (outcome == OP_REFUSED)

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,7 +103,7 @@ static struct answer answer_head(int stale)
     struct answer a = {.n = 0};
     put(&a, stale, 1);
     put(&a, 1795000000000, 6);
-    put(&a, 1795000000000, 6);
+    put(&a, 0, 2); /* buckets that are ahead */
     return a;
 }
 
@@ -441,6 +442,141 @@ static void test_refusals_have_the_stores_words(void **state)
     assert_string_equal(test.trouble, "OOM command not allowed");
 }
 
+/* The script of a store in which these keys cannot be read, until the batcher wants nothing more. Returns how many batches. */
+static int play_script_with_bad(const char *const bad[], size_t n_bad)
+{
+    int before = played.evals;
+    while (turn(), played.reply) {
+        const char *found = NULL;
+        size_t n_ops = 0;
+        for (size_t i = 0; i < played.n_keys; i++) {
+            n_ops += strncmp(played.keys[i], "ration:{default}:t:", 19) == 0;
+            for (size_t j = 0; j < n_bad; j++)
+                if (strcmp(played.keys[i], bad[j]) == 0)
+                    found = bad[j];
+        }
+        struct answer a = answer_head(0);
+        for (size_t i = 0; i < n_ops; i++)
+            answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
+        if (found)
+            reply(STORE_REFUSED, "WRONGTYPE x", 11);
+        else
+            reply(STORE_OK, a.bytes, a.n);
+    }
+    return played.evals - before;
+}
+
+static void test_only_who_cannot_be_decided_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"ration:{default}:t:n17", "ration:{default}:t:n18"};
+    struct op ops[32];
+    for (size_t n_bad = 0; n_bad <= 2; n_bad++) {
+        test.n_done = 0;
+        for (size_t i = 0; i < 32; i++) {
+            char tenant[8];
+            snprintf(tenant, sizeof tenant, "n%zu", i);
+            ops[i] = make_op(OP_ACQUIRE, "p", tenant);
+            batch_submit(test.batcher, &ops[i]);
+        }
+        int batches = play_script_with_bad(bad, n_bad);
+        assert_true(batches <= 1 + (int)n_bad * 2 * 5);
+        assert_int_equal(test.n_done, 32);
+        for (size_t i = 0; i < 32; i++) {
+            assert_ptr_equal(test.done[i], &ops[i]); /* in their order */
+            assert_int_equal(ops[i].outcome, i >= 17 && i < 17 + n_bad ? OP_REFUSED : OP_GRANTED);
+        }
+        assert_int_equal(batch_load(test.batcher), 0);
+    }
+    assert_int_equal(batch_counters(test.batcher)->refused, 3);
+    assert_int_equal(batch_counters(test.batcher)->resent, 0);
+}
+
+/* A half whose fate is unknown is sent again, marked; those before it are not. */
+static void test_halves_are_sent_again_alone(void **state)
+{
+    (void)state;
+    struct op ops[4];
+    for (size_t i = 0; i < 4; i++) {
+        ops[i] = make_op(OP_ACQUIRE, "p", (const char *const[]){"a", "b", "c", "d"}[i]);
+        batch_submit(test.batcher, &ops[i]);
+    }
+    turn();
+    reply(STORE_REFUSED, "ERR x", 5);
+    assert_int_equal(played.evals, 2);
+    struct answer a = answer_head(0);
+    answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
+    answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
+    reply(STORE_OK, a.bytes, a.n);
+    assert_int_equal(test.n_done, 2);
+    turn();
+    assert_int_equal(sent_op(0)[1] & 1, 0);
+    played.ready = false;
+    reply(STORE_LOST, "gone", 4);
+    turn();
+    played.ready = true;
+    batch_store_changed(test.batcher);
+    turn();
+    assert_int_equal(played.evals, 4);
+    assert_int_equal(sent_op(0)[1] & 1, 1);
+    assert_int_equal(batch_counters(test.batcher)->resent, 2);
+    a = answer_head(0);
+    answer_op(&a, OP_DENIED, 0, 0, 0, 5);
+    answer_op(&a, OP_GRANTED, 1, 0, 0, 0);
+    reply(STORE_OK, a.bytes, a.n);
+    assert_int_equal(test.n_done, 4);
+    assert_int_equal(ops[2].outcome, OP_DENIED);
+    assert_int_equal(ops[3].outcome, OP_GRANTED);
+    turn();
+    assert_int_equal(played.evals, 4);
+}
+
+/* What the store does not take from anybody is not tried again. */
+static void test_a_store_that_takes_nothing_is_not_asked_in_halves(void **state)
+{
+    (void)state;
+    struct op ops[2] = {make_op(OP_ACQUIRE, "p", "a"), make_op(OP_ACQUIRE, "p", "b")};
+    batch_submit(test.batcher, &ops[0]);
+    batch_submit(test.batcher, &ops[1]);
+    turn();
+    reply(STORE_REFUSED, "OOM command not allowed", 23);
+    turn();
+    assert_int_equal(played.evals, 1);
+    assert_int_equal(batch_counters(test.batcher)->refused, 2);
+    assert_int_equal(batch_counters(test.batcher)->halved, 0);
+}
+
+/* The calendar limit's periods in the argument: of the first bucket (pool "other"), six bytes each. */
+static int64_t sent_period(size_t which)
+{
+    int64_t ms = 0;
+    memcpy(&ms, played.argument + 9 + 2 + 1 + 56 + 6 * which, 6);
+    return ms;
+}
+
+static void test_periods_are_made_for_a_bucket_that_is_ahead(void **state)
+{
+    (void)state;
+    const int64_t day = 86400000, now = 1795000000000, then = now + 2 * day;
+    struct op op = make_op(OP_PEEK, "other", "acme");
+    batch_submit(test.batcher, &op);
+    turn();
+    struct answer a = {.n = 0};
+    put(&a, 1, 1), put(&a, now, 6), put(&a, 1, 2), put(&a, 0, 2), put(&a, then, 6);
+    reply(STORE_OK, a.bytes, a.n);
+    assert_int_equal(played.evals, 2);
+    assert_int_equal(sent_period(0), then / day * day);
+    a = (struct answer){.n = 0};
+    put(&a, 0, 1), put(&a, now, 6), put(&a, 1, 2), put(&a, 0, 2), put(&a, then, 6);
+    answer_op(&a, OP_PEEKED, 2, 0, 0, 0);
+    put(&a, 7, 8), put(&a, 100, 8), put(&a, 5, 8), put(&a, 200, 8);
+    reply(STORE_OK, a.bytes, a.n);
+    assert_int_equal(op.outcome, OP_PEEKED);
+    assert_int_equal(op.rows[0].ahead_ms, 2 * day);
+    assert_int_equal(op.rows[1].ahead_ms, 0);
+    assert_int_equal(batch_counters(test.batcher)->ahead, 2);
+}
+
 static void test_a_stale_calendar_is_packed_again_with_the_stores_time(void **state)
 {
     (void)state;
@@ -464,7 +600,7 @@ static void test_a_stale_calendar_is_packed_again_with_the_stores_time(void **st
 static void test_answers_cut_short_end_in_unavailable(void **state)
 {
     (void)state;
-    for (size_t n = 0; n < 13 + 12; n++) {
+    for (size_t n = 0; n < 9 + 12; n++) {
         struct op op = make_op(OP_ACQUIRE, "p", "a");
         test.n_done = 0;
         batch_submit(test.batcher, &op);
@@ -681,6 +817,10 @@ int main(void)
         TEST(test_a_member_that_gave_up_keeps_its_place),
         TEST(test_a_group_that_gave_up_under_way_keeps_its_place),
         TEST(test_refusals_have_the_stores_words),
+        TEST(test_only_who_cannot_be_decided_is_refused),
+        TEST(test_halves_are_sent_again_alone),
+        TEST(test_a_store_that_takes_nothing_is_not_asked_in_halves),
+        TEST(test_periods_are_made_for_a_bucket_that_is_ahead),
         TEST(test_a_stale_calendar_is_packed_again_with_the_stores_time),
         TEST(test_answers_cut_short_end_in_unavailable),
         TEST(test_reports_that_learned_tell_how_wrong_it_was),

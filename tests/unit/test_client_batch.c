@@ -33,7 +33,7 @@ static int make_folder(void **state)
     snprintf(input_path, sizeof(input_path), "%s/in", folder);
     snprintf(output_path, sizeof(output_path), "%s/out", folder);
     snprintf(journal_path, sizeof(journal_path), "%s/out.journal", folder);
-    /* What is said of files that are damaged on purpose is of no use here. */
+    /* Messages about files that are damaged on purpose are of no use here. */
     return freopen("/dev/null", "w", stderr) ? 0 : -1;
 }
 
@@ -216,7 +216,7 @@ static size_t whole_lines(const char *data, size_t n)
     return lines > 0 ? lines - 1 : 0;
 }
 
-/* Goes on from what is left of it, to an output that is whole and in order. */
+/* Resumes from what is left of it and expects a whole output in order. */
 static void go_on(const struct batch_input *input, size_t want_done)
 {
     struct batch_journal journal;
@@ -277,9 +277,9 @@ static void test_journal_with_every_byte_changed(void **state)
         char kept = data[at];
         data[at] = kept == 'Z' ? 'Y' : 'Z';
         write_file(journal_path, data, n);
-        if (at < head) /* it is not known what it is about */
+        if (at < head) /* its input is unknown */
             assert_false(batch_journal_open(&journal, output_path, &input, false, true));
-        else /* a line end that is gone takes the next line along, the last one's only its own */
+        else /* a lost line end costs the next line too, except at the end */
             go_on(&input, kept == '\n' && at + 1 < n ? 1 : 2);
         data[at] = kept;
     }
@@ -327,7 +327,7 @@ static void test_journal_is_of_one_input_and_one_run(void **state)
     assert_false(batch_journal_open(&journal, output_path, &other, false, true));
     assert_int_equal(access(journal_path, F_OK), 0);
     unlink(journal_path);
-    /* One without a result holds nobody up, and does not stay. */
+    /* A journal without a result blocks nobody and is removed. */
     assert_true(batch_journal_open(&journal, output_path, &input, false, true));
     assert_int_equal(rename(journal_path, input_path), 0);
     batch_journal_close(&journal, false);

@@ -239,7 +239,7 @@ static void test_report(void **state)
     expect("REPORT " ID " STATUS 600", "STATUS needs a whole number from 100 to 599");
     expect("REPORT \"a b\"", "printable ASCII without spaces");
     expect("CANCEL a b", "'b' is neither an option nor a unit");
-    expect("CANCEL a FAILED FAILED", "FAILED is there twice");
+    expect("CANCEL a FAILED FAILED", "FAILED is given twice");
     expect("REPORT " ID " EXHAUSTED", "EXHAUSTED needs a value after it");
     expect("REPORT " ID " EXHAUSTED 'no money'", "printable ASCII without space");
     expect("REPORT " ID " REMAINING tokens", "REMAINING needs a unit");

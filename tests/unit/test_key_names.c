@@ -1,4 +1,4 @@
-/* Names of keys: no two of them meet, whatever the kinds and the names. */
+/* Names of keys: no two of them collide, whatever the kinds and the names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 #include "batch/key_names.h"
 
-/* What a name may hold, so as to look like the kinds, the separators and the endings of others. */
+/* Names that try to look like the kinds, the separators and the endings of others. */
 static const char *const tenants[] = {
     "a",   "a:s", "s",   ":s",  "p:a",  "ts:a", "t",  "a@b",    "a@b:s", "a@b@", "@b",  "a:s@b",
     "r:a", "n:a", "f:a", "k:a", "[fr]", "*",    "a:", "ps:a@b", "is:a",  "=a",   "a=b", "e:a@b"};

@@ -1,4 +1,4 @@
-/* A worker's references to its configurations: each lives for as long as an operation of the worker holds it. */
+/* A worker's references to its configurations: each lives while an operation of the worker does. */
 #include "worker.h"
 
 #include <setjmp.h>
@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-/* Two references: the worker's, and one by which the test sees whether the worker's is gone. */
+/* Two references: the worker's, and one that shows the test whether the worker's is gone. */
 static struct config *make_config(void)
 {
     struct config_problems problems = {0, NULL};

@@ -85,16 +85,16 @@ static int read_body(struct json_object *root, struct completion *c, int64_t *ch
 {
     struct json_object *config;
     struct json_object *system = NULL;
-    struct json_object *told;
+    struct json_object *metadata;
     if (json_object_object_get_ex(root, "inferenceConfig", &config) && config) {
         if (fields_check(config, config_fields, "inferenceConfig.", true, bad) < 0) {
             return -1;
         }
         read_whole(config, "maxTokens", false, 1, COMPLETION_MAX_TOKENS, &c->max_output);
     }
-    if (json_object_object_get_ex(root, "requestMetadata", &told) &&
+    if (json_object_object_get_ex(root, "requestMetadata", &metadata) &&
         !json_object_object_get_ex(root, "metadata", NULL)) {
-        json_object_object_add(root, "metadata", json_object_get(told));
+        json_object_object_add(root, "metadata", json_object_get(metadata));
     }
     json_object_object_get_ex(root, "system", &system);
     if (read_content(system, "system", characters, bad) < 0) {

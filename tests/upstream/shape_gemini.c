@@ -286,13 +286,14 @@ static struct json_object *details_of_limit(const struct answer_error *error)
 {
     char delay[32];
     struct json_object *details = jo_list(quota_failure(error));
-    const char *told = error->retry_delay;
-    if (told == NULL && error->wait_us > 0) {
+    const char *retry_delay = error->retry_delay;
+    if (retry_delay == NULL && error->wait_us > 0) {
         duration(delay, sizeof(delay), error->wait_us);
-        told = delay;
+        retry_delay = delay;
     }
-    if (told) {
-        json_object_array_add(details, jo_put_string(detail("RetryInfo"), "retryDelay", told));
+    if (retry_delay) {
+        json_object_array_add(details,
+                              jo_put_string(detail("RetryInfo"), "retryDelay", retry_delay));
     }
     return details;
 }

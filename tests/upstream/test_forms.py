@@ -352,7 +352,7 @@ class FormsTest(ProviderTest):
         self.assertEqual(json.loads(gzip.decompress(answer.raw))["error"]["code"], "rate_limit_exceeded")
         self.assertEqual(packing.ask("GET", "/report", None, **accepts).headers["Content-Encoding"], "gzip")
 
-    # ---- Forms of one's own ----
+    # ---- Ad-hoc forms ----
 
     def test_any_answer_byte_for_byte(self):
         p = self.start()

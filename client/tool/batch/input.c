@@ -95,15 +95,16 @@ static bool check_request(struct reading *r, json_object *root, const char **id)
     }
     batch_form_take_apart(format, root, &request);
     *id = request.custom_id;
-    if (!batch_form_check(&request, why, sizeof(why)))
+    bool ok = batch_form_check(&request, why, sizeof(why));
+    if (ok && streams(&request)) {
+        snprintf(why, sizeof(why),
+                 "\"stream\" is set; a batch takes whole answers, so leave it out");
+        ok = false;
+    }
+    ok = ok && r->check(r->arg, &request, why);
+    if (!ok)
         complain(r, r->number, why);
-    else if (streams(&request))
-        complain(r, r->number, "\"stream\" is set; a batch takes whole answers, so leave it out");
-    else if (!r->check(r->arg, &request, why))
-        complain(r, r->number, why);
-    else
-        return true;
-    return false;
+    return ok;
 }
 
 static bool make_room(struct reading *r)

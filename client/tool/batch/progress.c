@@ -9,6 +9,7 @@
 #include "tool/batch/progress.h"
 
 #include "tool/object.h"
+#include "tool/progress_line.h"
 #include "tool/rows.h"
 #include "tool/say.h"
 #include "tool/table.h"
@@ -110,13 +111,13 @@ void batch_progress_close(struct batch_progress *p)
 
 static void put_time(json_object *o)
 {
-    struct timespec ts;
     struct tm tm;
     char text[40];
-    clock_gettime(CLOCK_REALTIME, &ts);
-    gmtime_r(&ts.tv_sec, &tm);
+    int64_t now_ms = clock_wall_ms();
+    time_t now_s = (time_t)(now_ms / 1000);
+    gmtime_r(&now_s, &tm);
     size_t n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + n, sizeof(text) - n, ".%03dZ", (int)(ts.tv_nsec / 1000000));
+    snprintf(text + n, sizeof(text) - n, ".%03dZ", (int)(now_ms % 1000));
     object_put_string(o, "time", text);
 }
 

@@ -1,6 +1,7 @@
 /* The progress line of a run, and its results: for people on stdout, for programs in a file. */
 #include "tool/bench/run.h"
 #include "tool/object.h"
+#include "tool/progress_line.h"
 #include "tool/say.h"
 #include "tool/table.h"
 

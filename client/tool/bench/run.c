@@ -13,6 +13,7 @@
  */
 #include "tool/bench/run.h"
 
+#include "tool/progress_line.h"
 #include "tool/say.h"
 
 #include "clock.h"

@@ -76,11 +76,17 @@ class Stored:
 
 
 class Record:
-    def __init__(self, check, deadline, k, split_unknown, parts):
-        self.check, self.states, self.deadline, self.k, self.split_unknown = check, [], deadline, k, split_unknown
+    """A reservation. Each of its buckets goes by its own time: `deadlines` are (deadline, k) by bucket, and the time of each part
+    is a dictionary by bucket, too."""
+
+    def __init__(self, check, deadlines, split_unknown, parts):
+        self.check, self.states, self.deadlines, self.split_unknown = check, [], deadlines, split_unknown
         self.token, self.parts = None, parts
         self.stated = {}  # what was estimated of units that learn, whatever was charged
         self.asked = None  # the cost as the acquire stated it
+
+    def over(self, o, times):
+        return any(times[b] >= self.deadlines[b][0] for b in o.buckets)
 
     def estimate(self):
         total = NOTHING
@@ -88,16 +94,16 @@ class Record:
             total = plus(total, cost)
         return total
 
-    def held_by(self, state):
+    def held_by(self, bucket, state):
         """What of one unit this reservation holds of a limit that was there when it was granted."""
-        return sum(cost[state.limit.unit] for time, cost in self.parts if time >= state.since)
+        return sum(cost[state.limit.unit] for times, cost in self.parts if times[bucket] >= state.since)
 
 
 class Forgiven:
     """Stands among the records, and is none: whoever reports it hears that it has been."""
 
     def __init__(self, check, forgiven):
-        self.check, self.forgiven, self.states, self.deadline = check, forgiven, ["f"], None
+        self.check, self.forgiven, self.states, self.deadlines = check, forgiven, ["f"], None
 
 
 class Model:
@@ -130,12 +136,15 @@ class Model:
     # A batch.
 
     def batch(self, clock, buckets, ops, got):
-        stale, got_clock, got_now, answers = got
+        stale, got_clock, got_ahead, answers = got
         self.open_now = {}
         names = list(dict.fromkeys(b for o in ops for b in o.buckets))
-        self.now = now = max([clock] + [self.buckets[b].last for b in names if b in self.buckets])
-        assert (got_clock, got_now) == (clock, now)
-        outside = any(l.algorithm == CALENDAR and not l.bounds[0] <= now < l.bounds[2]
+        self.clock = clock
+        self.times = {b: max(clock, self.buckets[b].last) if b in self.buckets else clock for b in names}
+        ahead = {i: self.times[b] for i, b in enumerate(names) if self.times[b] > clock}
+        self.met["ahead"] += bool(ahead)
+        assert (got_clock, got_ahead) == (clock, ahead)
+        outside = any(l.algorithm == CALENDAR and not l.bounds[0] <= self.times[b] < l.bounds[2]
                       for b in names for l in buckets[b].limits)
         assert stale == outside and len(answers) == (0 if stale else len(ops))
         if stale:
@@ -146,7 +155,7 @@ class Model:
         for b in names:
             if buckets[b].breaker is not None:
                 known = self.known.setdefault(b, Health(buckets[b].breaker))
-                looks[known] = known.refresh(now)
+                looks[known] = known.refresh(self.times[b])
         for o, answer in zip(ops, answers):
             self.decide(o, answer)
         for known, look in looks.items():
@@ -157,11 +166,11 @@ class Model:
             self.write(key, self.open_now[key])
         for r in self.touched:
             if "o" not in r.states and "m" not in r.states:
-                r.deadline = r.token = None  # only what tells a repeated report from a foreign one is kept
+                r.deadlines = r.token = None  # only what tells a repeated report from a foreign one is kept
         return written + ["health"] * self.learned
 
     def open(self, key, bucket):
-        now, stored = self.now, self.buckets.get(key)
+        now, stored = self.times[key], self.buckets.get(key)
         if stored is None:
             return Stored([KINDS[l.algorithm](l, now) for l in bucket.limits], now, 0, Ledger() if bucket.ledger else None)
         old, states = list(stored.states), [None] * len(bucket.limits)
@@ -192,7 +201,7 @@ class Model:
             if s.check:
                 s.check.take(s)
             s.happened = []
-        b.dirty, b.last = False, self.now
+        b.dirty, b.last = False, self.times[key]
         self.buckets[key] = b
 
     def decide(self, o, answer):
@@ -237,13 +246,13 @@ class Model:
         if o.kind != SHOW_POOL:
             known.operate(o.feedback.reason if o.feedback else None)
             self.learned = True
-        state, until, failures, reports = known.shown(self.now)
+        state, until, failures, reports = known.shown(self.times[o.buckets[0]], self.clock)
         assert (answer.outcome, answer.state, answer.wait, answer.failures, answer.reports, answer.reason) \
-            == (SHOWN, state, until, failures, reports, known.reason or ""), f"{answer}, not {known.shown(self.now)}"
+            == (SHOWN, state, until, failures, reports, known.reason or ""), f"{answer}, not {state} {until} {failures} {reports}"
 
     def judge_refusal(self, o, answer):
         known = self.known_of(o)
-        what, wait = known and o.kind == ACQUIRE and known.refusal(self.now) or (None, 0)
+        what, wait = known and o.kind == ACQUIRE and known.refusal(self.times[o.buckets[0]], self.clock) or (None, 0)
         if what == IS_CLOSED and wait == NEVER:
             assert (answer.bucket, answer.limit, answer.wait, answer.reason) == (0, what, NEVER, known.reason), f"{answer} for {o}"
         elif what and answer.limit == what:
@@ -264,12 +273,12 @@ class Model:
                 refusing.append((s, most - c))
         assert answer.bucket == 0 and answer.wait >= wait, f"{answer} for {o}"
         if answer.wait < FOREVER:
-            assert all(s.total_at(self.now + answer.wait) <= room for s, room in refusing), f"does not fit then: {answer} for {o}"
+            assert all(s.total_at(self.clock + answer.wait) <= room for s, room in refusing), f"does not fit then: {answer} for {o}"
         if answer.wait > wait:
-            assert any(s.total_at(self.now + answer.wait - 1) > room for s, room in refusing), f"fits earlier: {answer} for {o}"
+            assert any(self.before(s, self.clock + answer.wait) > room for s, room in refusing), f"fits earlier: {answer} for {o}"
 
     def judge_limits(self, o, answer):
-        now, refusing = self.now, []
+        now, refusing = self.clock, []
         for i, j, s in self.limits_of(o):
             c = o.cost[s.limit.unit]
             most = s.limit.capacity - s.limit.kept_back[o.priority]
@@ -283,42 +292,49 @@ class Model:
         for i, j, s, room in refusing:
             where = f"{answer} for {o}: {s.limit}"
             if (i, j) == (answer.bucket, answer.limit):
-                assert s.total_at(now + answer.wait - 1) > room, f"fits earlier: {where}"
+                assert self.before(s, now + answer.wait) > room, f"fits earlier: {where}"
                 named = True
                 assert answer.wait == FOREVER or s.total_at(now + answer.wait) <= room, f"does not fit then: {where}"
             elif not named:
-                assert s.total_at(now + answer.wait - 1) <= room, f"an earlier limit waits as long: {where}"
+                assert self.before(s, now + answer.wait) <= room, f"an earlier limit waits as long: {where}"
             else:
                 assert answer.wait == FOREVER or s.total_at(now + answer.wait) <= room, f"another waits longer: {where}"
 
-    def charge_all(self, o, n, deadline, k):
-        for _, _, s in self.limits_of(o):
+    def before(self, s, t):
+        """What was used and held a millisecond earlier; a limit whose bucket is ahead stands still until then."""
+        return s.total_at(max(t - 1, s.now))
+
+    def times_of(self, o):
+        return {b: self.times[b] for b in o.buckets}
+
+    def charge_all(self, o, n, deadlines):
+        for i, _, s in self.limits_of(o):
             amount = o.cost[s.limit.unit] * n
             if amount and s.limit.holds:
-                s.hold((deadline, k), amount)
+                s.hold(deadlines[o.buckets[i]], amount)
             elif amount:
-                s.charge(amount, self.now)
+                s.charge(amount, self.times[o.buckets[i]])
 
     def open_buckets(self, o):
         return [self.open_now[key] for key in o.buckets]
 
-    def keep_all(self, o, deadline):
-        for b in self.open_buckets(o):
-            b.dirty = True
+    def keep_all(self, o, deadlines):
+        for key, b in zip(o.buckets, self.open_buckets(o)):
+            b.dirty, deadline = True, deadlines[key][0]
             if b.ledger:
                 b.keep = max(b.keep, deadline + max(o.ttl, GRACE))
             elif any(s.limit.holds for s in b.states):
                 b.keep = max(b.keep, deadline)
-        self.slice_needed[o.slice] = max(self.slice_needed.get(o.slice, 0), deadline + max(o.ttl, GRACE))
+            self.slice_needed[o.slice] = max(self.slice_needed.get(o.slice, 0), deadline + max(o.ttl, GRACE))
 
-    def book(self, o, deadline, cost, reservations, sign=1):
-        for b in self.open_buckets(o):
+    def book(self, o, deadlines, cost, reservations, sign=1):
+        for key, b in zip(o.buckets, self.open_buckets(o)):
             if b.ledger:
-                b.ledger.owe(deadline, cost[:LEDGER_UNITS] + (reservations,), sign)
+                b.ledger.owe(deadlines[key][0], cost[:LEDGER_UNITS] + (reservations,), sign)
 
-    def book_grant(self, o, deadline, n, reservations):
+    def book_grant(self, o, deadlines, n, reservations):
         cost = tuple(c * n for c in o.cost)
-        self.book(o, deadline, cost, reservations)
+        self.book(o, deadlines, cost, reservations)
         for b in self.open_buckets(o):
             if b.ledger:
                 b.ledger.granted = plus(b.ledger.granted, cost[:LEDGER_UNITS] + (reservations,))
@@ -330,7 +346,7 @@ class Model:
         for unit in stated:
             self.met[unit, (cost[unit] > o.cost[unit]) - (cost[unit] < o.cost[unit])] += 1
         r = self.slices.get(o.slice, {}).get(o.nonce) if o.resent else None
-        if r and r.check == o.check and r.deadline is not None and r.stated:
+        if r and r.check == o.check and r.deadlines is not None and r.stated:
             cost = r.parts[0][1]
         return o.change(cost=cost), stated
 
@@ -341,7 +357,7 @@ class Model:
             r = self.slices.get(o.slice, {}).get(o.nonce)
             if r and r.check != o.check:
                 return FOREIGN, 0, False
-            if r and (r.deadline is None or r.deadline <= self.now):
+            if r and (r.deadlines is None or r.over(o, self.times)):
                 return ENDED, 0, False
             if r and r.asked != asked:
                 return FOREIGN, 0, False
@@ -350,8 +366,8 @@ class Model:
                 return GRANTED, o.n, False
         fit, known = self.fit(o, o.n - had), self.known_of(o)
         if fit and known:
-            fit = known.room(fit, r is not None, self.now)
-        if not fit and known and not known.refusal(self.now) and self.fit(o, 1):
+            fit = known.room(fit, r is not None, self.times[o.buckets[0]])
+        if not fit and known and not known.refusal(self.times[o.buckets[0]], self.clock) and self.fit(o, 1):
             # The rest of a group is no probe: no wait is promised.
             granted = had
             return GRANTED if granted else DENIED, granted, False
@@ -360,16 +376,16 @@ class Model:
         if fit and not o.dry and o.resent and not r and len(self.slices.get(o.slice, ())) >= MOST_IN_SLICE:
             return CROWDED, 0, False
         if fit and not o.dry and not ended:
-            deadline, k = (r.deadline, r.k) if r else deadline_of(o.ttl, self.now)
-            self.charge_all(o, fit, deadline, k)
-            self.keep_all(o, deadline)
-            self.book_grant(o, deadline, fit, fit)
+            deadlines = r.deadlines if r else {b: deadline_of(o.ttl, self.times[b]) for b in o.buckets}
+            self.charge_all(o, fit, deadlines)
+            self.keep_all(o, deadlines)
+            self.book_grant(o, deadlines, fit, fit)
             if not r:
-                r = Record(o.check, deadline, k, o.split_unknown, [(self.now, o.cost)])
+                r = Record(o.check, deadlines, o.split_unknown, [(self.times_of(o), o.cost)])
                 r.stated, r.asked = stated, asked
                 self.slices.setdefault(o.slice, {})[o.nonce] = r
                 if known:
-                    known.granted((o.slice, o.nonce), deadline)
+                    known.granted((o.slice, o.nonce), deadlines[o.buckets[0]][0])
             r.states += ["o"] * fit
             self.touched.append(r)
         elif fit:
@@ -394,37 +410,36 @@ class Model:
             return NOSUCH, 0, False
         if o.token is not None and r.token == o.token:
             return GRANTED, 1, False
-        if r.states[member] != "o" or self.now >= r.deadline:
+        if r.states[member] != "o" or r.over(o, self.times):
             return ENDED, 0, False
         if not self.fit(o, 1):
             return DENIED, 0, True
-        deadline, k = deadline_of(o.ttl, self.now)
-        if deadline < r.deadline:
-            deadline, k = r.deadline, r.k
+        deadlines = {b: max(deadline_of(o.ttl, self.times[b]), r.deadlines[b], key=lambda d: d[0]) for b in o.buckets}
         if len(r.states) > 1:
             r.states[member] = "m"
             self.touched.append(r)
-            group, r = r, Record(r.check, r.deadline, r.k, r.split_unknown, list(r.parts))
+            group, r = r, Record(r.check, r.deadlines, r.split_unknown, list(r.parts))
             r.states, r.stated, r.asked = ["o"], group.stated, group.asked
             self.slices[o.slice][o.nonce + bytes([o.member])] = r
-        for _, _, s in self.limits_of(o):
-            held = r.held_by(s) if s.limit.holds else 0
+        for i, _, s in self.limits_of(o):
+            bucket = o.buckets[i]
+            held = r.held_by(bucket, s) if s.limit.holds else 0
             if held:
-                s.let_go((r.deadline, r.k), held)
-                s.hold((deadline, k), held)
-        self.book(o, r.deadline, r.estimate(), 1, -1)
-        self.book(o, deadline, r.estimate(), 1)
-        r.deadline, r.k, r.token = deadline, k, o.token
+                s.let_go(r.deadlines[bucket], held)
+                s.hold(deadlines[bucket], held)
+        self.book(o, r.deadlines, r.estimate(), 1, -1)
+        self.book(o, deadlines, r.estimate(), 1)
+        r.deadlines, r.token = deadlines, o.token
         if self.known_of(o) and o.member == 0:
-            self.known_of(o).renewed((o.slice, o.nonce), deadline)
+            self.known_of(o).renewed((o.slice, o.nonce), deadlines[o.buckets[0]][0])
         if any(o.cost):
-            self.charge_all(o, 1, deadline, k)
-            self.book_grant(o, deadline, 1, 0)
+            self.charge_all(o, 1, deadlines)
+            self.book_grant(o, deadlines, 1, 0)
             if len(r.parts) == LONGEST_PARTS:  # of what was added, the two oldest become one
                 r.parts[1:3] = [(r.parts[1][0], plus(r.parts[1][1], r.parts[2][1]))]
-            r.parts.append((self.now, o.cost))
+            r.parts.append((self.times_of(o), o.cost))
             r.split_unknown = r.split_unknown or o.split_unknown
-        self.keep_all(o, deadline)
+        self.keep_all(o, deadlines)
         self.touched.append(r)
         return GRANTED, 1, False
 
@@ -436,18 +451,19 @@ class Model:
             return NOSUCH,
         if r.states[member] != "o":
             return (LATE if r.states[member] == "l" else SETTLED) if o.resent else DUPLICATE,
-        cancelled, late = o.kind == CANCEL, self.now >= r.deadline
+        cancelled, late = o.kind == CANCEL, r.over(o, self.times)
         if self.known_of(o):
-            self.known_of(o).report(o, (o.slice, o.nonce) if o.member == 0 else None, self.now)
+            self.known_of(o).report(o, (o.slice, o.nonce) if o.member == 0 else None, self.times[o.buckets[0]])
         estimate = r.estimate()
         use = (0,) * LEDGER_UNITS if cancelled else actual_use(o, r.split_unknown, estimate)
-        for _, _, s in self.limits_of(o):
-            if s.limit.unit < LEDGER_UNITS or not late:
-                self.settle_limit(s, r, use, estimate, cancelled, late)
-        for b in self.open_buckets(o):
+        for i, _, s in self.limits_of(o):
+            over = self.times[o.buckets[i]] >= r.deadlines[o.buckets[i]][0]
+            if s.limit.unit < LEDGER_UNITS or not over:
+                self.settle_limit(o.buckets[i], s, r, use, estimate, cancelled, over)
+        for key, b in zip(o.buckets, self.open_buckets(o)):
             b.dirty = True
             if b.ledger:
-                b.ledger.settle(r.deadline, estimate[:LEDGER_UNITS] + (1,), use + (0,), cancelled, self.now)
+                b.ledger.settle(r.deadlines[key][0], estimate[:LEDGER_UNITS] + (1,), use + (0,), cancelled, self.times[key])
         r.states[member] = "l" if late else "c" if cancelled else "s"
         self.touched.append(r)
         return LATE if late else SETTLED, *self.teach(o, r, use, estimate)
@@ -461,32 +477,32 @@ class Model:
                 learned = self.estimates.setdefault(o.estimates, Learned())
                 before = len(learned.calls[unit])
                 learned.teach(unit, r.stated[unit], use[unit])
-                learned.taught_at = self.now
+                learned.taught_at = self.clock
                 self.met["taught"] += 1
                 self.met["halved"] += len(learned.calls[unit]) < before
                 which, over[unit] = which | bit, estimate[unit] - use[unit]
         return which, over[OUTPUT], over[INPUT]
 
-    def settle_limit(self, s, r, use, estimate, cancelled, late):
-        limit, unit = s.limit, s.limit.unit
+    def settle_limit(self, bucket, s, r, use, estimate, cancelled, late):
+        limit, unit, now = s.limit, s.limit.unit, self.times[bucket]
         if limit.holds and not late:
-            held = r.held_by(s)
-            s.let_go((r.deadline, r.k), held)
+            held = r.held_by(bucket, s)
+            s.let_go(r.deadlines[bucket], held)
             if limit.at_end and use[unit]:
-                s.charge(min(use[unit], held), self.now)
+                s.charge(min(use[unit], held), now)
                 if use[unit] > held:
-                    s.charge(use[unit] - held, self.now, debt=True)
+                    s.charge(use[unit] - held, now, debt=True)
             return
         more = use[unit] - estimate[unit]
         if more > 0:
-            s.charge(more, self.now, debt=True)
+            s.charge(more, now, debt=True)
         elif limit.settle or cancelled:
             back = -more
-            for time, cost in reversed(r.parts):
+            for times, cost in reversed(r.parts):
                 share = min(back, cost[unit])
                 back -= share
-                if share and time >= s.since:
-                    s.refund(share, r.deadline if limit.at_end else time, cost[unit], self.now)
+                if share and times[bucket] >= s.since:
+                    s.refund(share, r.deadlines[bucket][0] if limit.at_end else times[bucket], cost[unit], now)
 
     # Forgiving.
 
@@ -499,13 +515,13 @@ class Model:
             amounts = [max(0, min(s.used, s.total - s.limit.capacity)) for _, _, s in self.limits_of(o)]
             for (i, _, s), amount in zip(self.limits_of(o), amounts):
                 if amount:
-                    s.forgive(amount, self.now)
+                    s.forgive(amount, self.times[o.buckets[i]])
                     self.open_now[o.buckets[i]].dirty = True
         assert (answer.outcome, answer.granted, answer.rows) == (FORGIVEN, len(amounts), [(a, 0) for a in amounts]), \
             f"{answer}, not {amounts}, for {o}"
         if any(amounts) and not kept:
             self.slices.setdefault(o.slice, {})[o.nonce] = Forgiven(o.check, amounts)
-            self.slice_needed[o.slice] = max(self.slice_needed.get(o.slice, 0), self.now + GRACE)
+            self.slice_needed[o.slice] = max(self.slice_needed.get(o.slice, 0), self.clock + GRACE)
 
     # Looking.
 
@@ -518,8 +534,8 @@ class Model:
             if s.total == 0:
                 assert reset == 0, where
                 continue
-            assert 1 <= reset <= FOREVER and s.total_at(self.now + reset - 1) > 0, where
-            assert reset == FOREVER or s.total_at(self.now + reset) == 0, where
+            assert 1 <= reset and self.before(s, self.clock + reset) > 0, where
+            assert reset >= FOREVER or s.total_at(self.clock + reset) == 0, where
 
 
 def actual_use(o, split_unknown, estimate):

@@ -230,9 +230,12 @@ class Answer:
 
 
 def unpack_answer(data):
-    """(stale, the store's clock, the time that decided, [Answer])."""
-    stale, clock, now = data[0], int.from_bytes(data[1:7], "little"), int.from_bytes(data[7:13], "little")
-    answers, at = [], 13
+    """(stale, the store's clock, {place of a bucket: its time} of those that are ahead, [Answer])."""
+    stale, clock, n = data[0], int.from_bytes(data[1:7], "little"), int.from_bytes(data[7:9], "little")
+    answers, at, ahead = [], 9, {}
+    for _ in range(n):
+        ahead[int.from_bytes(data[at:at + 2], "little")] = int.from_bytes(data[at + 2:at + 8], "little")
+        at += 8
     while at < len(data):
         a = Answer(*struct.unpack_from("<BBBBq", data, at))
         at += 12
@@ -249,7 +252,7 @@ def unpack_answer(data):
             a.reason = data[at + 1:at + 1 + data[at]].decode()
             at += 1 + data[at]
         answers.append(a)
-    return stale == STALE, clock, now, answers
+    return stale == STALE, clock, ahead, answers
 
 
 ACCOUNTS = ("granted", "reported", "expired", "cancelled", "spent", "outstanding")

@@ -65,13 +65,14 @@ class Health:
             return fit
         return 0 if self.probe or self.chance > now or again else 1
 
-    def refusal(self, now):
-        """(what refuses, how long); None: nothing does."""
+    def refusal(self, now, clock):
+        """(what refuses, how long from the store's clock on); None: nothing does."""
         if self.reason is not None and not self.reopens:
             return IS_CLOSED, NEVER
-        paused, circuit = self.paused - now, 0
+        paused, circuit = self.paused - clock if self.paused > now else 0, 0
         if self.circuit:
-            circuit = (self.probe[1] + self.slower() if self.probe else self.chance) - now
+            end = self.probe[1] + self.slower() if self.probe else self.chance
+            circuit = end - clock if end > now else 0
         if max(paused, circuit) <= 0:
             return None
         if self.reason is not None:
@@ -122,20 +123,20 @@ class Health:
             self.paused = 0
             self.close()
 
-    def shown(self, now):
+    def shown(self, now, clock):
         """(state, until, failures, reports)"""
         counted = self.counted(now)
-        return (*self.state(now), sum(counted), len(counted))
+        return (*self.state(now, clock), sum(counted), len(counted))
 
-    def state(self, now):
+    def state(self, now, clock):
         if self.reason is not None:
-            return "closed", self.paused - now if self.reopens else NEVER
+            return "closed", self.paused - clock if self.reopens else NEVER
         if self.probe:
-            return "probing", self.probe[1] - now
+            return "probing", self.probe[1] - clock
         if self.circuit and (self.chance > now or self.paused <= now):
-            return "circuit", max(0, self.chance - now)
+            return "circuit", self.chance - clock if self.chance > now else 0
         if self.paused > now:
-            return "paused", self.paused - now
+            return "paused", self.paused - clock
         return "open", 0
 
     def matters(self, at):

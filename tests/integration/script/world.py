@@ -26,7 +26,7 @@ class World:
         self.client.flushall()
         self.model, self.clock, self.ops = Model(), BEGINNING + self.random.randrange(400 * DAY), 0
         self.outcomes = Counter()
-        self.expires, self.changed, self.live, self.sent = {}, set(), [], []
+        self.expires, self.changed, self.live, self.sent, self.ahead = {}, set(), [], [], 0
         self.steps = self.random.choices(STEPS[1:5], k=2)
         self.calendar_period = self.random.choice((DAY, 30 * DAY, 1000 * 997))
         # Some worlds are refused most of the time, others hardly ever.
@@ -111,8 +111,9 @@ class World:
             limits[limit.sig] = limit
         return list(limits.values())
 
-    def bounds(self):
-        start = self.clock // self.calendar_period * self.calendar_period
+    def bounds(self, name=None):
+        stored = self.model.buckets.get(name)
+        start = max(self.clock, stored.last if stored else 0) // self.calendar_period * self.calendar_period
         if self.random.random() < 0.05:
             start -= self.calendar_period  # a server whose clock is a little behind
         return start, start + self.calendar_period, start + 2 * self.calendar_period
@@ -264,6 +265,13 @@ class World:
             self.clock += r.randint(*r.choice(self.steps))
         elif x < 0.73:
             self.clock += r.randint(*r.choice(STEPS))
+        if self.ahead:  # the clock was ahead for a batch or two: what was written then is ahead of what follows
+            if r.random() < 0.6:
+                self.clock -= self.ahead
+                self.ahead = 0
+        elif r.random() < 0.01:
+            self.ahead = r.choice((7, 1500, 3_600_000, 3 * 3_600_000, 2 * DAY))
+            self.clock += self.ahead
 
     def expire(self):
         for key in [k for k, at in self.expires.items() if at < self.clock]:
@@ -289,8 +297,8 @@ class World:
         """Decides a batch in the store and in the model, and compares."""
         self.expire()
         if any(l.algorithm == CALENDAR for b in self.buckets.values() for l in b.limits):
-            for b in self.buckets.values():
-                b.limits = [l.change(bounds=self.bounds()) if l.algorithm == CALENDAR else l for l in b.limits]
+            for name, b in self.buckets.items():
+                b.limits = [l.change(bounds=self.bounds(name)) if l.algorithm == CALENDAR else l for l in b.limits]
         keys, argument = pack_batch(self.buckets, ops)
         digest = self.digest() if len(ops) <= 5 and self.random.random() < 0.2 else None
         pipe = self.client.pipeline(transaction=False)
@@ -359,7 +367,7 @@ class World:
         """A lone caller that comes back exactly then is admitted, and a millisecond earlier is not. Changes nothing."""
         if answer.outcome != DENIED or answer.wait in (NEVER, 2**50) or answer.wait > 300 * DAY:
             return
-        now = self.model.now
+        now = self.model.clock
         limits = [l for b in o.buckets for l in self.buckets[b].limits if l.algorithm == CALENDAR]
         for at, outcome in ((now + answer.wait - 1, DENIED), (now + answer.wait, GRANTED)):
             if any(at >= l.bounds[2] for l in limits):
