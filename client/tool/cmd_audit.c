@@ -77,7 +77,7 @@ static void show_progress(void *arg, int percent)
     ++*times;
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[Kaudited %d %%", percent);
-    else if (*times % LOG_EVERY == 0)
+    else if (percent < 100 && *times % LOG_EVERY == 0)
         fprintf(stderr, "audited %d %%\n", percent);
 }
 

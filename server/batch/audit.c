@@ -31,7 +31,7 @@
 #include "log.h"
 #include "store/store.h"
 
-enum { NUMBERS = 6, ACCOUNTS = 6, POOLS_A_CALL = 32, SLICES_A_CALL = 64 };
+enum { NUMBERS = 6, ACCOUNTS = 6, POOLS_A_CALL = 16, SLICES_A_CALL = 64 };
 enum { LEDGER_BYTES = ACCOUNTS * NUMBERS * 8, COUNT_BYTES = 4 + NUMBERS * 8 };
 enum { TRIES = 3, AGAIN_WITHIN_MS = 1000, MAX_RESTARTS = 10 };
 #define LARGEST_SUM (INT64_C(1) << 60)

@@ -332,7 +332,7 @@ int store_scan(struct store *store, const char *cursor, const char *pattern, sto
 {
     if (!store_ready(store))
         return -1;
-    const char *const words[] = {"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"};
+    const char *const words[] = {"SCAN", cursor, "MATCH", pattern, "COUNT", "500"};
     const size_t n = sizeof words / sizeof words[0];
     size_t room = HEADER_BYTES;
     for (size_t i = 0; i < n; i++)

@@ -31,8 +31,8 @@ class Run:
         self.unbalanced = []
         self._highest = None
 
-    def fresh_pair(self):
-        pair = self.lab.pair()
+    def fresh_pair(self, which="main"):
+        pair = self.lab.pair(which)
         pair.redis.empty()
         return pair
 
@@ -72,6 +72,7 @@ def parse(args):
     parser.add_argument("--unix", action="store_true", help="rationd reaches Redis by its unix socket, not by TCP")
     parser.add_argument("--vast", action="store_true", help="tenants' buckets are full again at once, not in use")
     parser.add_argument("--build", metavar="DIR", help="measure the programs that are there; builds nothing")
+    parser.add_argument("--against", metavar="DIR", help="measure that build in turn with this one, and print the ratio beside each row")
     parser.add_argument("--parse-only", action="store_true", help=argparse.SUPPRESS)  # run.sh asks before it builds
     options = parser.parse_args(args)
     options.only = options.only.split(",") if options.only else list(rows.BY_NAME)
@@ -113,16 +114,17 @@ def main(args):
     if options.parse_only:
         return 0
     build = pathlib.Path(options.build).resolve() if options.build else TOP / "build/release"
-    for name in ("rationd", "ration"):
-        if not (build / name).exists():
-            print(f"tests/bench/run.sh: {build / name} is not there; build first, or leave --build out", file=sys.stderr)
+    against = pathlib.Path(options.against).resolve() if options.against else None
+    for program in (build / "rationd", build / "ration", *([against / "rationd"] if against else [])):
+        if not program.exists():
+            print(f"tests/bench/run.sh: {program} is not there; build first, or leave --build out", file=sys.stderr)
             return 2
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     begin = time.monotonic()
     with contextlib.suppress(Failed):
         measure.need_descriptors(measure.IDLE + 2_000)  # the row about idle connections says it when this fails
-    lab = Lab(How(build, options.unix, options.vast))
+    lab = Lab(How(build, against, options.unix, options.vast))
     try:
         made = measure_groups(Run(options, lab), options.only)
     finally:

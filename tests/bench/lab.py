@@ -19,6 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 POOL = "openai/gpt-4o"
 READY_SECONDS = 20
 TTL_MS = 60_000
+AGAINST = "against"  # the pair of the build of --against
 SLOW_MS = 2  # faster commands are not in Redis' slow log, which would push slower ones out of it
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -101,6 +102,11 @@ class Program:
             self.child = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent
             )
+
+    def processor_seconds(self):
+        """User and kernel, of all threads, since it started."""
+        fields = pathlib.Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def log(self):
         return self.log_path.read_text(errors="replace")
@@ -194,12 +200,13 @@ class How:
     """What is measured, as the command line has it."""
 
     build: pathlib.Path
+    against: pathlib.Path | None  # a build that is measured in turn with it
     unix: bool  # rationd reaches Redis by its unix socket
     vast: bool  # tenants have vast_limits()
 
 
 class Rationd(Program):
-    def __init__(self, name, folder, how, redis):
+    def __init__(self, name, folder, how, redis, build):
         self.socket = folder / f"{name}.sock"
         config = {
             "listen": {"resp": "127.0.0.1:0", "http": None, "unix": str(self.socket)},
@@ -212,7 +219,7 @@ class Rationd(Program):
         }
         path = folder / f"{name}.json"
         path.write_text(json.dumps(config, indent=2))
-        super().__init__(name, folder, [how.build / "rationd", "--config", path, "--state", folder / f"{name}-state"])
+        super().__init__(name, folder, [build / "rationd", "--config", path, "--state", folder / f"{name}-state"])
         wait_until(lambda: self.check_alive() or "ration ready" in self.log(), f"{name} to be ready")
         self.port = int(re.search(r"listening resp=127\.0\.0\.1:(\d+)", self.log()).group(1))
         self.call = Resp(self.port)
@@ -228,9 +235,9 @@ class Rationd(Program):
 class Pair:
     """One Redis, and a rationd on it."""
 
-    def __init__(self, name, folder, how):
+    def __init__(self, name, folder, how, build):
         self.redis = Redis(f"redis-{name}", folder)
-        self.rationd = Rationd(f"rationd-{name}", folder, how, self.redis)
+        self.rationd = Rationd(f"rationd-{name}", folder, how, self.redis, build)
 
     def acquire_each(self, first, count):
         """One acquire for each of so many tenants, none of them in a batch twice."""
@@ -263,7 +270,8 @@ class Lab:
         if name in self.pairs and not self.pairs[name].is_alive():
             self.drop(name)
         if name not in self.pairs:
-            self.pairs[name] = Pair(name, self.folder, self.how)
+            build = self.how.against if name == AGAINST else self.how.build
+            self.pairs[name] = Pair(name, self.folder, self.how, build)
         return self.pairs[name]
 
     def drop(self, name):

@@ -1,6 +1,6 @@
 """Load, and what it came to: redis-benchmark for what it can do, `ration bench` for the rest.
 
-A measurement gives a dictionary: per_second, and in microseconds mean_us and p99_us (and p99_9_us of `ration bench`).
+A measurement gives a dictionary: per_second, requests (those of the warm-up included), and in microseconds mean_us and p99_us (and p99_9_us of `ration bench`).
 redis-benchmark counts latencies in steps of 8 us, too coarse for one request at a time: that mean is taken from the rate.
 """
 import csv
@@ -40,6 +40,7 @@ def _redis_benchmark(port, requests, connections, pipeline, tenants, words, seco
         raise Failed("redis-benchmark printed no result")
     row = rows[0]
     return {
+        "requests": int(requests),
         "per_second": float(row["rps"]),
         "mean_us": 1e6 * connections * pipeline / float(row["rps"]),
         "p99_us": 1000 * float(row["p99_latency_ms"]),
@@ -49,8 +50,10 @@ def _redis_benchmark(port, requests, connections, pipeline, tenants, words, seco
 def _for_seconds(seconds, port, connections, pipeline, tenants, words):
     """redis-benchmark counts requests, not time: a short run says how many make so many seconds, and warms up."""
     warm = WARM_REQUESTS.get(pipeline, 4_000) if connections > 1 else 1_500
-    pace = _redis_benchmark(port, warm, connections, pipeline, tenants, words)["per_second"]
-    return _redis_benchmark(port, max(warm, int(pace * seconds)), connections, pipeline, tenants, words, seconds)
+    first = _redis_benchmark(port, warm, connections, pipeline, tenants, words)
+    got = _redis_benchmark(port, max(warm, int(first["per_second"] * seconds)), connections, pipeline, tenants, words, seconds)
+    got["requests"] += first["requests"]
+    return got
 
 
 def plain(pair, seconds, connections=50, pipeline=1, tenants=10_000):
@@ -110,7 +113,7 @@ def floor(pair, seconds, connections=50):
     text = "".join(f"{i:03d}" * (OPERATION_BYTES // 3) for i in range(FLOOR_TENANTS))
     keys = ["t:__rand_int__"] * FLOOR_TENANTS + ["r:__rand_int__"]
     got = _for_seconds(seconds, pair.redis.port, connections, 1, 10_000, ["EVALSHA", pair.redis.floor, len(keys), *keys, text])
-    return {"per_second": FLOOR_TENANTS * got["per_second"]}
+    return {"per_second": FLOOR_TENANTS * got["per_second"], "requests": FLOOR_TENANTS * got["requests"]}
 
 
 def fill(pair, requests, tenants):
@@ -132,7 +135,8 @@ def generator(pair, build, seconds, **options):
     try:
         got = json.loads(out.read_text())
         latency = {name.replace(".", "_") + "_us": float(value) for name, value in got["latency_us"].items()}
-        result = {"per_second": float(got["per_second"]), "p99_us": latency["p99_us"], "p99_9_us": latency["p99_9_us"]}
+        requests = int(got["requests"]) + int(got["unmeasured"]["granted"])
+        result = {"per_second": float(got["per_second"]), "requests": requests, "p99_us": latency["p99_us"], "p99_9_us": latency["p99_9_us"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Failed(f"ration bench left no result: {error!r}") from None
     if got.get("denied") or got.get("errors"):

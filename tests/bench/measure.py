@@ -11,7 +11,7 @@ import subprocess
 
 import load
 import rows
-from lab import Failed, Resp, wait_until
+from lab import AGAINST, Failed, Resp, wait_until
 
 TENANTS = 100_000
 OUTSTANDING = 100_000
@@ -35,6 +35,27 @@ RATES = {
 }
 
 
+def watched(run, name, pair):
+    """The named measurement, with what each process took of the processors for a million requests."""
+    before = [part.processor_seconds() for part in (pair.redis, pair.rationd)]
+    got = RATES[name](run, pair)
+    after = [part.processor_seconds() for part in (pair.redis, pair.rationd)]
+    got["redis_cpu"], got["rationd_cpu"] = [(b - a) * 1e6 / got["requests"] for a, b in zip(before, after)]
+    return got
+
+
+def asks_rationd(name):
+    return name.startswith(("ours-", "pairs-"))
+
+
+def both_builds(run, names):
+    """(measurement, pair): what asks rationd is measured with the build of --against as well, right after its own."""
+    for name in names:
+        yield name, "main"
+        if run.lab.how.against and asks_rationd(name):
+            yield name, AGAINST
+
+
 def in_turn(run, names, wanted):
     """The named measurements that the wanted bars need, one after the other in each round, every second round backwards.
     One that fails takes its own bars with it and no others."""
@@ -43,17 +64,19 @@ def in_turn(run, names, wanted):
     rounds, broken = [], {}
     for number in range(run.rounds):
         got = {}
-        for name in names if number % 2 == 0 else reversed(names):
-            if name in broken:
+        turns = list(both_builds(run, names))
+        for name, which in turns if number % 2 == 0 else reversed(turns):
+            key = name if which == "main" else f"{name} {AGAINST}"
+            if key in broken:
                 continue
             try:
-                pair = run.fresh_pair()
-                with run.step(name, number):
-                    got[name] = RATES[name](run, pair)
-                    got[name]["slowest_ms"] = pair.redis.slowest()[0]
+                pair = run.fresh_pair(which)
+                with run.step(key, number):
+                    got[key] = watched(run, name, pair)
+                    got[key]["slowest_ms"] = pair.redis.slowest()[0]
                 run.audit(pair)
             except Failed as error:
-                broken[name] = error
+                broken[key] = error
         rounds.append(got)
     return [ratio_or_failed(bar, rounds, broken) for bar in wanted]
 
@@ -227,7 +250,7 @@ def audit(run, wanted):
 
 
 GROUPS = [
-    (rates("plain-50", "ours-50", "fair-50", "pairs-50", "ping-50"), ["unpipelined", "unpipelined-p99", "fair", "pairs"]),
+    (rates("plain-50", "ours-50", "fair-50", "pairs-50", "ping-50"), ["unpipelined", "fair", "pairs"]),
     (rates("plain-hot", "ours-hot"), ["hot-64"]),
     (rates("plain-64", "ours-64", "fair-64", "floor-64"), ["many-64", "fair-64"]),
     (rates("plain-1", "ours-1"), ["one-connection"]),

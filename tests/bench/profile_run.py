@@ -131,7 +131,7 @@ def main(args):
     build = pathlib.Path(options.build).resolve() if options.build else TOP / "build/release"
     print(f"{options.load}, for {options.seconds} s", file=sys.stderr)
     try:
-        lab = Lab(How(build, False, False))
+        lab = Lab(How(build, None, False, False))
         try:
             samples, rate = watch(options, build, lab.folder, lab.pair())
         finally:

@@ -2,6 +2,8 @@
 import dataclasses
 import statistics
 
+from lab import AGAINST
+
 
 @dataclasses.dataclass
 class Bar:
@@ -23,18 +25,19 @@ class Ratio(Bar):
     field: str = "per_second"
     ceiling: str = ""
     requests: int = 1  # of the ceiling's, that one of ours is
+    of_ceiling: bool = False  # the bar is one of ours / ceiling, not of ours / baseline
 
 
 BARS = [
-    Ratio("unpipelined", "50 connections, 10,000 tenants", 1.2, ours="ours-50", baseline="plain-50", ceiling="ping-50"),
-    Ratio("unpipelined-p99", "the same: p99", 1.0, "less", ours="ours-50", baseline="plain-50", field="p99_us"),
+    Ratio("unpipelined", "50 connections, 10,000 tenants", 0.55, ours="ours-50", baseline="plain-50", ceiling="ping-50", of_ceiling=True),
     Ratio("hot-64", "64 pipelined, one hot tenant", 8, ours="ours-hot", baseline="plain-hot"),
-    Ratio("many-64", "64 pipelined, 10,000 tenants", 2.5, ours="ours-64", baseline="plain-64", ceiling="floor-64"),
+    Ratio("many-64", "64 pipelined, 10,000 tenants", 0.4, ours="ours-64", baseline="plain-64", ceiling="floor-64", of_ceiling=True),
     Bar("slowest-call", "slowest Redis call at half the highest rate", 5, "less", "ms"),
-    Ratio("pairs", "acquire + report pairs, 50 connections", 0.6, ours="pairs-50", baseline="plain-50", ceiling="ping-50", requests=2),
+    Ratio("pairs", "acquire + report pairs, 50 connections", 0.6, ours="pairs-50", baseline="plain-50", ceiling="ping-50",
+          requests=2, of_ceiling=True),
     Ratio("one-connection", "one connection: mean latency", 2.2, "less", ours="ours-1", baseline="plain-1", field="mean_us"),
-    Ratio("fair", "fair baseline, no pipelining", 3, ours="ours-50", baseline="fair-50", ceiling="ping-50"),
-    Ratio("fair-64", "fair baseline, 64 pipelined, 10,000 tenants", 8, ours="ours-64", baseline="fair-64", ceiling="floor-64"),
+    Ratio("fair", "fair baseline, no pipelining", 1.1, ours="ours-50", baseline="fair-50", ceiling="ping-50"),
+    Ratio("fair-64", "fair baseline, 64 pipelined, 10,000 tenants", 1.9, ours="ours-64", baseline="fair-64", ceiling="floor-64"),
     Ratio("outstanding", "pairs with 100,000 reservations outstanding", 0.95, ours="pairs-loaded", baseline="pairs-empty"),
     Ratio("million", "1 million tenants against 10,000, 64 pipelined", 0.85, ours="ours-million", baseline="ours-64"),
     Bar("idle-memory", "10,000 idle connections, each, in rationd", 2048, "less", "bytes"),
@@ -62,6 +65,21 @@ def row(bar, figures, **details):
     return out
 
 
+def _cpu(measured):
+    return measured["redis_cpu"] + measured["rationd_cpu"]
+
+
+def processors(name, rounds):
+    """Processor seconds a million requests, of Redis and of rationd."""
+    if not all("redis_cpu" in one[name] for one in rounds):
+        return {}
+    return {key: round(statistics.median(one[name][key] for one in rounds), 1) for key in ("redis_cpu", "rationd_cpu")}
+
+
+def _baseline_processors(name, rounds):
+    return {"baseline_cpu": round(statistics.median(_cpu(one[name]) for one in rounds), 1)} if "redis_cpu" in rounds[0][name] else {}
+
+
 def ratio_row(bar, rounds):
     """Of rounds, each a dictionary of measurements by name: the median of the ratios, as both sides of a ratio are measured
     right after each other and the machine may be slower in one round than in another."""
@@ -74,13 +92,23 @@ def ratio_row(bar, rounds):
     if all("slowest_ms" in one[side] for one in rounds for side in (bar.ours, bar.baseline)):
         # What the store's slow log had, for a look at how quiet the machine was: the baseline's calls take microseconds.
         details["slowest_call_ms"] = {side: max(one[side]["slowest_ms"] for one in rounds) for side in (bar.ours, bar.baseline)}
-    return row(
+    details.update(processors(bar.ours, rounds), **_baseline_processors(bar.baseline, rounds))
+    before = f"{bar.ours} {AGAINST}"
+    if all(before in one for one in rounds):
+        details["against"] = round(statistics.median(a / one[before][bar.field] for a, one in zip(ours, rounds)), 4)
+        cpu = [(_cpu(one[bar.ours]) or 0) / (_cpu(one[before]) or 1) for one in rounds]
+        details["against_cpu"] = round(statistics.median(cpu), 4)
+    made = row(
         bar,
         [a / b for a, b in zip(ours, baseline)],
         ours=round(statistics.median(ours), 1),
         baseline=round(statistics.median(baseline), 1),
         **details,
     )
+    if bar.of_ceiling:
+        made["share"] = round(made["ratio"] / made["ceiling"], 4) if "ceiling" in made else None
+        made["ok"] = made["share"] is not None and made["share"] >= bar.bar
+    return made
 
 
 def failed_row(bar, reason):
@@ -103,12 +131,16 @@ def _cells(one):
     spread = f"{low} .. {high}" if low != high else ""
     rates = [_number(one[side]) if side in one else "" for side in ("ours", "baseline")]
     ceiling = _number(one["ceiling"]) if "ceiling" in one else ""
+    cpu = f"{one['redis_cpu']:.1f} + {one['rationd_cpu']:.1f}, {one['baseline_cpu']:.1f}" if "redis_cpu" in one else ""
+    against = f"{one['against']:.2f} / {one['against_cpu']:.2f}" if "against" in one else ""
     bar = f"{sign} {_number(one['bar'])}"
-    return [one["name"], one["what"], *rates, figure, spread, ceiling, bar, "ok" if one["ok"] else "MISSED"]
+    if "share" in one:
+        bar = f"{one['share'] or 0:.0%} of ceiling {sign} {one['bar']:.0%}"
+    return [one["name"], one["what"], *rates, figure, spread, ceiling, cpu, against, bar, "ok" if one["ok"] else "MISSED"]
 
 
 def table(rows):
-    heads = ["row", "what", "ours", "baseline", "figure", "spread", "ceiling", "bar", ""]
+    heads = ["row", "what", "ours", "baseline", "figure", "spread", "ceiling", "cpu s/million", "against", "bar", ""]
     lines = [heads] + [_cells(one) for one in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
     out = []
