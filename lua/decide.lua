@@ -101,13 +101,8 @@ do
             return byte(raw) >= OLDEST_FORMAT and byte(raw) <= LEVELS_FORMAT
         end
 
-        -- MGET takes what is not a string for nothing.
-        local function other_type(key)
-            local got = redis.pcall('GET', key)
-            return type(got) == 'table' and got.err and redis.error_reply('ERR ' .. key .. ' has no levels: ' .. got.err)
-        end
-
-        -- The levels of all buckets, and behind them what is known of pools. Returns the values, or nil and why one cannot be read.
+        -- The levels of all buckets, and behind them what is known of pools. Returns the values, or nil and why one
+        -- cannot be read. What is not a string is nothing to MGET, and is replaced when the bucket is written.
         function read_levels(n_buckets, clock)
             for i = 1, health.n do
                 key_of[n_buckets + i] = health.keys[i]
@@ -115,12 +110,7 @@ do
             ahead = false
             local raw = n_buckets > 0 and redis_call('MGET', unpack(key_of, 1, n_buckets + health.n)) or NOTHING
             for b = 1, n_buckets do
-                if not raw[b] then
-                    local refused = other_type(key_of[b])
-                    if refused then
-                        return nil, refused
-                    end
-                elseif not levels_readable(raw[b]) then
+                if raw[b] and not levels_readable(raw[b]) then
                     return nil, other_format(b, raw[b])
                 end
                 local last = bucket_last(b, raw[b])

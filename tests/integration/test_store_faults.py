@@ -91,7 +91,7 @@ def test_two_libraries_share_one_store(lab):
 # The rights that the store's user needs according to README.md.
 LEAST_RIGHTS = (
     "+info +select +scan +fcall +function|load +time +get +mget +set +del +pttl +pexpireat"
-    " +hget +hset +hdel +hmget +hkeys +hgetall ~ration:*"
+    " +hget +hset +hdel +hlen +hmget +hkeys +hgetall ~ration:*"
 )
 
 
