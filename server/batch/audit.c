@@ -3,17 +3,18 @@
  *
  *     read the ledgers  ->  SCAN for the slices  ->  count them  ->  read the ledgers again
  *
- * A step is one bounded call (lua/audit.lua), sent when the one before it was answered, so the
- * store decides for others in between however much there is to audit. All is judged as of one
- * second of the store's clock, that of the first reading.
+ * A step is one bounded call (lua/audit.lua), sent when the one before it has been answered, so the
+ * store decides for others in between, however much there is to audit. Everything is judged as of
+ * one second of the store's clock, that of the first reading.
  *
- * If anything was granted or settled in between, a pool's count cannot be compared. Where the whole
- * took a moment it is taken again; else, or after the last try, the `scanned` of that pool is -1.
+ * If anything was granted or settled in between, a pool's count cannot be compared. If the whole
+ * audit took only a moment, it is repeated; otherwise, or after the last try, that pool's `scanned`
+ * is -1.
  *
- * A record tells its pool by 20 bits of a hash only. Pools that share them are compared together:
- * what was counted beyond the sum of their ledgers shows in each of them.
+ * A record identifies its pool only by 20 bits of a hash. Pools that share them are compared
+ * together: what was counted beyond the sum of their ledgers shows in each of them.
  *
- * When the connection to the store breaks, the audit begins again as soon as the store is back. It
+ * When the connection to the store breaks, the audit starts again as soon as the store is back. It
  * gives up if that takes longer than an operation may wait, or happens too often.
  */
 #define _GNU_SOURCE
@@ -49,7 +50,7 @@ struct pool_audit {
     bool asked;    /* false: read only because a pool that was asked for shares its hash */
     bool moved;
     int64_t ledger[ACCOUNTS][NUMBERS];
-    int64_t counted[NUMBERS]; /* for the first pool of those that share a domain and a hash */
+    int64_t counted[NUMBERS]; /* kept in the first of the pools that share a domain and a hash */
 };
 
 struct audit {
@@ -66,9 +67,9 @@ struct audit {
     size_t n_slices, cap_slices, next_slice;
     size_t tries, restarts;
     bool failed;
-    struct event *timer;  /* begins, at once or again */
+    struct event *timer;  /* starts the audit, at once or again */
     uint64_t began_ms;    /* this try; monotonic */
-    uint64_t deadline_ms; /* of waiting for a store that is away */
+    uint64_t deadline_ms; /* of the wait for a store that is away */
 };
 
 static void begin(struct audit *a);
@@ -104,7 +105,7 @@ static void on_begin(evutil_socket_t fd, short what, void *arg)
     begin(arg);
 }
 
-/* Waits for a store that is not ready, and begins again. */
+/* Waits for a store that is not ready, then starts again. */
 static void begin_again(struct audit *a)
 {
     static const struct timeval soon = {0, 20 * 1000L};
@@ -130,8 +131,8 @@ static bool shares_hash(const struct pool_audit *a, const struct pool_audit *b)
     return a->hash == b->hash && strcmp(a->pool->domain, b->pool->domain) == 0;
 }
 
-/* What was counted of the pools that share a hash is compared with all of their ledgers; each is
- * given the difference. */
+/* Compares what was counted for the pools that share a hash with the sum of their ledgers, and
+ * gives the difference to each of them. */
 static void share_counts(struct pool_audit *pools, size_t n)
 {
     int64_t beyond[NUMBERS];
@@ -211,7 +212,7 @@ static int64_t get_int(const char *data, size_t n)
     return (int64_t)le64toh(little);
 }
 
-/* The script keeps them in seven bytes, so that what is beyond is damaged, and the sums here cannot
+/* The script keeps them in seven bytes, so anything larger is damaged, and the sums here cannot
  * overflow. */
 static bool take_numbers(const char *data, int64_t *to, size_t n)
 {
@@ -223,7 +224,7 @@ static bool take_numbers(const char *data, int64_t *to, size_t n)
     return true;
 }
 
-/* Whatever was granted, reported or cancelled meanwhile makes the two readings differ. */
+/* Anything granted, reported or cancelled in between makes the two readings differ. */
 static bool same_movement(int64_t a[ACCOUNTS][NUMBERS], int64_t b[ACCOUNTS][NUMBERS])
 {
     return memcmp(a[GRANTED], b[GRANTED], sizeof a[0]) == 0 &&
@@ -231,7 +232,7 @@ static bool same_movement(int64_t a[ACCOUNTS][NUMBERS], int64_t b[ACCOUNTS][NUMB
            memcmp(a[CANCELLED], b[CANCELLED], sizeof a[0]) == 0;
 }
 
-/* Those of the next call: neighbours of one domain. */
+/* How many pools the next call reads: neighbours in one domain. */
 static size_t pools_of_call(const struct audit *a)
 {
     size_t n = 1;
@@ -329,7 +330,7 @@ static const char *domain_end(const char *slice)
     return strchr(slice, '}');
 }
 
-/* Where the pools of a slice's domain begin that have this hash or a greater one. */
+/* The index of the first pool in the slice's domain with this hash or a greater one. */
 static size_t find_pools(const struct audit *a, const char *slice, uint32_t hash)
 {
     const char *domain = slice + strlen(DOMAIN_BEGIN);
@@ -420,7 +421,7 @@ static void on_scanned(void *arg, enum store_status status, const char *data, si
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
-/* Those of the next call: neighbours of one domain. */
+/* How many slices the next call counts: neighbours in one domain. */
 static size_t slices_of_call(const struct audit *a)
 {
     const char *const first = a->slices[a->next_slice];
@@ -524,8 +525,8 @@ void audit_end(struct audit *a)
     fail(a, LOST);
 }
 
-/* A cursor counts up from its highest bit down, so that its bits backwards are the share of the
- * keys that were seen. */
+/* A cursor counts up from its highest bit down, so its bits in reverse are the share of the keys
+ * already seen. */
 static int scanned_percent(const char *cursor)
 {
     uint64_t bits = strtoull(cursor, NULL, 10), backwards = 0;
@@ -560,7 +561,7 @@ static int by_domain_and_hash(const void *a, const void *b)
     return order ? order : by_place(a, b);
 }
 
-/* The pools that were asked for, and those that cannot be told from them. */
+/* The pools that were asked for, and those that cannot be told apart from them. */
 static bool choose_pools(struct audit *a, const struct config_pool *pool)
 {
     size_t count = config_pool_count(a->config);

@@ -1,21 +1,25 @@
 /*
- * Group commit: one batch of a domain is at the store, the next one gathers.
+ * Group commit: while one batch of a domain is at the store, the next one gathers.
  *
- * The normal path: batch_submit() queues the operation in its domain's domain and wakes the
- * batcher, which runs at the end of the event loop's turn and, for each domain that has nothing
- * under way, forms a batch of what waits and sends it. The answer completes the operations and
- * wakes the batcher again.
+ * The normal path: batch_submit() queues the operation in its domain and wakes the batcher. The
+ * batcher runs at the end of the event loop's turn and, for each domain with nothing under way,
+ * forms a batch of what waits and sends it. The answer completes the operations and wakes the
+ * batcher again.
  *
  * What goes wrong:
  *   the store is not ready          operations wait in their domain
- *   the batch's fate is unknown     it stays in the domain and is sent again, marked, before anything else of its domain
- *   the script refused it           nothing was written; it is tried again in halves, until the operation that it cannot
- *                                   decide is alone and ends as OP_REFUSED
- *   the store refused it            (it is out of memory, read-only, ...) its operations end as OP_REFUSED
- *   the calendar moved on (stale)   the same batch is packed again with the time of the store, or of the bucket that is ahead
- *   an operation waited too long    it ends as OP_UNAVAILABLE; its place in the batch stays, so that the others keep
- *                                   theirs when the batch is sent again
- *   a free-form id                  the store is asked first for whom it was made (batch_lookup.c)
+ *   the batch's fate is unknown     it stays in the domain and is sent again, marked, before
+ *                                   anything else of its domain
+ *   the script refused it           nothing was written; it is tried again in halves, until the
+ *                                   operation that the script cannot decide is alone and ends as
+ *                                   OP_REFUSED
+ *   the store refused it            (out of memory, read-only, ...) its operations end as
+ *                                   OP_REFUSED
+ *   the calendar moved on (stale)   the same batch is packed again with the time of the store, or
+ *                                   of the bucket that is ahead
+ *   an operation waited too long    it ends as OP_UNAVAILABLE; its place in the batch stays, so
+ *                                   that the others keep theirs when the batch is sent again
+ *   a free-form id                  the store is first asked for whom it was made (lookup.c)
  */
 #define _GNU_SOURCE
 #include "batch/batch.h"
@@ -35,7 +39,7 @@
 
 enum { SWEEP_MS = 20, STALE_TRIES = 3, AHEAD_LOGGED_MS = 1000 };
 enum { MOST_ROW_BYTES = 64 << 20 };  /* of one batch */
-enum { SAID = 64, SAID_MS = 60000 }; /* what was logged lately */
+enum { SAID = 64, SAID_MS = 60000 }; /* what was logged recently */
 
 static void on_answer(void *arg, enum store_status status, const char *data, size_t n);
 
@@ -102,8 +106,8 @@ bool batcher_acquire_waits(const struct batcher *b, const struct op *op)
     return false;
 }
 
-/* Reports, renewals and cancels first (they make room), then acquires by priority, then looks. But
- * a client may send an acquire under its own id and the report right behind it. */
+/* Reports, renewals and cancels first (they make room), then acquires by priority, then queries.
+ * But a client may send an acquire under its own id with the report right behind it. */
 static enum op_urgency queue_of(const struct batcher *b, const struct op *op)
 {
     if (op->kind == OP_ACQUIRE)
@@ -118,8 +122,8 @@ void batcher_wake(struct batcher *b)
     event_active(b->wake, EV_TIMEOUT, 1);
 }
 
-/* Completions are deferred: an operation may fail inside batch_submit(), whose caller is not ready
- * for its end. */
+/* Completions are deferred: an operation may fail inside batch_submit(), when its caller is not yet
+ * ready for its end. */
 void batcher_end(struct batcher *b, struct op *op, enum op_outcome outcome)
 {
     op->outcome = outcome;
@@ -156,7 +160,7 @@ void batch_submit(struct batcher *b, struct op *op)
         batcher_enqueue(b, op);
 }
 
-/* How many operations the part that is under way has. */
+/* The number of operations in the part that is under way. */
 static size_t part_ops(const struct batch *batch)
 {
     size_t end = batch->to < batch->n_groups ? batch->groups[batch->to].first : batch->n;
@@ -166,8 +170,8 @@ static size_t part_ops(const struct batch *batch)
 static void finish(struct batcher *b, struct op *op)
 {
     if (op->kind == OP_ACQUIRE && !id_is_made(&op->id))
-        id_make(&b->ids, clock_ms(), 1,
-                &op->id); /* it was in no batch, but may be allowed all the same */
+        /* It was in no batch, but may be allowed all the same. */
+        id_make(&b->ids, clock_ms(), 1, &op->id);
     counter_add(&b->load, (uint64_t)-1);
     counter_add(&b->counters.unavailable, op->outcome == OP_UNAVAILABLE);
     counter_add(&b->counters.refused, op->outcome == OP_REFUSED);
@@ -180,7 +184,8 @@ static int64_t store_now_ms(const struct batcher *b)
 {
     if (b->store_clock_known)
         return b->store_clock_ms + (int64_t)(clock_ms() - b->store_clock_at);
-    /* A first guess for calendar limits; if it is wrong the script says so, with the right time. */
+    /* A first guess for calendar limits; if it is wrong, the script says so and gives the right
+     * time. */
     return (int64_t)time(NULL) * 1000;
 }
 
@@ -194,8 +199,8 @@ static void end_batch(struct domain_queue *domain, enum op_outcome outcome)
     batch->n = domain->n_ends = 0;
 }
 
-/* What is under way is over. A part of a batch is followed by the next one. `done` may submit, and
- * what it submits waits for on_wake(). */
+/* Ends what is under way. The next part of the batch follows, if there is one. `done` may submit
+ * operations; they wait for on_wake(). */
 static void end_part(struct domain_queue *domain, enum op_outcome outcome, const char *trouble)
 {
     struct batch *batch = &domain->batch;
@@ -234,7 +239,7 @@ static void send_batch(struct domain_queue *domain)
     }
     const struct key_table *keys = batch_keys(batch);
     const struct buf *argument = batch_argument(batch);
-    if (keys->n == 0) { /* all of them were answered meanwhile */
+    if (keys->n == 0) { /* all of them have been answered meanwhile */
         end_part(domain, OP_UNAVAILABLE, NULL);
         return;
     }
@@ -282,8 +287,8 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
         else if (domain->state == DOMAIN_IDLE)
             form_batch(domain);
     }
-    /* After the batches: a look-up for an id whose acquire has just been sent must come behind it.
-     */
+    /* Look-ups come after the batches: one for an id whose acquire has just been sent must follow
+     * it. */
     if (store_ready(b->store))
         batcher_look_up_waiting(b);
 }
@@ -298,7 +303,8 @@ static uint64_t hash_text(const char *text, size_t n)
     return hash;
 }
 
-/* Not again within a minute, whichever thread says it, and not more than SAID lines in one. */
+/* Limits the log: nothing twice within a minute, whichever thread logs it, and at most SAID lines a
+ * minute. */
 static bool may_say(uint64_t what)
 {
     static _Atomic uint64_t said_until[SAID];
@@ -315,8 +321,8 @@ static void say_ahead(struct batcher *b, const struct batch *batch, int64_t stor
         size_t n;
         const char *key = batch_bucket_key(batch, batch->ahead[i].bucket, &n);
         if (key && by_ms >= AHEAD_LOGGED_MS && may_say(batch->ahead[i].bucket))
-            log_warn("a bucket is ahead of the store's clock, which has stepped back, and stands "
-                     "still until it has caught up",
+            log_warn("a bucket is ahead of the store's clock, which has stepped back; the bucket "
+                     "stands still until the clock has caught up",
                      "key=\"%.*s\" ahead_ms=%" PRId64, (int)n, key, by_ms);
     }
 }
@@ -347,14 +353,14 @@ static void on_readable(struct domain_queue *domain, const char *data, size_t n)
     end_part(domain, OP_PENDING, NULL);
 }
 
-/* Is it one of the batch's operations that cannot be decided, rather than the store that takes
- * nothing from anybody (OOM, READONLY, ...)? A function's own errors are ERR. */
+/* Is there an operation in the batch that cannot be decided? If not, the store refuses everybody
+ * (OOM, READONLY, ...). A function's own errors are ERR. */
 static bool is_of_one(const char *words)
 {
     return strncmp(words, "ERR ", 4) == 0 || strncmp(words, "WRONGTYPE ", 10) == 0;
 }
 
-/* Tries the first half of what was refused, and the other one afterwards. */
+/* Tries the first half of what was refused; the other half follows. */
 static void halve(struct domain_queue *domain)
 {
     struct batch *batch = &domain->batch;
@@ -366,7 +372,8 @@ static void halve(struct domain_queue *domain)
     send_batch(domain);
 }
 
-/* Who is refused tells what to log once, not the keys: slices are others every few seconds. */
+/* Logs once for each error and whoever is refused, not for each list of keys: slices change every
+ * few seconds. */
 static void say_refused(const struct batch *batch, const char *trouble)
 {
     const struct key_table *keys = batch_keys(batch);
@@ -421,7 +428,7 @@ static void on_answer(void *arg, enum store_status status, const char *data, siz
 
 /* ---- age ------------------------------------------------------------------------------------- */
 
-/* Queues are in the order of arrival, so the oldest is the first. */
+/* Queues are in order of arrival, so the oldest comes first. */
 static void sweep_queue(struct batcher *b, struct op_queue *queue, uint64_t now)
 {
     while (queue->first && queue->first->deadline_ms <= now)
@@ -481,7 +488,7 @@ void batcher_free(struct batcher *b)
 {
     if (!b)
         return;
-    /* Operations that `done` submits from here on end at once. */
+    /* From here on, operations that `done` submits end at once. */
     for (struct domain_queue *domain = b->domains; domain; domain = domain->next) {
         end_batch(domain, OP_UNAVAILABLE);
         for (int q = 0; q < QUEUE_COUNT; q++)

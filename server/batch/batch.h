@@ -1,17 +1,17 @@
 /*
- * Batches: what turns many operations into one round trip to the store.
+ * Batches: turn many operations into one round trip to the store.
  *
  * A batcher gathers the operations that arrive while its previous batch is at the store and sends
  * them as one FCALL for each domain: reports, renewals and cancels first, then acquires by
- * priority, then looks. A lone operation leaves at the end of the event loop's turn in which it
- * came. No timers are involved but the one that answers OP_UNAVAILABLE to what waited too long.
+ * priority, then queries. A lone operation leaves at the end of the turn of the event loop in which
+ * it came. The only timer is the one that answers OP_UNAVAILABLE to what has waited too long.
  *
  * When a batch's fate is unknown (the connection broke), its operations are sent again under the
  * same ids, marked, and the script charges only what it has not charged.
  *
  * A batch that the script refuses has written nothing. It is tried again in halves, the first half
- * first, until the operation that the script cannot decide is alone: only that one is refused. A
- * batch of n costs 2 log n more batches for each such.
+ * first, until the operation that the script cannot decide is alone: only that one is refused. Each
+ * such operation costs a batch of n another 2 log n batches.
  */
 #ifndef RATIOND_BATCH_H
 #define RATIOND_BATCH_H
@@ -33,20 +33,19 @@ struct batch_counters {
     counter unavailable; /* operations answered OP_UNAVAILABLE */
     counter refused;     /* operations answered OP_REFUSED */
     counter halved;      /* batches that were refused and tried again in halves */
-    counter ahead;       /* how often a decision met a bucket that is ahead of the store's clock */
+    counter ahead;       /* decisions that met a bucket ahead of the store's clock */
 };
 
-/* store is borrowed. timeout_ms is the age at which a waiting operation is answered OP_UNAVAILABLE.
- */
+/* Borrows store. timeout_ms is the age at which a waiting operation is answered OP_UNAVAILABLE. */
 struct batcher *batcher_new(struct event_base *base, struct store *store, uint32_t timeout_ms);
-/* Answers everything that waits with OP_UNAVAILABLE and frees; NULL allowed. Call after
- * store_free(). */
+/* Answers everything that waits with OP_UNAVAILABLE and frees the batcher. NULL is allowed. Call it
+ * after store_free(). */
 void batcher_free(struct batcher *batcher);
 
 void batch_submit(struct batcher *batcher, struct op *op);
-/* To be called when the store becomes ready or ceases to be. */
+/* Call this when the store becomes ready or stops being ready. */
 void batch_store_changed(struct batcher *batcher);
-/* Operations that wait or are under way; any thread may ask. */
+/* The number of operations waiting or under way. Any thread may ask. */
 size_t batch_load(const struct batcher *batcher);
 const struct batch_counters *batch_counters(const struct batcher *batcher);
 

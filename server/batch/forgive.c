@@ -1,12 +1,13 @@
 /*
- * One operation after the other:
+ * One operation after another:
  *
- *     for each domain the tenant's own bucket, together with that of the tenant in the domain's
- *     first pool for each other pool that the tenant has limits in, its bucket there
+ *     for each domain, the tenant's own bucket, together with its bucket in the domain's first pool
+ *     for each other pool in which the tenant has limits, its bucket there
  *
- * What comes back is kept until all are done, so that the answer tells of them together. Each
- * operation is exactly once by itself. When the store goes away in the middle, what was forgiven by
- * then stays forgiven: the error says so, and to send the command again finds no debt there.
+ * The results are kept until all operations are done, so that one answer reports them together.
+ * Each operation by itself takes effect exactly once. If the store goes away in the middle, what
+ * has been forgiven stays forgiven: the error says so, and sending the command again finds no debt
+ * there.
  */
 #include "batch/forgive.h"
 
@@ -30,7 +31,7 @@ struct forgiven {
 struct forgiving {
     struct op op;
     struct request *request;
-    size_t pool; /* the next of the configuration's */
+    size_t pool; /* the next one's index in the configuration */
     struct forgiven *rows;
     size_t n, capacity;
 };
@@ -83,8 +84,8 @@ static void fail(struct forgiving *f, const char *why)
 {
     char shown[RESP_SHOW_BYTES];
     request_error(f->request, RATION_ERR_UNAVAILABLE,
-                  "not all of the debt could be forgiven (%s); send it again: what was forgiven "
-                  "already stays so",
+                  "not all of the debt could be forgiven (%s); send the command again: what was "
+                  "already forgiven stays forgiven",
                   resp_show(shown, why, strlen(why)));
     end(f);
 }
@@ -131,8 +132,8 @@ static void on_forgiven(struct op *op)
     }
 }
 
-/* Is no pool before this one of its domain? Then the tenant's own bucket there has not been met
- * yet. */
+/* Is this the first pool of its domain? If not, the tenant's own bucket there has been met
+ * already. */
 static bool is_first_of_domain(const struct config *config, size_t pool)
 {
     const char *domain = config_pool_at(config, pool)->domain;
@@ -142,7 +143,7 @@ static bool is_first_of_domain(const struct config *config, size_t pool)
     return true;
 }
 
-/* The tenant's buckets that this pool adds to those before it; false: none. */
+/* Finds the tenant's buckets that this pool adds to those before it; false if there are none. */
 static bool find_buckets(struct forgiving *f, size_t which)
 {
     struct op *op = &f->op;
@@ -162,11 +163,11 @@ static bool find_buckets(struct forgiving *f, size_t which)
     return op->policy.n > 0;
 }
 
-/* False: all are done. */
+/* Returns false once all are done. */
 static bool submit_next(struct forgiving *f)
 {
     struct op *op = &f->op;
-    op->id.slice_bytes = 0; /* each has an id of its own */
+    op->id.slice_bytes = 0; /* each operation has an id of its own */
     while (f->pool < config_pool_count(op->config)) {
         if (find_buckets(f, f->pool++)) {
             batch_submit(f->request->worker->batcher, op);
@@ -194,6 +195,6 @@ void forgive_run(struct request *r, const struct arg *tenant)
         request_wait(r);
         return;
     }
-    write_answer(f); /* it has no limits anywhere */
+    write_answer(f); /* the tenant has no limits anywhere */
     forgiving_free(f);
 }

@@ -8,8 +8,8 @@
 struct arg;
 struct request;
 
-/* Forgives the debt of the tenant of that name, whose tier is known to hold for it, in every
- * domain, and answers the request, now or later. The name is copied. */
+/* Forgives the debt of the tenant of that name in every domain, and answers the request, now or
+ * later. The caller has made sure that the tenant's tier is known. Copies the name. */
 void forgive_run(struct request *request, const struct arg *tenant);
 
 #endif

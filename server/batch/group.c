@@ -1,7 +1,7 @@
 /*
  * Forming a batch: equal acquires of one tenant become one group, which the script decides in one
- * step and keeps under one record. On a hot tenant this is what makes a hundred decisions cost
- * little more than one.
+ * step and keeps under one record. For a hot tenant, this makes a hundred decisions cost little
+ * more than one.
  */
 #include "batch/script_wire.h"
 
@@ -10,7 +10,7 @@
 
 #include "clock.h"
 
-/* Twice as many as there can be groups, so that a place is found soon. */
+/* Twice as many as there can be groups, so that a free place is found soon. */
 enum { PLACE_BITS = 9, PLACES = 1 << PLACE_BITS };
 _Static_assert(PLACES >= 2 * BATCH_MAX_GROUPS, "questions need places");
 
@@ -35,14 +35,13 @@ static uint64_t question_hash(const struct op *op)
     return hash;
 }
 
-/* Which operations ask the same, while the groups of a batch are found. */
+/* Which operations ask the same question, while the groups of a batch are being found. */
 struct gathering {
     struct op *const *ops;
     size_t n_groups;
     uint16_t last_of[PLACES]; /* by question: the last operation that asked it, from 1; 0: none */
-    uint16_t
-        next[BATCH_MAX_OPS]; /* the next operation that asks what this one asks, from 1; 0: none */
-    uint16_t count[BATCH_MAX_OPS]; /* of a leader: how many ask with it */
+    uint16_t next[BATCH_MAX_OPS];  /* the next operation that asks the same, from 1; 0: none */
+    uint16_t count[BATCH_MAX_OPS]; /* for a leader: how many ask with it */
     uint16_t leader[BATCH_MAX_OPS];
 };
 
@@ -55,7 +54,7 @@ static uint16_t *place_of(struct gathering *g, const struct op *op)
     return &g->last_of[at];
 }
 
-/* False: it would begin a group too many. */
+/* Returns false if it would begin one group too many. */
 static bool gather(struct gathering *g, size_t i)
 {
     uint16_t *last = may_group(g->ops[i]) ? place_of(g, g->ops[i]) : NULL;

@@ -1,4 +1,4 @@
-/* Keys by their text: hashes tell most apart, the text decides. */
+/* Keys by their text: hashes tell most of them apart, and the text decides. */
 #include "batch/key_table.h"
 
 #include <assert.h>

@@ -1,8 +1,8 @@
 /*
- * Free-form ids: a report does not name the pool, so the store is asked for what the id was made
+ * Free-form ids: a report does not name the pool, so the store is asked what the id was made for
  * before the operation can join a batch. Each tenant has ids of its own. A caller that may act for
- * all tenants need not say which: another key has whose the id is, while only one tenant uses it.
- * Domains are asked one after the other; nearly everybody has one.
+ * all tenants need not name one: another key says whose the id is, as long as only one tenant uses
+ * it. Domains are asked one after another; nearly everybody has one.
  */
 #include "batch/batch_inner.h"
 #include "batch/key_names.h"
@@ -20,7 +20,7 @@ struct lookup {
 
 static void ask(struct lookup *lookup);
 
-/* "tenant pool", as the script keeps it; empty where several tenants use the id. */
+/* "tenant pool", as the script keeps it; empty if several tenants use the id. */
 static enum op_outcome take_names(struct op *op, const char *names, size_t n)
 {
     if (n == 0)

@@ -1,4 +1,4 @@
-/* A new operation, and what follows from what an ACQUIRE states. */
+/* Resetting an operation, and completing what an ACQUIRE states. */
 #include "batch/op.h"
 
 #include <string.h>

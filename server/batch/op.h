@@ -1,10 +1,10 @@
 /*
- * An operation: one ACQUIRE, REPORT, RENEW, CANCEL, PEEK, POOL or a part of a TENANT FORGIVE on its
- * way to the store and back.
+ * An operation: one ACQUIRE, REPORT, RENEW, CANCEL, PEEK or POOL, or a part of a TENANT FORGIVE, on
+ * its way to the store and back.
  *
- * The command fills in what was asked, the batch carries it, the script decides, and `done` is
- * called exactly once, from the event loop, never from inside batch_submit(). The operation is
- * owned by who submitted it; from submit to done it must stay where it is.
+ * The command fills in what is asked, the batch carries it, the script decides, and `done` is
+ * called exactly once, from the event loop, never from inside batch_submit(). Whoever submits the
+ * operation owns it, and must not move it between submit and done.
  */
 #ifndef RATIOND_OP_H
 #define RATIOND_OP_H
@@ -46,17 +46,17 @@ enum op_outcome {
     OP_CROWDED = 12, /* ACQUIRE: the slice that its id names is full */
     /* the server's own */
     OP_UNAVAILABLE = 32, /* the store did not answer before the deadline */
-    OP_SEVERAL = 33,     /* several tenants have used that free-form id: say which is meant */
+    OP_SEVERAL = 33,     /* several tenants have used that free-form id: name the one meant */
     OP_NOPOOL = 34,      /* the reservation's pool is no longer configured */
     OP_REFUSED = 35,     /* the store refused: `trouble` has its words */
 };
 
 /* One limit as PEEK saw it, in the order of the policy's buckets and their limits. */
 struct op_row {
-    int64_t remaining; /* FORGIVEN: how much was */
+    int64_t remaining; /* FORGIVEN: the amount forgiven */
     int64_t reset_ms;
-    int64_t
-        ahead_ms; /* by how much its bucket's time is later than the store's: it stands still for so long */
+    /* By how much its bucket's time is later than the store's; it stands still for that long. */
+    int64_t ahead_ms;
 };
 
 /* In the place of the limit that refuses: it is the pool itself. The numbers are the script's. */
@@ -65,18 +65,19 @@ enum op_refusal { OP_LIMITED_CLOSED = 253, OP_LIMITED_CIRCUIT = 254, OP_LIMITED_
 /* Which parts of a settled estimate were learned. The numbers are the script's. */
 enum op_learned { OP_LEARNED_OUTPUT = 1, OP_LEARNED_INPUT = 2 };
 
-/* What the provider's headers said of one limit. */
+/* What the provider's headers said about one limit. */
 struct op_header {
     uint8_t unit;
     int64_t per_ms, limit; /* 0: not said */
     int64_t remaining;
 };
 
-/* What a report says of the provider. */
+/* What a report says about the provider. */
 struct op_feedback {
     bool failed;
-    uint32_t
-        pause_ms; /* 0: it did not say to wait. Where op.reason closes the pool: for so long; 0: until it is opened */
+    /* How long it said to wait; 0: it did not say. If op.reason closes the pool: for how long; 0:
+     * until it is opened. */
+    uint32_t pause_ms;
     uint8_t n_headers;
     struct op_header headers[RATION_MAX_SEEN];
 };
@@ -94,7 +95,7 @@ typedef void op_done_fn(struct op *op);
 struct op {
     enum op_kind kind;
 
-    /* ---- what was asked -------------------------------------------------------------------------------------- */
+    /* ---- what was asked ---------------------------------------------------------------------- */
     struct config *config; /* one reference, held by the op; its policy points into it */
     struct policy policy;  /* resolved by the command; of a free-form id by the batch */
     uint8_t priority;      /* 0 - 2 */
@@ -102,46 +103,47 @@ struct op {
     bool dry_run;
     bool partial;
     bool learned;   /* ACQUIRE: charge what was learned. REPORT: learn from it */
-    bool has_token; /* RENEW: `token` tells a repeated addition */
+    bool has_token; /* RENEW: `token` identifies a repeated addition */
     unsigned char token[8];
     uint32_t ttl_ms;
     uint8_t stated;     /* bit 1 << unit: that unit was stated */
     bool split_unknown; /* only `tokens` was stated, so input and output stand for all of it */
     int64_t amounts[RATION_UNIT_COUNT];
 
-    /* ---- the answer ------------------------------------------------------------------------------------------ */
+    /* ---- the answer -------------------------------------------------------------------------- */
     enum op_outcome outcome;
     uint8_t limited_bucket; /* denied: policy.buckets[limited_bucket].set->limits[limited_limit] */
     uint8_t limited_limit;
     int64_t retry_after_ms; /* denied: n or RATION_RETRY_NEVER */
     struct op_shown shown;  /* SHOWN */
-    uint8_t learned_parts;  /* SETTLED, LATE: what of its estimate was learned: op_learned */
-    int64_t over_output, over_input; /* and by how much more of it was charged than used */
+    uint8_t learned_parts;  /* SETTLED, LATE: parts of its estimate that were learned: op_learned */
+    int64_t over_output, over_input; /* and how much more of each was charged than used */
     struct op_row *rows;             /* PEEKED, FORGIVEN: borrowed until done returns */
     const char *trouble;             /* OP_REFUSED: borrowed until done returns */
 
     op_done_fn *done;
     void *arg;
 
-    /* ---- the batch's own -------------------------------------------------------------------------------------- */
+    /* ---- the batch's own --------------------------------------------------------------------- */
     struct op *next;
     uint64_t deadline_ms; /* monotonic */
 
-    /* ---- long, and mostly not used: op_clear() wipes what says so only ------------------------------------------- */
-    struct id
-        id; /* what was asked. Of an acquire without one, and of FORGIVE, made by the batch; of PEEK only the names */
+    /* ---- long and mostly unused: op_clear() wipes only what marks it as unused --------------- */
+    /* What was asked. The batch makes it for an acquire without one and for FORGIVE; for PEEK it
+     * has only the names. */
+    struct id id;
     struct op_feedback feedback; /* what was asked: REPORT, CANCEL */
-    char reason[RATION_MAX_REASON_BYTES +
-                1]; /* why the pool is (to be) closed; "": it is not. Asked, or an answer */
+    /* Asked or answered: why the pool is (to be) closed; "": it is not. */
+    char reason[RATION_MAX_REASON_BYTES + 1];
 };
 
-/* Makes a new one of it, with nothing asked. It is a kilobyte, and there is one for each request
- * under way. */
+/* Resets the operation for reuse. Wipes only part of it: it is a kilobyte, and there is one for
+ * each request under way. */
 void op_clear(struct op *op);
 
-/* Fills in what follows from what was stated: requests 1, concurrent 1, tokens = input + output,
- * and so on. For acquisitions only; a report's unstated units are the script's business, except
- * tokens where both parts are stated. */
+/* Fills in what follows from the stated amounts: requests 1, concurrent 1, tokens = input + output,
+ * and so on. For acquisitions only; a report's unstated units are the script's business, except for
+ * tokens when both parts are stated. */
 void op_complete_amounts(struct op *op);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * Packing a batch for the script and unpacking its answer.
  *
- * Whatever several operations share is sent once: a bucket that a hundred requests meet is one key,
+ * Whatever several operations share is sent once: a bucket that a hundred requests use is one key,
  * a tier's limits are one set, and equal acquires of one tenant are one group with one record.
  */
 #define _GNU_SOURCE /* htole64 and friends */
@@ -49,7 +49,7 @@ struct packer {
     int64_t now_ms;
     struct buf argument, sets, buckets, ops;
     struct key_table keys;
-    size_t bucket_key[MAX_SETS]; /* of each bucket: where its levels' key is in `keys` */
+    size_t bucket_key[MAX_SETS]; /* of each bucket: the index of its levels' key in `keys` */
     size_t n_sets, n_ops;
     const struct limit_set *set[MAX_SETS];
     int64_t set_ms[MAX_SETS];        /* the time that its periods are made from */
@@ -72,8 +72,8 @@ static void put_int(struct buf *to, int64_t value, size_t n)
 
 /* ---- limit sets ------------------------------------------------------------------------------ */
 
-/* Tells the limits of a bucket apart over time: what was used stays with the same unit, algorithm
- * and period. */
+/* Identifies a limit of a bucket over time: usage stays with the same unit, algorithm and
+ * period. */
 static int64_t limit_sig(const struct limit *l)
 {
     return ((int64_t)l->unit << 21) + ((int64_t)l->algorithm << 19) +
@@ -101,7 +101,7 @@ static void put_limit(struct packer *p, const struct limit *l, int64_t now_ms)
     }
 }
 
-/* What the bucket's time is: the store's, unless the last answer said that it is ahead. */
+/* The bucket's time: the store's, unless the last answer said that the bucket is ahead. */
 static int64_t bucket_ms(const struct packer *p, uint64_t bucket)
 {
     for (size_t i = 0; i < p->batch->n_ahead; i++)
@@ -110,8 +110,8 @@ static int64_t bucket_ms(const struct packer *p, uint64_t bucket)
     return p->now_ms;
 }
 
-/* The set's place in the argument, from 0. Sets are compared by address: a tier's tenants share
- * one, if their times are one, too. */
+/* The set's index in the argument. Sets are compared by address: a tier's tenants share one if
+ * their times are the same. */
 static size_t find_set(struct packer *p, const struct limit_set *set, int64_t now_ms)
 {
     size_t at = ((uintptr_t)set >> 4) * 0x9e3779b97f4a7c15ULL >> 54;
@@ -135,7 +135,7 @@ static size_t find_set(struct packer *p, const struct limit_set *set, int64_t no
 
 /* ---- buckets and slices ---------------------------------------------------------------------- */
 
-/* The key of a pool's health, and when its circuit opens. */
+/* Puts the key of a pool's health, and when its circuit opens. */
 static void put_health(struct packer *p, const struct config_breaker *breaker,
                        const struct id *names)
 {
@@ -177,7 +177,7 @@ static size_t find_bucket(struct packer *p, const struct policy *policy, size_t 
     return i;
 }
 
-/* Estimates come after the buckets in KEYS, so they are found in a second pass; slices come last,
+/* Estimates come after the buckets in KEYS, so they are found in a second pass; slices come last
  * and are found in a third. */
 static size_t find_key(struct packer *p, enum key_section section, enum key_kind kind,
                        const struct id *names)
@@ -190,7 +190,8 @@ static size_t find_key(struct packer *p, enum key_section section, enum key_kind
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
-/* Any operation of the group that is still waited for, or NULL. All of a group ask the same. */
+/* Any operation of the group that somebody still waits for, or NULL. All of a group ask the
+ * same. */
 static const struct op *group_leader(const struct batch *batch, const struct batch_group *group)
 {
     for (size_t i = 0; i < group->n; i++)
@@ -234,7 +235,7 @@ static void put_feedback(struct packer *p, const struct op *op)
 /* Which slices of the batch an operation needs. */
 struct places {
     size_t slice;  /* its reservation's */
-    size_t tenant; /* of an acquire under a free-form id: where it is kept whose that is */
+    size_t tenant; /* for an acquire under a free-form id: where the id's tenant is kept */
 };
 
 static bool has_names(const struct op *op)
@@ -390,19 +391,19 @@ static bool is_settled(const char *answer)
     return (unsigned char)answer[0] == OP_SETTLED || (unsigned char)answer[0] == OP_LATE;
 }
 
-/* How many bytes more an answer has when input was learned. */
+/* How many more bytes an answer has when input was learned. */
 static size_t learned_bytes(const char *answer)
 {
     return is_settled(answer) && ((unsigned char)answer[2] & OP_LEARNED_INPUT) ? ANSWER_LEARNED : 0;
 }
 
 /*
- * The store is believed only as far as its answers make sense: what was damaged there, or written
- * by something else, must not lead a reply to a limit that does not exist.
+ * The store is believed only as far as its answers make sense: data that was damaged there, or
+ * written by something else, must not lead a reply to a limit that does not exist.
  */
-#define LARGEST_NUMBER (INT64_C(1) << 50) /* the script's own bound of a wait */
+#define LARGEST_NUMBER (INT64_C(1) << 50) /* the script's own bound for a wait */
 
-/* A number that can be counted with: a wait, or how wrong an estimate was. */
+/* A number that can be calculated with: a wait, or how wrong an estimate was. */
 static bool is_told(int64_t number)
 {
     return number >= -LARGEST_NUMBER && number <= LARGEST_NUMBER;
@@ -430,12 +431,12 @@ static bool outcome_fits(enum op_kind kind, enum op_outcome outcome)
         return kind >= OP_POOL_OPEN && kind <= OP_POOL_GET;
     case OP_FORGIVEN:
         return kind == OP_FORGIVE;
-    default: /* the server's own are not the script's to give */
+    default: /* the server's own outcomes are not the script's to give */
         return false;
     }
 }
 
-/* Does it name a limit of the operation's, and a wait that can be told? */
+/* Does it name a limit of the operation's policy, and a wait that can be reported? */
 static bool refusal_fits(const struct op *op, const char *data)
 {
     size_t bucket = (unsigned char)data[2], limit = (unsigned char)data[3];
@@ -453,7 +454,7 @@ static size_t row_count(const struct policy *policy)
     return n;
 }
 
-/* op: any of the group; NULL, and all is well, where nobody waits for it any more. */
+/* op is any operation of the group, or NULL if nobody waits for it any more; then anything fits. */
 static bool answer_fits(const struct op *op, size_t group_n, const char *data)
 {
     enum op_outcome outcome = (enum op_outcome)(unsigned char)data[0];
@@ -492,8 +493,8 @@ static void answer_op(struct op *op, const char *data, bool granted)
     op->retry_after_ms = op->outcome == OP_DENIED ? get_int(data + 4, 8) : 0;
 }
 
-/* What follows an answer about a pool that is closed, or shown. Gives its length; SIZE_MAX: it is
- * cut short. */
+/* Reads what follows an answer about a pool that is closed or shown. Returns its length, or
+ * SIZE_MAX if it is cut short or malformed. */
 static size_t answer_pool(const struct batch *batch, const struct batch_group *group,
                           const char *answer, size_t n)
 {
@@ -529,8 +530,8 @@ static int64_t ahead_by(const struct packer *p, size_t bucket)
     return bucket_ms(p, p->keys.hash[p->bucket_key[bucket]]) - p->now_ms;
 }
 
-/* Copies the rows, for alignment; several looks of one batch share the scratch, so pointers are set
- * afterwards. */
+/* Copies the rows, for alignment. Several queries of one batch share the scratch, so the pointers
+ * are set afterwards. */
 static size_t answer_rows(struct packer *p, struct buf *rows, const struct op *op, size_t group,
                           const char *data)
 {
@@ -545,7 +546,7 @@ static size_t answer_rows(struct packer *p, struct buf *rows, const struct op *o
     return at;
 }
 
-/* The buckets that are ahead. Returns the bytes that they take; 0: unreadable. */
+/* Reads which buckets are ahead. Returns the number of bytes that took; 0 if unreadable. */
 static size_t answer_ahead(struct batch *batch, const char *data, size_t n)
 {
     struct packer *p = batch->packer;

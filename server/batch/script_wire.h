@@ -1,6 +1,6 @@
 /*
- * One batch: a number of operations for one domain, packed into the script's argument and its
- * answer unpacked again. lua/README.md has both layouts.
+ * One batch: a number of operations for one domain, packed into the script's argument, and the
+ * answer unpacked. lua/README.md has both layouts.
  */
 #ifndef RATIOND_SCRIPT_WIRE_H
 #define RATIOND_SCRIPT_WIRE_H
@@ -13,19 +13,19 @@
 #include "batch/op.h"
 #include "net/buf.h"
 
-/* What a batch costs the store goes with its groups, so their number bounds how long others wait
- * for it; what is equal may be many more. */
+/* What a batch costs the store grows with its groups, so their number bounds how long others wait
+ * for it; there may be many more equal operations. */
 #define BATCH_MAX_GROUPS 128
 #define BATCH_MAX_OPS    2048
-/* Equal acquires of one tenant are decided as one group, under one record: `ops` of one group
- * follow each other. */
+/* Equal acquires of one tenant are decided as one group, under one record; the operations of a
+ * group are adjacent in `ops`. */
 struct batch_group {
     uint16_t first, n;
-    bool sent; /* when it was packed somebody waited for it, so that the answer speaks of it */
+    bool sent; /* somebody waited for it when it was packed, so the answer includes it */
 };
 
-/* A bucket whose time is later than the store's: when it was last written, the store's clock was
- * ahead of today's. */
+/* A bucket whose time is later than the store's: the store's clock was ahead when the bucket was
+ * last written. */
 struct batch_ahead {
     uint64_t bucket; /* a hash of its key */
     int64_t time_ms;
@@ -36,45 +36,44 @@ struct packer;
 struct batch {
     const char *domain; /* borrowed from the domain's queue */
     size_t n;
-    struct op *ops[BATCH_MAX_OPS]; /* NULL: was answered meanwhile; its place in the group stays */
+    struct op *ops[BATCH_MAX_OPS]; /* NULL: already answered; its place in the group stays */
     size_t n_groups;
     struct batch_group groups[BATCH_MAX_GROUPS];
-    size_t from,
-        to; /* which groups the next call carries: all, or a part of a batch that was refused */
-    size_t n_ahead; /* as the last answer said it */
+    size_t from, to; /* the groups of the next call: all, or a part of a batch that was refused */
+    size_t n_ahead;  /* in the last answer */
     struct batch_ahead ahead[BATCH_MAX_GROUPS * POLICY_MAX_BUCKETS];
-    bool resent; /* it was sent before and its fate is unknown */
+    bool resent; /* it was sent before, and its fate is unknown */
 
     struct packer *packer; /* what batch_pack() makes */
 };
 
-/* Takes operations from the front of the array, which is in the order of their priority, and forms
- * groups of them, for as long as there is room; acquires that bring no id get one, a group one for
- * all. Returns how many were taken. n <= BATCH_MAX_OPS. */
+/* Takes operations from the front of the array, which is in order of priority, and forms groups of
+ * them as long as there is room. Acquires that bring no id get one, a group one for all. Returns
+ * how many operations it took. n <= BATCH_MAX_OPS. */
 size_t batch_form(struct batch *batch, const char *domain, struct op *const ops[], size_t n,
                   struct id_maker *ids);
 
-/* Packs keys and argument of the groups from `from` to `to`. store_now_ms is where the store's
- * clock is believed to be: calendar limits have their periods made from it, but those of buckets
- * that are known to be `ahead`. Returns 0, or -1: out of memory. */
+/* Packs the keys and the argument of the groups from `from` to `to`. store_now_ms is what the
+ * store's clock is believed to say: the periods of calendar limits are made from it, except for
+ * buckets known to be ahead. Returns 0, or -1 when out of memory. */
 int batch_pack(struct batch *batch, int64_t store_now_ms);
 
-/* What it packed, until it packs again. */
+/* What batch_pack() made, valid until it packs again. */
 const struct key_table *batch_keys(const struct batch *batch);
 const struct buf *batch_argument(const struct batch *batch);
 
 enum batch_answer { BATCH_ANSWERED, BATCH_STALE, BATCH_UNREADABLE };
 
 /*
- * Unpacks the script's answer into the operations (those not NULL), and which buckets are ahead.
- * rows is scratch for PEEK: op->rows points into it until the next call. *store_ms gets the store's
- * clock.
+ * Unpacks the script's answer into the operations (those that are not NULL), and which buckets are
+ * ahead. rows is scratch for PEEK: op->rows points into it until the next call. *store_ms gets the
+ * store's clock.
  */
 enum batch_answer batch_unpack(struct batch *batch, const char *data, size_t n, struct buf *rows,
                                int64_t *store_ms);
 
-/* The key of a bucket that the last answer called ahead, for a log; NULL if it is not in the last
- * call. */
+/* The key of a bucket that the last answer reported as ahead, for a log; NULL if it is not in the
+ * last call. */
 const char *batch_bucket_key(const struct batch *batch, uint64_t bucket, size_t *n);
 
 void batch_close(struct batch *batch);
