@@ -1,27 +1,33 @@
--- audit: reads the ledgers of some pools, and counts the outstanding reservations of some slices one by one.
+-- Audit: reads the ledgers of some pools, and counts the outstanding reservations of some slices
+-- one by one.
 --
 -- KEYS      for each pool its levels and its slots; then slices
--- argument  I2 pools   I6 the number of the second (1024 ms) from which on a deadline counts as outstanding; 0: the
---           store's current one
+-- argument  I2 pools
+--           I6 the number of the second (1024 ms) from which on a deadline counts as outstanding;
+--           0: the store's current one
 -- Returns   I6 the second that was used
---           I2 pools that were read, each: 6 x 6 i8: granted, reported, expired, cancelled, spent, outstanding, each of
---              requests, tokens, input_tokens, output_tokens, usd, reservations
---           I2 slices that were counted, I4 pools that have something outstanding in them, each: I4 the upper 20 bits of its
---              records' check, 6 x i8 outstanding, as above
--- Writes nothing. Redis does nothing else meanwhile, so a call stops after MOST_FIELDS fields of hashes, and after one key at the
--- least: the caller asks again for the pools and slices that were not reached. Slices wait until all pools were read.
+--           I2 pools read, each: 6 x 6 i8: granted, reported, expired, cancelled, spent,
+--           outstanding; each for requests, tokens, input_tokens, output_tokens, usd, reservations
+--           I2 slices counted, I4 pools with something outstanding in them, each: I4 the upper 20
+--           bits of its records' check, 6 x i8 outstanding, as above
+--
+-- Writes nothing. Redis does nothing else meanwhile, so a call stops after MOST_FIELDS fields of
+-- hashes, but not before it has done one key: the caller asks again for the pools and slices that
+-- were not reached. Slices wait until all pools have been read.
 
 local audit
 
 do
     local NUMBERS, ACCOUNTS = 6, 6
     local EXPIRED, OUTSTANDING = 3, 6
-    local STORED = { 1, 3, 4, 5, 6, 2 } -- where each account of the ledger stands in the store (lua/ledger.lua), in the order of the answer
+    -- Where each account of the ledger is in the store (ledger.lua), in the order of the answer.
+    local STORED = { 1, 3, 4, 5, 6, 2 }
     local MOST_FIELDS = 500
     local SECOND = 1024
 
-    -- Calls expire(outstanding) for each second in the slots that has passed. What passed before the levels were last written was
-    -- moved then, so there are few, unless the pool has been idle. Returns how many fields that took.
+    -- Calls expire(outstanding) for each second in the slots that has passed. Those that had passed
+    -- when the levels were last written were moved then, so there are few, unless the pool has been
+    -- idle. Returns how many fields it read.
     local function each_passed(slots_key, last, second, expire)
         local first = floor(last / SECOND)
         if second - first > MOST_FIELDS / 2 then
@@ -47,8 +53,8 @@ do
         return #fields
     end
 
-    -- The levels end with the ledger (lua/bucket.lua). Seconds that have passed since they were written count as expired. Returns
-    -- the ledger as it is answered, and how many fields were read.
+    -- The levels end with the ledger (bucket.lua). Seconds that have passed since they were written
+    -- count as expired. Returns the ledger as it is answered, and how many fields were read.
     local function read_ledger(levels, slots_key, second)
         local ledger, read = {}, 1
         for account = 1, ACCOUNTS do
@@ -86,7 +92,7 @@ do
         return sum
     end
 
-    -- Adds what one record has outstanding to its pool's sum.
+    -- Adds one record's outstanding amounts to its pool's sum.
     local function count_record(raw, second, sums)
         local check, states, deadline, _, _, _, _, c1, c2, c3, c4, c5, _, more = cmsgpack.unpack(raw)
         if not deadline or floor(deadline / SECOND) < second then
@@ -107,7 +113,7 @@ do
         end
     end
 
-    -- As many of the slices from keys[first] on as one call may count.
+    -- Counts as many slices from keys[first] on as one call may.
     local function count_slices(keys, first, second)
         local sums, records, slices = {}, 0, 0
         for i = first, #keys do

@@ -1,6 +1,7 @@
--- Calendar. `used` is what was charged since the period (a day or a month of a time zone) began. The server sends the
--- beginnings of the period that it believes in, and of the two after it; the store's clock decides which one it is, and
--- a batch for which it is none of them is sent back unread (STALE).
+-- Calendar. `used` is what was charged since the period (a day or a month in a time zone) began.
+-- The server sends the start of the period that it takes to be the current one, and of the two
+-- after it; the store's clock decides which period it is. If it is none of those, the batch is sent
+-- back unread (STALE).
 
 local function calendar_start(limit, now)
     if now >= limit.bound1 then
@@ -17,7 +18,7 @@ local function calendar_charge(s, amount)
     used[s] = used[s] + amount
 end
 
--- Yesterday's charges are gone; giving them back today would be a gift.
+-- Yesterday's charges are gone; refunding them today would be a gift.
 local function calendar_refund(s, amount, from, now)
     if from >= calendar_start(limit_of[s], now) then
         used[s] = used[s] - min(amount, used[s])
@@ -38,8 +39,9 @@ local function calendar_refresh(s, last, now)
     end
 end
 
--- Milliseconds until used + held <= room: the next reset, unless what is held beyond it (a call that runs over midnight)
--- is too much; then the one after it, when no reservation of today lives any more.
+-- Milliseconds until used + held <= room: the next reset, or the one after it if what is held
+-- beyond the next (by calls that run past midnight) is too much; no reservation made today lives
+-- until then.
 local function calendar_wait(s, room, now)
     if used[s] + held[s] <= room then
         return 0

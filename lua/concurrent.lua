@@ -1,4 +1,5 @@
--- Calls in flight. A slot is held from grant to report, and freed when the reservation expires.
+-- Calls in flight. A slot is held from the grant until the report, or until the reservation
+-- expires.
 
 local function nothing()
 end
@@ -9,7 +10,7 @@ local function concurrent_refresh(s, last, now)
     end
 end
 
--- Milliseconds until held <= room, if no call ends before its deadline.
+-- Milliseconds until held <= room if no call ends before its deadline.
 local function concurrent_wait(s, room, now)
     local excess = held[s] - room
     if excess <= 0 then

@@ -1,14 +1,14 @@
 -- Exact multiplication and division beyond 2^53.
 
--- (a * b + c) / m as an exact quotient and remainder, for a < 2^53, m < 2^44, c < m. The quotient must be below 2^53,
--- which callers make sure of beforehand; the product need not be.
+-- Returns (a * b + c) / m as an exact quotient and remainder, for a < 2^53, m < 2^44, c < m. The
+-- quotient must be below 2^53, which callers ensure; the product need not be.
 local function mul_div(a, b, c, m)
     local product = a * b + c
     if product < EXACT then
         local quotient = floor(product / m)
         return quotient, product - quotient * m
     end
-    -- Long division in base 256: what is carried is below m, so that each step stays below 2^53.
+    -- Long division in base 256: the carry is below m, so each step stays below 2^53.
     local whole = floor(b / m)
     local part = b - whole * m
     local quotient, rest = 0, 0
@@ -21,8 +21,8 @@ local function mul_div(a, b, c, m)
     return a * whole + quotient + floor(rest / m), rest % m
 end
 
--- The smallest t >= 0 with (t * b + c) / m >= a in whole numbers: how long until `a` has come in. What would take longer
--- than FOREVER (35,000 years in ms) is answered as that.
+-- The smallest t >= 0 for which (t * b + c) / m >= a in whole numbers: how long until `a` has come
+-- in. Anything longer than FOREVER (35,000 years in ms) is returned as FOREVER.
 local FOREVER = 2 ^ 50
 
 local function time_for(a, b, c, m)

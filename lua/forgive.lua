@@ -1,17 +1,19 @@
--- Forgiving debt: what is used beyond the capacity of a limit is taken away, and nothing more is given.
+-- Forgiving debt: takes away what is used beyond the capacity of a limit, and gives nothing more.
 --
--- Debt comes from reports of more than was estimated, which were the latest charges when they were made, and nothing fits while
--- there is debt. So it is the latest charges that are taken away: what was used before comes back when it would have.
+-- Debt comes from reports of more than was estimated. Those were the latest charges when they were
+-- made, and nothing fits while there is debt, so the latest charges are taken away; what was used
+-- before comes back when it would have.
 --
--- What was forgiven is written into a record, which has no deadline and is no reservation: an operation that was sent again
--- because nobody knows whether it arrived gets the same answer, and does not forgive what was used meanwhile.
+-- What was forgiven is written into a record, which has no deadline and is not a reservation: an
+-- operation that is sent again because nobody knows whether it arrived gets the same answer, and
+-- does not forgive what was used meanwhile.
 
 local forgive
 
 do
     local FORGIVEN, STATE = 11, 'f'
 
-    -- Out of the open slot, then out of those before it.
+    -- From the open slot, then from those before it.
     local function forgive_rolling(s, amount, now)
         local limit, b = limit_of[s], bucket_of[s]
         local first, fields = rolling_first(limit, now), {}
@@ -33,7 +35,7 @@ do
         return amount - left
     end
 
-    -- Returns how much it was.
+    -- Returns how much was forgiven.
     local function forgive_limit(s, now)
         local algorithm = limit_of[s].algorithm
         local debt = min(used[s], used[s] + held[s] - limit_of[s].capacity)
@@ -42,7 +44,7 @@ do
         elseif algorithm == ROLLING then
             return forgive_rolling(s, debt, now)
         elseif algorithm == BUCKET then
-            bucket_refund(s, debt, now) -- as of a charge of this moment
+            bucket_refund(s, debt, now) -- as for a charge made now
         else
             used[s] = used[s] - debt
         end

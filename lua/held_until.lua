@@ -1,4 +1,4 @@
--- What is held until a deadline: by limits that count at the end of a call, and by `concurrent`.
+-- What is held until a deadline, by limits that count when a call ends and by `concurrent`.
 
 local held_add, held_sub, held_between, held_turn
 
@@ -23,7 +23,7 @@ do
         local b = bucket_of[s]
         local field = held_field(limit_of[s], class, deadline)
         local value = slot_get(b, field)
-        -- Less only where the limit's definition changed meanwhile; never take what others hold.
+        -- It is less only if the limit's definition has changed; never take what others hold.
         amount = min(amount, value)
         slot_set(b, field, value - amount)
         held[s] = held[s] - amount
@@ -33,7 +33,8 @@ do
         return a[1] < b[1] or a[1] == b[1] and a[3] < b[3]
     end
 
-    -- The deadlines after `from` and up to `to` on which something is held, as {deadline, amount, field}, soonest first.
+    -- The deadlines after `from`, up to `to`, at which something is held, as {deadline, amount,
+    -- field}, soonest first.
     function held_between(s, from, to)
         local b, limit, list, fields = bucket_of[s], limit_of[s], {}, {}
         local bits, class = classes[s], 0
@@ -63,7 +64,8 @@ do
         return found
     end
 
-    -- Takes out of the holds those whose deadline has passed, and hands each to expire(s, deadline, amount).
+    -- Removes what was held until deadlines that have passed, and hands each to expire(s, deadline,
+    -- amount).
     function held_turn(s, last, now, expire)
         local passed = held_between(s, last, now)
         for i = 1, #passed do

@@ -1,21 +1,25 @@
--- Estimates that learn. An acquire that asks for it states the input that it estimated, the most that it may answer, or both;
--- it is charged the 0.9 quantile of what calls of this tenant to this pool came to, as a share of what they stated. Its report
--- tells how it was.
+-- Estimates that learn. An acquire that asks for this states its estimate of the input, the most
+-- output it may get, or both. It is charged the 0.9 quantile of what this tenant's calls to this
+-- pool came to, as a share of what they stated. Its report says how it turned out.
 --
---     output   a share of at most 1: what was stated is the most
---     input    up to 8, and down to a hundredth: pictures, tools and other tokenizers make more of a prompt than its characters
---              tell, and where the provider does not count what it reads from its cache, nearly nothing may be left of it
+--     output   a share of at most 1: the stated amount is the maximum
+--     input    from a hundredth up to 8: pictures, tools and other tokenizers make more of a prompt
+--              than its characters suggest, and if the provider does not count what it reads from
+--              its cache, nearly nothing may be left of it
 --
--- Shares are counted in 40 classes, each 2^(-1/4) of the one before (so what is charged is at most 19 % above the quantile), in
--- a key of tenant and pool. From eight calls on they are believed; at two hundred all counts are halved, so that what was long
--- ago fades. Packed: I1 format (2)  40 x I2 output  40 x I2 input. Format 1 ended with the output, and versions that wrote it
--- read of any format just that; of a format that is not known here nothing is read, and all is learned anew.
+-- Shares are counted in 40 classes, each 2^(-1/4) of the one before (so the charge is at most 19 %
+-- above the quantile), in a key for each tenant and pool. They are used once eight calls have been
+-- counted; at two hundred all counts are halved, so that old calls fade.
+--
+-- Packed: I1 format (2)  40 x I2 output  40 x I2 input. Format 1 ended with the output, and the
+-- versions that wrote it read only the output, whatever the format. A format that is not known here
+-- is not read, and everything is learned anew.
 
 do
     local CLASSES, BELIEVED, MOST = 40, 8, 200
     local ONE, GREATEST = 1000000, 8
     local LIVES = 86400000
-    local INPUT, OUTPUT, TOKENS = 3, 4, 2 -- places in cost arrays
+    local INPUT, OUTPUT, TOKENS = 3, 4, 2 -- indices of cost arrays
     local books = {} -- of this batch, by key
     local FORMAT, FORMAT_NUMBER = '<' .. string.rep('I2', CLASSES), 2
 
@@ -34,7 +38,7 @@ do
 
     local function counts_of(raw, at)
         local counts = raw and #raw >= at + 2 * CLASSES - 1 and { unpack_bytes(FORMAT, raw, at) } or {}
-        counts[CLASSES + 1] = nil -- where the reading stopped
+        counts[CLASSES + 1] = nil -- the position at which unpacking stopped
         counts.n = 0
         for i = 1, CLASSES do
             counts[i] = counts[i] or 0
@@ -54,7 +58,8 @@ do
         return book
     end
 
-    -- What was learned to charge in the place of what is stated; nil while it is not believed, or nothing is stated.
+    -- What to charge instead of what is stated; nil if too little has been learned or nothing is
+    -- stated.
     local function learned_of(book, unit, stated)
         local counts = book[unit]
         if stated == 0 or counts.n < BELIEVED then
@@ -69,7 +74,7 @@ do
         return max(1, rest > 0 and whole + 1 or whole)
     end
 
-    -- The most input that every limit could ever hold, with so many other tokens beside it.
+    -- The most input that every limit could ever hold together with `beside` other tokens.
     local function most_input(beside)
         local most = MOST_COST
         for i = 1, o.targets do
@@ -87,9 +92,10 @@ do
         return most
     end
 
-    -- What is stated becomes what was learned, and the tokens change by as much; what was stated is kept for the report. More
-    -- input than was stated is charged only as far as it fits the limits: a guess never makes a call impossible that could be
-    -- made as stated, and whose report alone could prove the guess wrong.
+    -- Replaces what is stated with what was learned and changes the tokens by the same amount; what
+    -- was stated is kept for the report. More input than stated is charged only as far as it fits
+    -- the limits: a guess must never make a call impossible that could be made as stated, since
+    -- only its report could prove the guess wrong.
     function estimates.cost(cost)
         local book = book_of(o.estimates)
         o.stated_input = floor(o.stated / 4) % 2 == 1 and cost[INPUT] or 0
@@ -120,9 +126,11 @@ do
         end
     end
 
-    -- From a report of r: of each part that it states. The output may also follow from the input and the sum, but not the input
-    -- from the output and the sum: who was told no input by the provider puts its own estimate into the sum. Gives which (1 the
-    -- output, 2 the input, 3 both; 0: neither), and by how much more output and input was charged than used.
+    -- Learns from the report of r, for each part that it states. The output may also follow from
+    -- the input and the sum, but not the input from the output and the sum: a caller to whom the
+    -- provider reports no input puts its own estimate into the sum. Returns which parts it learned
+    -- (1 output, 2 input, 3 both, 0 neither), and by how much more output and input was charged
+    -- than used.
     function estimates.teach(r, usage, estimate)
         local tokens, input, output = o.stated % 4 >= 2, o.stated % 8 >= 4, o.stated % 16 >= 8
         local which, over_output, over_input, book = 0, 0, 0, book_of(o.estimates)

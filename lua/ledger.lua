@@ -1,23 +1,25 @@
--- The ledger of a pool: how much of each unit was granted, reported, expired and cancelled (all as estimated), how much
--- the reports said was really used, and how much is outstanding. `ration audit` shows that they balance:
--- granted = reported + outstanding + expired + cancelled.
+-- The ledger of a pool: how much of each unit was granted, reported, expired and cancelled (all as
+-- estimated), how much the reports said was really used, and how much is outstanding. `ration
+-- audit` checks that it balances: granted = reported + outstanding + expired + cancelled.
 --
--- Outstanding estimates are kept by the second (1024 ms) of their deadline; a second that has passed is moved to expired as a
--- whole, so that nothing is ever done for a single reservation. The latest second is kept with the levels and moves into the
--- slots when a later one is opened. Each entry has six numbers: the units but `concurrent`, and reservations.
+-- Outstanding estimates are kept by the second (1024 ms) of their deadline. A second that has
+-- passed moves to expired as a whole, so no work is ever done for a single reservation. The latest
+-- second is kept with the levels and moves into the time slots when a later one is opened. Each
+-- entry has six numbers: the units other than `concurrent`, and reservations.
 --
--- In memory and packed, `ledger` is one array: [1] the latest second, [2-7] what is outstanding in it, then granted, outstanding
--- (in all), reported, expired, cancelled, spent. A grant touches the first half only; the other stays packed (`cold_of`) until a
--- report or a second that has passed wants it. `seconds_of` has the other seconds that a batch touches.
+-- In memory and packed, `ledger` is one array: [1] the latest second, [2-7] what is outstanding in
+-- it, then six numbers each for granted, outstanding (in all), reported, expired, cancelled, spent.
+-- A grant touches only the first half; the other stays packed (`cold_of`) until a report or a
+-- second that has passed needs it. `seconds_of` has the other seconds that a batch touches.
 
 local ledger_new, ledger_unpack, ledger_pack, ledger_outstanding, ledger_turn, ledger_grant, ledger_settle
 local seconds_of = {}
 
 do
     local SECOND = 1024
-    local LATEST = 1 -- an entry's numbers stand at its offset + 1 to + 6
+    local LATEST = 1 -- an entry's numbers are at its offset + 1 to + 6
     local GRANTED_AT, OUTSTANDING_AT, REPORTED_AT, EXPIRED_AT, CANCELLED_AT, SPENT_AT = 7, 13, 19, 25, 31, 37
-    local LONGEST_SECONDS = 3700 -- a reservation lives an hour at the most
+    local LONGEST_SECONDS = 3700 -- a reservation lives an hour at most
     local HOT, HOT_FIELDS, HOT_BYTES = '<I7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7', 19, 133
     local COLD, COLD_FIELDS = '<i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7i7', 24
     local cold_of = {}
@@ -64,7 +66,7 @@ do
         end
     end
 
-    -- Where the outstanding estimates of second n stand: an array and an offset into it.
+    -- Where the outstanding estimates of second n are: an array and an offset into it.
     local function second_of(b, n)
         local ledger = ledger_of[b]
         if n == ledger[LATEST] then
@@ -124,7 +126,7 @@ do
         local gone = min(current, ledger[LATEST]) - 1
         turn_slots(b, max(first, gone - LONGEST_SECONDS), gone)
         if ledger[LATEST] <= current then
-            -- Whatever was in the slots has passed, even where they were forgotten meanwhile.
+            -- Whatever the slots held has passed, even if their key has expired meanwhile.
             local latest_passed = ledger[LATEST] < current
             warm(b)
             for i = 1, 6 do
@@ -149,7 +151,8 @@ do
         end
     end
 
-    -- A report or a cancel of one reservation. When the deadline's second has passed, the estimate stands under expired already.
+    -- Reports or cancels one reservation. If the deadline's second has passed, its estimate already
+    -- counts as expired.
     function ledger_settle(b, deadline, estimate, spent, cancelled, now)
         local ledger, second = warm(b), floor(deadline / SECOND)
         local from, from_at, outstanding = ledger, EXPIRED_AT, 0

@@ -1,4 +1,4 @@
--- What the four algorithms have in common: a table of their functions by algorithm + 1, and how much room is left.
+-- What the four algorithms have in common: tables of their functions, indexed by algorithm + 1.
 
 local limit_refresh, limit_charge, limit_refund, limit_wait, charge_by
 

@@ -1,22 +1,29 @@
--- What is known of a pool: what one host learned of the provider, and all hosts go by. It stands in a key of the pool's own,
--- which is there only while there is something to know; nothing below is made before.
+-- What is known about a pool: what one host learned about the provider, and all hosts go by. It is
+-- kept in a key of the pool's own, which exists only while there is something to know; nothing
+-- below is created before that.
 --
 --   paused     the provider said when to come back
---   closed     no wait will help (the account is out of money), or an operator said so; until an operator opens it, or until the
---              date that the provider named: then it is paused until then, too, and the closing ends with the pause
---   circuit    too many of the calls of the last while failed. It stays open for a cool-down; then one acquire is granted, the
---              probe, and its report decides: a success closes the circuit, a failure (or no report before the probe expires)
---              opens it again for twice as long, up to eight times the configured cool-down
+--   closed     waiting will not help (the account is out of money), or an operator closed it; until
+--              an operator opens it, or until the date that the provider named: then it is also
+--              paused until that date, and the closing ends with the pause
+--   circuit    too many of the latest calls failed. It stays open for a cool-down; then one acquire
+--              is granted, the probe, and its report decides: a success closes the circuit, a
+--              failure (or no report before the probe expires) opens it again for twice as long, up
+--              to eight times the configured cool-down
 --
--- Counting begins with a failure, so that reports write nothing while all is well: what succeeded before the first failure
--- of a window is not there to outweigh it. The window is kept in quarters: what counts came in the last three to four.
+-- Counting begins with a failure, so that reports write nothing while all is well; successes before
+-- the first failure of a window are not there to outweigh it. The window is kept in quarters: the
+-- counts cover the last three to four.
 --
--- Packed: I1 format (1)  I1 flags (1 closed, 2 circuit open, 4 a probe is out, 8 levels are watched, 16 the closing ends with
---         the pause)  I6 paused until
---         I6 circuit open until  I4 its cool-down (ms)  I6 the quarter  4 x (I4 reports  I4 failures), the latest first
---         I1 length and the reason;  of a probe: I6 its deadline  I1 length and its name;  then provider_headers.lua
+-- Packed: I1 format (1)
+--         I1 flags (1 closed, 2 circuit open, 4 a probe is out, 8 levels are watched, 16 the
+--         closing ends with the pause)  I6 paused until
+--         I6 circuit open until  I4 its cool-down (ms)  I6 the quarter
+--         4 x (I4 reports  I4 failures), the latest first
+--         I1 length and the reason;  for a probe: I6 its deadline  I1 length and its name;
+--         then provider_headers.lua
 
-local CLOSED = 253 -- in the place of a limit that refuses; as PAUSED and CIRCUIT below
+local CLOSED = 253 -- in place of the limit that refuses, like PAUSED and CIRCUIT below
 
 do
     local SHOWN = 10
@@ -41,7 +48,7 @@ do
         return ceil(health.breaker[b].window / QUARTERS)
     end
 
-    -- Forgets the quarters that have passed; all of them when the window was configured anew.
+    -- Forgets the quarters that have passed, or all of them if the window has been reconfigured.
     local function turn_quarters(k, now)
         local quarter = floor(now / quarter_width(k.b))
         local passed = quarter - k.quarter
@@ -95,7 +102,8 @@ do
             expiry = now + CLOSED_FOR
         end
         if k.circuit then
-            -- Whoever comes later finds a circuit that is closed, instead of being the probe.
+            -- An open circuit that nobody probes is forgotten eight cool-downs after the probe was
+            -- due.
             local cool = SLOWEST * health.breaker[k.b].cool
             expiry = max(expiry, (k.probe and k.probe_until + slower(k) or k.next) + cool)
         end
@@ -128,7 +136,7 @@ do
         redis_call('SET', key, packed, 'PXAT', format('%d', expiry))
     end
 
-    -- What can fail comes before anything is written.
+    -- Whatever can fail comes before anything is written.
     function health.observe(now)
         for i = 1, health.n do
             local k = health.of[health.buckets[i]]
@@ -148,7 +156,8 @@ do
         end
     end
 
-    -- Asking. How many of those that fit may have it; those who are again in a group that was granted in part are not probes.
+    -- Acquiring. How many of the `fit` that fit the limits may be granted. If the group was sent
+    -- before and granted in part (`again`), none of the rest may be a probe.
     function health.room(k, fit, again, now)
         if k.reason or k.paused > now then
             return 0
@@ -158,7 +167,7 @@ do
         return (k.probe or k.next > now or again) and 0 or 1
     end
 
-    -- Is there anything that could refuse an acquire, or make it a probe?
+    -- Is there anything that could refuse an acquire or make it a probe?
     function health.doubts(k, now)
         return k.reason or k.paused > now or k.circuit
     end
@@ -169,12 +178,13 @@ do
         end
     end
 
-    -- How long until `time` by the pool's time, `at`, which stands still until the store's, `now`, has caught up.
+    -- How long until `time` by the pool's time, `at`, which stands still until the store's, `now`,
+    -- has caught up.
     local function until_then(time, at, now)
         return time > at and time - now or 0
     end
 
-    -- The limits' answer, or the pool's own where it refuses: with the longer of the two waits.
+    -- The limits' answer, or the pool's own if it refuses, with the longer of the two waits.
     function health.refusal(k, at_bucket, at_limit, wait, now)
         local at = time_of(k.b, now)
         if k.reason and not k.ends then
@@ -211,7 +221,7 @@ do
         if failed then
             open_circuit(k, now, slower(k))
         elseif o.kind == CANCEL then
-            k.probe, k.next = false, now -- it was never sent: somebody else is
+            k.probe, k.next = false, now -- it was never sent: another call will be the probe
         else
             k.circuit, k.probe, k.next, k.cool = false, false, 0, 0
             k.all, k.failed = { 0, 0, 0, 0 }, { 0, 0, 0, 0 }
@@ -227,7 +237,7 @@ do
             if is_probe(k) then
                 count_probe(k, failed, now)
             end
-            return -- what was under way when it opened tells nothing new
+            return -- calls that were under way when it opened tell nothing new
         elseif o.kind == CANCEL and not failed or not failed and sum(k.failed) == 0 then
             return
         end
@@ -241,11 +251,12 @@ do
         end
     end
 
-    -- Called once a reservation, when it is settled, before its estimate is corrected. `usage` is what was really used.
+    -- Called once per reservation, when it is settled, before its estimate is corrected. `usage` is
+    -- what was really used.
     function health.report(r, usage, now)
         local feedback = o.feedback
         if not health.breaker[o[1]] then
-            return -- a bucket that knows nothing
+            return -- a bucket without health
         end
         local failed = feedback ~= nil and feedback.failed == 1
         local k = health_of(o[1])
@@ -258,7 +269,8 @@ do
         if pause > 0 and now + pause > k.paused then
             k.paused, k.dirty = now + pause, true
         end
-        if closes and (not k.reason or k.ends and pause == 0) then -- what names no date outlasts what names one
+        -- A closing without a date outlasts one with a date.
+        if closes and (not k.reason or k.ends and pause == 0) then
             k.reason, k.ends, k.dirty = feedback.reason, pause > 0, true
         end
         for i = 1, #feedback do
@@ -266,7 +278,7 @@ do
         end
     end
 
-    -- The operator: opening forgets the pause and the circuit too.
+    -- For operators. Opening a pool also forgets the pause and the circuit.
     local function operate(k, now)
         if o.kind == OPEN_POOL then
             k.dirty = k.dirty or k.reason or k.paused > 0 or k.circuit or sum(k.all) > 0

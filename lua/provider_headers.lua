@@ -1,19 +1,24 @@
--- What the provider's headers say is left, against what we think.
+-- What the provider's headers say is left, compared with what we think.
 --
--- What the provider counts beyond what we think is somebody else's use, and it is charged to the limit, now. But a header is
--- old when its call is reported: it was written when the call was let in, or when it ended, nobody says which. Held against our
--- level of now it would count what is in flight twice, or what was used and has come back since. So it is held against the highest
--- level that we had between grant and report: what is beyond that is certainly not ours, and a pool that nobody else uses loses
--- nothing. A header that knows clearly less (by a twentieth) than we had used a moment ago was written at the grant, and is
--- held against our level of that time: so what was granted since is accounted for. A level only ever comes down by this.
+-- What the provider counts beyond our own figure is somebody else's usage, and is charged to the
+-- limit at once. But a header is old by the time its call is reported: it was written when the call
+-- was let in or when it ended, and nothing says which. Compared with our present level, it would
+-- count what is in flight twice, or what was used and has come back since. So it is compared with
+-- the highest level that we had between grant and report: anything beyond that is certainly not
+-- ours, and a pool that nobody else uses loses nothing. A header that knows clearly less (by a
+-- twentieth) than we had used a moment ago was written at the grant, and is compared with our level
+-- of that time, so that what was granted since is accounted for. All this only ever adds charges.
 --
--- Our levels of the last minute are kept as the highest of each tick (500 ms), so that calls which overtake each other on
--- their way do not look like somebody else's. A tick's level is kept less what had been charged here until then (`charged`):
--- what one header has told is no feedback in the next. Watching begins with the first header and ends ten minutes after the last
--- one. A call that was granted before it began is held against the highest level since, and what has come back meanwhile.
+-- Our levels of the last minute are kept as the highest of each tick (500 ms), so that calls that
+-- overtake each other on their way do not look like somebody else's. A tick's level is kept less
+-- what had been charged here until then (`charged`), so that what one header reported does not feed
+-- back into the next comparison. Watching begins with the first header and ends ten minutes after
+-- the last, at most. The header of a call that was granted before watching began is compared with
+-- the highest level since, plus what has come back meanwhile.
 --
--- Packed, at the end of a pool's knowledge: I1 limits  I6 watched until  I6 first tick  of each limit: I3 sig  I6 charged,
--- then for each tick in which the pool changed: I6 tick, of each limit: i6 its highest level - charged
+-- Packed, at the end of a pool's health: I1 limits  I6 watched until  I6 first tick; for each
+-- limit: I3 sig  I6 charged; then for each tick in which the pool changed: I6 tick, and for each
+-- limit: i6 its highest level - charged
 
 do
     local TICK, TRAVEL = 500, 250
@@ -55,7 +60,7 @@ do
         return packed .. watch.ticks
     end
 
-    -- Our levels as of now become those of the current tick, where they are higher.
+    -- Our present levels become those of the current tick if they are higher.
     function headers.observe(k, now)
         local watch, base, n = k.headers, first_of[k.b], #k.headers.sigs
         local tick, size = floor(now / TICK), entry_bytes(n)
@@ -92,9 +97,10 @@ do
         headers.observe(k, now)
     end
 
-    -- The limit that the header speaks of: of its unit and period; where no period is said, the only one of its amount; where
-    -- that is not said either, the only one of its unit. A header that may speak of another limit, as its amount says, teaches
-    -- nothing: what is left of a day must not be held against a minute.
+    -- The limit that the header speaks of: the one of its unit and period; if it names no period,
+    -- the only one of its amount; if it names no amount either, the only one of its unit. A header
+    -- that may, by its amount, speak of another limit teaches nothing: what is left of a day must
+    -- not be compared with a minute.
     local function find_limit(set, what)
         local found, other, n = nil, nil, 0
         for j = 1, #set do
@@ -114,7 +120,7 @@ do
         return found
     end
 
-    -- Our own level when the provider looked; of two that are possible the higher.
+    -- Our own level when the provider looked; the higher of two possible ones.
     local function own_level(k, j, counted, r, usage, now)
         local watch, s, limit = k.headers, first_of[k.b] + j, set_of[k.b][j]
         local granted = r.parts[1][1]
@@ -136,7 +142,8 @@ do
             end
         end
         if limit.at_end then
-            return highest + usage[limit.unit] -- whether the header knew this call's answer is not known
+            -- Nobody knows whether the header already counted this call's answer.
+            return highest + usage[limit.unit]
         elseif not watched then
             if now - granted > TICK and limit.algorithm ~= CALENDAR then
                 highest = highest + ceil((now - granted) / limit.per * limit.amount)
@@ -161,7 +168,7 @@ do
         end
         local counted = limit.capacity - what.remaining
         local others = counted - own_level(k, j, counted, r, usage, now)
-        -- Some round what is left to a thousand.
+        -- Some providers round what is left to a thousand.
         local rounded = limit.unit >= 2 and limit.unit <= 4 and limit.capacity >= ROUNDED_FROM and what.remaining > 0
             and what.remaining % ROUNDED == 0
         if others > (rounded and ROUNDED or 0) then

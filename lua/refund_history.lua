@@ -1,23 +1,24 @@
--- What may be given back to a token bucket.
+-- What may be refunded to a token bucket.
 --
--- Giving back needs more than the level. A charge of 100 that was refilled long ago cannot be given back: had it not
--- been charged, the bucket would have stood full and the refill would have been lost. What may be given back is the
--- least that was missing at any moment since the charge. The history remembers those, packed: each a time and a low (used, rem),
--- times and lows rising, so that since a charge made at or after an entry's time (and before the next one's) the level
--- has never been below that low; since `top` it has never been below what it is now. They stay packed: a charge looks at the
--- last one only, and hardly ever adds one.
+-- A refund needs more than the level. A charge of 100 that was refilled long ago cannot be given
+-- back: without it the bucket would have stood full and the refill would have been lost. What may
+-- be given back is the least that was missing at any moment since the charge. The history keeps
+-- those minima, packed: each entry is a time and a low (used, rem), with both times and lows
+-- rising. Since a charge made at or after an entry's time (and before the next entry's), the level
+-- has never been below that entry's low; since `top` it has never been below its present value. The
+-- entries stay packed: a charge looks only at the last one and hardly ever adds one.
 
 local history_fall, history_add, level_refund
 local ENTRY_BYTES = 18
 
 do
-    local ENTRY, ENTRIES = '<I6I7I5', 4 -- so many are remembered
+    local ENTRY, ENTRIES = '<I6I7I5', 4 -- entries kept at most
     local LIST_FORMATS = { ENTRY, '<I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5', '<I6I7I5I6I7I5I6I7I5I6I7I5' }
 
     local function history_unpack(packed)
         local n = #packed / ENTRY_BYTES
         local list = n > 0 and { unpack_bytes(LIST_FORMATS[n], packed) } or {}
-        list[3 * n + 1] = nil -- where the reading stopped
+        list[3 * n + 1] = nil -- the position at which unpacking stopped
         return list
     end
 
@@ -25,7 +26,7 @@ do
         return #list > 0 and pack_bytes(LIST_FORMATS[#list / 3], unpack(list)) or ''
     end
 
-    -- Lows above (u, r), what is missing now, are none any more. Returns the lows and `top`.
+    -- Drops the lows above (u, r), what is missing now. Returns the remaining lows and `top`.
     function history_fall(packed, since_top, u, r)
         local n = #packed
         while n > 0 do
@@ -39,8 +40,8 @@ do
         return packed, since_top
     end
 
-    -- One too many: of two neighbours that are most alike in proportion the lower stands for both. At the worst too little is
-    -- given back, never too much; as lows stay apart in proportion, hardly ever too little.
+    -- The list is full: merge the two neighbours closest in ratio and keep the lower. At worst too
+    -- little is given back, never too much; as lows stay apart in ratio, hardly ever too little.
     local function history_merge(packed, at, u, r)
         local _, u1, _, _, u2, _, _, u3, _, _, u4 = unpack_bytes(LIST_FORMATS[ENTRIES], packed)
         local most, higher = u1 / u2, 2
@@ -56,7 +57,8 @@ do
         return sub(packed, 1, (higher - 1) * ENTRY_BYTES) .. sub(packed, higher * ENTRY_BYTES + 1) .. pack_bytes(ENTRY, at, u, r)
     end
 
-    -- What was missing since `at` becomes a low; or the last one stands for it, too, unless it is less than half.
+    -- Adds what was missing since `at` as a low, unless it is less than twice the last low, which
+    -- then stands for it too.
     function history_add(packed, at, u, r)
         local n = #packed
         if n > 0 then
@@ -71,7 +73,7 @@ do
         return packed .. pack_bytes(ENTRY, at, u, r)
     end
 
-    -- a - b of levels, not below zero.
+    -- a - b of levels, but not below zero.
     local function less(u, r, u2, r2, per)
         u, r = u - u2, r - r2
         if r < 0 then
@@ -83,7 +85,8 @@ do
         return u, r
     end
 
-    -- Gives back up to `amount` of a charge made at `from`, of what is missing (u, r) with its lows. Returns the four anew.
+    -- Refunds up to `amount` of a charge made at `from` while (u, r) is missing. Returns the new
+    -- history, `top`, u and r.
     function level_refund(packed, since_top, u, r, per, amount, from)
         local since, list, low, low_rem = from >= since_top, NOTHING, u, r
         if not since then
@@ -104,7 +107,8 @@ do
         if left == 0 then
             return '', since_top, 0, 0
         elseif since then
-            packed, since_top = history_fall(packed, since_top, left, left_rem) -- all lows are older than the charge
+            -- All lows are older than the charge.
+            packed, since_top = history_fall(packed, since_top, left, left_rem)
             return packed, since_top, left, left_rem
         elseif list == NOTHING then
             return packed, since_top, left, left_rem

@@ -1,16 +1,20 @@
--- Rolling window. `used` is the sum of the slots that still count. Slot n holds what was charged between n * width and
--- (n + 1) * width and counts until a whole period and the slack after its end, so that no window of one period, wherever
--- it begins, can hold more than the amount.
+-- Rolling window. `used` is the sum of the slots that still count. Slot n holds what was charged
+-- between n * width and (n + 1) * width, and counts until a whole period plus the slack has passed
+-- after its end, so that no window of one period, wherever it begins, can hold more than the
+-- amount.
 --
--- The slot that is being charged, `open_slot`, is kept with the levels (`in_slot`); it moves into the slots when the next
--- one is opened. So a batch touches slots only when they turn. `top` is the first slot that still counts.
+-- The slot being charged, `open_slot`, is kept with the levels (`in_slot`) and moves into the time
+-- slots when the next one is opened. So a batch touches time slots only when they turn. `top` is
+-- the first slot that still counts.
 
 local rolling_first, rolling_new, rolling_charge, rolling_refund, rolling_refresh, rolling_wait
 
 do
-    local MOST_SLOTS = 100000 -- that can count, whatever the slack was: who has more would be worked on for hours
+    -- Slots that can count, whatever the slack was; turning more of them would take hours.
+    local MOST_SLOTS = 100000
 
-    -- The last one is kept: making it costs, and reports that come together are mostly of calls that were granted together.
+    -- The last name is kept: making one costs time, and reports that arrive together are mostly of
+    -- calls that were granted together.
     local function field_of(limit, slot)
         if limit.named ~= slot then
             limit.named, limit.name = slot, limit.sig .. ':' .. slot
@@ -38,14 +42,16 @@ do
                 slot_set(bucket_of[s], field_of(limit, open), in_slot[s])
             end
             open_slot[s], in_slot[s] = slot, amount
-            slots_of[bucket_of[s]].opened = true -- the slots before it are to stay as long as it counts: `used` has them, too
+            -- The slots before it must stay as long as it counts: `used` includes them.
+            slots_of[bucket_of[s]].opened = true
         else
             local b, field = bucket_of[s], field_of(limit, slot)
             slot_set(b, field, slot_get(b, field) + amount)
         end
     end
 
-    -- Gives back into the slot that was charged, if it still counts; a later window never gains from it.
+    -- Refunds into the slot that was charged, if it still counts; a later window never gains from
+    -- it.
     function rolling_refund(s, amount, from)
         local limit, b = limit_of[s], bucket_of[s]
         local slot = floor(from / limit.width)
@@ -83,7 +89,7 @@ do
         elseif next_first > first then
             slots_turn(s, limit, first, min(next_first, open_slot[s]) - 1)
             if next_first >= open_slot[s] then
-                -- Whatever was in the slots has passed, even where they were forgotten meanwhile.
+                -- Whatever the slots held has passed, even if their key has expired meanwhile.
                 if next_first > open_slot[s] then
                     in_slot[s] = 0
                 end
@@ -100,15 +106,16 @@ do
         end
     end
 
-    -- Milliseconds until used + held <= room. What is held is charged at its deadline and counts a period longer.
+    -- Milliseconds until used + held <= room. What is held is charged at its deadline and counts
+    -- for a period more.
     function rolling_wait(s, room, now)
         local limit, b = limit_of[s], bucket_of[s]
         local excess = used[s] + held[s] - room
         if excess <= 0 then
             return 0
         end
-        -- Room mostly comes with the first slots that turn, so they are read a few at a time, then more; not at all where those
-        -- before the open one do not make enough.
+        -- Room mostly comes with the first slots that turn, so they are read a few at a time, then
+        -- more; not at all if those before the open one do not hold enough.
         local slot, chunk, before = rolling_first(limit, now), 8, used[s] - in_slot[s]
         if excess > before and slot <= open_slot[s] then
             slot, excess = open_slot[s], excess - before

@@ -1,17 +1,19 @@
--- Slots: counters in a bucket's second key, a hash, named by limit and time, so that a batch touches only those that it
--- charges and those whose time has come. Reads go through a cache; nothing is written before the script's last step.
+-- Time slots: counters in a bucket's second key, a hash, named by limit and time, so that a batch
+-- touches only the slots it charges and those whose time has come. Reads go through a cache;
+-- nothing is written before the script's last step.
 --
---   <sig>:<n>            a rolling limit's charges of slot n (the time n * width to (n + 1) * width)
+--   <sig>:<n>            a rolling limit's charges in slot n (from n * width to (n + 1) * width)
 --   h<sig>:<class>:<n>   what is held until the deadline n * 2^class ms
---   o:<n>                the ledger' outstanding estimates with a deadline in second n (1024 ms), packed
+--   o:<n>                the ledger's estimates outstanding until second n (1024 ms), packed
 --
--- A reservation's deadline is a multiple of 2^class ms, class being the largest with 64 * 2^class <= ttl: so each class has
--- at most 130 deadlines ahead of it, and those that have passed can be named without being listed.
+-- A reservation's deadline is a multiple of 2^class ms, where class is the largest with 64 *
+-- 2^class <= ttl. So each class has at most 130 deadlines ahead of it, and those that have passed
+-- can be named without a list of them.
 
 local slots_find_old, slots_move, slots_fetch, slot_get, slot_set, slot_take, held_class
 
 do
-    -- Most batches touch no slot.
+    -- Most batches touch no slots.
     local function slots_cache(b)
         local slots = slots_of[b]
         if not slots.value then
@@ -20,11 +22,13 @@ do
         return slots
     end
 
-    -- Where levels have format 3, the slots are kept under the name of the levels and ":s". They are read there, and move to their
-    -- own name when the bucket is next written: a bucket without its slots would never let go of what it counts.
+    -- If the levels have format 3, the slots are kept under the name of the levels plus ":s". They
+    -- are read there and move to their own name when the bucket is next written: a bucket without
+    -- its slots would never let go of what it counts.
     function slots_find_old(b)
         local slots, old = slots_of[b], key_of[b] .. ':s'
-        if redis_call('PTTL', old) ~= -2 and type(redis.pcall('HGET', old, '')) ~= 'table' then -- it is there, and a hash
+        -- If it exists and is a hash:
+        if redis_call('PTTL', old) ~= -2 and type(redis.pcall('HGET', old, '')) ~= 'table' then
             slots.key, slots.moves_to = old, slots.key
         end
     end
@@ -36,11 +40,12 @@ do
                 redis_call('HSET', slots.moves_to, unpack(fields, first, min(first + 999, #fields)))
             end
             redis_call('DEL', slots.key)
-            slots.key, slots.moves_to, slots.opened = slots.moves_to, false, true -- opened: the new key gets an expiry
+            -- `opened`: the new key gets an expiry.
+            slots.key, slots.moves_to, slots.opened = slots.moves_to, false, true
         end
     end
 
-    -- Reads the fields that are not in the cache yet, some hundreds at a time (unpack has a limit).
+    -- Reads the fields that are not cached yet, some hundreds at a time (unpack has a limit).
     function slots_fetch(b, fields)
         local slots, missing = slots_cache(b), {}
         for i = 1, #fields do
@@ -72,7 +77,7 @@ do
         return value
     end
 
-    -- Takes out up to `amount`; returns how much it was.
+    -- Takes out up to `amount` and returns how much it took.
     function slot_take(b, field, amount)
         local value = slot_get(b, field)
         local slots = slots_of[b]

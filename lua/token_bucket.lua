@@ -1,5 +1,6 @@
--- Token bucket. What is missing from full is `used` less the fraction `rem` / per that has come in of its last unit: it falls
--- by amount / per a millisecond, never below zero, and may exceed the capacity (debt).
+-- Token bucket. What is missing from full is `used` less the fraction `rem` / per of its last unit
+-- that has come in. It falls by amount / per a millisecond, never below zero, and may exceed the
+-- capacity (debt).
 
 local bucket_charge, bucket_refund, bucket_refresh, bucket_wait
 
@@ -14,7 +15,8 @@ do
             return
         end
         local limit = limit_of[s]
-        -- Far more than enough is decided in floating point, which keeps the exact path within its range.
+        -- If far more than enough came in, floating point decides; this keeps the exact path within
+        -- its range.
         if ms * limit.amount / limit.per > u * 1.000001 + 2 then
             bucket_empty_out(s)
             return
@@ -59,8 +61,8 @@ do
         bucket_refill(s, now - last)
     end
 
-    -- Milliseconds until used + held <= room, if nobody else comes. What is held turns into a charge at its deadline, and
-    -- can only be refilled from then on.
+    -- Milliseconds until used + held <= room if nobody else comes. What is held turns into a charge
+    -- at its deadline and can only be refilled from then on.
     function bucket_wait(s, room, now)
         local limit = limit_of[s]
         local in_use, rest, on_hold, at = used[s], rem[s], held[s], now
@@ -74,7 +76,7 @@ do
             if i > #list or ms and at + ms <= list[i][1] then
                 return min(at + ms - now, FOREVER)
             end
-            -- Up to the next deadline it refills as usual; the state is put back afterwards.
+            -- Until the next deadline it refills as usual; the state is restored afterwards.
             local kept_used, kept_rem, kept_lows, kept_top = used[s], rem[s], history[s], top[s]
             used[s], rem[s], history[s] = in_use, rest, ''
             bucket_refill(s, list[i][1] - at)

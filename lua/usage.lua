@@ -1,7 +1,9 @@
--- What was used of each unit, from what a report states and, for the rest, the estimate. README.md has the rules.
+-- What was used of each unit, from what a report states and, for the rest, the estimate. README.md
+-- has the rules.
 --
--- stated: bit 1 << unit where `cost` states it. estimate: as granted. split_unknown: only tokens were stated then, so that
--- input and output stand for all of it. partial: the call was cut short. Units 1 - 5 are those of cost arrays.
+-- stated: bit 1 << unit is set if `cost` states that unit. estimate: as granted. split_unknown: the
+-- acquire stated only tokens, so input and output each stand for all of them. partial: the call was
+-- cut short. Units are numbered 1 - 5, as in cost arrays.
 
 local function actual_usage(stated, cost, estimate, split_unknown, partial)
     local tokens, input, output = stated % 4 >= 2, stated % 8 >= 4, stated % 16 >= 8
@@ -27,11 +29,11 @@ local function actual_usage(stated, cost, estimate, split_unknown, partial)
         usage[3], usage[4] = usage[2], usage[2]
     end
     if partial then
-        -- A call that was cut short is not free: the provider has read the input at least.
+        -- A call that was cut short is not free: the provider has at least read the input.
         if split_unknown then
             usage[3] = max(usage[3], estimate[3])
         else
-            -- Whatever tokens were reported beyond the input are output.
+            -- Any tokens reported beyond the input are output.
             usage[3] = max(input and usage[3] or 0, estimate[3])
             usage[4] = output and usage[4] or tokens and max(0, usage[2] - usage[3]) or 0
         end
