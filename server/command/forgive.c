@@ -8,7 +8,7 @@
  * operation is exactly once by itself. When the store goes away in the middle, what was forgiven by
  * then stays forgiven: the error says so, and to send the command again finds no debt there.
  */
-#include "batch/forgive.h"
+#include "command/forgive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
