@@ -295,7 +295,7 @@ do
     -- Fails where slots that are to be written are not a hash.
     function bucket_check(b)
         local slots = slots_of[b]
-        if not slots.fresh and (slots.moves_to or slots.touched or slots.dead or changed[b] or ledger_of[b] and seconds_of[b]) then
+        if not slots.fresh and (slots.moves_to or not slots.is_hash) and (slots.moves_to or slots.touched or slots.dead or changed[b] or ledger_of[b] and seconds_of[b]) then
             redis_call('HGET', slots.moves_to or slots.key, '')
         end
     end
