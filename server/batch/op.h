@@ -78,7 +78,7 @@ struct op_feedback {
     uint32_t
         pause_ms; /* 0: it did not say to wait. Where op.reason closes the pool: for so long; 0: until it is opened */
     uint8_t n_headers;
-    struct op_header headers[RATION_MAX_SEEN];
+    struct op_header headers[RATION_MAX_PROVIDER_LIMITS];
 };
 
 /* A pool as POOL shows it. */
