@@ -90,7 +90,8 @@ struct audit {
     size_t n;
 };
 
-/* Sends AUDIT [pool] or goes on with the audit, and waits for a while. Takes in the rows that come. */
+/* Sends AUDIT [pool] or goes on with the audit, and waits for a while. Takes in the rows that come.
+ */
 static int audit_step(ration *r, struct audit *a)
 {
     struct command cmd;

@@ -77,7 +77,7 @@ static int check_report(ration *r, const struct ration_report_options *options)
 static void add_limits(struct command *cmd, const struct ration_report_options *options)
 {
     size_t sent = 0;
-    for (size_t i = 0; i < options->n_limits && sent < RATION_MAX_SEEN; i++) {
+    for (size_t i = 0; i < options->n_limits && sent < RATION_MAX_PROVIDER_LIMITS; i++) {
         const struct ration_provider_limit *limit = &options->limits[i];
         if (limit->remaining < 0 || cmd->argc + LIMIT_ARGS > RATION_MAX_ARGS)
             continue;

@@ -295,7 +295,8 @@ do
     -- Fails where slots that are to be written are not a hash.
     function bucket_check(b)
         local slots = slots_of[b]
-        if not slots.fresh and (slots.moves_to or slots.touched or slots.dead or changed[b] or ledger_of[b] and seconds_of[b]) then
+        local writes = slots.touched or slots.dead or changed[b] or ledger_of[b] and seconds_of[b]
+        if not slots.fresh and (slots.moves_to or writes and not slots.is_hash) then
             redis_call('HGET', slots.moves_to or slots.key, '')
         end
     end

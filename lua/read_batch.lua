@@ -123,8 +123,8 @@ do
             slots = { key = key, value = false, touched = false, dead = false, fresh = false, opened = false, moves_to = false }
             slots_rows[b] = slots
         end
-        slots.key, slots.value, slots.touched, slots.dead, slots.fresh, slots.opened, slots.moves_to =
-            key, false, false, false, false, false, false
+        slots.key, slots.value, slots.touched, slots.dead, slots.fresh, slots.opened, slots.moves_to, slots.is_hash =
+            key, false, false, false, false, false, false, false
         return slots
     end
 

@@ -60,6 +60,7 @@ do
         for first = 1, #missing, 500 do
             local last = min(first + 499, #missing)
             local values = redis_call('HMGET', slots.key, unpack(missing, first, last))
+            slots.is_hash = true -- or else this fails
             for i = first, last do
                 slots.value[missing[i]] = tonumber(values[i - first + 1] or 0)
             end

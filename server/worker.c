@@ -56,18 +56,21 @@ void worker_config_unref(struct worker *worker, struct config *config)
         release_if_unused(at);
 }
 
-void worker_config_set(struct worker *worker, struct config *config)
+bool worker_config_set(struct worker *worker, struct config *config)
 {
+    struct known_config *known = NULL;
+    if (config != NULL && (known = calloc(1, sizeof *known)) == NULL) {
+        config_unref(config);
+        return false;
+    }
     if (worker->config != NULL)
         release_if_unused(&worker->known);
     worker->config = config;
     if (config == NULL) {
         assert(worker->known == NULL);
-        return;
+        return true;
     }
-    struct known_config *known = calloc(1, sizeof *known);
-    if (known == NULL)
-        abort();
     *known = (struct known_config){.config = config, .older = worker->known};
     worker->known = known;
+    return true;
 }

@@ -97,7 +97,8 @@ size_t worker_connections(const struct worker *worker);
 struct config *worker_config_ref(struct worker *worker);
 /* Releases such a reference; NULL allowed. */
 void worker_config_unref(struct worker *worker, struct config *config);
-/* Puts a configuration in force, or NULL at the worker's end; takes the reference. */
-void worker_config_set(struct worker *worker, struct config *config);
+/* Puts a configuration in force, or NULL at the worker's end; takes the reference. False: out of
+ * memory; then the one before stays in force. */
+bool worker_config_set(struct worker *worker, struct config *config);
 
 #endif

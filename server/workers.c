@@ -92,8 +92,8 @@ static void on_bell(evutil_socket_t fd, short what, void *arg)
     ssize_t ignored = read(fd, &rings, sizeof rings);
     (void)ignored;
     struct config *config = atomic_exchange(&worker->next_config, NULL);
-    if (config != NULL)
-        worker_config_set(worker, config);
+    if (config != NULL && !worker_config_set(worker, config))
+        log_error("out of memory", "what=reload kept=\"the configuration before\"");
     int order = atomic_load(&worker->order);
     if (order == ORDER_END)
         event_base_loopbreak(worker->base);
@@ -129,7 +129,8 @@ static int worker_open(struct worker *worker, const struct worker_setup *setup, 
 {
     snprintf(errmsg, size, "out of memory");
     worker->all = setup->all;
-    worker_config_set(worker, config_ref(setup->config));
+    if (!worker_config_set(worker, config_ref(setup->config)))
+        return -1;
     worker->front = front_new(worker, setup->sockets, setup->n_sockets, command_run);
     worker->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (worker->front == NULL || worker->bell < 0)

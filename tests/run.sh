@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --help | -h)
-        sed -n '2,/^set /{/^#/!d;s/^# \{0,1\}//;p}' "$0"
+        sed -n '2,/^set /{/^#/!d;s/^# \{0,1\}//;p}' tests/run.sh
         exit 0
         ;;
     *)

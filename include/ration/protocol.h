@@ -72,7 +72,7 @@ enum ration_unit {
 #define RATION_DEFAULT_TTL_MS    60000
 #define RATION_MAX_WAIT_MS       600000         /* of WAIT */
 #define RATION_MAX_REASON_BYTES  64             /* why a pool is closed: printable, no space */
-#define RATION_MAX_SEEN          6              /* REMAINING of one report */
+#define RATION_MAX_PROVIDER_LIMITS          6              /* REMAINING of one report */
 #define RATION_PRIORITIES        3              /* 0 real time, 1 standard, 2 background */
 /* clang-format on */
 

@@ -284,8 +284,9 @@ struct ration_audit_row {
 RATION_API int ration_audit(ration *r, const char *pool, struct ration_audit_row **rows, size_t *n);
 
 /*
- * The same, with progress: on a large store an audit takes longer than timeout_ms, which here holds for each sign of life.
- * on_progress is called about twice a second with how much is done, in percent; it falls if the audit has to begin again.
+ * The same, with progress: on a large store an audit takes longer than timeout_ms, which here holds
+ * for each sign of life. on_progress is called about twice a second with how much is done, in
+ * percent; it falls if the audit has to begin again.
  */
 typedef void ration_progress_fn(void *arg, int percent);
 RATION_API int ration_audit_watch(ration *r, const char *pool, ration_progress_fn *on_progress,

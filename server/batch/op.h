@@ -79,7 +79,7 @@ struct op_feedback {
      * until it is opened. */
     uint32_t pause_ms;
     uint8_t n_headers;
-    struct op_header headers[RATION_MAX_SEEN];
+    struct op_header headers[RATION_MAX_PROVIDER_LIMITS];
 };
 
 /* A pool as POOL shows it. */

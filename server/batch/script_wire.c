@@ -140,7 +140,8 @@ static void put_health(struct packer *p, const struct config_breaker *breaker,
                        const struct id *names)
 {
     char key[KEY_BYTES];
-    key_table_add(&p->keys, key, key_name(KEY_POOL_HEALTH, p->batch->domain, names, key));
+    size_t n = key_name(KEY_POOL_HEALTH, p->batch->domain, names, key);
+    key_table_add(&p->keys, key, n);
     put_int(&p->buckets, breaker->failures_ppm, 4);
     put_int(&p->buckets, breaker->at_least, 4);
     put_int(&p->buckets, breaker->window_ms, 4);
@@ -166,9 +167,10 @@ static size_t find_bucket(struct packer *p, const struct policy *policy, size_t 
     p->bucket_key[i] = key_at;
     bool pool = bucket->scope == SCOPE_POOL;
     bool slots = pool || limit_set_has_slots(bucket->set);
-    if (slots)
-        key_table_add(&p->keys, key,
-                      key_name(kinds[bucket->scope].slots, p->batch->domain, names, key));
+    if (slots) {
+        n = key_name(kinds[bucket->scope].slots, p->batch->domain, names, key);
+        key_table_add(&p->keys, key, n);
+    }
     put_int(&p->buckets, (int64_t)find_set(p, bucket->set, bucket_ms(p, p->keys.hash[key_at])), 2);
     put_int(&p->buckets,
             (slots ? BUCKET_HAS_SLOTS : 0) | (pool ? BUCKET_HAS_LEDGER | BUCKET_HAS_HEALTH : 0), 1);

@@ -152,8 +152,8 @@ static int read_remaining(struct request *r, const struct arg *args, size_t i, s
                           struct arguments *out)
 {
     unsigned unit = 0;
-    if (out->n_headers == RATION_MAX_SEEN) {
-        command_usage(r, "REMAINING is given more than %d times", RATION_MAX_SEEN);
+    if (out->n_headers == RATION_MAX_PROVIDER_LIMITS) {
+        command_usage(r, "REMAINING is given more than %d times", RATION_MAX_PROVIDER_LIMITS);
         return -1;
     }
     while (unit < RATION_UNIT_CONCURRENT &&

@@ -46,7 +46,7 @@ struct arguments {
     struct arg reason;                     /* of EXHAUSTED */
     struct arg tenant;                     /* of TENANT; p is NULL if it was not there */
     size_t n_headers;                      /* REMAINING */
-    struct op_header headers[RATION_MAX_SEEN];
+    struct op_header headers[RATION_MAX_PROVIDER_LIMITS];
 };
 
 /*

@@ -7,8 +7,8 @@
  *
  * Auditing a large store takes longer than a client may want to wait for a sign of life, and with
  * many pools the rows exceed one reply. So an audit continues by itself between two WAITs, and its
- * rows are kept for a minute. It belongs to the worker that was asked; a client that brings its id to
- * another worker is answered NOSUCH, and begins again.
+ * rows are kept for a minute. It belongs to the worker that was asked; a client that brings its id
+ * to another worker is answered NOSUCH, and begins again.
  */
 #define _GNU_SOURCE /* arc4random_buf */
 #include <event2/event.h>

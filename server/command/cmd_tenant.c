@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "batch/forgive.h"
+#include "command/forgive.h"
 #include "command/arguments.h"
 #include "command/command.h"
 #include "command/names.h"

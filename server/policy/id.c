@@ -209,8 +209,8 @@ bool id_same_reservation(const struct id *a, const struct id *b)
 }
 
 /*
- * Names that differ only in their last character differ in few bits of FNV-1a, and none of them need
- * be among those that a check keeps: "openai/gpt-4" and "openai/gpt-5" had the same one. The
+ * Names that differ only in their last character differ in few bits of FNV-1a, and none of them
+ * need be among those that a check keeps: "openai/gpt-4" and "openai/gpt-5" had the same one. The
  * finisher of MurmurHash3 spreads each over all bits.
  */
 static uint64_t hash_name(const char *name, size_t n)

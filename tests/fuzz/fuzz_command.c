@@ -69,7 +69,7 @@ static void check_op(const struct op *op)
         CHECK(op->amounts[unit] >= 0 && op->amounts[unit] <= RATION_MAX_COST);
     if (op->kind == OP_ACQUIRE || op->kind == OP_RENEW)
         CHECK(op->ttl_ms >= RATION_MIN_TTL_MS && op->ttl_ms <= RATION_MAX_TTL_MS);
-    CHECK(op->feedback.n_headers <= RATION_MAX_SEEN);
+    CHECK(op->feedback.n_headers <= RATION_MAX_PROVIDER_LIMITS);
     for (size_t i = 0; i < op->feedback.n_headers; i++) {
         const struct op_header *seen = &op->feedback.headers[i];
         CHECK(seen->unit < RATION_UNIT_CONCURRENT);

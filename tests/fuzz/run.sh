@@ -41,7 +41,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --help | -h)
-        sed -n '2,/^set /{/^#/!d;s/^# \{0,1\}//;p}' "$0"
+        sed -n '2,/^set /{/^#/!d;s/^# \{0,1\}//;p}' tests/fuzz/run.sh
         exit 0
         ;;
     -*) usage "'$1' is not an option" ;;

@@ -442,7 +442,8 @@ static void test_refusals_have_the_stores_words(void **state)
     assert_string_equal(test.trouble, "OOM command not allowed");
 }
 
-/* The script of a store in which these keys cannot be read, until the batcher wants nothing more. Returns how many batches. */
+/* The script of a store in which these keys cannot be read, until the batcher wants nothing more.
+ * Returns how many batches. */
 static int play_script_with_bad(const char *const bad[], size_t n_bad)
 {
     int before = played.evals;
@@ -546,7 +547,8 @@ static void test_a_store_that_takes_nothing_is_not_asked_in_halves(void **state)
     assert_int_equal(batch_counters(test.batcher)->halved, 0);
 }
 
-/* The calendar limit's periods in the argument: of the first bucket (pool "other"), six bytes each. */
+/* The calendar limit's periods in the argument: of the first bucket (pool "other"), six bytes each.
+ */
 static int64_t sent_period(size_t which)
 {
     int64_t ms = 0;

@@ -9,7 +9,7 @@
  * has been forgiven stays forgiven: the error says so, and sending the command again finds no debt
  * there.
  */
-#include "batch/forgive.h"
+#include "command/forgive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
