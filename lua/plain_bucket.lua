@@ -58,6 +58,9 @@ do
             end
             if kept > 0 then
                 behind = first + kept * ENTRY_BYTES
+                if behind > #raw + 1 then
+                    return false -- another limit's levels are longer: the limits have changed
+                end
                 since, low, low_rem = last_entry(raw, first, kept)
             end
             if u > 0 and ms > 0 then

@@ -241,7 +241,7 @@ class TokenBucket(State):
         self.happened.append((since, "refund", amount))
 
     def forgive(self, amount, now):
-        self.level -= amount * self.limit.per
+        self.level = max(0, self.level - amount * self.limit.per)  # the last unit may be used in part
         self.forget_lows()
         self.happened.append((now, "forgive", amount))
 

@@ -384,6 +384,18 @@ def test_a_lower_rate_gives_back_nothing_that_was_refilled_at_the_higher_one(ben
     assert bench.remaining() == [99]
 
 
+@pytest.mark.parametrize("before", [daily(10**6, unit=REQUESTS), Limit(REQUESTS, ROLLING, 10**6, MINUTE), IN_FLIGHT_2])
+def test_a_limit_beside_one_with_a_history_becomes_another_kind(bench, before):
+    """What is stored of other kinds is longer or shorter; that it is not what it would be now must not be read as a history."""
+    bench.limits([tokens(BUCKET, 1000, DAY), before])
+    for cost in (1, 4, 16, 64, 256):  # each twice the one before: a history of four
+        bench.acquire(tokens=cost, requests=1)
+        bench.at += 1000
+    bench.limits([tokens(BUCKET, 1000, DAY), Limit(REQUESTS, BUCKET, 10**6, DAY)])
+    assert bench.acquire(tokens=600)[1].outcome == GRANTED
+    assert bench.remaining()[0] == 1000 - 341 - 600
+
+
 def test_less_slack_frees_what_had_more(bench):
     limit = tokens(ROLLING, 1000, slack=5000)
     bench.limits([limit])
