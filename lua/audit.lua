@@ -69,7 +69,11 @@ do
                 ledger[(OUTSTANDING - 1) * NUMBERS + i] = ledger[(OUTSTANDING - 1) * NUMBERS + i] - outstanding[i]
             end
         end
-        if levels and ledger[OUTSTANDING * NUMBERS] > 0 then
+        local any = false
+        for i = (OUTSTANDING - 1) * NUMBERS + 1, OUTSTANDING * NUMBERS do
+            any = any or ledger[i] ~= 0
+        end
+        if levels and any then
             local latest = { unpack_bytes('<I7i7i7i7i7i7i7', levels, #levels - 7 * (NUMBERS * ACCOUNTS + 7) + 1) }
             if table.remove(latest, 1) < second then
                 expire(latest)
