@@ -149,6 +149,7 @@ do
                 return (floor(holds[i][1] / limit.width) + 1) * limit.width + limit.stay - now
             end
         end
-        return 0
+        -- Slots were lost: whatever they held is let go when the open one has passed.
+        return (max(slot, open_slot[s]) + 1) * limit.width + limit.stay - now
     end
 end
