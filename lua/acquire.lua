@@ -95,6 +95,9 @@ do
     -- Charges one bucket with what was granted; `reservations` of the n are new.
     local function grant_one(b, cost, n, reservations, class, deadline, now)
         dirty[b] = true
+        if outstanding.counts[b] then
+            outstanding.add(b, reservations, deadline, class)
+        end
         if plain_of[b] then
             plain_charge(b, cost, n, now)
         else
@@ -175,6 +178,7 @@ do
         local set, priority, t = set_of[b], o.priority + 1, plain_of[b] and plain_open(b, now)
         local most = set[-priority] or most_of(set, priority)
         return (t and plain_fit(set, t, most, cost, n) or states_fit(b, cost, n, most)) >= n
+            and (not outstanding.counts[b] or outstanding.room(b) >= n)
     end
 
     -- Charges the operation's last bucket, if it fits.
@@ -183,6 +187,9 @@ do
             local set, priority = set_of[b], o.priority + 1
             if plain_take(b, cost, n, set[-priority] or most_of(set, priority), now) then
                 dirty[b] = true
+                if outstanding.counts[b] then
+                    outstanding.add(b, n, deadline, class)
+                end
                 return true
             elseif plain_of[b] then
                 return false
@@ -287,6 +294,7 @@ do
         end
         local known = health.of[o[1]]
         local fit = o.refused and 0 or how_many_fit(cost, o.n - had, now)
+        fit = fit > 0 and outstanding.fit(fit) or 0
         if known and fit > 0 then
             fit = health.room(known, fit, r, time_of(o[1], now))
         end
@@ -310,6 +318,7 @@ do
             return GRANTED, granted
         end
         local at_bucket, at_limit, wait = why_not(cost, now)
+        at_bucket, at_limit, wait = outstanding.refusal(at_bucket, at_limit, wait, now)
         if known then
             at_bucket, at_limit, wait = health.refusal(known, at_bucket, at_limit, wait, now)
         end

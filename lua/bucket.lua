@@ -5,6 +5,7 @@
 --   I1 format (4)  I1 limits  I6 last  I4 keep (after last)  I4 expiry of the key (after last)
 --   each limit: I3 sig  I1 extras  I6 used, and of a token bucket I5 rem  I6 top
 --                           and of a rolling limit I6 the first slot that counted  I6 I6 the open slot and what is in it
+--   of a tenant what is outstanding (outstanding.lua)
 --   each limit, as its extras say: 1 I7 held  I2 classes; 2 I6 since; 4 x lows: I6 time  I7 I5 low and its rem
 --   and of a pool its ledger
 --
@@ -125,6 +126,7 @@ do
             at, sig, extras = unpack_limit(raw, at, states + i)
             before[i] = { sig = sig, extras = extras, s = states + i }
         end
+        at = outstanding.counts[b] and outstanding.read(b, raw, at, now) or at
         for i = 1, #before do
             at = unpack_extras(raw, at, before[i].s, before[i].extras)
         end
@@ -172,11 +174,13 @@ do
     -- nil if it is not as it is configured now, or has more.
     local function open_rolling(b, raw, now)
         local set, base = set_of[b], first_of[b]
-        local n, t = #set, nil
-        if byte(raw, 2) ~= n or #raw < HEAD_BYTES + ROLLING_BYTES * n then
+        local n, t, counted = #set, nil, outstanding.counts[b]
+        local more = counted and 8 or 0 -- fields between the limits and their extras
+        if byte(raw) ~= LEVELS_FORMAT or byte(raw, 2) ~= n
+            or #raw < HEAD_BYTES + ROLLING_BYTES * n + (counted and outstanding.bytes or 0) then
             return nil
         end
-        t = { unpack_bytes(set.rolling, raw) }
+        t = { unpack_bytes(counted and set.counted_rolling or set.rolling, raw) }
         for j = 1, n do
             if t[6 * j] ~= set[j].sig or t[6 * j + 1] ~= 2 then
                 return nil
@@ -185,11 +189,14 @@ do
         for j = 1, n do
             local s, place = base + j, 6 * j
             limit_of[s], bucket_of[s], used[s], top[s], open_slot[s], in_slot[s], since[s] =
-                set[j], b, t[place + 2], t[place + 3], t[place + 4], t[place + 5], t[5 + 6 * n + j]
+                set[j], b, t[place + 2], t[place + 3], t[place + 4], t[place + 5], t[5 + 6 * n + more + j]
             held[s], classes[s], rem[s], history[s] = 0, 0, 0, ''
             rolling_refresh(s, t[3], now)
         end
-        return t[6 + 7 * n]
+        if counted then
+            outstanding.open(b, t, 6 + 6 * n, t[3], now)
+        end
+        return t[6 + 7 * n + more]
     end
 
     local function open_limits(b, raw, now)
@@ -207,6 +214,7 @@ do
         if not same then
             return bucket_reopen(b, raw, last_of[b], now)
         end
+        at = outstanding.counts[b] and outstanding.read(b, raw, at, now) or at
         for j = 1, #set do
             if extras[j] > 0 then
                 at = unpack_extras(raw, at, base + j, extras[j])
@@ -230,6 +238,9 @@ do
             for j = 1, #set do
                 state_new(base + j, b, set[j], now, now)
             end
+            if outstanding.counts[b] then
+                outstanding.read(b, nil, 0, now)
+            end
         else
             at = set.rolling and open_rolling(b, raw, now) or open_limits(b, raw, now)
         end
@@ -246,7 +257,7 @@ do
     -- When the bucket no longer matters: when it would be as good as new, and no reservation is out that it knows of.
     local function bucket_expiry(b, now)
         local set, base, kept = set_of[b], first_of[b], max(now, keep_of[b])
-        local expiry = kept
+        local expiry = outstanding.counts[b] and max(kept, outstanding.until_when(b)) or kept
         for j = 1, #set do
             local s, limit = base + j, set[j]
             local in_use = used[s] + held[s]
@@ -345,7 +356,11 @@ do
 
     local function pack_rolling(b, now, expiry)
         local set, base = set_of[b], first_of[b]
-        local n = #set
+        local n, format, more = #set, set.rolling, 0
+        if outstanding.counts[b] then
+            outstanding.put(b, row, 6 + 6 * n, now)
+            format, more = set.counted_rolling, 8
+        end
         row[1], row[2], row[3], row[4], row[5] =
             LEVELS_FORMAT, n, now, max(0, keep_of[b] - now), min(expiry - now, LONGEST_AFTER)
         for j = 1, n do
@@ -355,20 +370,21 @@ do
             end
             row[place], row[place + 1], row[place + 2], row[place + 3], row[place + 4], row[place + 5] =
                 set[j].sig, 2, min(used[s], MOST), top[s], open_slot[s], min(in_slot[s], MOST)
-            row[5 + 6 * n + j] = since[s]
+            row[5 + 6 * n + more + j] = since[s]
         end
-        local packed = pack_bytes(set.rolling, unpack(row, 1, 5 + 7 * n))
+        local packed = pack_bytes(format, unpack(row, 1, 5 + 7 * n + more))
         return ledger_of[b] and packed .. ledger_pack(b) or packed
     end
 
     local function pack_levels(b, now, expiry)
         local n, base = #set_of[b], first_of[b]
         local packed = { pack_bytes(HEAD, LEVELS_FORMAT, n, now, max(0, keep_of[b] - now), min(expiry - now, LONGEST_AFTER)) }
+        packed[n + 2] = outstanding.counts[b] and outstanding.pack(b, now) or ''
         for j = 1, n do
-            packed[j + 1], packed[n + j + 1] = pack_limit(base + j), pack_extras(base + j)
+            packed[j + 1], packed[n + j + 2] = pack_limit(base + j), pack_extras(base + j)
         end
         if ledger_of[b] then
-            packed[2 * n + 2] = ledger_pack(b)
+            packed[2 * n + 3] = ledger_pack(b)
         end
         return concat(packed)
     end

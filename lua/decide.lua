@@ -174,11 +174,11 @@ do
 
     function decide(keys, args)
         local input = args[1]
-        local version, n_sets, n_buckets, n_estimates, n_ops, at = unpack_bytes('<I1I2I2I2I2', input)
+        local version, n_sets, n_buckets, n_estimates, n_ops, most, at = unpack_bytes('<I1I2I2I2I2I4', input)
         if version ~= 4 then
             return redis.error_reply('ERR this server speaks another version of the script: ' .. version)
         end
-        batch_keys = keys
+        batch_keys, outstanding.most = keys, most
         for i = 1, n_sets do
             sets[i], at = read_set(input, at)
         end

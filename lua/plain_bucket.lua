@@ -6,8 +6,9 @@
 -- Whatever else is asked of such a bucket (a wait, a look, a renewal) makes it one like all others first: plain_unfold moves
 -- it into the columns of states, and the files of the algorithms go on from there. It is then written like all others, too.
 --
--- Fields of the array: 1-5 the head (format, limits, last, keep, expiry), then of each limit sig, extras, used, rem, top. All
--- limits' refund histories follow each other in one string, `tail_of[b]`; extras says how many are a limit's: four for each.
+-- Fields of the array: 1-5 the head (format, limits, last, keep, expiry), then of each limit sig, extras, used, rem, top; then,
+-- of a tenant, the eight numbers of what is outstanding (outstanding.lua has them once the bucket is up to date). All limits'
+-- refund histories follow each other in one string, `tail_of[b]`; extras says how many are a limit's: four for each.
 
 local plain_read, plain_take, plain_open, plain_fit, plain_charge, plain_settle, plain_pack, plain_unfold
 local bucket_open -- bucket.lua
@@ -21,15 +22,26 @@ do
     local tail_of = {}
     local longest = {} -- how long until the fullest of its limits is empty (ms), where that is known; else nil
 
+    -- Where the histories begin in what is stored.
+    local function tail_from(set, counted)
+        return HEAD_BYTES + LIMIT_BYTES * #set + (counted and outstanding.bytes or 0) + 1
+    end
+
     -- Makes the array of what is stored. Returns false if that cannot be a plain bucket's.
     function plain_read(b, raw)
         local set = set_of[b]
         opened[b] = false
         if not raw then
             plain_of[b] = { unpack(set.fresh) }
+            if outstanding.counts[b] then
+                local t, n = plain_of[b], 5 + 5 * #set
+                t[n + 1], t[n + 2], t[n + 3], t[n + 4], t[n + 5], t[n + 6], t[n + 7], t[n + 8] = 0, 0, 0, 0, 0, 0, 0, 0
+            end
             return true
-        elseif #raw >= HEAD_BYTES + #set * LIMIT_BYTES then
-            plain_of[b] = { unpack_bytes(set.format, raw) }
+        end
+        local counted = outstanding.counts[b]
+        if byte(raw) == LEVELS_FORMAT and byte(raw, 2) == #set and #raw >= tail_from(set, counted) - 1 then
+            plain_of[b] = { unpack_bytes(counted and set.counted or set.format, raw) }
             return true
         end
         return false
@@ -44,11 +56,9 @@ do
     -- not plain, or needs longer numbers; its array is spoilt then.
     local function open_and_charge(b, cost, n, now)
         local t, set, raw, place, slowest = plain_of[b], set_of[b], raws[b], 5, 0
-        local ms, behind = now - t[3], HEAD_BYTES + 1 + LIMIT_BYTES * #set
+        local counted = outstanding.counts[b]
+        local ms, behind = now - t[3], tail_from(set, counted)
         local tail, from = nil, behind -- what has changed of what follows the levels, and from where it has not
-        if t[2] ~= #set then
-            return false
-        end
         for j = 1, #set do
             local limit, extras, u, r, top = set[j], t[place + 2], t[place + 3], t[place + 4], t[place + 5]
             local c = cost[limit.unit] * n
@@ -103,6 +113,9 @@ do
         end
         tail_of[b] = raw and (tail and tail .. sub(raw, from) or sub(raw, from)) or tail or ''
         opened[b], longest[b] = true, slowest
+        if counted then
+            outstanding.open(b, t, place + 1, t[3], now)
+        end
         return true
     end
 
@@ -120,6 +133,10 @@ do
     function plain_take(b, cost, n, most, now)
         local set, t, place = set_of[b], plain_of[b], 8
         local fits, units = not opened[b], set.units
+        local counted = outstanding.counts[b] and 5 * #units + 5
+        if fits and counted then
+            fits = t[counted + 1] + t[counted + 3] + t[counted + 5] + t[counted + 7] + n <= outstanding.most
+        end
         for j = 1, fits and #units or 0 do
             if t[place] + cost[units[j]] * n > most[j] then
                 fits = false -- unless enough has come in since
@@ -134,7 +151,7 @@ do
             plain_read(b, raws[b])
         end
         t = plain_open(b, now)
-        if not t or plain_fit(set, t, most, cost, n) < n then
+        if not t or plain_fit(set, t, most, cost, n) < n or counted and outstanding.room(b) < n then
             return false
         end
         plain_charge(b, cost, n, now)
@@ -242,10 +259,14 @@ do
         local set, t = set_of[b], plain_of[b]
         local kept, n = t[3] + t[4], 6 + 5 * #set -- kept: by what it was before it was plain
         kept = kept > now and kept or now
-        local expiry, stays = expiry_of(now, kept + ceil(longest[b] or longest_of(set, t)) + 1, t[3] + t[5])
-        local after = expiry - now
-        t[1], t[3], t[4], t[5], t[n] = LEVELS_FORMAT, now, kept - now, min(after, LONGEST_AFTER), tail_of[b]
-        return pack_bytes(set.with_tail, unpack(t, 1, n)), expiry, stays
+        local needed, format = kept + ceil(longest[b] or longest_of(set, t)) + 1, set.with_tail
+        if outstanding.counts[b] then
+            outstanding.put(b, t, n, now)
+            needed, n, format = max(needed, outstanding.until_when(b)), n + 8, set.counted_with_tail
+        end
+        local expiry, stays = expiry_of(now, needed, t[3] + t[5])
+        t[3], t[4], t[5], t[n] = now, kept - now, min(expiry - now, LONGEST_AFTER), tail_of[b]
+        return pack_bytes(format, unpack(t, 1, n)), expiry, stays
     end
 
     function plain_unfold(b)

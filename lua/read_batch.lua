@@ -28,6 +28,8 @@ end
 --   breaker         of a bucket: when its circuit opens; false for buckets without a health
 --   of              of a bucket: what is known, if anything is
 local health = { n = 0, buckets = {}, keys = {}, breaker = {}, of = {} }
+-- Of outstanding.lua, data and functions: how many there may be, which buckets count them, and how that is packed.
+local outstanding = { most = 0, counts = {}, format = rep('I3I4I3I4', 2), bytes = 28 }
 local headers, estimates = {}, { keys_from = 0 } -- functions of provider_headers.lua and learned_estimates.lua
 
 -- Columns of a state: one limit of one bucket.
@@ -81,6 +83,8 @@ do
         set.plain, set.units, set.fresh = true, units, fresh
         set.format = '<I1I1I6I4I4' .. rep('I3I1I6I5I6', #set)
         set.with_tail = set.format .. 'c0'
+        set.counted = set.format .. outstanding.format -- of a bucket whose reservations are counted
+        set.counted_with_tail = set.counted .. 'c0'
     end
 
     local function parse_set(bytes)
@@ -94,7 +98,8 @@ do
         if plain then
             read_plain(set)
         elseif rolling then
-            set.rolling = '<I1I1I6I4I4' .. rep('I3I1I6I6I6I6', limits) .. rep('I6', limits) -- bucket.lua
+            local levels = '<I1I1I6I4I4' .. rep('I3I1I6I6I6I6', limits) -- bucket.lua
+            set.rolling, set.counted_rolling = levels .. rep('I6', limits), levels .. outstanding.format .. rep('I6', limits)
         end
         return set
     end
@@ -147,7 +152,8 @@ do
                 slots_of[b] = false
             end
             ledger_of[b] = floor(flags / 2) % 2 == 1
-            if flags >= 4 then
+            outstanding.counts[b] = flags >= 8
+            if floor(flags / 4) % 2 == 1 then
                 local which = health.n + 1
                 health.n, health.buckets[which], health.keys[which] = which, b, batch_keys[key]
                 health.breaker[b], at = read_breaker(input, at)

@@ -38,8 +38,13 @@ do
         estimate[6] = 1 -- the ledger counts reservations there
         for i = 1, o.targets do
             local b, view = o[i], r.views and r.views[i] or r
-            local deadline, class = later(view, time_of(b, now))
+            local at = time_of(b, now)
+            local deadline, class = later(view, at)
             move_holds(b, view, deadline, class)
+            if outstanding.counts[b] then
+                outstanding.take(b, view.deadline, view.class, at)
+                outstanding.add(b, 1, deadline, class)
+            end
             if ledger_of[b] then
                 ledger_outstanding(b, view.deadline, estimate, -1)
                 ledger_outstanding(b, deadline, estimate, 1)

@@ -75,6 +75,9 @@ do
                     end
                 end
             end
+            if outstanding.counts[b] then
+                outstanding.take(b, view.deadline, view.class, at)
+            end
             if ledger_of[b] then
                 ledger_settle(b, view.deadline, estimate, usage, cancelled, at)
             end

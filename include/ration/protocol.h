@@ -172,6 +172,9 @@ enum ration_unit {
  * opens by itself. */
 #define RATION_LIMITED_CLOSED "closed:"
 
+/* After a tenant: max_outstanding of its reservations already wait for their report. */
+#define RATION_LIMITED_OUTSTANDING "outstanding"
+
 /* The state of a pool, in the reply to POOL. until_ms is how long it lasts: 0 for an open pool, -1
  * for one that is closed until an operator opens it. */
 #define RATION_POOL_OPEN    "open"

@@ -60,7 +60,12 @@ struct op_row {
 };
 
 /* In the place of the limit that refuses: it is the pool itself. The numbers are the script's. */
-enum op_refusal { OP_LIMITED_CLOSED = 253, OP_LIMITED_CIRCUIT = 254, OP_LIMITED_PAUSED = 255 };
+enum op_refusal {
+    OP_LIMITED_OUTSTANDING = 252, /* not the pool: the tenant has too many reservations */
+    OP_LIMITED_CLOSED = 253,
+    OP_LIMITED_CIRCUIT = 254,
+    OP_LIMITED_PAUSED = 255
+};
 
 /* Which parts of a settled estimate were learned. The numbers are the script's. */
 enum op_learned { OP_LEARNED_OUTPUT = 1, OP_LEARNED_INPUT = 2 };

@@ -25,7 +25,7 @@ enum {
 };
 enum { ANSWER_LEARNED = 8 };
 enum { LIMIT_AT_END = 1, LIMIT_SETTLES = 2, LIMIT_BYTES = 56, LIMIT_CALENDAR_BYTES = 74 };
-enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_LEDGER = 2, BUCKET_HAS_HEALTH = 4 };
+enum { BUCKET_HAS_SLOTS = 1, BUCKET_HAS_LEDGER = 2, BUCKET_HAS_HEALTH = 4, BUCKET_COUNTS = 8 };
 enum {
     OP_RESENT = 1,
     OP_DRY = 2,
@@ -47,6 +47,7 @@ enum { MOST_ARGUMENT_BYTES = 64 << 20 };
 struct packer {
     struct batch *batch;
     int64_t now_ms;
+    uint32_t max_outstanding;
     struct buf argument, sets, buckets, ops;
     struct key_table keys;
     size_t bucket_key[MAX_SETS]; /* of each bucket: the index of its levels' key in `keys` */
@@ -173,7 +174,9 @@ static size_t find_bucket(struct packer *p, const struct policy *policy, size_t 
     }
     put_int(&p->buckets, (int64_t)find_set(p, bucket->set, bucket_ms(p, p->keys.hash[key_at])), 2);
     put_int(&p->buckets,
-            (slots ? BUCKET_HAS_SLOTS : 0) | (pool ? BUCKET_HAS_LEDGER | BUCKET_HAS_HEALTH : 0), 1);
+            (slots ? BUCKET_HAS_SLOTS : 0) | (pool ? BUCKET_HAS_LEDGER | BUCKET_HAS_HEALTH : 0) |
+                (bucket->scope == SCOPE_TENANT ? BUCKET_COUNTS : 0),
+            1);
     if (pool)
         put_health(p, &policy->pool->breaker, names);
     return i;
@@ -311,8 +314,10 @@ static void pack_groups(struct packer *p)
     for (size_t g = b->from; g < b->to; g++) {
         const struct op *op = group_leader(b, &b->groups[g]);
         b->groups[g].sent = op != NULL;
-        if (op)
-            put_op(p, op, b->groups[g].n, p->targets[g], estimates[g], find_places(p, op));
+        if (!op)
+            continue;
+        p->max_outstanding = op->config->max_outstanding;
+        put_op(p, op, b->groups[g].n, p->targets[g], estimates[g], find_places(p, op));
     }
 }
 
@@ -360,6 +365,7 @@ int batch_pack(struct batch *batch, int64_t store_now_ms)
     put_int(to, (int64_t)key_table_count(&p->keys, KEYED_BUCKETS), 2);
     put_int(to, (int64_t)key_table_count(&p->keys, KEYED_ESTIMATES), 2);
     put_int(to, (int64_t)p->n_ops, 2);
+    put_int(to, p->max_outstanding, 4);
     put_buf(to, &p->sets);
     put_buf(to, &p->buckets);
     put_buf(to, &p->ops);
@@ -444,7 +450,7 @@ static bool refusal_fits(const struct op *op, const char *data)
     size_t bucket = (unsigned char)data[2], limit = (unsigned char)data[3];
     int64_t wait_ms = get_int(data + 4, 8);
     return bucket < op->policy.n &&
-           (limit >= OP_LIMITED_CLOSED || limit < op->policy.buckets[bucket].set->n) &&
+           (limit >= OP_LIMITED_OUTSTANDING || limit < op->policy.buckets[bucket].set->n) &&
            wait_ms >= RATION_RETRY_NEVER && wait_ms <= LARGEST_NUMBER;
 }
 

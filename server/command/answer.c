@@ -114,14 +114,16 @@ static size_t write_scope(const struct op *op, enum policy_scope scope, char *to
                            op->policy.pool->name);
 }
 
-/* "paused", "circuit" or "closed:<reason>"; returns the length. */
-static size_t write_pool_refusal(const struct op *op, char *to)
+/* "paused", "circuit", "closed:<reason>" or "outstanding"; returns the length. */
+static size_t write_refusal(const struct op *op, char *to)
 {
     switch ((enum op_refusal)op->limited_limit) {
     case OP_LIMITED_PAUSED:
         return (size_t)sprintf(to, RATION_LIMITED_PAUSED);
     case OP_LIMITED_CIRCUIT:
         return (size_t)sprintf(to, RATION_LIMITED_CIRCUIT);
+    case OP_LIMITED_OUTSTANDING:
+        return (size_t)sprintf(to, RATION_LIMITED_OUTSTANDING);
     case OP_LIMITED_CLOSED:
         break;
     }
@@ -134,8 +136,8 @@ static void write_limited_by(struct buf *out, const struct op *op)
     const struct policy_bucket *bucket = &op->policy.buckets[op->limited_bucket];
     size_t n = write_scope(op, bucket->scope, label);
     label[n++] = ' ';
-    if (pool_refused(op)) {
-        n += write_pool_refusal(op, label + n);
+    if (op->limited_limit >= OP_LIMITED_OUTSTANDING) {
+        n += write_refusal(op, label + n);
         resp_bulk(out, label, n);
         return;
     }

@@ -156,7 +156,8 @@ static bool find_buckets(struct forgiving *f, size_t which)
     op->policy = (struct policy){.pool = pool, .priority = all.priority};
     for (unsigned i = 0; i < all.n; i++)
         if (all.buckets[i].scope == SCOPE_TENANT_IN_POOL ||
-            (all.buckets[i].scope == SCOPE_TENANT && is_first_of_domain(op->config, which)))
+            (all.buckets[i].scope == SCOPE_TENANT && all.buckets[i].set->n > 0 &&
+             is_first_of_domain(op->config, which)))
             op->policy.buckets[op->policy.n++] = all.buckets[i];
     op->id.pool_bytes = (uint8_t)pool_n;
     memcpy(op->id.pool, pool->name, pool_n);

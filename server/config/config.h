@@ -83,7 +83,8 @@ struct config {
     struct config_listen listen;
     struct config_store store;
     enum config_outage on_outage;
-    uint32_t ttl_ms; /* of a reservation without TTL */
+    uint32_t ttl_ms;          /* of a reservation without TTL */
+    uint32_t max_outstanding; /* reservations of a tenant, in each domain */
     unsigned max_connections;
     unsigned threads;      /* workers; 0: one for each core */
     char *operator_secret; /* the credential that allows everything; NULL: none */

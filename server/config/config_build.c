@@ -378,6 +378,7 @@ static void read_defaults(const struct section *document)
     struct config *config = document->reader->config;
     config->on_outage = (enum config_outage)section_word(document, "on_outage");
     config->ttl_ms = (uint32_t)section_integer(document, "ttl_ms");
+    config->max_outstanding = (uint32_t)section_integer(document, "max_outstanding");
     config->max_connections = (unsigned)section_integer(document, "max_connections");
     config->threads = (unsigned)section_integer(document, "threads");
     const char *tier = section_string(document, "default_tier");

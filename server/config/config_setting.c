@@ -84,6 +84,8 @@ static const struct setting table[] = {
      .help = "the answer while the store is away"},
     {"", "ttl_ms", SETTING_INTEGER, "60000", .min = RATION_MIN_TTL_MS, .max = RATION_MAX_TTL_MS,
      RELOAD, .help = "how long a reservation waits for its report"},
+    {"", "max_outstanding", SETTING_INTEGER, "10000", .min = 1, .max = 10000000, RELOAD,
+     .help = "reservations of one tenant, at once, that wait for their report"},
     {"", "max_connections", SETTING_INTEGER, "10000", .min = 1, .max = 1000000, RELOAD,
      .help = "of clients, at once"},
     {"", "threads", SETTING_INTEGER, "0", .min = 0, .max = 64, RESTART,

@@ -2,10 +2,10 @@
  * From names to buckets: at most three, in the order in which a denial names them.
  *
  *     pool             always, so that its health and ledger exist even if it has no limits
- *     tenant           its own limits, else its tier's
+ *     tenant           always, with its own limits, else its tier's: it counts its reservations
  *     tenant in pool   its own limits there, else its tier's there
  *
- * Without limits there is no bucket (except the pool's). A tenant that is not configured has the
+ * A tenant without limits in the pool has no bucket there. A tenant that is not configured has the
  * default tier, or is refused if there is none. Nothing here allocates or locks: it runs once for
  * each request.
  */
@@ -35,7 +35,7 @@ static const struct limit_set *find_in_pool(const struct config_in_pool *list, s
 
 static void add_bucket(struct policy *policy, enum policy_scope scope, const struct limit_set *set)
 {
-    if (set == NULL || (set->n == 0 && scope != SCOPE_POOL))
+    if (set == NULL || (set->n == 0 && scope == SCOPE_TENANT_IN_POOL))
         return;
     policy->buckets[policy->n++] = (struct policy_bucket){.scope = scope, .set = set};
 }

@@ -25,7 +25,8 @@ struct policy_bucket {
 struct policy {
     const struct config_pool *pool;
     unsigned priority; /* of the tenant's tier */
-    /* 1 - POLICY_MAX_BUCKETS; the pool's bucket is always the first, even with no limits */
+    /* 2 - POLICY_MAX_BUCKETS; the pool's bucket is always the first and the tenant's the second,
+     * even with no limits */
     unsigned n;
     struct policy_bucket buckets[POLICY_MAX_BUCKETS];
 };

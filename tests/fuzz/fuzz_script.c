@@ -182,7 +182,7 @@ static void check_op(const struct op *op)
     if (op->outcome == OP_DENIED) {
         CHECK(op->retry_after_ms >= RATION_RETRY_NEVER);
         CHECK(op->limited_bucket < op->policy.n);
-        CHECK(op->limited_limit >= OP_LIMITED_CLOSED ||
+        CHECK(op->limited_limit >= OP_LIMITED_OUTSTANDING ||
               op->limited_limit < op->policy.buckets[op->limited_bucket].set->n);
     }
     CHECK(op->outcome != OP_SHOWN || op->shown.until_ms >= RATION_RETRY_NEVER);

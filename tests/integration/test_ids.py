@@ -75,6 +75,31 @@ def test_a_client_that_makes_up_ids_does_not_fill_one_slice(lab, slice_):
         assert wire.fields("ACQUIRE", POOL, "t0", "ID", f"r1.{slice_}2.{0:016x}.0.t0@{POOL}")["status"] == "granted"
 
 
+@pytest.mark.parametrize("limits", [[], [limit("requests", 5, "day")]])
+def test_a_tenant_does_not_fill_the_store_with_reservations(lab, limits):
+    """Not even with those that cost nothing, after all that it has is used."""
+    store = lab.redis()
+    server = lab.ration(config(store, tier=limits, max_outstanding=50))
+    with server.wire() as wire:
+        for _ in range(5 if limits else 0):
+            assert wire.fields("REPORT", wire.fields("ACQUIRE", POOL, "acme")["id"]) == {"status": "settled"}
+        assert not limits or wire.fields("ACQUIRE", POOL, "acme")["status"] == "denied"
+        cost = ("requests", 0, "concurrent", 0) if limits else ()
+        ids = [f"r1.mine{n % 20}.{n:016x}.0.acme@{POOL}" for n in range(400)]
+        for id_ in ids:
+            wire.send("ACQUIRE", POOL, "acme", *cost, "TTL", 600_000, "ID", id_)
+        answers = [as_fields(wire.read()) for _ in ids]
+        assert [answer["status"] for answer in answers] == ["granted"] * 50 + ["denied"] * 350
+        assert {answer["limited_by"] for answer in answers[50:]} == {"tenant:acme outstanding"}
+        assert all(590_000 < answer["retry_after_ms"] < 620_000 for answer in answers[50:])
+        records = sum(store.connection.hlen(key) for key in store.connection.keys("ration:{default}:r:mine*"))
+        assert records == 50
+        assert wire.fields("ACQUIRE", POOL, "globex", "ID", "order-7")["status"] == "granted", "others do not notice"
+        assert wire.fields("CANCEL", ids[0]) == {"status": "settled"}
+        assert wire.fields("ACQUIRE", POOL, "acme", *cost)["status"] == "granted"
+        assert wire.fields("ACQUIRE", POOL, "acme", *cost, "ID", "order-8")["status"] == "denied"
+
+
 # ---- Whose an id is ------------------------------------------------------------------------------
 
 

@@ -552,7 +552,7 @@ static void test_a_store_that_takes_nothing_is_not_asked_in_halves(void **state)
 static int64_t sent_period(size_t which)
 {
     int64_t ms = 0;
-    memcpy(&ms, played.argument + 9 + 2 + 1 + 56 + 6 * which, 6);
+    memcpy(&ms, played.argument + 13 + 2 + 1 + 56 + 6 * which, 6);
     return ms;
 }
 
@@ -588,10 +588,10 @@ static void test_a_stale_calendar_is_packed_again_with_the_stores_time(void **st
     struct answer stale = answer_head(1);
     reply(STORE_OK, stale.bytes, stale.n);
     assert_int_equal(played.evals, 2);
-    /* version, counts, n limits, then the limit up to its bounds: 2 + 8 + 1 + 3 + 5 * 8 + 6 + 4 +
-     * 3 */
+    /* version, counts, the most outstanding, the set's length, n limits, then the limit up to its
+     * bounds: 1 + 8 + 4 + 2 + 1 + 3 + 5 * 8 + 6 + 4 + 3 */
     int64_t begins = 0;
-    memcpy(&begins, played.argument + 68, 6);
+    memcpy(&begins, played.argument + 72, 6);
     assert_true(begins <= 1795000000000 && 1795000000000 - begins < 86400000);
     struct answer a = answer_head(0);
     answer_op(&a, OP_GRANTED, 1, 0, 0, 0);

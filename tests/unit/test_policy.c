@@ -45,6 +45,8 @@ static enum policy_result resolve(const struct config *config, const char *pool,
     return policy_resolve(config, pool, strlen(pool), tenant, strlen(tenant), out);
 }
 
+enum { NO_LIMITS = -1 };
+
 /* An expected row: scope and the amount of the first limit. */
 struct expected {
     enum policy_scope scope;
@@ -61,7 +63,8 @@ static void expect(const struct config *config, const char *pool, const char *te
     assert_int_equal(policy.n, n);
     for (unsigned i = 0; i < n; i++) {
         assert_int_equal(policy.buckets[i].scope, rows[i].scope);
-        assert_int_equal(policy.buckets[i].set->limits[0].amount, rows[i].amount);
+        const struct limit_set *set = policy.buckets[i].set;
+        assert_int_equal(set->n > 0 ? set->limits[0].amount : NO_LIMITS, rows[i].amount);
     }
 }
 
@@ -80,10 +83,13 @@ static void buckets_of_tenants(void **state)
     expect(config, "c", "own", 2, 3,
            (struct expected[]){{SCOPE_POOL, 3}, {SCOPE_TENANT, 11}, {SCOPE_TENANT_IN_POOL, 33}});
     /* An empty list means no limit. */
-    expect(config, "b", "freed", 2, 1, (struct expected[]){{SCOPE_POOL, 2}});
-    expect(config, "c", "freed", 2, 2,
-           (struct expected[]){{SCOPE_POOL, 3}, {SCOPE_TENANT_IN_POOL, 33}});
-    expect(config, "b", "unlimited", 0, 1, (struct expected[]){{SCOPE_POOL, 2}});
+    expect(config, "b", "freed", 2, 2,
+           (struct expected[]){{SCOPE_POOL, 2}, {SCOPE_TENANT, NO_LIMITS}});
+    expect(config, "c", "freed", 2, 3,
+           (struct expected[]){
+               {SCOPE_POOL, 3}, {SCOPE_TENANT, NO_LIMITS}, {SCOPE_TENANT_IN_POOL, 33}});
+    expect(config, "b", "unlimited", 0, 2,
+           (struct expected[]){{SCOPE_POOL, 2}, {SCOPE_TENANT, NO_LIMITS}});
     config_unref(config);
 }
 

@@ -10,7 +10,7 @@ from pool_health import Health
 from learned_estimates import DAY, Learned
 from levels import KINDS
 from packing import (ACQUIRE, CALENDAR, CANCEL, CLOSE_POOL, CONCURRENT, CROWDED, DENIED, DUPLICATE, ENDED, FOREIGN, FOREVER, FORGIVE, FORGIVEN, GRANTED,
-                     INPUT, IS_CLOSED, LATE, NEVER, NOSUCH, OPEN_POOL, OUTPUT, PEEK, PEEKED, RENEW, REPORT, SETTLED, SHOW_POOL,
+                     INPUT, IS_CLOSED, LATE, NEVER, NOSUCH, OPEN_POOL, OUTPUT, OUTSTANDING, PEEK, PEEKED, RENEW, REPORT, SETTLED, SHOW_POOL,
                      SHOWN, TOKENS)
 
 LEDGER_UNITS = 5
@@ -68,11 +68,73 @@ class Ledger:
         return total
 
 
+class Outstanding:
+    """How many reservations are out, in two generations: each is dropped as a whole when all of it has expired."""
+
+    def __init__(self):
+        self.older, self.younger = (0, 0), (0, 0)  # how many, and the latest deadline
+
+    def copy(self, now):
+        new = Outstanding()
+        new.older, new.younger = self.older, self.younger
+        if new.older[1] <= now:
+            new.older, new.younger = new.younger, (0, 0)
+        if new.older[1] <= now:
+            new.older = (0, 0)
+        return new
+
+    def add(self, n, deadline):
+        self.younger = self.younger[0] + n, max(self.younger[1], deadline)
+
+    def take(self, deadline, now):
+        if now < deadline:
+            if self.older[0] and deadline <= self.older[1]:
+                self.older = self.older[0] - 1, self.older[1]
+            else:
+                self.younger = max(0, self.younger[0] - 1), self.younger[1]
+
+    @property
+    def total(self):
+        return self.older[0] + self.younger[0]
+
+    def at(self, t):
+        """How many will count at a later t if nobody comes in between."""
+        return self.copy(t).total
+
+    @property
+    def keep(self):
+        return max(until for n, until in (self.older, self.younger) if n) if self.total else 0
+
+
+class Both:
+    """Those of short lives, and those of long ones."""
+
+    def __init__(self, pairs=None):
+        self.pairs = pairs or (Outstanding(), Outstanding())
+
+    def copy(self, now):
+        return Both(tuple(pair.copy(now) for pair in self.pairs))
+
+    def of(self, k):
+        return self.pairs[64 * 2**k >= 2**17]
+
+    def at(self, t):
+        return sum(pair.at(t) for pair in self.pairs)
+
+    @property
+    def total(self):
+        return sum(pair.total for pair in self.pairs)
+
+    @property
+    def keep(self):
+        return max(pair.keep for pair in self.pairs)
+
+
 class Stored:
     """A bucket as of its last write, or while a batch has it open."""
 
-    def __init__(self, states, last, keep, ledger):
-        self.states, self.last, self.keep, self.ledger, self.dirty = states, last, keep, ledger, False
+    def __init__(self, states, last, keep, ledger, out):
+        self.states, self.last, self.keep, self.ledger, self.out, self.dirty = states, last, keep, ledger, out, False
 
 
 class Record:
@@ -115,7 +177,7 @@ class Model:
 
     def forget_bucket(self, key, expired_at, limits_changed):
         b = self.buckets.pop(key)
-        assert expired_at >= b.keep, f"{key} expires {b.keep - expired_at} ms before its last reservation may be reported"
+        assert expired_at >= max(b.keep, b.out.keep if b.out else 0), f"{key} expires {b.keep - expired_at} ms before its last reservation may be reported"
         for s in b.states if not limits_changed else ():
             left = s.total_at(expired_at + 1)
             assert left == 0, f"{key} expires while {left} are used of {s.limit}"
@@ -135,7 +197,8 @@ class Model:
 
     # A batch.
 
-    def batch(self, clock, buckets, ops, got):
+    def batch(self, clock, buckets, ops, got, max_outstanding=10_000):
+        self.max_outstanding = max_outstanding
         stale, got_clock, got_ahead, answers = got
         self.open_now = {}
         names = list(dict.fromkeys(b for o in ops for b in o.buckets))
@@ -172,7 +235,8 @@ class Model:
     def open(self, key, bucket):
         now, stored = self.times[key], self.buckets.get(key)
         if stored is None:
-            return Stored([KINDS[l.algorithm](l, now) for l in bucket.limits], now, 0, Ledger() if bucket.ledger else None)
+            return Stored([KINDS[l.algorithm](l, now) for l in bucket.limits], now, 0, Ledger() if bucket.ledger else None,
+                          Both() if bucket.counts else None)
         old, states = list(stored.states), [None] * len(bucket.limits)
         for i, l in enumerate(bucket.limits):
             for s in [s for s in old if s.limit.sig == l.sig]:
@@ -194,7 +258,7 @@ class Model:
         ledger = stored.ledger.copy() if stored.ledger else None
         if ledger:
             ledger.turn(now)
-        return Stored(states, now, stored.keep, ledger)
+        return Stored(states, now, stored.keep, ledger, stored.out.copy(now) if stored.out else None)
 
     def write(self, key, b):
         for s in b.states:
@@ -272,6 +336,10 @@ class Model:
             if c > 0 and s.total + c > most:
                 refusing.append((s, most - c))
         assert answer.bucket == 0 and answer.wait >= wait, f"{answer} for {o}"
+        full = [b.out for b in self.open_buckets(o) if b.out and b.out.total >= self.max_outstanding]
+        assert all(out.at(self.clock + answer.wait) < self.max_outstanding for out in full), f"too many then: {answer} for {o}"
+        if any(out.at(self.clock + answer.wait - 1) >= self.max_outstanding for out in full):
+            wait = answer.wait
         if answer.wait < FOREVER:
             assert all(s.total_at(self.clock + answer.wait) <= room for s, room in refusing), f"does not fit then: {answer} for {o}"
         if answer.wait > wait:
@@ -287,6 +355,11 @@ class Model:
                     assert (answer.wait, answer.bucket, answer.limit) == (NEVER, i, j), f"{answer}, not never, for {o}"
                     return
                 refusing.append((i, j, s, most - c))
+        if answer.limit == OUTSTANDING:
+            self.judge_outstanding(o, answer, [r[2:] for r in refusing])
+            return
+        for b in self.open_buckets(o) if o.kind == ACQUIRE else ():
+            assert not b.out or b.out.at(now + answer.wait) < self.max_outstanding, f"too many then: {answer} for {o}"
         assert (answer.bucket, answer.limit) in [r[:2] for r in refusing] and 1 <= answer.wait <= FOREVER, f"{answer} for {o}"
         named = False
         for i, j, s, room in refusing:
@@ -299,6 +372,11 @@ class Model:
                 assert self.before(s, now + answer.wait) <= room, f"an earlier limit waits as long: {where}"
             else:
                 assert answer.wait == FOREVER or s.total_at(now + answer.wait) <= room, f"another waits longer: {where}"
+
+    def judge_outstanding(self, o, answer, refusing):
+        out, most, at = self.open_buckets(o)[answer.bucket].out, self.max_outstanding, self.clock + answer.wait
+        assert answer.wait >= 1 and out.at(at - 1) >= most > out.at(at), f"{answer} for {o}: {vars(out)}"
+        assert all(self.before(s, at) <= room for s, room in refusing), f"a limit waits as long: {answer} for {o}"
 
     def before(self, s, t):
         """What was used and held a millisecond earlier; a limit whose bucket is ahead stands still until then."""
@@ -326,6 +404,21 @@ class Model:
             elif any(s.limit.holds for s in b.states):
                 b.keep = max(b.keep, deadline)
             self.slice_needed[o.slice] = max(self.slice_needed.get(o.slice, 0), deadline + max(o.ttl, GRACE))
+
+    def count_out(self, o, n, deadlines):
+        for key, b in zip(o.buckets, self.open_buckets(o)):
+            if b.out:
+                deadline, k = deadlines[key]
+                b.out.of(k).add(n, deadline)
+
+    def uncount_out(self, o, r):
+        for key, b in zip(o.buckets, self.open_buckets(o)):
+            if b.out:
+                deadline, k = r.deadlines[key]
+                b.out.of(k).take(deadline, self.times[key])
+
+    def room_for_out(self, o):
+        return min([max(0, self.max_outstanding - b.out.total) for b in self.open_buckets(o) if b.out], default=10**9)
 
     def book(self, o, deadlines, cost, reservations, sign=1):
         for key, b in zip(o.buckets, self.open_buckets(o)):
@@ -364,10 +457,10 @@ class Model:
             had = len(r.states) if r else 0
             if had >= o.n:
                 return GRANTED, o.n, False
-        fit, known = self.fit(o, o.n - had), self.known_of(o)
+        fit, known = min(self.fit(o, o.n - had), self.room_for_out(o)), self.known_of(o)
         if fit and known:
             fit = known.room(fit, r is not None, self.times[o.buckets[0]])
-        if not fit and known and not known.refusal(self.times[o.buckets[0]], self.clock) and self.fit(o, 1):
+        if not fit and known and not known.refusal(self.times[o.buckets[0]], self.clock) and self.fit(o, 1) and self.room_for_out(o):
             # The rest of a group is no probe: no wait is promised.
             granted = had
             return GRANTED if granted else DENIED, granted, False
@@ -378,6 +471,7 @@ class Model:
         if fit and not o.dry and not ended:
             deadlines = r.deadlines if r else {b: deadline_of(o.ttl, self.times[b]) for b in o.buckets}
             self.charge_all(o, fit, deadlines)
+            self.count_out(o, fit, deadlines)
             self.keep_all(o, deadlines)
             self.book_grant(o, deadlines, fit, fit)
             if not r:
@@ -429,6 +523,8 @@ class Model:
                 s.hold(deadlines[bucket], held)
         self.book(o, r.deadlines, r.estimate(), 1, -1)
         self.book(o, deadlines, r.estimate(), 1)
+        self.uncount_out(o, r)
+        self.count_out(o, 1, deadlines)
         r.deadlines, r.token = deadlines, o.token
         if self.known_of(o) and o.member == 0:
             self.known_of(o).renewed((o.slice, o.nonce), deadlines[o.buckets[0]][0])
@@ -460,6 +556,7 @@ class Model:
             over = self.times[o.buckets[i]] >= r.deadlines[o.buckets[i]][0]
             if s.limit.unit < LEDGER_UNITS or not over:
                 self.settle_limit(o.buckets[i], s, r, use, estimate, cancelled, over)
+        self.uncount_out(o, r)
         for key, b in zip(o.buckets, self.open_buckets(o)):
             b.dirty = True
             if b.ledger:

@@ -19,7 +19,7 @@ ACQUIRE, REPORT, RENEW, CANCEL, PEEK, OPEN_POOL, CLOSE_POOL, SHOW_POOL, FORGIVE 
 GRANTED, DENIED, SETTLED, LATE, DUPLICATE, PEEKED, NOSUCH, FOREIGN, ENDED, SHOWN, FORGIVEN, CROWDED = range(1, 13)
 AGAIN, DRY, PARTIAL, SPLIT_UNKNOWN = 1, 2, 4, 8
 HAS_NAMES, HAS_TOKEN, HAS_ESTIMATES, HAS_NEWS = 16, 32, 64, 128
-PAUSED, CIRCUIT, IS_CLOSED = 255, 254, 253  # in the place of the limit that refuses
+PAUSED, CIRCUIT, IS_CLOSED, OUTSTANDING = 255, 254, 253, 252  # in the place of the limit that refuses
 LEARNED_OUTPUT, LEARNED_INPUT = 1, 2  # in the place of the bucket, of a report that learned
 STATES = ("open", "paused", "circuit", "probing", "closed")
 NEVER = -1
@@ -170,10 +170,11 @@ class Op:
 
 
 class Bucket:
-    """Where a bucket is kept and which limits it has now. A pool's (with ledger) may have a breaker, and then knows things."""
+    """Where a bucket is kept and which limits it has now. A pool's (with ledger) may have a breaker, and then knows
+    things; a tenant's counts what is outstanding."""
 
-    def __init__(self, key, limits, ledger=False, breaker=None):
-        self.key, self.limits, self.ledger, self.breaker = key, list(limits), ledger, breaker
+    def __init__(self, key, limits, ledger=False, breaker=None, counts=False):
+        self.key, self.limits, self.ledger, self.breaker, self.counts = key, list(limits), ledger, breaker, counts
 
     @property
     def health_key(self):
@@ -188,7 +189,7 @@ class Bucket:
         return self.ledger or any(l.holds or l.algorithm == ROLLING for l in self.limits)
 
 
-def pack_batch(buckets, ops):
+def pack_batch(buckets, ops, max_outstanding=10_000):
     """KEYS and the argument for a batch over these buckets (a dict by key): only those that an operation names are sent."""
     used = list(dict.fromkeys(b for o in ops for b in o.buckets))
     slices = list(dict.fromkeys(s for o in ops for s in (o.slice, o.owner) if s is not None))
@@ -200,14 +201,15 @@ def pack_batch(buckets, ops):
     for name in used:
         b = buckets[name]
         packed = bytes([len(b.limits)]) + b"".join(l.pack() for l in b.limits)
-        places.append(struct.pack("<HB", sets.setdefault(packed, len(sets)), b.has_slots | b.ledger << 1 | (b.breaker is not None) << 2))
+        places.append(struct.pack("<HB", sets.setdefault(packed, len(sets)), b.has_slots | b.ledger << 1 | (b.breaker is not None) << 2
+                                  | b.counts << 3))
         keys.append(b.key)
         if b.has_slots:
             keys.append(b.slots_key)
         if b.breaker is not None:
             keys.append(b.health_key)
             places[-1] += b.breaker.pack()
-    argument = struct.pack("<BHHHH", 4, len(sets), len(used), len(estimates), len(ops)) \
+    argument = struct.pack("<BHHHHI", 4, len(sets), len(used), len(estimates), len(ops), max_outstanding) \
         + b"".join(struct.pack("<H", len(s)) + s for s in sets) + b"".join(places) \
         + b"".join(o.pack(bucket_index, slice_index, estimate_index) for o in ops)
     return keys + estimates + slices, argument

@@ -46,12 +46,13 @@ class World:
         if self.one_book:
             self.amounts, self.shares, self.failing = AMOUNTS[7:], (200, 3000, 50_000), 0
         self.comes_to = {unit: self.random.choice((0, 0.012, 0.05, 0.3, 1, 2.5, 12)) for unit in (INPUT, OUTPUT)}
+        self.max_outstanding = self.random.choice((10_000, 10_000, 10_000, 200, 20, 3))
         pools, tenants = self.random.randint(1, 3), self.random.randint(1, 5)
         self.buckets = {}
         for i in range(pools):
             self.buckets[f"p{i}"] = Bucket(f"{{w}}p{i}", self.make_limits(True), ledger=True, breaker=self.make_breaker())
         for i in range(tenants):
-            self.buckets[f"t{i}"] = Bucket(f"{{w}}t{i}", self.make_limits(False))
+            self.buckets[f"t{i}"] = Bucket(f"{{w}}t{i}", self.make_limits(False) if self.random.random() < 0.9 else [], counts=True)
             if self.random.random() < 0.2:
                 self.buckets[f"i{i}"] = Bucket(f"{{w}}i{i}", self.make_limits(False))
         self.pairs = [[f"p{p}", f"t{t}"] + [f"i{t}"] * (f"i{t}" in self.buckets) for p in range(pools) for t in range(tenants)]
@@ -299,7 +300,7 @@ class World:
         if any(l.algorithm == CALENDAR for b in self.buckets.values() for l in b.limits):
             for name, b in self.buckets.items():
                 b.limits = [l.change(bounds=self.bounds(name)) if l.algorithm == CALENDAR else l for l in b.limits]
-        keys, argument = pack_batch(self.buckets, ops)
+        keys, argument = pack_batch(self.buckets, ops, self.max_outstanding)
         digest = self.digest() if len(ops) <= 5 and self.random.random() < 0.2 else None
         pipe = self.client.pipeline(transaction=False)
         pipe.fcall(self.name, len(keys), *keys, argument, self.clock)
@@ -307,7 +308,7 @@ class World:
             pipe.pexpiretime(key)
         raw, *times = pipe.execute()
         got = unpack_answer(raw)
-        written = self.model.batch(self.clock, self.buckets, ops, got)
+        written = self.model.batch(self.clock, self.buckets, ops, got, self.max_outstanding)
         assert digest is None or written or digest == self.digest(), f"nothing was granted, but the store changed: {ops}"
         for key, at in zip(keys, times):
             assert at != -1, f"{key} has no expiry"
@@ -372,6 +373,6 @@ class World:
         for at, outcome in ((now + answer.wait - 1, DENIED), (now + answer.wait, GRANTED)):
             if any(at >= l.bounds[2] for l in limits):
                 return
-            keys, argument = pack_batch(self.buckets, [o.change(n=1, dry=True, resent=False)])
+            keys, argument = pack_batch(self.buckets, [o.change(n=1, dry=True, resent=False)], self.max_outstanding)
             got = unpack_answer(self.client.fcall(self.name, len(keys), *keys, argument, at))
             assert got[3][0].outcome == outcome, f"{got[3]} at {at - now} ms after {answer} for {o}"
