@@ -92,11 +92,13 @@ do
         end
     end
 
+    local counts, count_add = outstanding.counts, outstanding.add
+
     -- Charges one bucket with what was granted; `reservations` of the n are new.
     local function grant_one(b, cost, n, reservations, class, deadline, now)
         dirty[b] = true
-        if outstanding.counts[b] then
-            outstanding.add(b, reservations, deadline, class)
+        if counts[b] then
+            count_add(b, reservations, deadline, class)
         end
         if plain_of[b] then
             plain_charge(b, cost, n, now)
@@ -178,7 +180,7 @@ do
         local set, priority, t = set_of[b], o.priority + 1, plain_of[b] and plain_open(b, now)
         local most = set[-priority] or most_of(set, priority)
         return (t and plain_fit(set, t, most, cost, n) or states_fit(b, cost, n, most)) >= n
-            and (not outstanding.counts[b] or outstanding.room(b) >= n)
+            and (not counts[b] or outstanding.room(b) >= n)
     end
 
     -- Charges the operation's last bucket, if it fits.
@@ -187,8 +189,8 @@ do
             local set, priority = set_of[b], o.priority + 1
             if plain_take(b, cost, n, set[-priority] or most_of(set, priority), now) then
                 dirty[b] = true
-                if outstanding.counts[b] then
-                    outstanding.add(b, n, deadline, class)
+                if counts[b] then
+                    count_add(b, n, deadline, class)
                 end
                 return true
             elseif plain_of[b] then

@@ -175,7 +175,7 @@ do
     local function open_rolling(b, raw, now)
         local set, base = set_of[b], first_of[b]
         local n, t, counted = #set, nil, outstanding.counts[b]
-        local more = counted and 8 or 0 -- fields between the limits and their extras
+        local more = counted and 5 or 0 -- fields between the limits and their extras
         if byte(raw) ~= LEVELS_FORMAT or byte(raw, 2) ~= n
             or #raw < HEAD_BYTES + ROLLING_BYTES * n + (counted and outstanding.bytes or 0) then
             return nil
@@ -359,7 +359,7 @@ do
         local n, format, more = #set, set.rolling, 0
         if outstanding.counts[b] then
             outstanding.put(b, row, 6 + 6 * n, now)
-            format, more = set.counted_rolling, 8
+            format, more = set.counted_rolling, 5
         end
         row[1], row[2], row[3], row[4], row[5] =
             LEVELS_FORMAT, n, now, max(0, keep_of[b] - now), min(expiry - now, LONGEST_AFTER)

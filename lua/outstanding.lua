@@ -7,95 +7,123 @@
 -- own, as they would keep what expires soon for too long.
 --
 -- In the levels, between the limits and their extras, of the short ones and then of the long ones: I3 I4 the older, I3 I4 the
--- younger: how many, until when (after last). In columns they stand at 2 * b (short) and 2 * b + 1.
+-- younger: how many, until when (after last). The short ones' numbers stay in the array that one unpack gave, which is the whole
+-- bucket's if it is plain (plain_bucket.lua). The long ones, which few tenants have, stay packed unless there are some.
 
 do
     local OUTSTANDING = 252 -- in the place of the limit that refuses
     local LONG = 11 -- the class from which on a reservation is a long one
-    local older, older_until, younger, younger_until = {}, {}, {}, {}
     local FORMAT, BYTES = '<' .. outstanding.format, outstanding.bytes
+    local PAIR, NO_LONG = '<I3I4I3I4', outstanding.no_long
+    local row_of, place_of = {}, {} -- of a bucket: the array with the short ones, and where in it: four numbers
+    local long_of = {} -- of a bucket: the long ones, four numbers; false: there are none
 
-    local function open(i, n, n_until, m, m_until, now)
+    -- Drops what has expired. The times become absolute.
+    local function open(t, at, last, now)
+        local n_until, m_until = last + t[at + 1], last + t[at + 3]
         if n_until <= now then
-            n, n_until, m, m_until = m, m_until, 0, 0
+            t[at], n_until, t[at + 2], m_until = t[at + 2], m_until, 0, 0
             if n_until <= now then
-                n, n_until = 0, 0
+                t[at], n_until = 0, 0
             end
         end
-        older[i], older_until[i], younger[i], younger_until[i] = n, n_until, m, m_until
+        t[at + 1], t[at + 3] = n_until, m_until
     end
 
-    -- t has the eight numbers from `at` on.
+    local function open_long(packed, last, now)
+        local t = { unpack_bytes(PAIR, packed) }
+        open(t, 1, last, now)
+        return t
+    end
+
+    -- t has the short ones' numbers from `at` on, and behind them the long ones', packed.
     function outstanding.open(b, t, at, last, now)
-        open(2 * b, t[at], last + t[at + 1], t[at + 2], last + t[at + 3], now)
-        open(2 * b + 1, t[at + 4], last + t[at + 5], t[at + 6], last + t[at + 7], now)
+        open(t, at, last, now)
+        row_of[b], place_of[b] = t, at
+        long_of[b] = t[at + 4] ~= NO_LONG and open_long(t[at + 4], last, now)
     end
-
-    local NONE = { 0, 0, 0, 0, 0, 0, 0, 0 }
 
     -- Returns what follows in the levels. Those of format 3 had none of this.
     function outstanding.read(b, raw, at, now)
         if not raw or byte(raw) == 3 then
-            outstanding.open(b, NONE, 1, 0, now)
+            outstanding.open(b, { 0, 0, 0, 0, NO_LONG }, 1, 0, now)
             return at
         end
         outstanding.open(b, { unpack_bytes(FORMAT, raw, at) }, 1, last_of[b], now)
         return at + BYTES
     end
 
-    -- Puts the eight numbers into t.
-    function outstanding.put(b, t, at, now)
-        for i = 2 * b, 2 * b + 1 do
-            local n_after, m_after = older_until[i] - now, younger_until[i] - now
-            t[at], t[at + 1], t[at + 2], t[at + 3] =
-                older[i], n_after > 0 and n_after or 0, younger[i], m_after > 0 and m_after or 0
-            at = at + 4
+    local function pack_long(t, now)
+        return pack_bytes(PAIR, t[1], max(0, t[2] - now), t[3], max(0, t[4] - now))
+    end
+
+    -- Until when something counts, or `latest` if that is later.
+    local function later_of(t, at, latest)
+        if t[at] > 0 and t[at + 1] > latest then
+            latest = t[at + 1]
         end
+        return t[at + 2] > 0 and t[at + 3] > latest and t[at + 3] or latest
+    end
+
+    -- Until when the bucket is to be kept for it.
+    function outstanding.until_when(b)
+        local latest = later_of(row_of[b], place_of[b], 0)
+        return long_of[b] and later_of(long_of[b], 1, latest) or latest
+    end
+
+    -- Puts what is to be stored into t, which may be the array that was opened; it is of no use then.
+    function outstanding.put(b, t, at, now)
+        local from, i, long = row_of[b], place_of[b], long_of[b]
+        local n_after, m_after = from[i + 1] - now, from[i + 3] - now
+        t[at], t[at + 1], t[at + 2], t[at + 3] = from[i], n_after > 0 and n_after or 0, from[i + 2], m_after > 0 and m_after or 0
+        t[at + 4] = long and pack_long(long, now) or NO_LONG
     end
 
     local row = {} -- reused
 
     function outstanding.pack(b, now)
         outstanding.put(b, row, 1, now)
-        return pack_bytes(FORMAT, unpack(row, 1, 8))
+        return pack_bytes(FORMAT, unpack(row, 1, 5))
     end
 
-    -- Until when the bucket is to be kept for it.
-    function outstanding.until_when(b)
-        local latest = 0
-        for i = 2 * b, 2 * b + 1 do
-            if older[i] > 0 and older_until[i] > latest then
-                latest = older_until[i]
-            end
-            if younger[i] > 0 and younger_until[i] > latest then
-                latest = younger_until[i]
-            end
+    -- How many there are of what is stored, from t[at] on.
+    function outstanding.stored(t, at)
+        if t[at + 4] == NO_LONG then
+            return t[at] + t[at + 2]
         end
-        return latest
+        local n, _, m = unpack_bytes(PAIR, t[at + 4])
+        return t[at] + t[at + 2] + n + m
     end
 
     function outstanding.room(b)
-        local i = 2 * b
-        return max(0, outstanding.most - older[i] - younger[i] - older[i + 1] - younger[i + 1])
+        local t, at, long = row_of[b], place_of[b], long_of[b]
+        return max(0, outstanding.most - t[at] - t[at + 2] - (long and long[1] + long[3] or 0))
     end
 
     function outstanding.add(b, n, deadline, class)
-        local i = class >= LONG and 2 * b + 1 or 2 * b
-        younger[i] = younger[i] + n
-        if deadline > younger_until[i] then
-            younger_until[i] = deadline
+        local t, at = row_of[b], place_of[b]
+        if class >= LONG then
+            t, at = long_of[b] or { 0, 0, 0, 0 }, 1
+            long_of[b] = t
+        end
+        t[at + 2] = t[at + 2] + n
+        if deadline > t[at + 3] then
+            t[at + 3] = deadline
         end
     end
 
     -- One is settled. One that has expired leaves with its generation.
     function outstanding.take(b, deadline, class, now)
-        local i = class >= LONG and 2 * b + 1 or 2 * b
-        if now >= deadline then
+        local t, at = row_of[b], place_of[b]
+        if class >= LONG then
+            t, at = long_of[b], 1
+        end
+        if not t or now >= deadline then
             return
-        elseif older[i] > 0 and deadline <= older_until[i] then
-            older[i] = older[i] - 1
-        elseif younger[i] > 0 then
-            younger[i] = younger[i] - 1
+        elseif t[at] > 0 and deadline <= t[at + 1] then
+            t[at] = t[at] - 1
+        elseif t[at + 2] > 0 then
+            t[at + 2] = t[at + 2] - 1
         end
     end
 
@@ -109,22 +137,21 @@ do
         return n
     end
 
-    -- How many count at a later t if nobody comes in between.
-    local function count_at(i, t)
-        if older_until[i] > t then
-            return older[i] + younger[i]
+    -- How many count at a later time if nobody comes in between.
+    local function count_at(t, at, time)
+        if t[at + 1] > time then
+            return t[at] + t[at + 2]
         end
-        return younger_until[i] > t and younger[i] or 0
+        return t[at + 3] > time and t[at + 2] or 0
     end
 
     -- When there is room for one.
     local function room_at(b)
+        local t, at, long = row_of[b], place_of[b], long_of[b] or { 0, 0, 0, 0 }
         local best = false
-        for i = 2 * b, 2 * b + 1 do
-            for _, t in ipairs({ older_until[i], younger_until[i] }) do
-                if (not best or t < best) and count_at(2 * b, t) + count_at(2 * b + 1, t) < outstanding.most then
-                    best = t
-                end
+        for _, time in ipairs({ t[at + 1], t[at + 3], long[2], long[4] }) do
+            if (not best or time < best) and count_at(t, at, time) + count_at(long, 1, time) < outstanding.most then
+                best = time
             end
         end
         return best

@@ -7,8 +7,8 @@
 -- it into the columns of states, and the files of the algorithms go on from there. It is then written like all others, too.
 --
 -- Fields of the array: 1-5 the head (format, limits, last, keep, expiry), then of each limit sig, extras, used, rem, top; then,
--- of a tenant, the eight numbers of what is outstanding (outstanding.lua has them once the bucket is up to date). All limits'
--- refund histories follow each other in one string, `tail_of[b]`; extras says how many are a limit's: four for each.
+-- of a tenant, five fields of what is outstanding (outstanding.lua). All limits' refund histories follow each other in one
+-- string, `tail_of[b]`; extras says how many are a limit's: four for each.
 
 local plain_read, plain_take, plain_open, plain_fit, plain_charge, plain_settle, plain_pack, plain_unfold
 local bucket_open -- bucket.lua
@@ -18,6 +18,7 @@ do
     local HEAD_BYTES, LIMIT_BYTES = 16, 21
     local NO_COST = { 0, 0, 0, 0, 0, 0 }
     local ENTRY = '<I6I7I5'
+    local counts, count_open, count_put = outstanding.counts, outstanding.open, outstanding.put
     local opened = {} -- is it up to date?
     local tail_of = {}
     local longest = {} -- how long until the fullest of its limits is empty (ms), where that is known; else nil
@@ -32,14 +33,10 @@ do
         local set = set_of[b]
         opened[b] = false
         if not raw then
-            plain_of[b] = { unpack(set.fresh) }
-            if outstanding.counts[b] then
-                local t, n = plain_of[b], 5 + 5 * #set
-                t[n + 1], t[n + 2], t[n + 3], t[n + 4], t[n + 5], t[n + 6], t[n + 7], t[n + 8] = 0, 0, 0, 0, 0, 0, 0, 0
-            end
+            plain_of[b] = { unpack(counts[b] and set.counted_fresh or set.fresh) }
             return true
         end
-        local counted = outstanding.counts[b]
+        local counted = counts[b]
         if byte(raw) == LEVELS_FORMAT and byte(raw, 2) == #set and #raw >= tail_from(set, counted) - 1 then
             plain_of[b] = { unpack_bytes(counted and set.counted or set.format, raw) }
             return true
@@ -56,7 +53,7 @@ do
     -- not plain, or needs longer numbers; its array is spoilt then.
     local function open_and_charge(b, cost, n, now)
         local t, set, raw, place, slowest = plain_of[b], set_of[b], raws[b], 5, 0
-        local counted = outstanding.counts[b]
+        local counted = counts[b]
         local ms, behind = now - t[3], tail_from(set, counted)
         local tail, from = nil, behind -- what has changed of what follows the levels, and from where it has not
         for j = 1, #set do
@@ -114,7 +111,7 @@ do
         tail_of[b] = raw and (tail and tail .. sub(raw, from) or sub(raw, from)) or tail or ''
         opened[b], longest[b] = true, slowest
         if counted then
-            outstanding.open(b, t, place + 1, t[3], now)
+            count_open(b, t, place + 1, t[3], now)
         end
         return true
     end
@@ -133,9 +130,9 @@ do
     function plain_take(b, cost, n, most, now)
         local set, t, place = set_of[b], plain_of[b], 8
         local fits, units = not opened[b], set.units
-        local counted = outstanding.counts[b] and 5 * #units + 5
+        local counted = counts[b]
         if fits and counted then
-            fits = t[counted + 1] + t[counted + 3] + t[counted + 5] + t[counted + 7] + n <= outstanding.most
+            fits = outstanding.stored(t, 5 * #units + 6) + n <= outstanding.most
         end
         for j = 1, fits and #units or 0 do
             if t[place] + cost[units[j]] * n > most[j] then
@@ -260,9 +257,10 @@ do
         local kept, n = t[3] + t[4], 6 + 5 * #set -- kept: by what it was before it was plain
         kept = kept > now and kept or now
         local needed, format = kept + ceil(longest[b] or longest_of(set, t)) + 1, set.with_tail
-        if outstanding.counts[b] then
-            outstanding.put(b, t, n, now)
-            needed, n, format = max(needed, outstanding.until_when(b)), n + 8, set.counted_with_tail
+        if counts[b] then
+            needed = max(needed, outstanding.until_when(b))
+            count_put(b, t, n, now)
+            n, format = n + 5, set.counted_with_tail
         end
         local expiry, stays = expiry_of(now, needed, t[3] + t[5])
         t[3], t[4], t[5], t[n] = now, kept - now, min(expiry - now, LONGEST_AFTER), tail_of[b]

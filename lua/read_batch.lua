@@ -29,7 +29,7 @@ end
 --   of              of a bucket: what is known, if anything is
 local health = { n = 0, buckets = {}, keys = {}, breaker = {}, of = {} }
 -- Of outstanding.lua, data and functions: how many there may be, which buckets count them, and how that is packed.
-local outstanding = { most = 0, counts = {}, format = rep('I3I4I3I4', 2), bytes = 28 }
+local outstanding = { most = 0, counts = {}, format = 'I3I4I3I4c14', bytes = 28, no_long = rep('\0', 14) }
 local headers, estimates = {}, { keys_from = 0 } -- functions of provider_headers.lua and learned_estimates.lua
 
 -- Columns of a state: one limit of one bucket.
@@ -85,6 +85,11 @@ do
         set.with_tail = set.format .. 'c0'
         set.counted = set.format .. outstanding.format -- of a bucket whose reservations are counted
         set.counted_with_tail = set.counted .. 'c0'
+        set.counted_fresh = { unpack(fresh) }
+        for i = 1, 4 do
+            set.counted_fresh[#fresh + i] = 0
+        end
+        set.counted_fresh[#fresh + 5] = outstanding.no_long
     end
 
     local function parse_set(bytes)
