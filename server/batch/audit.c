@@ -576,7 +576,7 @@ static bool choose_pools(struct audit *a, const struct config_pool *pool)
         if (p.asked || (p.hash == hash && strcmp(each->domain, pool->domain) == 0))
             a->pools[a->n_pools++] = p;
     }
-    if (a->n_pools > 1)
+    if (a->pools && a->n_pools > 1)
         qsort(a->pools, a->n_pools, sizeof *a->pools, by_domain_and_hash);
     return a->pools != NULL;
 }

@@ -46,48 +46,44 @@ static int by_key(const void *a, const void *b)
     return strcmp(((const struct made *)a)->key, ((const struct made *)b)->key);
 }
 
-#define EACH(i, list) for (size_t i = 0; i < sizeof(list) / sizeof((list)[0]); i++)
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
 static uint8_t set(char *to, const char *text)
 {
-    memcpy(to, text, strlen(text));
-    return (uint8_t)strlen(text);
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n; i++)
+        to[i] = text[i];
+    return (uint8_t)n;
 }
 
 static void test_no_two_keys_meet(void **state)
 {
     (void)state;
     struct id id = {0};
-    EACH(p, pools)
-    {
+    for (size_t p = 0; p < COUNT(pools); p++) {
         id.pool_bytes = set(id.pool, pools[p]);
         for (int kind = KEY_POOL; kind <= KEY_POOL_HEALTH; kind++)
             make((enum key_kind)kind, pools[p], "", &id);
     }
-    EACH(t, tenants)
-    {
+    for (size_t t = 0; t < COUNT(tenants); t++) {
         id.tenant_bytes = set(id.tenant, tenants[t]);
         make(KEY_TENANT, tenants[t], "", &id);
         make(KEY_TENANT_SLOTS, tenants[t], "", &id);
-        EACH(p, pools)
-        {
+        for (size_t p = 0; p < COUNT(pools); p++) {
             id.pool_bytes = set(id.pool, pools[p]);
             for (int kind = KEY_IN_POOL; kind <= KEY_ESTIMATES; kind++)
                 make((enum key_kind)kind, tenants[t], pools[p], &id);
         }
-        EACH(f, free_ids)
-        {
+        for (size_t f = 0; f < COUNT(free_ids); f++) {
             id.free_bytes = set(id.free_text, free_ids[f]);
             make(KEY_FREE_ID, tenants[t], free_ids[f], &id);
         }
     }
-    EACH(s, slices)
-    {
+    for (size_t s = 0; s < COUNT(slices); s++) {
         id.slice_bytes = set(id.slice, slices[s]);
         make(KEY_SLICE, slices[s], "", &id);
     }
-    EACH(f, free_ids)
-    {
+    for (size_t f = 0; f < COUNT(free_ids); f++) {
         id.free_bytes = set(id.free_text, free_ids[f]);
         make(KEY_FREE_TENANT, free_ids[f], "", &id);
     }
