@@ -87,7 +87,8 @@ const struct command command_bench = {
     .about =
         "Puts load on a server and measures its decisions: a table of latencies and of what was "
         "granted and denied. Every decision is a real one: it is charged to the tenant and the "
-        "pool it names.\n\n"
+        "pool it names. Grants are not reported unless --pairs is given, so the server denies a "
+        "tenant that has max_outstanding of them.\n\n"
         "Without --rate (closed loop) each connection asks again when it has its answer, which "
         "finds the highest rate. With --rate (open loop) requests are due by a schedule, and "
         "latency counts from when each was due. This avoids coordinated omission: a generator that "

@@ -215,6 +215,7 @@ class Rationd(Program):
             "tiers": {"all": {"limits": vast_limits() if how.vast else used_limits()}},
             "default_tier": "all",
             "ttl_ms": TTL_MS,
+            "max_outstanding": 10_000_000,  # what is measured is never reported
             "max_connections": 15_000,
         }
         path = folder / f"{name}.json"
