@@ -43,7 +43,7 @@ def measure(options):
     pair = provider = None
     try:
         with on_core(1, options):
-            pair = Pair("overhead", folder, How(build, unix=True, vast=False))
+            pair = Pair("overhead", folder, How(build, None, unix=True, vast=False), build)
         port_file = folder / "provider-port"
         with on_core(0, options):
             provider = subprocess.Popen(
