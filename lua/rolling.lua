@@ -85,7 +85,7 @@ do
         local limit = limit_of[s]
         local first, next_first = top[s], rolling_first(limit, now)
         if open_slot[s] - (first < next_first and first or next_first) > MOST_SLOTS then
-            error(key_of[bucket_of[s]] .. ' makes no sense')
+            error(key_of[bucket_of[s]] .. ' is damaged: delete it, which forgets what was used', 0)
         elseif next_first > first then
             slots_turn(s, limit, first, min(next_first, open_slot[s]) - 1)
             if next_first >= open_slot[s] then

@@ -35,6 +35,7 @@
 
 #include "batch/batch_inner.h"
 #include "clock.h"
+#include "hash.h"
 #include "log.h"
 
 enum { SWEEP_MS = 20, STALE_TRIES = 3, AHEAD_LOGGED_MS = 1000 };
@@ -295,14 +296,6 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static uint64_t hash_text(const char *text, size_t n)
-{
-    uint64_t hash = 0xcbf29ce484222325ULL;
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3ULL;
-    return hash;
-}
-
 /* Limits the log: nothing twice within a minute, whichever thread logs it, and at most SAID lines a
  * minute. */
 static bool may_say(uint64_t what)
@@ -379,7 +372,7 @@ static void say_refused(const struct batch *batch, const char *trouble)
     const struct key_table *keys = batch_keys(batch);
     char names[512] = "";
     size_t n = 0;
-    uint64_t what = hash_text(trouble, strlen(trouble));
+    uint64_t what = hash_bytes(trouble, strlen(trouble));
     const struct op *op = batch->ops[batch->groups[batch->from].first];
     if (op && batch->to - batch->from == 1)
         what ^= id_check(&op->id);

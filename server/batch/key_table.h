@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "net/buf.h"
+#include "buf.h"
 
 enum { KEY_TABLE_MOST = 2048 }; /* keys */
 

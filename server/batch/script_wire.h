@@ -11,7 +11,7 @@
 
 #include "batch/key_table.h"
 #include "batch/op.h"
-#include "net/buf.h"
+#include "buf.h"
 
 /* What a batch costs the store grows with its groups, so their number bounds how long others wait
  * for it; there may be many more equal operations. */

@@ -6,6 +6,7 @@
  * pointer and a length, because they point into a request's bytes.
  */
 #include "config/config_parts.h"
+#include "hash.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -79,13 +80,11 @@ char *config_format(struct config *config, const char *format, ...)
 
 /* ---- Tables ---------------------------------------------------------------------------------- */
 
-/* FNV-1a. Only the document's author chooses the names, so nobody gains from collisions. */
+/* Only the document's author chooses the names, so nobody gains from collisions. */
 static unsigned long hash_name(const void *k)
 {
     const struct name_key *key = k;
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < key->n; i++)
-        hash = (hash ^ (unsigned char)key->name[i]) * 0x100000001b3u;
+    uint64_t hash = hash_bytes(key->name, key->n);
     return (unsigned long)(hash ^ (hash >> 32));
 }
 

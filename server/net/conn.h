@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <event2/event_struct.h>
 
-#include "net/buf.h"
+#include "buf.h"
 #include "net/resp.h"
 
 struct front;

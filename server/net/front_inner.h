@@ -16,7 +16,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
-#include "net/buf.h"
+#include "buf.h"
 #include "net/conn.h"
 #include "net/front.h"
 #include "net/listen.h"

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #include "batch/op.h"
-#include "net/buf.h"
+#include "buf.h"
 #include "net/resp.h"
 
 struct command;

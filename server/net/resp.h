@@ -13,7 +13,7 @@
 
 #include <ration/protocol.h>
 
-#include "net/buf.h"
+#include "buf.h"
 
 /* ---- Requests -------------------------------------------------------------------------------- */
 

@@ -215,9 +215,10 @@ class Rationd(Program):
             "tiers": {"all": {"limits": vast_limits() if how.vast else used_limits()}},
             "default_tier": "all",
             "ttl_ms": TTL_MS,
-            "max_outstanding": 10_000_000,  # what is measured is never reported
             "max_connections": 15_000,
         }
+        if "max_outstanding" in subprocess.run([build / "rationd", "--help"], capture_output=True, text=True).stdout:
+            config["max_outstanding"] = 10_000_000  # what is measured is never reported; older builds have no bound
         path = folder / f"{name}.json"
         path.write_text(json.dumps(config, indent=2))
         super().__init__(name, folder, [build / "rationd", "--config", path, "--state", folder / f"{name}-state"])

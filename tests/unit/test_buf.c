@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "net/buf.h"
+#include "buf.h"
 
 static void test_append_and_consume(void **state)
 {

@@ -5,7 +5,7 @@
  * outgrown the pool's block comes from malloc and returns there. Consumed space at the beginning is
  * reused before anything grows.
  */
-#include "net/buf.h"
+#include "buf.h"
 
 #include <assert.h>
 #include <stdio.h>
